@@ -1,0 +1,61 @@
+# Everything a newcomer needs. `make demo` shows the whole system, `make test` checks all of it.
+PYTHON    ?= python3
+VENV      := .venv
+BIN       := $(VENV)/bin
+PORT_BASE ?= 10053
+CHECK     ?=
+CHEAT     ?= stale
+
+CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit integration bench protos lock clean ready
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/locked: lock/dev.txt deploy/preflight.sh
+	@sh deploy/preflight.sh $(PYTHON)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r lock/dev.txt
+	@touch $@
+
+$(VENV)/built: $(VENV)/locked pyproject.toml setup.py $(CYTHON_SOURCES)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+ready: $(VENV)/built
+
+demo: ready  ## the whole system on this machine; CHECK=1 ends with both verdicts, CHEAT=none makes B honest
+	@$(BIN)/python -m deploy.demo $(if $(CHECK),--check) --cheat $(CHEAT) --port-base $(PORT_BASE)
+
+test: lint unit integration  ## every check there is
+
+lint: ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/buf lint
+
+unit: ready
+	$(BIN)/pytest -q tests/unit tests/property tests/architecture
+
+integration: ready
+	$(BIN)/pytest -q tests/integration
+
+bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf nsd unbound dnsdist)
+	$(BIN)/python tests/bench/bench.py --candidate tests/bench/candidate
+
+protos: ready  ## regenerate lachan/*/v1 from proto/
+	$(BIN)/python -m tests.support.protos
+
+lock: ## resolve the dependencies anew
+	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet pip-tools
+	for extra in edge: central:--extra=central dev:--all-extras; do build/lock/bin/pip-compile --quiet --upgrade \
+	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+	  $${extra#*:} -o lock/$${extra%%:*}.txt pyproject.toml; done
+
+clean:  ## remove what was built
+	rm -rf $(VENV) build *.egg-info
+	find blocklist_sync resolver -name '*.so' -delete

@@ -1,0 +1,1 @@
+"""The release itself: canonical names, records, and the snapshot that edges map. Both sides read it here."""

@@ -1,0 +1,1 @@
+"""The list authority: reads sources, builds releases, signs and publishes them."""

@@ -1,0 +1,1 @@
+"""The edge's side of the list: fetch within limits, verify, activate."""

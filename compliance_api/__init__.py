@@ -1,0 +1,1 @@
+"""The compliance service: compares what operators claim with what probes observe."""

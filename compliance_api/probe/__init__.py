@@ -1,0 +1,1 @@
+"""The probe: asks resolvers from outside and reports what it saw."""

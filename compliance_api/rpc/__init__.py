@@ -1,0 +1,1 @@
+"""The gRPC face: validates, authenticates, and hands to the use cases."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: implements the ports that use cases ask for."""

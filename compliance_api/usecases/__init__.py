@@ -1,0 +1,1 @@
+"""What the service does, one module a task; the domain decides, storage keeps."""

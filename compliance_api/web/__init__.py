@@ -1,0 +1,1 @@
+"""The console: what auditors see, in Vietnamese first."""

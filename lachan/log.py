@@ -1,0 +1,37 @@
+"""Structured logs on standard error: key=value lines for people, JSON for machines. English, never a client address."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+
+def configure(component: str, form: Literal["text", "json"] = "text", level: str = "info") -> None:
+    """Sets up logging for a process; `component` stands in every line."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.bind_contextvars(component=component)
+
+
+def get() -> structlog.typing.FilteringBoundLogger:
+    """The logger of the calling module."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger

@@ -1,0 +1,1 @@
+"""The compiled packet path. Private to the resolver."""
