@@ -1,0 +1,71 @@
+"""When each question is asked: a plan from questions, a source of randomness and the time.
+
+Holds always: every question to the operator's resolver about a listed name comes before any about another name; within
+each of the two groups order and times are drawn at random, so that neither the sequence nor the rhythm announces a
+probe; a name goes to the reference resolver after it went to the operator's, at another time, and within ten minutes,
+since a name that died in between proves nothing; everything lies within the spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+
+from compliance_api.probe.assignment import Arm, Question
+
+REFERENCE_WITHIN_S = 540.0
+"""Ten minutes, less what the tries of both exchanges may take."""
+ASKING_SHARE = 0.8
+"""Part of the spread in which the operator's resolver is asked; the rest leaves room for the last references."""
+
+
+@dataclass(frozen=True)
+class Appointment:
+    """When a question goes to the operator's resolver and when to the reference, on the clock given to `plan`."""
+
+    question: Question
+    resolver_at: float
+    reference_at: float
+
+
+def plan(questions: Iterable[Question], now: float, spread: float, rng: Random) -> tuple[Appointment, ...]:
+    """Spreads `questions` over `spread` seconds from `now`.
+
+    Args:
+        questions: What is to be asked.
+        now: Seconds on any clock.
+        spread: Seconds; 0 or less asks everything at once, still listed names first.
+        rng: Where order and times come from; a `SystemRandom` in production.
+
+    Returns:
+        The appointments, by the time of their first exchange.
+    """
+    spread = max(0.0, spread)
+    listed: list[Question] = []
+    others: list[Question] = []
+    for question in questions:
+        (listed if question.arm is Arm.LISTED else others).append(question)
+    asking = spread * ASKING_SHARE
+    border = asking * len(listed) / max(1, len(listed) + len(others))
+    appointments: list[Appointment] = []
+    for group, begin, end in ((listed, 0.0, border), (others, border, asking)):
+        rng.shuffle(group)
+        times = sorted(rng.uniform(begin, end) for _ in group)
+        for question, offset in zip(group, times, strict=True):
+            latest = min(offset + REFERENCE_WITHIN_S, spread)
+            appointments.append(Appointment(question, now + offset, now + rng.uniform(offset, latest)))
+    return tuple(appointments)
+
+
+def time_left(spread: float, expires_at: float, now: float, margin: float) -> float:
+    """Seconds that the questions of an assignment may still be spread over; negative when it is too late to begin.
+
+    Args:
+        spread: Seconds asked for.
+        expires_at: When observations are no longer taken.
+        now: The present, on the same clock.
+        margin: Seconds to keep free before that, for the tries of the last exchange.
+    """
+    left = expires_at - margin - now
+    return left if left < 0 else min(spread, left)

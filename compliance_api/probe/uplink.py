@@ -1,0 +1,95 @@
+"""The calls a probe makes to the compliance service, and what their errors mean to it.
+
+Holds always: an error is either `UnavailableError` (the same call may succeed later, so nothing may be thrown away) or
+`RefusedError` (this content will never be taken). What is not known to be a refusal counts as unavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import grpc
+import grpc.aio
+
+from compliance_api.probe.errors import RefusedError, UnavailableError
+from lachan import channel
+from lachan.compliance.v1 import probe_service_pb2 as pb
+from lachan.compliance.v1 import probe_service_pb2_grpc as stubs
+from lachan.tls import TlsMaterial
+
+MAX_BATCH = 256
+MAX_BATCH_BYTES = 3 << 20
+"""Below the channel's limit, so that a batch of the largest observations still fits."""
+
+_REFUSALS = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.OUT_OF_RANGE,
+    }
+)
+
+
+def batch_of(items: Sequence[bytes], most: int = MAX_BATCH) -> int:
+    """How many of `items`, from the front, fit into one call; at least one where there is any."""
+    size = 0
+    for count, item in enumerate(items[:most]):
+        size += len(item)
+        if size > MAX_BATCH_BYTES and count:
+            return count
+    return min(len(items), most)
+
+
+def backoff(failures: int, first: float, most: float, rng: Random) -> float:
+    """Seconds to wait after so many failures in a row: doubling up to `most`, then drawn from its upper half."""
+    longest = min(most, first * 2.0 ** min(failures - 1, 60))
+    return rng.uniform(longest / 2, longest)
+
+
+def _translate(error: grpc.aio.AioRpcError) -> UnavailableError | RefusedError:
+    text = f"{error.code().name}: {error.details()}"
+    return RefusedError(text) if error.code() in _REFUSALS else UnavailableError(text)
+
+
+class Uplink:
+    """One channel to the service."""
+
+    def __init__(self, target: str, tls: TlsMaterial, deadline: float, reconnect_most: float) -> None:
+        self._channel = channel.connect(target, tls, max(200, int(reconnect_most * 1000)))
+        self._service = stubs.ProbeServiceStub(self._channel)
+        self._deadline = deadline
+
+    async def take(self) -> pb.Assignment | None:
+        """The next assignment, or None where there is none yet.
+
+        Raises:
+            UnavailableError: Ask again later.
+        """
+        try:
+            answer = await self._service.TakeAssignment(pb.TakeAssignmentRequest(), timeout=self._deadline)
+        except grpc.aio.AioRpcError as error:
+            raise UnavailableError(str(_translate(error))) from error
+        return answer.assignment if answer.HasField("assignment") else None
+
+    async def submit(self, observations: Sequence[bytes]) -> None:
+        """Hands in serialised `SignedObservation`s; all of them are stored when this returns.
+
+        Raises:
+            UnavailableError: Nothing is known to be stored; hand in the same again later.
+            RefusedError: The service will not take at least one of them.
+        """
+        request = pb.SubmitObservationsRequest(
+            observations=[pb.SignedObservation.FromString(item) for item in observations]
+        )
+        try:
+            answer = await self._service.SubmitObservations(request, timeout=self._deadline)
+        except grpc.aio.AioRpcError as error:
+            raise _translate(error) from error
+        if answer.stored < len(observations):
+            raise RefusedError(f"{answer.stored} of {len(observations)} observations stored")
+
+    async def close(self) -> None:
+        """Ends the channel."""
+        await self._channel.close()
