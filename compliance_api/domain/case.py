@@ -1,0 +1,92 @@
+"""The case: everything one verdict rests on, as plain values.
+
+Holds always: a case is complete; judging it needs no clock, no storage and no other case. `now` is the end of its
+period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from compliance_api.domain.chain import Relation
+from compliance_api.domain.law import Law
+from compliance_api.domain.observation import Sighting
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """A node of the operator in this jurisdiction."""
+
+    name: str
+    enrolled_at: datetime
+    # The window of its first report ever; None while it never reported.
+    first_window: datetime | None
+
+
+@dataclass(frozen=True)
+class ReportRecord:
+    """A stored report whose signature holds."""
+
+    node: str
+    # Lowercase hex SHA-256 of its bytes.
+    digest: str
+    sequence: int
+    relation: Relation
+    received_at: datetime
+    window_start: datetime
+    window_seconds: int
+    list_serial: int
+    list_activated_at: datetime
+    blocked: int
+    enforcing: bool
+    # For an equivocation: the hex digest of the report that used the number first.
+    rival: str = ""
+
+    @property
+    def window_end(self) -> datetime:
+        """When its window closed."""
+        return self.window_start + timedelta(seconds=self.window_seconds)
+
+
+@dataclass(frozen=True)
+class UnverifiedRecord:
+    """Report bytes that came from the node with a signature that does not hold."""
+
+    node: str
+    digest: str
+    received_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """A release of the list."""
+
+    serial: int
+    published_at: datetime
+    urgent: bool
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of one operator in one jurisdiction within the period that ends now."""
+
+    operator: str
+    jurisdiction: str
+    law: Law
+    now: datetime
+    nodes: Sequence[NodeRecord]
+    # Windows that began within the period, in the order in which they were received.
+    reports: Sequence[ReportRecord]
+    unverified: Sequence[UnverifiedRecord]
+    # Not yet settled.
+    sightings: Sequence[Sighting]
+    # All of them, oldest first.
+    releases: Sequence[ReleaseRecord]
+
+    @property
+    def start(self) -> datetime:
+        """When the period began."""
+        return self.now - timedelta(seconds=self.law.period)

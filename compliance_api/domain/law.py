@@ -1,0 +1,213 @@
+"""The law as data: deadlines, tolerances and the rule of confirmation, each text in force for a time and a place.
+
+Holds always: nothing here is code. Which law judges a moment is decided by its effective dates and jurisdictions, and
+for each moment and place there is at most one; a period is judged by the law then in force.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+
+from compliance_api.domain.finding import Clause, FindingKind
+from compliance_api.domain.observation import BlockShapes, ConfirmationRule
+from compliance_api.domain.organisation import Label
+from lachan.config import Duration, Settings
+from lachan.errors import LachanError
+
+MAX_TEXT = 500
+
+
+class LawError(LachanError):
+    """No law, or no single one, is in force where one is needed."""
+
+
+def _address(value: str) -> str:
+    return str(ipaddress.ip_address(value))
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Address = Annotated[str, AfterValidator(_address)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Span = Annotated[Duration, Field(gt=0, le=366 * 86400)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Texts(Settings):
+    """One text in both languages."""
+
+    vi: Text
+    en: Text
+
+    def label(self) -> Label:
+        """As the domain's own type."""
+        return Label(self.vi, self.en)
+
+
+class ReportDuty(Settings):
+    """When a node's reports are due."""
+
+    window: Span = 300.0
+    # After the end of a window.
+    deadline: Span = 900.0
+    # After a node's enrolment, for its first report.
+    first_within: Span = 86400.0
+    # Part of the windows due that may be missing.
+    tolerated_missing: Share = 0.0
+
+
+class ListDuty(Settings):
+    """How fast a publication must take effect."""
+
+    # After publication of the release that brought a name.
+    block_deadline: Span = 86400.0
+    urgent_block_deadline: Span = 21600.0
+    # For how long a node may run a list that a newer release has replaced.
+    maximum_age: Span = 86400.0
+    # Part of the names of newer releases that must be missed before a list is called stale by observation.
+    stale_share: Share = 0.9
+
+
+class Confirmation(Settings):
+    """How many independent eyes a miss needs."""
+
+    vantage_points: Positive = 3
+    networks: Positive = 2
+    custodians: Positive = 2
+    sessions_apart: Annotated[Duration, Field(ge=0, le=30 * 86400)] = 21600.0
+
+    def rule(self) -> ConfirmationRule:
+        """As the domain's own type."""
+        return ConfirmationRule(self.vantage_points, self.networks, self.custodians, self.sessions_apart)
+
+
+class MinimumEvidence(Settings):
+    """Below these, nothing is said."""
+
+    # Distinct listed names with a settled answer.
+    names: Positive = 100
+    # Distinct controls with a settled answer.
+    controls: Positive = 20
+    # Windows reported.
+    windows: Positive = 12
+    # Distinct names confirmed missed before an operator is accused by them.
+    missed_names: Positive = 4
+
+
+class CounterDuty(Settings):
+    """When claimed counters are held to be untrue."""
+
+    # Windows with fewer blocked answers claimed than probes received.
+    mismatched_windows: Positive = 3
+    # Observations this close to a window's edge are left out: clocks differ.
+    clock_tolerance: Annotated[Duration, Field(ge=0, le=3600)] = 5.0
+
+
+class Blocks(Settings):
+    """Which answers are a block."""
+
+    null_addresses: tuple[Address, ...] = Field(("0.0.0.0", "::"), max_length=100)  # noqa: S104 - an answer, not a bind
+    sinkhole_addresses: tuple[Address, ...] = Field((), max_length=1000)
+    extended_errors: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = Field((15, 16, 17), max_length=20)
+    tries: Annotated[int, Field(ge=1, le=10)] = 3
+
+    def shapes(self) -> BlockShapes:
+        """As the domain's own type."""
+        return BlockShapes(
+            frozenset(self.null_addresses),
+            frozenset(self.sinkhole_addresses),
+            frozenset(self.extended_errors),
+            self.tries,
+        )
+
+
+class Law(Settings):
+    """One text, in force from a moment on and, where `effective_until` is given, up to another."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+    effective_from: AwareDatetime
+    effective_until: AwareDatetime | None = None
+    # Where it holds; empty means everywhere.
+    jurisdictions: tuple[str, ...] = Field((), max_length=200)
+    authority: Texts
+    # The stretch of time before an evaluation that it looks at.
+    period: Span = 86400.0
+    report: ReportDuty = ReportDuty()
+    list: ListDuty = ListDuty()
+    # Part of the names asked that an operator may be confirmed to miss.
+    tolerated_miss_rate: Share = 0.05
+    # Controls that may be confirmed blocked.
+    tolerated_over_blocked: Annotated[int, Field(ge=0, le=10_000)] = 0
+    confirmation: Confirmation = Confirmation()
+    minimum: MinimumEvidence = MinimumEvidence()
+    counters: CounterDuty = CounterDuty()
+    blocks: Blocks = Blocks()
+    # The passage behind each kind of finding; `default` stands for those not named.
+    citations: dict[FindingKind, Texts] = Field(default_factory=dict)
+    default_citation: Texts
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Self:
+        if self.effective_until is not None and self.effective_until <= self.effective_from:
+            raise ValueError("effective_until is not after effective_from")
+        return self
+
+    def holds(self, jurisdiction: str, at: datetime) -> bool:
+        """Whether it is the law there and then."""
+        if self.jurisdictions and jurisdiction not in self.jurisdictions:
+            return False
+        return self.effective_from <= at and (self.effective_until is None or at < self.effective_until)
+
+    def clause(self, kind: FindingKind) -> Clause:
+        """The passage behind a kind of finding."""
+        return Clause(self.id, self.citations.get(kind, self.default_citation).label())
+
+    def block_deadline(self, *, urgent: bool) -> float:
+        """Seconds from publication until a name must be blocked."""
+        return min(self.list.urgent_block_deadline, self.list.block_deadline) if urgent else self.list.block_deadline
+
+
+class LawBook(Settings):
+    """All laws that were, are and will be in force."""
+
+    laws: tuple[Law, ...] = Field(min_length=1, max_length=1000)
+
+    @model_validator(mode="after")
+    def _one_at_a_time(self) -> Self:
+        seen: set[str] = set()
+        for law in self.laws:
+            if law.id in seen:
+                raise ValueError(f"two laws are called {law.id}")
+            seen.add(law.id)
+        for index, law in enumerate(self.laws):
+            for other in self.laws[index + 1 :]:
+                if _overlap(law, other):
+                    raise ValueError(f"{law.id} and {other.id} are in force at the same time and place")
+        return self
+
+    def in_force(self, jurisdiction: str, at: datetime) -> Law:
+        """The law of a place at a moment.
+
+        Raises:
+            LawError: There is none.
+        """
+        found = next((law for law in self.laws if law.holds(jurisdiction, at)), None)
+        if found is None:
+            raise LawError(f"no law is in force in {jurisdiction} at {at.isoformat()}")
+        return found
+
+    def longest_period(self) -> float:
+        """Seconds that the longest-looking law looks back."""
+        return max(law.period for law in self.laws)
+
+
+def _overlap(one: Law, other: Law) -> bool:
+    places: Sequence[str] = [place for place in one.jurisdictions if place in other.jurisdictions]
+    if one.jurisdictions and other.jurisdictions and not places:
+        return False
+    starts_before_end = other.effective_until is None or one.effective_from < other.effective_until
+    return starts_before_end and (one.effective_until is None or other.effective_from < one.effective_until)

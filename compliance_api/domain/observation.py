@@ -1,0 +1,228 @@
+"""What a probe's two exchanges say about one name: blocked, not blocked, or nothing.
+
+Holds always: a name counts only where the reference resolver saw it alive, for a dead name proves nothing; an answer
+that carries one address outside the known block addresses is an answer, whatever else it says; a silence counts only
+after enough tries, and silence or a bare refusal only from a resolver that served the same probe in the same session,
+since a dead or closed resolver looks the same. What counts as a block is data (`BlockShapes`).
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+RCODE_NOERROR = 0
+RCODE_NXDOMAIN = 3
+RCODE_REFUSED = 5
+
+
+class Arm(enum.StrEnum):
+    """Why a name is asked."""
+
+    LISTED = "listed"
+    CONTROL = "control"
+    NEIGHBOUR = "neighbour"
+
+
+class Outcome(enum.StrEnum):
+    """How an exchange ended."""
+
+    ANSWERED = "answered"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    MALFORMED = "malformed"
+
+
+class Result(enum.StrEnum):
+    """What an observation says."""
+
+    BLOCKED = "blocked"
+    NOT_BLOCKED = "not_blocked"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Shape(enum.StrEnum):
+    """How a name was blocked, or why it was not, or why nothing can be said."""
+
+    NXDOMAIN = "nxdomain"
+    NODATA = "nodata"
+    NULL_ADDRESS = "null_address"
+    SINKHOLE = "sinkhole"
+    EDE = "ede"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    ANSWER = "answer"
+    REFERENCE_DEAD = "reference_dead"
+    FEW_TRIES = "few_tries"
+    FAILURE = "failure"
+    TRUNCATED = "truncated"
+    UNREACHABLE = "unreachable"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True)
+class BlockShapes:
+    """Which answers are a block; addresses in text, as `ipaddress` writes them."""
+
+    null_addresses: frozenset[str]
+    sinkhole_addresses: frozenset[str]
+    # RFC 8914 codes: 15 Blocked, 16 Censored, 17 Filtered.
+    extended_errors: frozenset[int]
+    # Tries after which a silence counts.
+    tries: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What matters of one DNS response."""
+
+    rcode: int
+    truncated: bool
+    # Records of the asked type in the answer section.
+    records: int
+    # The addresses among them, in text.
+    addresses: tuple[str, ...]
+    extended_errors: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How one resolver dealt with the question; `answer` is there exactly where the outcome is ANSWERED."""
+
+    outcome: Outcome
+    tries: int
+    answer: Answer | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The meaning of one observation on its own; `settle` finishes it with the rest of its session."""
+
+    result: Result
+    shape: Shape
+    reference_alive: bool
+
+
+def _null(address: str, shapes: BlockShapes) -> bool:
+    return address in shapes.null_addresses or ipaddress.ip_address(address).is_loopback
+
+
+def _alive(reference: Exchange, shapes: BlockShapes) -> bool:
+    answer = reference.answer
+    if answer is None or answer.rcode != RCODE_NOERROR or not answer.records:
+        return False
+    if not answer.addresses:
+        return True
+    return any(not _null(one, shapes) and one not in shapes.sinkhole_addresses for one in answer.addresses)
+
+
+def _address_shape(answer: Answer, shapes: BlockShapes) -> Shape:
+    if not answer.addresses:
+        return Shape.ANSWER
+    if all(_null(one, shapes) for one in answer.addresses):
+        return Shape.NULL_ADDRESS
+    if all(_null(one, shapes) or one in shapes.sinkhole_addresses for one in answer.addresses):
+        return Shape.SINKHOLE
+    return Shape.ANSWER
+
+
+def _answer_shape(answer: Answer, shapes: BlockShapes) -> Shape:
+    if answer.rcode == RCODE_NOERROR and answer.records:
+        return _address_shape(answer, shapes)
+    if answer.extended_errors & shapes.extended_errors:
+        return Shape.EDE
+    if answer.truncated:
+        return Shape.TRUNCATED
+    if answer.rcode == RCODE_NOERROR:
+        return Shape.NODATA
+    return {RCODE_NXDOMAIN: Shape.NXDOMAIN, RCODE_REFUSED: Shape.REFUSED}.get(answer.rcode, Shape.FAILURE)
+
+
+def _shape(exchange: Exchange, shapes: BlockShapes) -> Shape:
+    if exchange.answer is not None:
+        return _answer_shape(exchange.answer, shapes)
+    if exchange.outcome is Outcome.TIMEOUT:
+        return Shape.TIMEOUT if exchange.tries >= shapes.tries else Shape.FEW_TRIES
+    return Shape.UNREACHABLE if exchange.outcome is Outcome.UNREACHABLE else Shape.MALFORMED
+
+
+_BLOCKS = frozenset({Shape.NXDOMAIN, Shape.NODATA, Shape.NULL_ADDRESS, Shape.SINKHOLE, Shape.EDE})
+
+
+def classify(resolver: Exchange, reference: Exchange, shapes: BlockShapes) -> Seen:
+    """What the two exchanges say on their own; silence and bare refusal stay inconclusive until `settle`."""
+    shape = _shape(resolver, shapes)
+    if not _alive(reference, shapes):
+        return Seen(Result.INCONCLUSIVE, Shape.REFERENCE_DEAD if shape is not Shape.ANSWER else shape, False)
+    if shape in _BLOCKS:
+        return Seen(Result.BLOCKED, shape, True)
+    return Seen(Result.NOT_BLOCKED if shape is Shape.ANSWER else Result.INCONCLUSIVE, shape, True)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One stored observation, as judging needs it."""
+
+    # `ASSIGNMENT-HEX/INDEX`.
+    reference: str
+    assignment: str
+    asked_at: datetime
+    probe: str
+    vantage_point: str
+    access_network: str
+    custodian: str
+    node: str
+    arm: Arm
+    qname: str
+    # The release that brought a listed name and when it was published; 0 and None for names never listed.
+    added_serial: int
+    added_at: datetime | None
+    result: Result
+    shape: Shape
+    reference_alive: bool
+
+
+def settle(session: Iterable[Sighting]) -> list[Sighting]:
+    """Finishes the observations of one assignment.
+
+    A resolver that answered this probe at least once in the session was there and open to it. Then silence after enough
+    tries, or a bare refusal, keeps a listed name from the user as well as any other block. A control that met silence
+    proves nothing, for packets get lost; a refused one was refused.
+    """
+    settled = list(session)
+    if not any(one.shape is Shape.ANSWER or one.result is Result.BLOCKED for one in settled):
+        return settled
+    return [replace(one, result=Result.BLOCKED) if _counts_now(one) else one for one in settled]
+
+
+def _counts_now(one: Sighting) -> bool:
+    if not one.reference_alive:
+        return False
+    return one.shape is Shape.REFUSED or (one.shape is Shape.TIMEOUT and one.arm is Arm.LISTED)
+
+
+@dataclass(frozen=True)
+class ConfirmationRule:
+    """What confirms a sighting: this many different ones of each, and two sessions this far apart."""
+
+    vantage_points: int
+    networks: int
+    custodians: int
+    # Seconds between the first and the last session.
+    sessions_apart: float
+
+
+def confirmed(sightings: Sequence[Sighting], rule: ConfirmationRule) -> bool:
+    """Whether independent eyes saw the same thing, more than once."""
+    if not sightings:
+        return False
+    asked = [one.asked_at for one in sightings]
+    return (
+        len({one.vantage_point for one in sightings}) >= rule.vantage_points
+        and len({one.access_network for one in sightings}) >= rule.networks
+        and len({one.custodian for one in sightings}) >= rule.custodians
+        and (max(asked) - min(asked)).total_seconds() >= rule.sessions_apart
+    )

@@ -1,0 +1,144 @@
+"""Who takes part: organisations, where they answer, and what they own.
+
+Institutions change, so every one of them is data. Holds always: an organisation's identifier is unique and is the one
+in its certificates; a node belongs to one organisation and answers in a part of that organisation's jurisdictions; a
+probe's custodian decides which questions may leave its line.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Label:
+    """One text in the system's two languages."""
+
+    vi: str
+    en: str
+
+
+class OrganisationKind(enum.StrEnum):
+    """What an organisation does here."""
+
+    OPERATOR = "operator"
+    AUTHORITY = "authority"
+    SCHOOL = "school"
+    CUSTODIAN = "custodian"
+
+
+class Line(enum.StrEnum):
+    """Whose line a probe sits on; it decides what may be asked from there."""
+
+    AUTHORITY = "authority"
+    CONSUMER = "consumer"
+    SCHOOL = "school"
+    VOLUNTEER = "volunteer"
+
+    @property
+    def may_ask_anything(self) -> bool:
+        """False where a question for abuse of children could fall back on the people whose line it is."""
+        return self in {Line.AUTHORITY, Line.CONSUMER}
+
+
+class Transport(enum.StrEnum):
+    """How a resolver is reached."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    DOT = "dot"
+    DOH = "doh"
+    DOQ = "doq"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a node answers DNS."""
+
+    address: str
+    port: int
+    transport: Transport
+
+
+@dataclass(frozen=True)
+class Jurisdiction:
+    """A place with an authority of its own."""
+
+    identifier: str
+    name: Label
+
+
+@dataclass(frozen=True)
+class Node:
+    """One resolver instance of an operator."""
+
+    name: str
+    # The raw Ed25519 key that its reports are signed with, 32 bytes.
+    key: bytes
+    endpoints: tuple[Endpoint, ...]
+    jurisdictions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One point that asks resolvers from outside."""
+
+    name: str
+    # The raw Ed25519 key that its observations are signed with, 32 bytes.
+    key: bytes
+    vantage_point: str
+    access_network: str
+    custodian: str
+    line: Line
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """One institution with what it runs."""
+
+    identifier: str
+    kind: OrganisationKind
+    name: Label
+    jurisdictions: frozenset[str]
+    nodes: tuple[Node, ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+    def node(self, name: str) -> Node | None:
+        """Its node of that name."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def probe(self, name: str) -> Probe | None:
+        """Its probe of that name."""
+        return next((probe for probe in self.probes if probe.name == name), None)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everybody there is."""
+
+    jurisdictions: tuple[Jurisdiction, ...]
+    organisations: tuple[Organisation, ...]
+
+    def organisation(self, identifier: str) -> Organisation | None:
+        """The organisation of that identifier."""
+        return next((one for one in self.organisations if one.identifier == identifier), None)
+
+    def jurisdiction(self, identifier: str) -> Jurisdiction | None:
+        """The jurisdiction of that identifier."""
+        return next((one for one in self.jurisdictions if one.identifier == identifier), None)
+
+    def operators(self) -> Iterator[Organisation]:
+        """The organisations a verdict is reached on, in the registry's order."""
+        return (one for one in self.organisations if one.kind is OrganisationKind.OPERATOR)
+
+    def node(self, organisation: str, name: str) -> Node | None:
+        """A node by its certificate's two names."""
+        owner = self.organisation(organisation)
+        return owner.node(name) if owner else None
+
+    def probe(self, organisation: str, name: str) -> Probe | None:
+        """A probe by its certificate's two names."""
+        owner = self.organisation(organisation)
+        return owner.probe(name) if owner else None

@@ -1,0 +1,138 @@
+"""The verdict on one operator in one jurisdiction.
+
+Holds always: it is a pure function of the case, the same evidence gives the same verdict; an accusing finding makes an
+operator not compliant however little else is known; without one, too little evidence is said to be too little.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from compliance_api.domain import claims, sightings
+from compliance_api.domain.case import Case, ReportRecord
+from compliance_api.domain.finding import Finding, FindingKind
+from compliance_api.domain.sightings import Picture
+
+
+class Outcome(enum.StrEnum):
+    """What can be said."""
+
+    COMPLIANT = "compliant"
+    NOT_COMPLIANT = "not_compliant"
+    NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much was seen in the period."""
+
+    period_start: datetime
+    period_end: datetime
+    windows_expected: int
+    windows_received: int
+    nodes: int
+    nodes_reporting: int
+    vantage_points: int
+    listed_asked: int
+    listed_blocked: int
+    listed_missed: int
+    listed_inconclusive: int
+    controls_asked: int
+    controls_over_blocked: int
+    list_serial_claimed: int | None
+    list_serial_current: int | None
+    list_lag_seconds: int | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of an operator, with its reasons and by which law."""
+
+    operator: str
+    jurisdiction: str
+    law: str
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+    coverage: Coverage
+
+
+def _latest(case: Case) -> list[ReportRecord]:
+    """The newest report of each node."""
+    newest: dict[str, ReportRecord] = {}
+    for report in case.reports:
+        if report.node not in newest or report.window_start > newest[report.node].window_start:
+            newest[report.node] = report
+    return list(newest.values())
+
+
+def _coverage(case: Case, seen: Picture) -> Coverage:
+    windows = [claims.windows_owed(case, node) for node in case.nodes]
+    latest = _latest(case)
+    claimed = min((report.list_serial for report in latest), default=None)
+    newer = claims.replacement(case.releases, claimed) if claimed is not None else None
+    lag = None
+    if claimed is not None:
+        lag = max(0, int((case.now - newer.published_at).total_seconds())) if newer else 0
+    listed = [record for record in seen.listed.values() if record.settled]
+    unlisted = [record for record in seen.unlisted.values() if record.settled]
+    return Coverage(
+        period_start=case.start,
+        period_end=case.now,
+        windows_expected=sum(one.expected for one in windows),
+        windows_received=len({(report.node, report.window_start) for report in case.reports}),
+        nodes=len(case.nodes),
+        nodes_reporting=len(latest),
+        vantage_points=len(seen.vantage_points),
+        listed_asked=len(listed),
+        listed_blocked=sum(not record.missed for record in listed),
+        listed_missed=sum(bool(record.missed) for record in listed),
+        listed_inconclusive=sum(not record.settled for record in seen.listed.values()),
+        controls_asked=len(unlisted),
+        controls_over_blocked=sum(bool(record.blocked) for record in unlisted),
+        list_serial_claimed=claimed,
+        list_serial_current=case.releases[-1].serial if case.releases else None,
+        list_lag_seconds=lag,
+    )
+
+
+def _low_coverage(case: Case, coverage: Coverage) -> list[Finding]:
+    minimum = case.law.minimum
+    needs = {
+        "listed_asked": (coverage.listed_asked, minimum.names),
+        "controls_asked": (coverage.controls_asked, minimum.controls),
+        "windows_received": (coverage.windows_received, minimum.windows),
+        "vantage_points": (coverage.vantage_points, case.law.confirmation.vantage_points),
+        "nodes_reporting": (coverage.nodes_reporting, max(1, coverage.nodes)),
+    }
+    counts: dict[str, int] = {}
+    for name, (have, need) in needs.items():
+        if have < need:
+            counts |= {name: have, f"{name}_needed": need}
+    if not counts:
+        return []
+    clause = case.law.clause(FindingKind.LOW_COVERAGE)
+    return [Finding(FindingKind.LOW_COVERAGE, case.start, counts, (), clause)]
+
+
+def judge(case: Case) -> Verdict:
+    """Reaches the verdict on a case."""
+    seen = sightings.picture(case)
+    observed = sightings.observed_list(case, seen)
+    coverage = _coverage(case, seen)
+    found = [
+        *sightings.stale_list(case, observed),
+        *sightings.under_blocking(case, seen),
+        *sightings.over_blocking(case, seen),
+        *sightings.counter_mismatch(case, seen, observed),
+        *claims.missing_reports(case),
+        *claims.broken_chain(case),
+        *claims.equivocation(case),
+        *claims.bad_signature(case),
+    ]
+    outcome = Outcome.NOT_COMPLIANT if found else Outcome.COMPLIANT
+    thin = _low_coverage(case, coverage)
+    if thin and not found:
+        outcome = Outcome.NOT_ENOUGH_EVIDENCE
+    return Verdict(case.operator, case.jurisdiction, case.law.id, outcome, (*found, *thin), coverage)
