@@ -490,5 +490,7 @@ cdef class Snapshot:
                         bool(rule.flags & RULE_EXCEPTION), bool(rule.flags & RULE_EXCEPTION_BELOW),
                         Category(rule.category), bool(rule.flags & RULE_MANDATED), rule.order)
                     matches.append(Match(name[at:].lower(), depth, named))
-                rule = NULL if rule.flags & RULE_LAST else &rule[1]
+                if rule.flags & RULE_LAST:
+                    break
+                rule += 1
         return matches

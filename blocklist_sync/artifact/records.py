@@ -1,0 +1,174 @@
+"""The release's definition: its bytes.
+
+A header, the order table, then the records, sorted, 14 bytes each: the fingerprint (u64), flags, category, and order
+index (u32), little-endian. The release's digest is SHA-256 of all of it.
+
+Holds always: the same entries, serial and key give the same bytes; what `parse` accepts has no unknown flag or
+category, no order out of its table, nothing unsorted or twice, and no byte too many; an error names its offset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from blocklist_sync.artifact import _snapshot, orders
+from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
+from blocklist_sync.artifact.errors import ArtifactError, RecordsError
+from blocklist_sync.artifact.orders import Order
+from blocklist_sync.artifact.rules import Scope
+
+MAGIC = b"LACHANR1"
+FORMAT = 1
+KEY_BYTES = 16
+RECORD_BYTES = 14
+MAX_RECORDS = 16_000_000
+MAX_ORDER_TABLE_BYTES = 8 << 20
+MAX_BYTES = 256 << 20
+
+SUBTREE = 1
+EXCEPTION = 2
+EXCEPTION_BELOW = 4
+
+# Magic, format, key epoch, serial, key, records, names, orders, bytes of the order table.
+_HEADER = struct.Struct("<8sIIQ16sQQII")
+_RECORD = struct.Struct("<QBBI")
+_ATTRIBUTES = struct.Struct("<BBI")
+
+
+class Entry(NamedTuple):
+    """One listed name, in the clear; `name` is canonical."""
+
+    name: str
+    scope: Scope
+    exception: bool
+    category: Category
+    order: Order
+
+    @property
+    def mandated(self) -> bool:
+        """Whether it binds everybody: by its order, or by its category whatever the order says."""
+        return self.order.mandated or self.category in ALWAYS_MANDATED
+
+
+class Record(NamedTuple):
+    """One entry as the release carries it."""
+
+    fingerprint: int
+    flags: int
+    category: int
+    order: int
+
+
+@dataclass(frozen=True)
+class FingerprintKey:
+    """The key that names are hashed under, and its epoch."""
+
+    epoch: int
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release whose every byte was checked; `data` is all of it, its records begin at `offset`."""
+
+    data: bytes
+    serial: int
+    key: FingerprintKey
+    count: int
+    names: int
+    orders: tuple[Order, ...]
+    order_table: bytes
+    offset: int
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the release."""
+        return hashlib.sha256(self.data).digest()
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(Record._make, _RECORD.iter_unpack(memoryview(self.data)[self.offset :]))
+
+
+def _exceptions_below(entries: Iterable[Entry]) -> set[tuple[str, Category]]:
+    """Every proper ancestor of an excepted name, with the exception's category."""
+    ancestors = set()
+    for entry in entries:
+        if entry.exception:
+            rest = entry.name
+            while dot := rest.find(".") + 1:
+                rest = rest[dot:]
+                ancestors.add((rest, entry.category))
+    return ancestors
+
+
+def encode(entries: list[Entry], serial: int, key: FingerprintKey) -> bytes:
+    """The release of these entries.
+
+    Raises:
+        FingerprintCollisionError: Two names have one fingerprint under this key: draw the next.
+        ArtifactError: There are too many entries, or an order's text is unfit.
+    """
+    if len(entries) > MAX_RECORDS:
+        raise ArtifactError(f"{len(entries)} entries, more than {MAX_RECORDS}")
+    table = sorted({entry.order for entry in entries})
+    index: Mapping[Order, int] = {order: number for number, order in enumerate(table)}
+    below = _exceptions_below(entries)
+    # Most entries differ in their name alone: each combination of the rest is packed once.
+    packed: dict[tuple[object, ...], bytes] = {}
+    attributes = bytearray()
+    for name, scope, exception, category, order in entries:
+        shadowed = scope is Scope.SUBTREE and not exception and bool(below) and (name, category) in below
+        combination = (scope, exception, shadowed, category, order)
+        six = packed.get(combination)
+        if six is None:
+            flags = SUBTREE * (scope is Scope.SUBTREE) | EXCEPTION * exception | EXCEPTION_BELOW * shadowed
+            six = packed[combination] = _ATTRIBUTES.pack(flags, category, index[order])
+        attributes += six
+    body, names = _snapshot.pack([entry.name for entry in entries], bytes(attributes), key.key)
+    order_table = orders.encode(table)
+    header = _HEADER.pack(
+        MAGIC, FORMAT, key.epoch, serial, key.key, len(body) // RECORD_BYTES, names, len(table), len(order_table)
+    )
+    return b"".join((header, order_table, body))
+
+
+def parse(data: bytes) -> Release:
+    """The release in `data`, with every record looked at.
+
+    Raises:
+        RecordsError: It is none, or not exactly one.
+    """
+    if len(data) > MAX_BYTES:
+        raise RecordsError(MAX_BYTES, f"larger than {MAX_BYTES} bytes")
+    if len(data) < _HEADER.size:
+        raise RecordsError(len(data), "the header is cut short")
+    magic, version, epoch, serial, key, count, names, order_count, table_bytes = _HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise RecordsError(0, "not a release")
+    if version != FORMAT:
+        raise RecordsError(8, f"format {version}; this reads format {FORMAT}")
+    if serial == 0:
+        raise RecordsError(16, "serial 0 means no release")
+    if count > MAX_RECORDS:
+        raise RecordsError(40, f"{count} records, more than {MAX_RECORDS}")
+    if table_bytes > MAX_ORDER_TABLE_BYTES:
+        raise RecordsError(60, f"an order table of {table_bytes} bytes, more than {MAX_ORDER_TABLE_BYTES}")
+    offset = _HEADER.size + table_bytes
+    end = offset + count * RECORD_BYTES
+    if len(data) < end:
+        raise RecordsError(len(data), f"cut short: the header announces {end} bytes")
+    if len(data) > end:
+        raise RecordsError(end, "bytes after the last record")
+    order_table = data[_HEADER.size : offset]
+    try:
+        table = orders.decode(order_table, order_count)
+    except orders.OrdersError as error:
+        raise RecordsError(_HEADER.size + error.offset, error.reason) from error
+    found = _snapshot.check(data, offset, count, len(table))
+    if found != names:
+        raise RecordsError(48, f"{names} names announced, {found} found")
+    return Release(data, serial, FingerprintKey(epoch, key), count, names, table, order_table, offset)
