@@ -1,0 +1,311 @@
+"""The configuration of the service: `compliance.yaml`, the registry of organisations, and the law.
+
+Holds always: what is loaded is complete and consistent, or every problem is named at once; the registry and the law are
+files of their own because other people keep them; an embedded database is refused where the service listens beyond this
+machine, for that database asks nobody for a password.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from compliance_api.domain.law import LawBook, Texts
+from compliance_api.domain.organisation import (
+    Endpoint,
+    Jurisdiction,
+    Line,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Probe,
+    Registry,
+    Transport,
+)
+from lachan import config
+from lachan.config import ConfigError, ConfigPath, Duration, Problem, Settings
+from lachan.postgres import DatabaseSettings
+from lachan.signing import SigningError, VerifyKey
+from lachan.tls import IDENTIFIER, TlsFiles
+
+MAX_ORGANISATIONS = 5000
+MAX_NAMES = 1000
+
+
+def _host_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("HOST:PORT is expected, an IPv6 address in brackets")
+    return value
+
+
+def _domain(value: str) -> str:
+    labels = value.split(".")
+    if not value.isascii() or len(value) > 253 or not all(1 <= len(label) <= 63 for label in labels):
+        raise ValueError("a domain name in A-labels without a trailing dot is expected")
+    return value.lower()
+
+
+def is_loopback(address: str) -> bool:
+    """Whether `HOST:PORT` is reached from this machine alone."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+HostPort = Annotated[str, AfterValidator(_host_port)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Address = Annotated[str, AfterValidator(lambda value: str(ipaddress.ip_address(value)))]
+Identifier = Annotated[str, Field(pattern=f"^{IDENTIFIER.pattern}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Interval = Annotated[Duration, Field(ge=0.1, le=7 * 86400)]
+Names = Annotated[tuple[Domain, ...], Field(max_length=MAX_NAMES)]
+
+
+class LogSettings(Settings):
+    """How the process logs."""
+
+    form: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class EndpointSettings(Settings):
+    """Where DNS is answered."""
+
+    address: Address
+    port: Port = 53
+    # Transports that probes can measure with today.
+    transport: Literal["udp", "tcp"] = "udp"
+
+    def endpoint(self) -> Endpoint:
+        """As the domain's own type."""
+        return Endpoint(self.address, self.port, Transport(self.transport))
+
+
+class ListAuthoritySettings(Settings):
+    """Where names in force come from."""
+
+    target: HostPort
+    # How old the names and the history of releases may grow before they are asked for again, and at most be used.
+    refresh: Interval = 300.0
+    maximum_age: Interval = 3600.0
+    # Names held ready for drawing.
+    pool: Annotated[int, Field(ge=1, le=1000)] = 1000
+
+
+class AssignmentSettings(Settings):
+    """What probes are asked to do, and how often."""
+
+    interval: Interval = 3600.0
+    # Listed names in each assignment; half of them recently added.
+    listed: Annotated[int, Field(ge=1, le=1000)] = 40
+    # The probe spreads its questions over this time, and may take this long in all.
+    spread: Interval = 1200.0
+    expires: Interval = 3600.0
+    # Observations may be handed in for this long after the assignment's end.
+    handed_in_within: Interval = 7 * 86400.0
+    # A resolver that does not filter.
+    reference: EndpointSettings
+    # Alive names that are not listed and never were.
+    controls: Names = Field(min_length=1)
+    # Parents and siblings of listed names that are not listed themselves.
+    neighbours: Names = ()
+
+
+class JudgeSettings(Settings):
+    """How often verdicts are reached."""
+
+    interval: Interval = 60.0
+
+
+class ConsoleSettings(Settings):
+    """The console's web server."""
+
+    listen: HostPort
+
+
+class MetricsSettings(Settings):
+    """The Prometheus endpoint."""
+
+    listen: HostPort
+
+
+class ServiceSettings(Settings):
+    """`compliance.yaml`."""
+
+    listen: HostPort
+    tls: TlsFiles
+    receipt_key: ConfigPath
+    database: DatabaseSettings
+    list_authority: ListAuthoritySettings
+    registry: ConfigPath
+    law: ConfigPath
+    assignments: AssignmentSettings
+    judge: JudgeSettings = JudgeSettings()
+    console: ConsoleSettings | None = None
+    metrics: MetricsSettings | None = None
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _trust_stays_at_home(self) -> Self:
+        if self.database.embedded is None:
+            return self
+        places = {"listen": self.listen}
+        places |= {"console.listen": self.console.listen} if self.console else {}
+        beyond = [name for name, address in places.items() if not is_loopback(address)]
+        if beyond:
+            raise ValueError(f"database.embedded is for this machine only, but {', '.join(beyond)} is not on loopback")
+        return self
+
+
+class JurisdictionEntry(Settings):
+    """A place with an authority of its own."""
+
+    id: Identifier
+    name: Texts
+
+
+class NodeEntry(Settings):
+    """A resolver instance of an operator."""
+
+    name: Identifier
+    # PEM file of the public key that its reports are signed with.
+    key: ConfigPath
+    resolvers: Annotated[tuple[EndpointSettings, ...], Field(max_length=16)] = ()
+    # Where it answers; empty means in all of its organisation's jurisdictions.
+    jurisdictions: tuple[Identifier, ...] = ()
+
+
+class ProbeEntry(Settings):
+    """A point that asks resolvers from outside."""
+
+    name: Identifier
+    # PEM file of the public key that its observations are signed with.
+    key: ConfigPath
+    vantage_point: Identifier
+    access_network: Identifier
+    # The organisation that holds it.
+    custodian: Identifier
+    line: Line = Line.CONSUMER
+
+
+class OrganisationEntry(Settings):
+    """One institution."""
+
+    id: Identifier
+    kind: OrganisationKind
+    name: Texts
+    jurisdictions: Annotated[tuple[Identifier, ...], Field(max_length=200)] = ()
+    nodes: Annotated[tuple[NodeEntry, ...], Field(max_length=10_000)] = ()
+    probes: Annotated[tuple[ProbeEntry, ...], Field(max_length=10_000)] = ()
+
+
+class RegistryFile(Settings):
+    """`organisations.yaml`."""
+
+    jurisdictions: Annotated[tuple[JurisdictionEntry, ...], Field(min_length=1, max_length=200)]
+    organisations: Annotated[tuple[OrganisationEntry, ...], Field(min_length=1, max_length=MAX_ORGANISATIONS)]
+
+
+class _RegistryReader:
+    """Turns the file's entries into the domain's registry, collecting problems on the way."""
+
+    def __init__(self, file: RegistryFile) -> None:
+        self._file = file
+        self._places = {one.id for one in file.jurisdictions}
+        self._owners = {one.id for one in file.organisations}
+        self.problems: list[Problem] = []
+
+    def read(self) -> Registry:
+        self._unique("jurisdictions", [one.id for one in self._file.jurisdictions])
+        self._unique("organisations", [one.id for one in self._file.organisations])
+        return Registry(
+            tuple(Jurisdiction(one.id, one.name.label()) for one in self._file.jurisdictions),
+            tuple(self._organisation(f"organisations.{i}", one) for i, one in enumerate(self._file.organisations)),
+        )
+
+    def _unique(self, place: str, names: list[str]) -> None:
+        self.problems += [Problem(place, f"{name} is given twice") for name in set(names) if names.count(name) > 1]
+
+    def _known(self, place: str, jurisdictions: tuple[str, ...], allowed: set[str]) -> None:
+        self.problems += [
+            Problem(f"{place}.jurisdictions", f"{name} is not one of {', '.join(sorted(allowed)) or 'none'}")
+            for name in jurisdictions
+            if name not in allowed
+        ]
+
+    def _key(self, place: str, path: Path) -> bytes:
+        try:
+            return VerifyKey.load(path).raw
+        except SigningError as error:
+            self.problems.append(Problem(f"{place}.key", str(error)))
+            return b""
+
+    def _organisation(self, place: str, entry: OrganisationEntry) -> Organisation:
+        self._known(place, entry.jurisdictions, self._places)
+        self._unique(f"{place}.nodes", [one.name for one in entry.nodes])
+        self._unique(f"{place}.probes", [one.name for one in entry.probes])
+        if entry.kind is OrganisationKind.OPERATOR and not entry.jurisdictions:
+            self.problems.append(Problem(f"{place}.jurisdictions", "an operator answers in at least one"))
+        if entry.nodes and entry.kind is not OrganisationKind.OPERATOR:
+            self.problems.append(Problem(f"{place}.nodes", "only an operator has nodes"))
+        return Organisation(
+            entry.id,
+            entry.kind,
+            entry.name.label(),
+            frozenset(entry.jurisdictions),
+            tuple(self._node(f"{place}.nodes.{i}", entry, one) for i, one in enumerate(entry.nodes)),
+            tuple(self._probe(f"{place}.probes.{i}", one) for i, one in enumerate(entry.probes)),
+        )
+
+    def _node(self, place: str, owner: OrganisationEntry, entry: NodeEntry) -> Node:
+        self._known(place, entry.jurisdictions, set(owner.jurisdictions))
+        return Node(
+            entry.name,
+            self._key(place, entry.key),
+            tuple(one.endpoint() for one in entry.resolvers),
+            frozenset(entry.jurisdictions or owner.jurisdictions),
+        )
+
+    def _probe(self, place: str, entry: ProbeEntry) -> Probe:
+        if entry.custodian not in self._owners:
+            self.problems.append(Problem(f"{place}.custodian", f"{entry.custodian} is no organisation"))
+        key = self._key(place, entry.key)
+        return Probe(entry.name, key, entry.vantage_point, entry.access_network, entry.custodian, entry.line)
+
+
+def load_registry(path: Path) -> Registry:
+    """Everybody there is, with their keys.
+
+    Raises:
+        ConfigError: With every problem found in the file or in the keys it names.
+    """
+    reader = _RegistryReader(config.load(path, RegistryFile))
+    registry = reader.read()
+    if reader.problems:
+        raise ConfigError(str(path), reader.problems)
+    return registry
+
+
+def load_law(path: Path, registry: Registry) -> LawBook:
+    """The laws.
+
+    Raises:
+        ConfigError: With every problem found, a jurisdiction that the registry does not know included.
+    """
+    book = config.load(path, LawBook)
+    known = {one.identifier for one in registry.jurisdictions}
+    problems = [
+        Problem(f"laws.{index}.jurisdictions", f"{name} is not in the registry")
+        for index, law in enumerate(book.laws)
+        for name in law.jurisdictions
+        if name not in known
+    ]
+    if problems:
+        raise ConfigError(str(path), problems)
+    return book
