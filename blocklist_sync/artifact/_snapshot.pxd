@@ -6,6 +6,7 @@ indices were checked when the snapshot was opened, so a table of `CATEGORIES + 1
 mapping must not change underneath (a sealed memfd, a file nobody writes). Little-endian machines only.
 """
 
+cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -179,6 +180,7 @@ cdef inline const Rule* find(const Rules* r, uint64_t fingerprint) noexcept nogi
     return NULL
 
 
+@cython.final
 cdef class Snapshot:
     cdef Rules view
     cdef Py_buffer buffer

@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from typing import Self, final
 
 from typing_extensions import Buffer
 
@@ -32,8 +33,9 @@ def assemble(
     digest: bytes,
 ) -> bytearray: ...
 
+@final
 class Snapshot:
-    def __init__(self, buffer: Buffer) -> None: ...
+    def __new__(cls, buffer: Buffer) -> Self: ...
     @property
     def serial(self) -> int: ...
     @property

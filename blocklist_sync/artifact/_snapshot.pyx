@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """The snapshot's builder and its Python face; layout, hash and lookup stand in the .pxd, once.
 
 Holds always: a snapshot is a pure function of the records; nothing here trusts the bytes it is given, and no byte of a
@@ -7,6 +8,7 @@ snapshot can make a lookup read outside it.
 import hashlib
 import sys
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.bytearray cimport PyByteArray_AS_STRING
@@ -339,7 +341,7 @@ def assemble(bytes records not None, Py_ssize_t offset, Py_ssize_t count, *, uin
         if not placed:
             # Fingerprints that crowd together get more room; the same records still give the same snapshot.
             bucket_count += bucket_count // 2 + 1
-            if bucket_count > 64 * <uint64_t>(names + 1):
+            if bucket_count > 2 * <uint64_t>names + 64:
                 raise RecordsError(offset, "the fingerprints are not those of a keyed hash")
     memset(&header, 0, sizeof(Header))
     memcpy(header.magic, PyBytes_AS_STRING(MAGIC), 8)
@@ -366,6 +368,7 @@ def assemble(bytes records not None, Py_ssize_t offset, Py_ssize_t count, *, uin
     return target
 
 
+@cython.final
 cdef class Snapshot:
     """A mapped snapshot: opening measures sections and rules and hashes nothing, so its digest was checked before."""
 
