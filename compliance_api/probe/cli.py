@@ -1,0 +1,116 @@
+"""`lachan-probe`: verbs only."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compliance_api.probe.errors import ProbeError
+from compliance_api.probe.settings import ProbeSettings
+from lachan import config, log, terminal, tls
+from lachan.signing import SigningKey
+
+app = typer.Typer(
+    name="lachan-probe",
+    help="Asks operators' resolvers from outside and hands in what it saw, signed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SPOOL_RESERVE = 100_000
+"""Room beyond `spool_most` for what assignments taken on before that still bring."""
+SPOOL_BYTES = 4 << 30
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The probe's YAML configuration.")]
+
+
+def _load(path: Path) -> tuple[ProbeSettings, tls.TlsMaterial]:
+    settings = config.load(path, ProbeSettings)
+    material = tls.load(settings.tls)
+    if material.identity.role is not tls.Role.PROBE:
+        raise ProbeError(f"{settings.tls.certificate}: {material.identity} is not a probe")
+    return settings, material
+
+
+@app.command()
+def enroll(config_path: Config) -> None:
+    """Makes the signing key if there is none, and prints its public half and its id for the authority."""
+    settings = config.load(config_path, ProbeSettings)
+    if not settings.signing_key.exists():
+        SigningKey.generate().save(settings.signing_key)
+    public = SigningKey.load(settings.signing_key).public
+    terminal.line(f"key id: {public.key_id.hex()}")
+    terminal.line(public.pem().decode().strip())
+
+
+@app.command()
+def validate(config_path: Config) -> None:
+    """Says everything that is wrong with a configuration and the files it names."""
+    settings, material = _load(config_path)
+    key = SigningKey.load(settings.signing_key)
+    terminal.document(
+        {
+            "probe": str(material.identity),
+            "service": settings.service,
+            "key_id": key.public.key_id.hex(),
+            "spool": str(settings.spool),
+            "journal": str(settings.journal),
+        }
+    )
+
+
+@app.command()
+def run(config_path: Config) -> None:
+    """Takes assignments and carries them out, until SIGTERM or SIGINT."""
+    settings, material = _load(config_path)
+    key = SigningKey.load(settings.signing_key)
+    log.configure("probe", settings.log.form, settings.log.level)
+    asyncio.run(_work(settings, material, key))
+
+
+async def _work(settings: ProbeSettings, material: tls.TlsMaterial, key: SigningKey) -> None:
+    from prometheus_client import start_http_server
+
+    from compliance_api.probe.agent import Agent
+    from compliance_api.probe.journal import Journal
+    from compliance_api.probe.measure import asker
+    from compliance_api.probe.metrics import Metrics
+    from compliance_api.probe.uplink import Uplink
+    from lachan.spool import Limits, Spool
+
+    rng = random.SystemRandom()
+    metrics = Metrics()
+    settings.spool.parent.mkdir(parents=True, exist_ok=True)
+    spool = Spool(settings.spool, Limits(items=settings.spool_most + SPOOL_RESERVE, bytes=SPOOL_BYTES))
+    journal = Journal(settings.journal)
+    uplink = Uplink(settings.service, material, settings.uplink.deadline, settings.uplink.backoff_most)
+    if settings.metrics is not None:
+        host, _, port = settings.metrics.rpartition(":")
+        try:
+            start_http_server(int(port), host.strip("[]"), metrics.registry)
+        except OSError as error:
+            raise ProbeError(f"metrics: {settings.metrics}: {error.strerror}") from error
+    agent = Agent(settings, key, spool, journal, uplink, asker(settings.measure, rng), rng, metrics)
+    work = asyncio.ensure_future(agent.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    log.get().info("probe at work", identity=str(material.identity), service=settings.service)
+    try:
+        with suppress(asyncio.CancelledError):
+            await work
+    finally:
+        await uplink.close()
+        journal.close()
+        spool.close()
+    log.get().info("probe ended")
+
+
+main = terminal.run(app)

@@ -1,0 +1,201 @@
+"""What findings, verdicts and observations are called, in plain language.
+
+Holds always: a finding is told from its own counts and from nothing else; a count that no sentence uses is listed by
+its name, so that nothing the judge counted is kept from the reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compliance_api.domain.finding import EvidenceKind, FindingKind
+from compliance_api.domain.observation import Arm, Result, Shape
+from compliance_api.domain.verdict import Outcome
+from compliance_api.web.tongue import Tongue
+
+
+def N_(message: str) -> str:  # noqa: N802 - the name that gettext tools look for
+    """Marks a text for the catalogue; it is translated where it is shown."""
+    return message
+
+
+VERDICTS: Mapping[Outcome, str] = {
+    Outcome.COMPLIANT: N_("Compliant"),
+    Outcome.NOT_COMPLIANT: N_("Not compliant"),
+    Outcome.NOT_ENOUGH_EVIDENCE: N_("Not enough evidence"),
+}
+
+TITLES: Mapping[FindingKind, str] = {
+    FindingKind.STALE_LIST: N_("Out-of-date list"),
+    FindingKind.MISSING_REPORTS: N_("Missing reports"),
+    FindingKind.BROKEN_CHAIN: N_("Broken chain of reports"),
+    FindingKind.EQUIVOCATION: N_("Two contradicting reports under one number"),
+    FindingKind.BAD_SIGNATURE: N_("Reports whose signature does not hold"),
+    FindingKind.UNDER_BLOCKING: N_("Listed names are not blocked"),
+    FindingKind.OVER_BLOCKING: N_("Names that are not listed are blocked"),
+    FindingKind.TRANSPORT_GAP: N_("Filtering differs between transports"),
+    FindingKind.COUNTER_MISMATCH: N_("Reports contradict what was observed"),
+    FindingKind.SLOW_BLOCK: N_("Blocking came too late"),
+    FindingKind.SLOW_UNBLOCK: N_("Unblocking came too late"),
+    FindingKind.UNENROLLED_RESOLVER: N_("A resolver that is not enrolled"),
+    FindingKind.LOW_COVERAGE: N_("Too little was seen"),
+    FindingKind.UNMEASURABLE: N_("Cannot be measured"),
+}
+
+EVIDENCE: Mapping[EvidenceKind, str] = {
+    EvidenceKind.REPORT: N_("Report"),
+    EvidenceKind.UNVERIFIED_REPORT: N_("Report, not verified"),
+    EvidenceKind.OBSERVATION: N_("Observation"),
+    EvidenceKind.RELEASE: N_("Release"),
+}
+
+RESULTS: Mapping[Result, str] = {
+    Result.BLOCKED: N_("blocked"),
+    Result.NOT_BLOCKED: N_("not blocked"),
+    Result.INCONCLUSIVE: N_("inconclusive"),
+}
+
+ARMS: Mapping[Arm, str] = {
+    Arm.LISTED: N_("listed name"),
+    Arm.CONTROL: N_("control"),
+    Arm.NEIGHBOUR: N_("neighbouring name"),
+}
+
+SHAPES: Mapping[str, str] = {
+    Shape.NXDOMAIN: N_("said not to exist (NXDOMAIN)"),
+    Shape.NODATA: N_("no record (NODATA)"),
+    Shape.NULL_ADDRESS: N_("null address"),
+    Shape.SINKHOLE: N_("address of a block page"),
+    Shape.EDE: N_("declared as filtered (EDE)"),
+    Shape.REFUSED: N_("refused"),
+    Shape.TIMEOUT: N_("no answer"),
+    Shape.ANSWER: N_("a real answer"),
+    Shape.REFERENCE_DEAD: N_("the name is dead at the reference"),
+    Shape.FEW_TRIES: N_("no answer, too few tries"),
+    Shape.FAILURE: N_("resolver failure"),
+    Shape.TRUNCATED: N_("truncated answer"),
+    Shape.UNREACHABLE: N_("unreachable"),
+    Shape.MALFORMED: N_("malformed answer"),
+}
+
+_NEEDED = "_needed"
+_COVERAGE_NAMES: Mapping[str, str] = {
+    "listed_asked": N_("listed names asked"),
+    "controls_asked": N_("controls asked"),
+    "windows_received": N_("report windows received"),
+    "vantage_points": N_("vantage points"),
+    "nodes_reporting": N_("nodes reporting"),
+}
+
+
+@dataclass(frozen=True)
+class _Saying:
+    """A sentence that needs all of `keys`."""
+
+    keys: tuple[str, ...]
+    text: str
+
+
+_SAYINGS: Mapping[FindingKind, tuple[_Saying, ...]] = {
+    FindingKind.STALE_LIST: (
+        _Saying(
+            ("serial_observed", "newer_names_missed", "newer_names_asked", "older_names_blocked"),
+            N_(
+                "Probes found the list of release %(serial_observed)s in force: %(newer_names_missed)s of the"
+                " %(newer_names_asked)s newer names they asked were not blocked, while %(older_names_blocked)s older"
+                " names were."
+            ),
+        ),
+        _Saying(
+            ("windows_stale", "serial_claimed"),
+            N_(
+                "The operator's own reports say so: release %(serial_claimed)s was still in force past the deadline,"
+                " in %(windows_stale)s report windows."
+            ),
+        ),
+    ),
+    FindingKind.MISSING_REPORTS: (
+        _Saying(
+            ("windows_missing", "windows_expected"),
+            N_("%(windows_missing)s of %(windows_expected)s report windows due did not arrive."),
+        ),
+    ),
+    FindingKind.BROKEN_CHAIN: (
+        _Saying(("breaks",), N_("Places where a report does not continue the one before it: %(breaks)s.")),
+    ),
+    FindingKind.EQUIVOCATION: (
+        _Saying(
+            ("conflicting_reports",),
+            N_("Reports signed under a number that another signed report already holds: %(conflicting_reports)s."),
+        ),
+    ),
+    FindingKind.BAD_SIGNATURE: (
+        _Saying(
+            ("reports",), N_("Reports sent over the node's own connection but not signed by its key: %(reports)s.")
+        ),
+    ),
+    FindingKind.UNDER_BLOCKING: (
+        _Saying(
+            ("names_missed", "names_asked"),
+            N_(
+                "%(names_missed)s of %(names_asked)s listed names asked were answered as if they were not listed,"
+                " confirmed from independent vantage points."
+            ),
+        ),
+    ),
+    FindingKind.OVER_BLOCKING: (
+        _Saying(
+            ("controls_blocked", "controls_asked"),
+            N_("%(controls_blocked)s of %(controls_asked)s names that no order lists were blocked."),
+        ),
+    ),
+    FindingKind.COUNTER_MISMATCH: (
+        _Saying(
+            ("windows_claiming_newer_list", "serial_claimed", "serial_observed"),
+            N_(
+                "In %(windows_claiming_newer_list)s report windows the operator claimed release %(serial_claimed)s,"
+                " while probes found release %(serial_observed)s in force."
+            ),
+        ),
+        _Saying(
+            ("windows_counting_too_few", "blocked_claimed", "blocked_received"),
+            N_(
+                "In %(windows_counting_too_few)s report windows the operator claimed %(blocked_claimed)s blocked"
+                " answers in all, while the probes alone received %(blocked_received)s."
+            ),
+        ),
+    ),
+}
+
+
+def tell(kind: FindingKind, counts: Mapping[str, int], tongue: Tongue) -> list[str]:
+    """A finding's counts in sentences, the most telling first."""
+    numbers = {key: tongue.number(value) for key, value in counts.items()}
+    # A serial is a name, not an amount: no grouping.
+    numbers |= {key: str(value) for key, value in counts.items() if key.startswith("serial_")}
+    told: set[str] = set()
+    sentences: list[str] = []
+    for saying in _SAYINGS.get(kind, ()):
+        if all(key in counts for key in saying.keys):
+            sentences.append(tongue.gettext(saying.text) % numbers)
+            told.update(saying.keys)
+    for key, name in _COVERAGE_NAMES.items():
+        if key in counts and key + _NEEDED in counts:
+            sentences.append(
+                tongue.gettext("%(name)s: %(have)s, where %(need)s are needed.")
+                % {"name": capital(tongue.gettext(name)), "have": numbers[key], "need": numbers[key + _NEEDED]}
+            )
+            told |= {key, key + _NEEDED}
+    sentences += [f"{key.replace('_', ' ')}: {numbers[key]}." for key in counts if key not in told]
+    return sentences
+
+
+def capital(text: str) -> str:
+    """A text with its first letter large."""
+    return text[:1].upper() + text[1:]
+
+
+def shape(name: str, tongue: Tongue) -> str:
+    """How an observation was blocked, or why nothing can be said; a word not known yet stands as it is."""
+    return tongue.gettext(SHAPES[name]) if name in SHAPES else name

@@ -1,0 +1,245 @@
+"""Made-up verdicts for the console: an honest operator, a cheating one, one hardly seen. Nothing here is real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from compliance_api.domain.finding import EvidenceKind, FindingKind
+from compliance_api.domain.observation import Arm, Result
+from compliance_api.domain.organisation import Label
+from compliance_api.domain.verdict import Outcome
+from compliance_api.usecases.overview import (
+    CoverageView,
+    EvidenceView,
+    FindingView,
+    NodeView,
+    ObservationView,
+    OperatorDetail,
+    OperatorOverview,
+    Overview,
+    ReportView,
+    VerdictChange,
+)
+
+NOW = datetime(2025, 11, 22, 2, 12, 3, tzinfo=UTC)
+LAW = "demo-2025"
+CITATION = Label("Điều 7 khoản 2 Quy định trình diễn", "Demonstration regulation, article 7(2)")
+PLACE = Label("Thành phố Mẫu", "Sample City")
+CSAM, GAMBLING = 1, 4
+
+
+def ago(**span: float) -> datetime:
+    """A moment before NOW."""
+    return NOW - timedelta(**span)
+
+
+def coverage(**changes: object) -> CoverageView:
+    """Everything in order, but for `changes`."""
+    view = CoverageView(
+        period_start=ago(days=1),
+        period_end=NOW,
+        windows_expected=288,
+        windows_received=288,
+        nodes=2,
+        nodes_reporting=2,
+        vantage_points=4,
+        listed_asked=412,
+        listed_blocked=412,
+        listed_missed=0,
+        listed_inconclusive=9,
+        controls_asked=120,
+        controls_over_blocked=0,
+        list_serial_claimed=1047,
+        list_serial_current=1047,
+        list_lag_seconds=0,
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's care
+
+
+def finding(kind: FindingKind, counts: Mapping[str, int], **changes: object) -> FindingView:
+    """A finding with one report and one observation behind it."""
+    view = FindingView(
+        kind=kind,
+        accuses=kind.accuses,
+        since=ago(hours=9, minutes=31),
+        last_seen=ago(minutes=2),
+        node="",
+        counts=counts,
+        evidence=(
+            EvidenceView(EvidenceKind.RELEASE, "1031", ago(days=2), "", "", ""),
+            EvidenceView(EvidenceKind.REPORT, "5f" * 32, ago(hours=3), "edge-1", "", "serial 1031"),
+            EvidenceView(EvidenceKind.OBSERVATION, "0a" * 16 + "/3", ago(hours=2), "edge-1", "p-2", "bet.example"),
+            EvidenceView(EvidenceKind.OBSERVATION, "0b" * 16 + "/4", ago(hours=2), "edge-1", "p-1", "secret.example"),
+            EvidenceView(EvidenceKind.OBSERVATION, "0c" * 16 + "/5", ago(hours=2), "edge-1", "p-1", "unknown.example"),
+        ),
+        law=LAW,
+        citation=CITATION,
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's care
+
+
+def operator(organisation: str, name: Label, verdict: Outcome, **changes: object) -> OperatorOverview:
+    """An operator without findings, but for `changes`."""
+    view = OperatorOverview(
+        organisation=organisation,
+        display_name=name,
+        jurisdiction="sample-city",
+        jurisdiction_name=PLACE,
+        verdict=verdict,
+        since=ago(days=11, hours=4),
+        evaluated_at=ago(seconds=3),
+        law=LAW,
+        findings=(),
+        coverage=coverage(),
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's care
+
+
+HONEST = operator("operator-a", Label("Viễn thông An Bình", "An Binh Telecom"), Outcome.COMPLIANT)
+CHEAT = operator(
+    "operator-b",
+    Label("Viễn thông Bắc Hà", "Bac Ha Telecom"),
+    Outcome.NOT_COMPLIANT,
+    since=ago(hours=9, minutes=28),
+    findings=(
+        finding(
+            FindingKind.STALE_LIST,
+            {
+                "serial_observed": 1031,
+                "newer_names_missed": 58,
+                "newer_names_asked": 61,
+                "older_names_blocked": 344,
+            },
+        ),
+        finding(
+            FindingKind.COUNTER_MISMATCH,
+            {"windows_claiming_newer_list": 96, "serial_claimed": 1047, "serial_observed": 1031},
+            node="edge-1",
+        ),
+        finding(FindingKind.UNDER_BLOCKING, {"names_missed": 58, "names_asked": 405}),
+    ),
+    coverage=coverage(
+        windows_received=281, listed_asked=405, listed_blocked=347, listed_missed=58, listed_inconclusive=4
+    ),
+)
+THIN = operator(
+    "operator-c",
+    Label("Mạng Cửu Long", "Cuu Long Networks"),
+    Outcome.NOT_ENOUGH_EVIDENCE,
+    since=ago(hours=2),
+    findings=(
+        finding(
+            FindingKind.LOW_COVERAGE,
+            {"listed_asked": 31, "listed_asked_needed": 100, "vantage_points": 1, "vantage_points_needed": 3},
+            evidence=(),
+        ),
+    ),
+    coverage=coverage(
+        windows_expected=24,
+        windows_received=23,
+        nodes=1,
+        nodes_reporting=1,
+        vantage_points=1,
+        listed_asked=31,
+        listed_blocked=31,
+        listed_inconclusive=2,
+        controls_asked=8,
+        list_serial_claimed=1046,
+        list_lag_seconds=2580,
+    ),
+)
+EMPTY = Overview(None, None, None, None, ())
+
+
+def overview(*operators: OperatorOverview) -> Overview:
+    """A front page of these operators."""
+    return Overview(ago(seconds=3), 1047, ago(hours=6), 1_000_214, operators)
+
+
+def observation(
+    number: int, qname: str, category: int, result: Result, shape: str, **changes: object
+) -> ObservationView:
+    """An observation of a listed name."""
+    view = ObservationView(
+        reference=f"{number:02x}" * 16 + f"/{number % 10}",
+        asked_at=ago(minutes=7 * number),
+        probe=f"p-{number % 3 + 1}",
+        vantage_point=("Đường thuê bao phường 1", "Trường Mẫu", "Trạm đo của Sở")[number % 3],
+        access_network=("ftth-1", "mobile-2")[number % 2],
+        node="edge-1",
+        endpoint="udp 192.0.2.53:53",
+        qname=qname,
+        qtype="A",
+        category=category,
+        arm=Arm.LISTED,
+        result=result,
+        shape=shape,
+        reference_alive=True,
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's care
+
+
+def detail(view: OperatorOverview) -> OperatorDetail:
+    """An operator's page with a bit of everything."""
+    observations = (
+        observation(1, "bet.example", GAMBLING, Result.NOT_BLOCKED, "answer"),
+        replace(observation(10, "bet.example", GAMBLING, Result.NOT_BLOCKED, "answer"), reference="0a" * 16 + "/3"),
+        replace(observation(11, "secret.example", CSAM, Result.NOT_BLOCKED, "answer"), reference="0b" * 16 + "/4"),
+        observation(4, "old.example", GAMBLING, Result.BLOCKED, "nxdomain"),
+        observation(5, "news.example", 0, Result.NOT_BLOCKED, "answer", arm=Arm.CONTROL),
+        observation(6, "gone.example", GAMBLING, Result.INCONCLUSIVE, "reference_dead", reference_alive=False),
+    )
+    reports = tuple(
+        ReportView(
+            node=f"edge-{number % 2 + 1}",
+            digest=f"{number + 32:02x}" * 32,
+            log_index=90_417 - number,
+            sequence=4_180 - number // 2,
+            window_start=ago(minutes=12 + 5 * (number // 2), seconds=3),
+            window_seconds=300,
+            received_at=ago(minutes=6 + 5 * (number // 2)),
+            list_serial=1047,
+            queries=1_204_511 - 1311 * number,
+            blocked=3_120 + number,
+            enforcing=True,
+        )
+        for number in range(6)
+    )
+    nodes = (
+        NodeView(
+            "edge-1", ("udp 192.0.2.53:53", "tcp 192.0.2.53:53"), ago(minutes=7), ago(minutes=6), 4180, 1047,
+            ago(hours=6), True, 1_204_511, 3_120,
+        ),
+        NodeView("edge-2", ("udp 198.51.100.53:53",), None, None, None, None, None, None, None, None),
+    )  # fmt: skip
+    history = (
+        VerdictChange(view.since, view.verdict, tuple(one.kind for one in view.findings)),
+        VerdictChange(ago(days=40), Outcome.COMPLIANT, ()),
+        VerdictChange(ago(days=41), Outcome.NOT_ENOUGH_EVIDENCE, (FindingKind.LOW_COVERAGE,)),
+    )
+    return OperatorDetail(view, nodes, reports, observations, history)
+
+
+@dataclass
+class SampleReader:
+    """Reads what it was given; raises `failure` where there is one."""
+
+    shown: Overview = field(default_factory=lambda: overview(HONEST, CHEAT, THIN))
+    failure: Exception | None = None
+
+    async def overview(self) -> Overview:
+        """The front page."""
+        if self.failure:
+            raise self.failure
+        return self.shown
+
+    async def operator_detail(self, organisation: str, jurisdiction: str) -> OperatorDetail | None:
+        """One operator."""
+        if self.failure:
+            raise self.failure
+        for view in self.shown.operators:
+            if (view.organisation, view.jurisdiction) == (organisation, jurisdiction):
+                return detail(view)
+        return None
