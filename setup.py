@@ -5,7 +5,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-FLAGS = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wno-unused-function"]
+FLAGS = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wno-unused-function", "-Wno-sign-compare"]
 SOURCES = sorted([*Path("blocklist_sync").rglob("*.pyx"), *Path("resolver").rglob("*.pyx")])
 
 setup(

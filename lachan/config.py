@@ -162,4 +162,4 @@ def load(path: Path, model: type[Model]) -> Model:
         raise ConfigError(str(path), [Problem("", error.strerror or str(error))]) from error
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), [Problem("", f"not UTF-8 at byte {error.start}")]) from error
-    return parse(text, model, str(path), path.parent)
+    return parse(text, model, str(path), path.absolute().parent)

@@ -1,0 +1,163 @@
+"""Answers made from what an upstream said: rebuilt per client, and judged where they lead to other names.
+
+Holds always: a client gets its own id, question case, flags and OPT; an answer whose CNAME or SVCB target is listed for
+the client's profile ends at that target (RFC 6604), whatever the cache holds.
+"""
+
+from libc.string cimport memcmp, memcpy
+
+from resolver._hot.cursor cimport Cursor, get16, get32, put16, put32, read_name, skip, skip_name
+from resolver._hot.policy cimport ACTION_NODATA, ACTION_NXDOMAIN, ACTION_PASS, ACTION_REFUSED, ACTION_SHADOW
+from resolver._hot.wire cimport (
+    AD, CLASS_IN, EDE_NONE, HEADER, NOERROR, NXDOMAIN, OPT_BYTES, QR, RA, RD, CD, REFUSED, TC, TYPE_CNAME, TYPE_DNAME, TYPE_HTTPS,
+    TYPE_SVCB, split_labels, write_error, write_opt, write_start)
+
+cdef enum:
+    CHAIN_MAX = 16
+
+
+cdef void normalise(uint8_t *packet, const Response *response) noexcept nogil:
+    """Makes the header count what is kept of the response."""
+    put16(packet + 10, response.additionals)
+
+
+cdef uint32_t write_truncated(uint8_t *out, const Query *query) noexcept nogil:
+    """An empty answer with TC: the client comes back over TCP. Needs question_end + 11 bytes."""
+    return write_opt(out, write_start(out, query, TC, NOERROR), query, NOERROR, EDE_NONE)
+
+
+cdef uint32_t write_kept(uint8_t *out, uint32_t limit, const Query *query, const Kept *kept) noexcept nogil:
+    """The response for one client, TTLs counted down; truncated beyond `limit`. Needs max(limit, 512) bytes."""
+    cdef uint32_t i, ttl
+    cdef uint16_t at, flags
+    if kept.size + (OPT_BYTES if query.edns else 0) > limit:
+        return write_truncated(out, query)
+    memcpy(out, kept.packet, kept.size)
+    flags = get16(kept.packet + 2) & 15
+    # AD goes to those who asked for it (RFC 6840 5.7, 5.8).
+    if query.want_dnssec or query.flags & AD:
+        flags |= get16(kept.packet + 2) & AD
+    put16(out, query.id)
+    put16(out + 2, QR | RA | (query.flags & (RD | CD)) | flags)
+    memcpy(out + HEADER, query.packet + HEADER, query.name_size)
+    for i in range(kept.ttl_count):
+        memcpy(&at, kept.ttls + 2 * i, 2)
+        ttl = get32(out + at)
+        if ttl > kept.ttl_max:
+            ttl = kept.ttl_max
+        put32(out + at, ttl - kept.age if ttl > kept.age else 0)
+    return write_opt(out, kept.size, query, NOERROR, EDE_NONE)
+
+
+cdef bint target_at(Cursor cursor, uint16_t rtype, uint8_t *name, int *size) noexcept nogil:
+    """The name that the record at the cursor (behind its owner) leads to."""
+    cursor.at += 10
+    if rtype == TYPE_SVCB or rtype == TYPE_HTTPS:
+        cursor.at += 2
+        if cursor.at > cursor.size:
+            return False
+    size[0] = read_name(&cursor, name)
+    return size[0] > 0
+
+
+cdef bint targets_listed(Policy policy, const uint8_t *packet, uint32_t size) noexcept nogil:
+    """Whether a CNAME, DNAME, SVCB or HTTPS of the answer section leads to a listed name, for any profile at all.
+
+    The packet has been walked by `read_response`.
+    """
+    cdef Cursor cursor
+    cdef uint16_t rtype, count = get16(packet + 6)
+    cdef uint8_t name[256]
+    cdef uint8_t label_at[128]
+    cdef uint8_t labels
+    cdef int name_size
+    cursor.data = packet
+    cursor.size = size
+    cursor.at = HEADER
+    if not skip_name(&cursor) or not skip(&cursor, 4):
+        return True
+    while count:
+        count -= 1
+        if not skip_name(&cursor) or cursor.size - cursor.at < 10:
+            return True
+        rtype = get16(packet + cursor.at)
+        if rtype == TYPE_CNAME or rtype == TYPE_DNAME or rtype == TYPE_SVCB or rtype == TYPE_HTTPS:
+            if not target_at(cursor, rtype, name, &name_size) or not split_labels(name, name_size, label_at, &labels):
+                return True
+            if policy.covers(name, label_at, labels):
+                return True
+        if not skip(&cursor, 10 + <uint32_t>get16(packet + cursor.at + 8)):
+            return True
+    return False
+
+
+cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const Query *query, const Kept *kept,
+                           Decision *decision) noexcept nogil:
+    """Follows the chain from the question's name; where it meets a listed name, the answer that ends there, else 0.
+
+    `decision` tells the rule. The chain is written anew, each name in full once, so that the SOA behind it can point to
+    any of them. Needs MESSAGE_MAX bytes: sixteen links of names at full length stay far below it.
+    """
+    cdef uint8_t name[256]
+    cdef uint8_t target[256]
+    cdef uint8_t label_at[128]
+    cdef uint8_t labels
+    cdef int size = query.name_size, target_size
+    cdef Cursor cursor
+    cdef uint16_t rtype, count
+    cdef uint32_t at, hops = 0, owner = HEADER, ttl, owner_size
+    cdef uint8_t found[256]
+    memcpy(name, query.name, query.name_size)
+    at = write_start(out, query, 0, NOERROR)
+    decision.action = ACTION_PASS
+    while hops < CHAIN_MAX:
+        hops += 1
+        cursor.data = kept.packet
+        cursor.size = kept.size
+        cursor.at = HEADER
+        skip_name(&cursor)
+        skip(&cursor, 4)
+        count = get16(kept.packet + 6)
+        while count:
+            count -= 1
+            target_size = read_name(&cursor, found)
+            if target_size < 0:
+                return 0
+            owner_size = target_size
+            rtype = get16(kept.packet + cursor.at)
+            if (rtype == TYPE_CNAME or rtype == TYPE_SVCB or rtype == TYPE_HTTPS) and owner_size == <uint32_t>size and memcmp(found, name, size) == 0:
+                if target_at(cursor, rtype, target, &target_size) and split_labels(target, target_size, label_at, &labels):
+                    policy.decide(target, label_at, labels, profile, decision)
+                    if rtype == TYPE_CNAME:
+                        break
+                    if decision.action != ACTION_PASS and decision.action != ACTION_SHADOW:
+                        # A service binding that leads to a listed name: as if there were none of its type.
+                        decision.action = ACTION_NODATA
+                        decision.denies_all = False
+                        split_labels(name, size, label_at, &labels)
+                        return policy.write_records(out, at, query, decision, owner, label_at, labels)
+            skip(&cursor, 10 + <uint32_t>get16(kept.packet + cursor.at + 8))
+        else:
+            return 0
+        if decision.action == ACTION_REFUSED:
+            return write_error(out, query, REFUSED, decision.ede)
+        ttl = get32(kept.packet + cursor.at + 4)
+        if ttl > kept.ttl_max:
+            ttl = kept.ttl_max
+        put16(out + 6, get16(out + 6) + 1)
+        put16(out + at, 0xC000 | owner)
+        put16(out + at + 2, TYPE_CNAME)
+        put16(out + at + 4, CLASS_IN)
+        put32(out + at + 6, ttl - kept.age if ttl > kept.age else 0)
+        put16(out + at + 10, target_size)
+        owner = at + 12
+        memcpy(out + owner, target, target_size)
+        at = owner + target_size
+        if decision.action != ACTION_PASS and decision.action != ACTION_SHADOW:
+            at = policy.write_records(out, at, query, decision, owner, label_at, labels)
+            if decision.action == ACTION_NXDOMAIN and decision.denies_all:
+                out[3] |= NXDOMAIN
+            return at
+        memcpy(name, target, target_size)
+        size = target_size
+    return 0

@@ -1,0 +1,58 @@
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from resolver._hot.wire cimport Query, Response
+
+cdef enum:
+    CLASSES = 3
+    WAYS = 8
+    PAYLOAD_MAX = 4096
+
+cdef enum:
+    # Bits of a key that are not the name or the type.
+    KEY_DO = 1
+    KEY_CD = 2
+
+cdef struct Slot:
+    # 48 bytes, then name, packet, TTL offsets. Written under an odd sequence number only.
+    uint32_t sequence
+    uint32_t writer             # worker that claimed it last
+    uint64_t checksum           # keyed, over sequence, header and payload
+    uint32_t stored_at          # seconds, monotonic
+    uint32_t expires_at
+    uint32_t verdict            # policy epoch << 1 | a target is listed under it: one word, so that it is never torn
+    uint16_t qtype
+    uint16_t bits               # KEY_DO | KEY_CD | upstream group << 8
+    uint16_t packet_size
+    uint16_t ttl_count
+    uint8_t name_size
+    uint8_t targets             # carries names that policy looks at
+    uint16_t pad
+    uint32_t pad2
+
+cdef struct Layer:
+    # One size class: rows of WAYS tags, and as many slots.
+    uint64_t *tags
+    uint32_t *used              # per slot: bumped by a hit, taken down by the search for a victim
+    uint8_t *slots
+    uint32_t slot_size
+    uint32_t rows
+
+cdef struct Entry:
+    # A stable copy of a slot.
+    Slot head
+    Slot *source                # where it was copied from, for judge()
+    const uint8_t *packet
+    const uint8_t *ttls         # ttl_count offsets, two bytes each, native order
+
+cdef class Cache:
+    cdef Layer layers[CLASSES]
+    cdef uint64_t secret
+    cdef uint32_t worker
+    cdef object _buffer
+    cdef uint8_t scratch[PAYLOAD_MAX]
+    cdef uint64_t tag(self, uint64_t fingerprint, uint16_t qtype, uint16_t bits) noexcept nogil
+    cdef bint get(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, Entry *entry) noexcept nogil
+    cdef bint put(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, const uint8_t *packet,
+                  const Response *response, uint32_t ttl, uint32_t verdict) noexcept nogil
+    cdef void judge(self, const Entry *entry, uint32_t verdict) noexcept nogil
+    cdef uint64_t checksum(self, const Slot *head, const uint8_t *payload, uint32_t size) noexcept nogil

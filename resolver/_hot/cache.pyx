@@ -1,0 +1,220 @@
+"""The packet cache: answers kept as they go out, in memory that all workers share.
+
+Holds always: memory is bounded by the buffer given; a reader never trusts a slot before it has copied it, seen the same
+even sequence number on both sides of the copy and recomputed a keyed checksum, so that a writer stopped or killed in the
+middle of a write costs an entry, never a wrong answer; a writer that finds a slot claimed skips the insert.
+
+The hash is keyed by a secret of the machine's boot: an outsider cannot aim at one row.
+"""
+
+from libc.string cimport memcmp, memcpy, memset
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from resolver._hot.atomics cimport claim, fence_acquire, fence_release, load64, load_acquire, load_relaxed, store64, store_release
+
+cdef uint32_t[CLASSES] SLOT_SIZES = [256, 1024, 4096]
+# Of each 64 parts of memory. Most answers fit the smallest class.
+cdef uint32_t[CLASSES] SHARES = [44, 14, 6]
+
+MIN_BYTES = 1 << 20
+
+
+cdef inline uint64_t mix(uint64_t x) noexcept nogil:
+    # The finaliser of SplitMix64.
+    x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EB
+    return x ^ (x >> 31)
+
+
+cdef class Cache:
+    """A view of the shared memory.
+
+    Args:
+        buffer: Writable memory of at least `MIN_BYTES`, zeroed when it was made, aligned to 64.
+        secret: 64 random bits, the same in all workers.
+        worker: This worker's number, noted in every slot it claims.
+
+    Raises:
+        ValueError: The buffer is smaller than `MIN_BYTES`.
+    """
+
+    def __cinit__(self, object buffer, uint64_t secret, uint32_t worker):
+        cdef Py_buffer view
+        cdef uint8_t *at
+        cdef uint64_t share, rows
+        cdef int i
+        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+        try:
+            if view.len < MIN_BYTES:
+                raise ValueError(f"the cache has {view.len} bytes; {MIN_BYTES} are the least")
+            at = <uint8_t *>view.buf
+            share = view.len // 64
+        finally:
+            PyBuffer_Release(&view)
+        self._buffer = buffer       # keeps the mapping
+        self.secret = secret
+        self.worker = worker
+        for i in range(CLASSES):
+            # A row takes a line of tags, half a line of marks (padded to a whole one) and its slots.
+            rows = SHARES[i] * share // (128 + WAYS * SLOT_SIZES[i])
+            self.layers[i].slot_size = SLOT_SIZES[i]
+            self.layers[i].rows = <uint32_t>rows
+            self.layers[i].tags = <uint64_t *>at
+            at += rows * 64
+            self.layers[i].used = <uint32_t *>at
+            at += rows * 64
+            self.layers[i].slots = at
+            at += rows * WAYS * SLOT_SIZES[i]
+
+    @property
+    def capacity(self):
+        """How many answers fit."""
+        return sum(WAYS * self.layers[i].rows for i in range(CLASSES))
+
+    def entries(self, uint32_t now):
+        """How many slots hold an answer that has not expired; walks everything, so not for a hot path."""
+        cdef uint64_t i, count = 0
+        cdef int k
+        cdef const Slot *slot
+        for k in range(CLASSES):
+            for i in range(<uint64_t>self.layers[k].rows * WAYS):
+                slot = <const Slot *>(self.layers[k].slots + i * self.layers[k].slot_size)
+                count += self.layers[k].tags[i] != 0 and slot.expires_at > now
+        return count
+
+    def clear(self):
+        """Forgets every answer."""
+        cdef uint64_t i
+        cdef int k
+        for k in range(CLASSES):
+            for i in range(<uint64_t>self.layers[k].rows * WAYS):
+                store64(&self.layers[k].tags[i], 0)
+
+    cdef uint64_t tag(self, uint64_t fingerprint, uint16_t qtype, uint16_t bits) noexcept nogil:
+        cdef uint64_t value = mix(fingerprint ^ self.secret ^ mix((<uint64_t>qtype << 16 | bits) + self.secret))
+        return value | (value == 0)     # 0 marks an empty slot
+
+    cdef uint64_t checksum(self, const Slot *head, const uint8_t *payload, uint32_t size) noexcept nogil:
+        cdef uint64_t value = self.secret ^ head.sequence, word
+        cdef uint32_t at = 0
+        value = mix(value ^ (<uint64_t>head.stored_at << 32 | head.expires_at))
+        value = mix(value ^ (<uint64_t>head.qtype << 48 | <uint64_t>head.bits << 32 | <uint64_t>head.packet_size << 16 | head.ttl_count))
+        value = mix(value ^ (<uint64_t>head.name_size << 32 | head.targets))
+        while size - at >= 8:
+            memcpy(&word, payload + at, 8)
+            value = (value ^ word) * <uint64_t>0x9E3779B97F4A7C15
+            value ^= value >> 29
+            at += 8
+        if size != at:
+            word = 0
+            memcpy(&word, payload + at, size - at)
+            value = (value ^ word) * <uint64_t>0x9E3779B97F4A7C15
+        return mix(value)
+
+    cdef bint get(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, Entry *entry) noexcept nogil:
+        """Copies the answer to a question out, if a live one is there."""
+        cdef uint64_t tag = self.tag(fingerprint, query.qtype, bits), index
+        cdef uint32_t row, i, sequence, size
+        cdef int k
+        cdef Layer *layer
+        cdef Slot *slot
+        for k in range(CLASSES):
+            layer = &self.layers[k]
+            row = <uint32_t>(((tag >> 32) * layer.rows) >> 32)
+            for i in range(WAYS):
+                index = <uint64_t>row * WAYS + i
+                if load64(&layer.tags[index]) != tag:
+                    continue
+                slot = <Slot *>(layer.slots + index * layer.slot_size)
+                sequence = load_acquire(&slot.sequence)
+                if sequence & 1:
+                    continue
+                entry.head = slot[0]
+                size = <uint32_t>entry.head.name_size + entry.head.packet_size + 2 * <uint32_t>entry.head.ttl_count
+                if size > layer.slot_size - sizeof(Slot):
+                    continue
+                memcpy(self.scratch, <uint8_t *>slot + sizeof(Slot), size)
+                fence_acquire()
+                if load_relaxed(&slot.sequence) != sequence:
+                    continue
+                entry.head.sequence = sequence
+                entry.source = slot
+                if (entry.head.qtype != query.qtype or entry.head.bits != bits or entry.head.name_size != query.name_size
+                        or memcmp(self.scratch, query.name, query.name_size) != 0
+                        or self.checksum(&entry.head, self.scratch, size) != entry.head.checksum):
+                    continue
+                # Monotonic seconds: no clock step can revive an answer.
+                if entry.head.expires_at <= now or entry.head.stored_at > now:
+                    return False
+                entry.packet = self.scratch + entry.head.name_size
+                entry.ttls = entry.packet + entry.head.packet_size
+                if layer.used[row * 16 + i] < 3:
+                    layer.used[row * 16 + i] += 1
+                return True
+        return False
+
+    cdef bint put(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, const uint8_t *packet,
+                  const Response *response, uint32_t ttl, uint32_t verdict) noexcept nogil:
+        """Keeps an answer for `ttl` seconds, where it fits and the slot is free to write; whether it did."""
+        cdef uint32_t size = <uint32_t>query.name_size + response.end + 2 * <uint32_t>response.ttl_count
+        cdef uint64_t tag = self.tag(fingerprint, query.qtype, bits), index
+        cdef uint32_t row, i, victim = WAYS, sequence, lowest = 0xFFFFFFFF, rank
+        cdef int k = 0
+        cdef Layer *layer
+        cdef Slot *slot
+        cdef uint8_t *payload
+        while size > SLOT_SIZES[k] - sizeof(Slot):
+            k += 1
+            if k == CLASSES:
+                return False
+        layer = &self.layers[k]
+        row = <uint32_t>(((tag >> 32) * layer.rows) >> 32)
+        for i in range(WAYS):
+            index = <uint64_t>row * WAYS + i
+            if load64(&layer.tags[index]) == tag:
+                victim = i
+                lowest = 0
+                break
+            slot = <Slot *>(layer.slots + index * layer.slot_size)
+            # Free and expired slots first, then those never asked for again: a scan evicts itself.
+            rank = 0 if load64(&layer.tags[index]) == 0 or slot.expires_at <= now else 1 + layer.used[row * 16 + i]
+            if rank < lowest:
+                lowest = rank
+                victim = i
+        if lowest > 1:
+            for i in range(WAYS):
+                if layer.used[row * 16 + i]:
+                    layer.used[row * 16 + i] -= 1
+        index = <uint64_t>row * WAYS + victim
+        slot = <Slot *>(layer.slots + index * layer.slot_size)
+        sequence = load_relaxed(&slot.sequence)
+        if sequence & 1 or not claim(&slot.sequence, sequence, sequence + 1):
+            return False
+        fence_release()
+        slot.writer = self.worker
+        slot.stored_at = now
+        slot.expires_at = now + ttl
+        slot.verdict = verdict
+        slot.qtype = query.qtype
+        slot.bits = bits
+        slot.packet_size = <uint16_t>response.end
+        slot.ttl_count = response.ttl_count
+        slot.name_size = query.name_size
+        slot.targets = response.targets
+        payload = <uint8_t *>slot + sizeof(Slot)
+        memcpy(payload, query.name, query.name_size)
+        memcpy(payload + query.name_size, packet, response.end)
+        memcpy(payload + query.name_size + response.end, response.ttl_at, 2 * response.ttl_count)
+        store64(&layer.tags[index], tag)
+        layer.used[row * 16 + victim] = 0
+        # The checksum covers the number under which readers will find it.
+        cdef Slot head = slot[0]
+        head.sequence = sequence + 2
+        slot.checksum = self.checksum(&head, payload, size)
+        store_release(&slot.sequence, sequence + 2)
+        return True
+
+    cdef void judge(self, const Entry *entry, uint32_t verdict) noexcept nogil:
+        """Notes what policy found of an entry's targets; a slot that holds another answer by now is left alone."""
+        if load_acquire(&entry.source.sequence) == entry.head.sequence:
+            entry.source.verdict = verdict

@@ -1,0 +1,6 @@
+from typing_extensions import Buffer
+
+LAYOUT: dict[str, int]
+
+class Counters:
+    def __init__(self, buffer: Buffer, window_seconds: int) -> None: ...

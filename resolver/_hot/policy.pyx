@@ -1,0 +1,219 @@
+"""Policy as tables: which profile a client has, which rule decides about a name, and the answer that follows.
+
+Holds always: a Policy never changes once made, so that swapping one reference swaps all of it; a name's decision is the
+one that blocklist_sync.artifact.rules states in plain Python (a test compares the two).
+"""
+
+from libc.string cimport memcpy, memset
+
+from blocklist_sync.artifact._snapshot cimport (
+    RULE_EXCEPTION, RULE_EXCEPTION_BELOW, RULE_LAST, RULE_MANDATED, RULE_SUBTREE, Rule, Sip, find, prefetch, sip_label, sip_start,
+    sip_value)
+from resolver._hot.wire cimport (
+    EDE_BLOCKED, EDE_CENSORED, EDE_FILTERED, EDE_NONE, HEADER, NOERROR, NXDOMAIN, REFUSED, TYPE_A, TYPE_AAAA, write_address,
+    write_error, write_opt, write_soa, write_start)
+
+cdef struct Match:
+    const Rule *rule
+    uint64_t fingerprint
+    uint8_t depth
+
+
+cdef uint8_t[16] NULL_ADDRESS
+memset(NULL_ADDRESS, 0, 16)
+
+
+cdef class Policy:
+    """The tables.
+
+    Args:
+        epoch: Differs from that of every other Policy in this process.
+        snapshot: The list in force, or None: then nothing is listed.
+        profiles: Of each profile its name, the categories in force by its wish, and whether that wish is the operator's
+            own (EDE 15) rather than a school's (EDE 17). At most PROFILES_MAX.
+        actions: Category number to action number.
+        networks: First 16 bytes of an address (IPv4 mapped), prefix length of these 128 bits, profile index; the first
+            that covers a client decides, so the longest come first. At most NETWORKS_MAX.
+        sinkhole: IPv4 and IPv6 address of the block page, 4 and 16 bytes.
+        shadow: Count, but let pass.
+        refuse: Answer strangers with REFUSED instead of silence.
+        key: 16 bytes that key the hash of names where there is no list.
+
+    Raises:
+        ValueError: A bound is exceeded.
+    """
+
+    def __cinit__(self, uint32_t epoch, Snapshot snapshot, list profiles, dict actions, list networks, tuple sinkhole,
+                  bint shadow, bint refuse, bytes key):
+        cdef int i
+        if not 1 <= len(profiles) <= PROFILES_MAX:
+            raise ValueError(f"{len(profiles)} profiles; 1 to {PROFILES_MAX} are possible")
+        if len(networks) > NETWORKS_MAX:
+            raise ValueError(f"{len(networks)} networks; {NETWORKS_MAX} are the most")
+        self.epoch = epoch
+        self.snapshot = snapshot
+        if snapshot is not None:
+            self.rules = snapshot.view
+            self.key0, self.key1 = self.rules.key0, self.rules.key1
+        else:
+            memset(&self.rules, 0, sizeof(Rules))
+            self.key0 = int.from_bytes(key[:8], "little")
+            self.key1 = int.from_bytes(key[8:16], "little")
+        memset(self.in_force, 0, sizeof(self.in_force))
+        for i, (name, categories, own) in enumerate(profiles):
+            for category in categories:
+                if not 1 <= category < 16:
+                    raise ValueError(f"profile {name}: there is no category {category}")
+                self.in_force[i][category] = 1
+            self.ede[i] = EDE_BLOCKED if own else EDE_FILTERED
+        self.profile_count = len(profiles)
+        self.profiles = tuple(name for name, _, _ in profiles)
+        memset(self.actions, ACTION_NXDOMAIN, sizeof(self.actions))
+        for category, action in actions.items():
+            if not 1 <= category < 16 or not ACTION_NXDOMAIN <= action <= ACTION_REFUSED:
+                raise ValueError(f"category {category}: there is no action {action}")
+            self.actions[category] = action
+        for i, (address, length, profile) in enumerate(networks):
+            if len(address) != 16 or not 0 <= length <= 128 or not 0 <= profile < len(profiles):
+                raise ValueError(f"network {i}: 16 bytes, a length up to 128 and a profile's index are expected")
+            mask = ((1 << length) - 1) << (128 - length)
+            value = int.from_bytes(address, "big") & mask
+            self.networks[i].high_mask = mask >> 64
+            self.networks[i].low_mask = mask & 0xFFFFFFFFFFFFFFFF
+            self.networks[i].high = value >> 64
+            self.networks[i].low = value & 0xFFFFFFFFFFFFFFFF
+            self.networks[i].profile = profile
+        self.network_count = len(networks)
+        v4, v6 = sinkhole
+        if len(v4) != 4 or len(v6) != 16:
+            raise ValueError("a sinkhole is an IPv4 address of 4 bytes and an IPv6 address of 16")
+        memcpy(self.sinkhole4, <const uint8_t *>v4, 4)
+        memcpy(self.sinkhole6, <const uint8_t *>v6, 16)
+        self.shadow = shadow
+        self.refuse = refuse
+
+    cdef int profile_of(self, uint64_t high, uint64_t low) noexcept nogil:
+        """The client's profile, or -1 for a stranger."""
+        cdef uint32_t i
+        cdef const Network *network
+        for i in range(self.network_count):
+            network = &self.networks[i]
+            if (high & network.high_mask) == network.high and (low & network.low_mask) == network.low:
+                return network.profile
+        return -1
+
+    cdef uint64_t decide(self, const uint8_t *name, const uint8_t *label_at, uint32_t labels, uint32_t profile,
+                         Decision *decision) noexcept nogil:
+        """Which rule decides about a lowercased wire name, and the fingerprint of the whole name."""
+        cdef uint64_t fingerprints[128]
+        cdef Match matches[MATCHES_MAX]
+        cdef uint32_t count = 0, i, k
+        cdef uint64_t whole
+        cdef const Rule *rule
+        cdef const Match *match
+        cdef const Match *lift
+        cdef const Match *best = NULL
+        cdef Sip sip
+        decision.action = ACTION_PASS
+        sip_start(&sip, self.key0, self.key1)
+        i = labels
+        while i:
+            i -= 1
+            sip_label(&sip, name + label_at[i], <uint32_t>name[label_at[i]] + 1)
+            # A single label is a public suffix: never listed.
+            if i + 1 < labels:
+                fingerprints[i] = sip_value(&sip)
+                if self.rules.bucket_count:
+                    prefetch(&self.rules, fingerprints[i])
+        whole = fingerprints[0] if labels > 1 else sip_value(&sip)
+        if self.rules.bucket_count == 0:
+            return whole
+        i = labels - 1 if labels else 0
+        while i:
+            i -= 1
+            rule = find(&self.rules, fingerprints[i])
+            if rule == NULL:
+                continue
+            while count < MATCHES_MAX:
+                if (rule.flags & RULE_SUBTREE or i == 0) and (rule.flags & RULE_MANDATED or self.in_force[profile][rule.category & 15]):
+                    matches[count].rule = rule
+                    matches[count].fingerprint = fingerprints[i]
+                    matches[count].depth = <uint8_t>(labels - i)
+                    count += 1
+                if rule.flags & RULE_LAST:
+                    break
+                rule += 1
+        if count == 0:
+            return whole
+        for i in range(count):
+            match = &matches[i]
+            if match.rule.flags & RULE_EXCEPTION:
+                continue
+            for k in range(count):
+                lift = &matches[k]
+                if (lift.rule.flags & RULE_EXCEPTION and lift.rule.category == match.rule.category and lift.depth >= match.depth
+                        and (lift.rule.flags & RULE_MANDATED or not match.rule.flags & RULE_MANDATED)):
+                    break
+            else:
+                if best == NULL or stronger(match, best):
+                    best = match
+        if best == NULL:
+            return whole
+        decision.category = best.rule.category
+        decision.order = best.rule.order
+        decision.depth = best.depth
+        decision.fingerprint = best.fingerprint
+        decision.denies_all = best.rule.flags & (RULE_SUBTREE | RULE_EXCEPTION_BELOW) == RULE_SUBTREE
+        decision.ede = EDE_CENSORED if best.rule.flags & RULE_MANDATED else self.ede[profile]
+        decision.action = ACTION_SHADOW if self.shadow else self.actions[best.rule.category & 15]
+        return whole
+
+    cdef bint covers(self, const uint8_t *name, const uint8_t *label_at, uint32_t labels) noexcept nogil:
+        """Whether any rule of any profile blocks the name: then every answer with it is judged anew for its client."""
+        cdef Decision decision
+        cdef uint32_t profile
+        for profile in range(self.profile_count):
+            self.decide(name, label_at, labels, profile, &decision)
+            if decision.action != ACTION_PASS:
+                return True
+        return False
+
+    cdef uint32_t write(self, uint8_t *out, const Query *query, const Decision *decision) noexcept nogil:
+        """The answer for a listed question name: needs question_end + 65 bytes."""
+        cdef uint32_t at
+        if decision.action == ACTION_REFUSED:
+            return write_error(out, query, REFUSED, decision.ede)
+        at = write_start(out, query, 0, NXDOMAIN if decision.action == ACTION_NXDOMAIN and decision.denies_all else NOERROR)
+        return self.write_records(out, at, query, decision, HEADER, query.label_at, query.labels)
+
+    cdef uint32_t write_records(self, uint8_t *out, uint32_t at, const Query *query, const Decision *decision,
+                                uint32_t owner, const uint8_t *label_at, uint32_t labels) noexcept nogil:
+        """Appends what a decision says of the name that stands at offset `owner`, and OPT; the new end."""
+        cdef uint16_t rcode = NOERROR
+        cdef const uint8_t *address = NULL
+        if query.qtype == TYPE_A:
+            address = NULL_ADDRESS if decision.action == ACTION_NULL_IP else self.sinkhole4 if decision.action == ACTION_SINKHOLE else NULL
+        elif query.qtype == TYPE_AAAA:
+            address = NULL_ADDRESS if decision.action == ACTION_NULL_IP else self.sinkhole6 if decision.action == ACTION_SINKHOLE else NULL
+        if address != NULL:
+            at = write_address(out, at, query.qtype, BLOCK_TTL, owner, address)
+        elif decision.action == ACTION_NXDOMAIN and decision.denies_all:
+            # The listed name itself owns the SOA: that is how far the denial reaches (RFC 8020).
+            rcode = NXDOMAIN
+            at = write_soa(out, at, owner + label_at[labels - decision.depth], BLOCK_TTL, <uint32_t>self.rules.serial)
+        else:
+            at = write_soa(out, at, owner, BLOCK_TTL, <uint32_t>self.rules.serial)
+        return write_opt(out, at, query, rcode, decision.ede)
+
+
+cdef inline bint stronger(const Match *a, const Match *b) noexcept nogil:
+    """Mandated, then the deepest, then an exact rule, then the lowest category, then the lowest order."""
+    if (a.rule.flags ^ b.rule.flags) & RULE_MANDATED:
+        return a.rule.flags & RULE_MANDATED
+    if a.depth != b.depth:
+        return a.depth > b.depth
+    if (a.rule.flags ^ b.rule.flags) & RULE_SUBTREE:
+        return not a.rule.flags & RULE_SUBTREE
+    if a.rule.category != b.rule.category:
+        return a.rule.category < b.rule.category
+    return a.rule.order < b.rule.order

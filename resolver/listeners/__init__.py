@@ -1,0 +1,1 @@
+"""Where clients come in. Every transport hands its queries to the same engine."""

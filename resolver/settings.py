@@ -1,0 +1,237 @@
+"""The edge's configuration as written (`EdgeFile`), and as the rest of the edge uses it (`Edge`).
+
+Holds always: a configuration is good as a whole or refused as a whole, with every problem and its path; nothing here is
+read twice or guessed later. Every limit is a named field with its unit.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from blocklist_sync.edge.agent import SyncSettings
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from lachan.config import ConfigPath, Duration, Settings, load
+from resolver.uplink import UplinkSettings
+
+PROFILES_MAX = 8
+NETWORKS_MAX = 4096
+DEFAULT_PROFILE = "default"
+
+# Addresses that only a neighbour can have (RFC 1918, 4193, 6598, loopback, link-local).
+PRIVATE_NETWORKS = (
+    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+    "::1/128", "fc00::/7", "fe80::/10",
+)  # fmt: skip
+
+Address = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
+Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+_SIZES = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+
+
+def _bytes(value: object) -> object:
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+)\s*(KB|MB|GB)", value.strip())
+        if not match:
+            raise ValueError("a size is a number with a unit: 512KB, 64MB, 1GB")
+        return int(match[1]) * _SIZES[match[2]]
+    return value
+
+
+Size = Annotated[int, BeforeValidator(_bytes)]
+"""Bytes; written as `512KB`, `64MB` or `1GB`."""
+
+
+class Listen(Settings):
+    """An address that clients ask; UDP and TCP."""
+
+    address: Address
+    port: Port = 53
+
+
+class Access(Settings):
+    """Who may ask."""
+
+    allow: tuple[Network, ...] = Field(default=PRIVATE_NETWORKS, max_length=NETWORKS_MAX)
+    others: Literal["refuse", "drop"] = "refuse"
+
+
+class ProfileNetworks(Settings):
+    """Networks that want a profile of the policy bundle, a school's as a rule."""
+
+    name: str = Field(pattern=r"^[a-z0-9_-]{1,32}$")
+    networks: tuple[Network, ...] = Field(min_length=1, max_length=NETWORKS_MAX)
+
+
+class Upstream(Settings):
+    """A resolver that answers what the list lets pass."""
+
+    address: Address
+    port: Port = 53
+
+
+class Forwarding(Settings):
+    """How upstreams are asked."""
+
+    first_try: Duration = Field(default=0.4, ge=0.05, le=5)
+    tcp_timeout: Duration = Field(default=3.0, ge=0.1, le=30)
+    sockets: int = Field(default=256, ge=1, le=1024, description="connected sockets for each upstream and worker")
+
+
+class CacheSettings(Settings):
+    """Answers kept in memory that all workers share."""
+
+    size: Size = Field(default=64 << 20, ge=1 << 20, le=64 << 30)
+    ttl_max: Duration = Field(default=86400.0, ge=1, le=604800)
+
+
+class Tcp(Settings):
+    """Bounds on what clients may do over TCP, for each worker."""
+
+    connections: int = Field(default=2000, ge=1, le=100_000)
+    idle: Duration = Field(default=10.0, ge=0.5, le=300)
+    message: Duration = Field(default=3.0, ge=0.1, le=60, description="from a message's first byte to its last")
+    outstanding: int = Field(default=100, ge=1, le=10_000, description="queries of one connection at once")
+
+
+class Sinkhole(Settings):
+    """Where the block page is, for the sinkhole action."""
+
+    ipv4: Annotated[str, AfterValidator(lambda text: str(ipaddress.IPv4Address(text)))] = "0.0.0.0"  # noqa: S104 # no bind
+    ipv6: Annotated[str, AfterValidator(lambda text: str(ipaddress.IPv6Address(text)))] = "::"
+
+
+class Blocklist(Settings):
+    """Where the list comes from: the list authority, or a snapshot on this disk (for a trial, or a measurement)."""
+
+    sync: SyncSettings | None = None
+    snapshot: ConfigPath | None = None
+    shadow: bool = Field(default=False, description="count, but let pass; reported as not enforcing")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.sync is None) == (self.snapshot is None):
+            raise ValueError("give either `sync` or `snapshot`")
+        return self
+
+
+class Report(Settings):
+    """What is told to the authority."""
+
+    window: Duration = Field(default=300.0, ge=1, le=3600)
+    uplink: UplinkSettings | None = Field(default=None, description="without it, reports wait in the spool")
+
+
+class Metrics(Settings):
+    """The Prometheus endpoint."""
+
+    address: Address = "127.0.0.1"
+    port: Port = 9153
+
+
+class EdgeFile(Settings):
+    """edge.yaml."""
+
+    organisation: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+    node: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+    state_dir: ConfigPath = Path("/var/lib/lachan")
+    runtime_dir: ConfigPath = Path("/run/lachan")
+    workers: int = Field(default=0, ge=0, le=256, description="0: one for each core")
+    listen: tuple[Listen, ...] = Field(min_length=1, max_length=64)
+    access: Access = Access()
+    profiles: tuple[ProfileNetworks, ...] = Field(default=(), max_length=PROFILES_MAX - 1)
+    upstreams: tuple[Upstream, ...] = Field(min_length=1, max_length=16)
+    forwarding: Forwarding = Forwarding()
+    cache: CacheSettings = CacheSettings()
+    tcp: Tcp = Tcp()
+    sinkhole: Sinkhole = Sinkhole()
+    blocklist: Blocklist
+    report: Report = Report()
+    metrics: Metrics | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = []
+        names = [profile.name for profile in self.profiles]
+        if len(set(names)) != len(names) or DEFAULT_PROFILE in names:
+            problems.append(f"profiles: a name stands once, and {DEFAULT_PROFILE!r} is everybody else")
+        places = [(listen.address, listen.port) for listen in self.listen]
+        if len(set(places)) != len(places):
+            problems.append("listen: an address and port stand once")
+        problems += [
+            f"upstreams: {upstream.address}:{upstream.port} is listened on here: queries would go round"
+            for upstream in self.upstreams
+            if (upstream.address, upstream.port) in places
+        ]
+        if self.forwarding.sockets * len(self.upstreams) > 4096:
+            problems.append("forwarding.sockets: 4096 sockets over all upstreams are the most")
+        if self.report.window != int(self.report.window):
+            problems.append("report.window: whole seconds")
+        if len(str(self.runtime_dir)) > 80:
+            problems.append("runtime_dir: longer than the 80 characters that a local socket's path leaves room for")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The configuration in the form that the edge works with."""
+
+    file: EdgeFile
+    workers: int
+    networks: tuple[tuple[bytes, int, str], ...]
+    """First 16 bytes of the address, prefix length of these 128 bits, profile name; longest prefix first."""
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """Names of all profiles, the default first."""
+        return (DEFAULT_PROFILE, *(profile.name for profile in self.file.profiles))
+
+    @property
+    def window_seconds(self) -> int:
+        """Length of a report's window."""
+        return int(self.file.report.window)
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the supervisor listens for commands."""
+        return self.file.runtime_dir / "supervisor.sock"
+
+
+def mapped(address: str) -> bytes:
+    """The 16 bytes of an address, IPv4 mapped into ::ffff:0:0/96 (RFC 4291 2.5.5.2)."""
+    ip = ipaddress.ip_address(address)
+    return (b"\0" * 10 + b"\xff\xff" + ip.packed) if ip.version == 4 else ip.packed
+
+
+def normalise(file: EdgeFile) -> Edge:
+    """From what was written to what is used."""
+    networks = []
+    for profile, texts in (
+        *((profile.name, profile.networks) for profile in file.profiles),
+        (DEFAULT_PROFILE, file.access.allow),
+    ):
+        for text in texts:
+            network = ipaddress.ip_network(text)
+            length = network.prefixlen + (96 if network.version == 4 else 0)
+            networks.append((mapped(str(network.network_address)), length, profile))
+    # Stable: where a school's network and an allowed one are the same, the school's was first.
+    networks.sort(key=lambda item: -item[1])
+    return Edge(file, file.workers or len(os.sched_getaffinity(0)), tuple(networks))
+
+
+def read(path: Path) -> Edge:
+    """Reads edge.yaml.
+
+    Raises:
+        lachan.config.ConfigError: With every problem found in it.
+    """
+    return normalise(load(path, EdgeFile))

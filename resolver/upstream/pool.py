@@ -1,0 +1,45 @@
+"""Connected UDP sockets on ports that an outsider cannot guess (RFC 5452 9.2)."""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+
+from resolver.errors import ResolverError
+from resolver.settings import Upstream
+
+PORT_FIRST = 1024
+PORT_LAST = 65535
+ATTEMPTS = 64
+RECEIVE_BYTES = 1 << 20
+
+
+class PoolError(ResolverError):
+    """No socket towards an upstream can be had."""
+
+
+def open_socket(upstream: Upstream, source: random.Random) -> int:
+    """A socket connected to the upstream from a port drawn from `source`; the descriptor, which the caller owns.
+
+    Raises:
+        PoolError: No free port was drawn, or the upstream cannot be reached from this machine.
+    """
+    family = socket.AF_INET6 if ":" in upstream.address else socket.AF_INET
+    for _ in range(ATTEMPTS):
+        with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+            try:
+                sock.bind(("", source.randint(PORT_FIRST, PORT_LAST)))
+                sock.connect((upstream.address, upstream.port))
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    continue
+                raise PoolError(f"{upstream.address}:{upstream.port}: {error.strerror}") from error
+            return sock.detach()
+    raise PoolError(f"{upstream.address}:{upstream.port}: {ATTEMPTS} ports drawn, none free")
+
+
+def open_sockets(upstream: Upstream, count: int, source: random.Random) -> list[int]:
+    """`count` such sockets, each on a port of its own."""
+    return [open_socket(upstream, source) for _ in range(count)]

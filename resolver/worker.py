@@ -1,0 +1,263 @@
+"""One worker: the composition root of one event loop.
+
+The order in which a query is settled stands in resolver/_hot/engine.pyx, each step with its reason; here the parts are
+put together. Holds always: a worker never serves before it has been told its rules; it outlives its supervisor and
+waits for the next one at its control socket; it takes no signal meant for the terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import json
+import mmap
+import os
+import random
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from blocklist_sync.artifact import policy as bundles
+from blocklist_sync.artifact._snapshot import Snapshot
+from lachan import log
+from resolver._hot.cache import Cache
+from resolver._hot.counters import Counters
+from resolver._hot.engine import Engine
+from resolver._hot.forward import Forwarder
+from resolver.control import Message, Server
+from resolver.counters import Ring
+from resolver.listeners.sockets import ListenSocket
+from resolver.listeners.stream import SWEEP_SECONDS, StreamServer
+from resolver.policy import compile_policy
+from resolver.settings import Edge, EdgeFile, normalise
+from resolver.upstream.pool import open_socket, open_sockets
+from resolver.upstream.stream import StreamUpstreams
+
+TICK_SECONDS = 0.025
+ROTATE_SECONDS = 1.0
+TCP = 2
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What a worker is told when it is exec'd, as JSON in an inherited descriptor."""
+
+    worker: int
+    settings: str
+    sockets: list[dict[str, Any]]
+    cache_fd: int
+    cache_secret: int
+    name_key: str
+    rules: dict[str, Any]
+    rules_fd: int | None
+
+    def to_fd(self) -> int:
+        """An anonymous file that holds it; the descriptor, which the caller owns."""
+        fd = os.memfd_create("brief")
+        os.write(fd, json.dumps(self.__dict__).encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    @classmethod
+    def from_fd(cls, fd: int) -> Brief:
+        """Reads and closes the descriptor."""
+        with os.fdopen(fd, "rb") as file:
+            return cls(**json.load(file))
+
+
+def spawn_arguments(brief_fd: int) -> list[str]:
+    """Arguments behind the interpreter that start a worker."""
+    return ["-m", "resolver.worker", "--brief", str(brief_fd)]
+
+
+def control_path(runtime_dir: Path, worker: int) -> Path:
+    """Where a worker listens for its supervisor."""
+    return runtime_dir / f"worker-{worker}.sock"
+
+
+def map_snapshot(fd: int) -> Snapshot:
+    """Maps a sealed snapshot, every page of it present: no query ever waits for a page."""
+    with os.fdopen(fd, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return Snapshot(mmap.mmap(file.fileno(), size, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ))
+
+
+class Worker:
+    """The parts of one loop."""
+
+    def __init__(self, brief: Brief) -> None:
+        self._brief = brief
+        self._loop = asyncio.get_running_loop()
+        self._edge: Edge = normalise(EdgeFile.model_validate_json(brief.settings))
+        self._sockets = [ListenSocket(**sock) for sock in brief.sockets]
+        file = self._edge.file
+        self._random = random.SystemRandom()
+        self._ring = Ring(file.runtime_dir / "counters.ring")
+        self._cache_map = mmap.mmap(brief.cache_fd, 0)
+        self._cache = Cache(self._cache_map, brief.cache_secret, brief.worker)
+        self._forwarder = Forwarder(int(file.forwarding.first_try * 1000), int(file.forwarding.tcp_timeout * 1000))
+        for upstream in file.upstreams:
+            self._forwarder.add_upstream(open_sockets(upstream, file.forwarding.sockets, self._random))
+        self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout)
+        self._rules = brief.rules
+        self._engine = Engine(
+            self._policy(brief.rules, brief.rules_fd),
+            self._cache,
+            Counters(self._ring.part(brief.worker), self._edge.window_seconds),
+            self._forwarder,
+            int(file.cache.ttl_max),
+        )
+        self._tcp = StreamServer(self._engine, file.tcp, TCP, self._settled)
+        self._ticking = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._started_at = time.time()
+        self._control = Server(
+            control_path(file.runtime_dir, brief.worker),
+            {"status": self._status, "rules": self._take_rules, "handover": self._handover, "stop": self._stop},
+        )
+        self._stopping = asyncio.Event()
+
+    def _policy(self, rules: Message, fd: int | None) -> Any:
+        snapshot = map_snapshot(fd) if fd is not None else None
+        bundle = bundles.parse(rules["bundle"].encode())
+        return compile_policy(self._edge, bundle, snapshot, rules["epoch"], bytes.fromhex(self._brief.name_key))
+
+    # Commands of the supervisor.
+
+    def _status(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
+        return {
+            "pid": os.getpid(),
+            "settings": self._brief.settings,
+            "rules": {key: value for key, value in self._rules.items() if key != "bundle"},
+            "outstanding": self._engine.outstanding,
+            "connections": len(self._tcp.connections),
+            "upstreams": self._forwarder.health(),
+            "started_at": self._started_at,
+        }, []
+
+    def _take_rules(self, message: Message, fds: list[int]) -> tuple[Message, list[int]]:
+        fd = fds[0] if fds else None
+        self._engine.use(self._policy(message["rules"], fd))
+        self._rules = message["rules"]
+        return {"epoch": self._rules["epoch"]}, []
+
+    def _handover(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
+        message = {
+            "sockets": [sock.name for sock in self._sockets],
+            "cache_secret": self._brief.cache_secret,
+            "name_key": self._brief.name_key,
+        }
+        return message, [self._brief.cache_fd, *(sock.fd for sock in self._sockets)]
+
+    def _stop(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
+        self._stopping.set()
+        return {}, []
+
+    # Between the engine and the loop.
+
+    def _drain(self, fd: int, wildcard: bool) -> None:
+        self._engine.drain(fd, wildcard)
+        self._settled()
+
+    def _hear(self) -> None:
+        self._engine.hear()
+        self._pass_on()
+
+    def _settled(self) -> None:
+        """After queries went in: where some wait for an upstream, the clock must tick."""
+        if not self._ticking and self._engine.outstanding:
+            self._ticking = True
+            self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._engine.tick()
+        self._pass_on()
+        self._ticking = bool(self._engine.outstanding)
+        if self._ticking:
+            self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def _pass_on(self) -> None:
+        for token, answer in self._engine.collect():
+            self._tcp.deliver(token, answer)
+        for ticket, upstream, question, bits in self._engine.collect_truncated():
+            task = asyncio.create_task(self._ask_again(ticket, upstream, question, bits))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _ask_again(self, ticket: int, upstream: int, question: bytes, bits: int) -> None:
+        self._engine.deliver(ticket, await self._streams.ask(upstream, question, bits))
+        self._pass_on()
+
+    async def _rotate(self) -> None:
+        """Gives up one port of each upstream a second for a fresh one."""
+        while True:
+            await asyncio.sleep(ROTATE_SECONDS)
+            for number, upstream in enumerate(self._edge.file.upstreams):
+                fd = open_socket(upstream, self._random)
+                if not self._forwarder.replace(number, fd):
+                    os.close(fd)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._tcp.sweep(self._loop.time())
+
+    async def run(self) -> None:
+        """Serves until told to stop."""
+        servers = []
+        for sock in self._sockets:
+            if sock.worker != self._brief.worker:
+                continue
+            if sock.kind == "udp":
+                self._loop.add_reader(sock.fd, self._drain, sock.fd, sock.wildcard)
+            else:
+                # asyncio closes what it is given; the descriptor itself stays for a handover.
+                listening = socket.socket(fileno=os.dup(sock.fd))
+                servers.append(await self._loop.create_server(self._tcp.protocol, sock=listening))
+        self._loop.add_reader(self._forwarder.fd, self._hear)
+        for job in (self._rotate(), self._sweep()):
+            task = asyncio.create_task(job)
+            self._tasks.add(task)
+        log.get().info("serving", worker=self._brief.worker, serial=self._rules["serial"], sockets=len(self._sockets))
+        await self._stopping.wait()
+        for sock in self._sockets:
+            if sock.worker == self._brief.worker and sock.kind == "udp":
+                self._loop.remove_reader(sock.fd)
+        for server in servers:
+            server.close()
+        # What is on its way to upstreams is still answered.
+        deadline = self._loop.time() + self._edge.file.forwarding.tcp_timeout
+        while self._engine.outstanding and self._loop.time() < deadline:  # noqa: ASYNC110 # the engine has no events
+            await asyncio.sleep(TICK_SECONDS)
+        self._control.close()
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _main(brief: Brief) -> None:
+    await Worker(brief).run()
+
+
+def main() -> None:
+    """`python -m resolver.worker --brief FD`: exec'd by the supervisor, never by hand."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--brief", type=int, required=True, metavar="FD")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    brief = Brief.from_fd(arguments.brief)
+    for fd in (brief.cache_fd, *(sock["fd"] for sock in brief.sockets)):
+        # Nothing that a worker starts may hold a listening socket.
+        fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    log.configure(f"worker-{brief.worker}")
+    uvloop.run(_main(brief))
+
+
+if __name__ == "__main__":
+    main()
