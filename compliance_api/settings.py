@@ -25,6 +25,7 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
+from compliance_api.web.settings import ConsoleSettings
 from lachan import config
 from lachan.config import ConfigError, ConfigPath, Duration, Problem, Settings
 from lachan.postgres import DatabaseSettings
@@ -109,6 +110,10 @@ class AssignmentSettings(Settings):
     expires: Interval = 3600.0
     # Observations may be handed in for this long after the assignment's end.
     handed_in_within: Interval = 7 * 86400.0
+    # By how much a probe's clock may differ.
+    clock_tolerance: Interval = 5.0
+    # Of a question; drawn for each.
+    types: Annotated[tuple[Literal["A", "AAAA", "HTTPS"], ...], Field(min_length=1, max_length=3)] = ("A",)
     # A resolver that does not filter.
     reference: EndpointSettings
     # Alive names that are not listed and never were.
@@ -123,8 +128,8 @@ class JudgeSettings(Settings):
     interval: Interval = 60.0
 
 
-class ConsoleSettings(Settings):
-    """The console's web server."""
+class ConsoleSection(ConsoleSettings):
+    """The console and where it listens."""
 
     listen: HostPort
 
@@ -147,7 +152,7 @@ class ServiceSettings(Settings):
     law: ConfigPath
     assignments: AssignmentSettings
     judge: JudgeSettings = JudgeSettings()
-    console: ConsoleSettings | None = None
+    console: ConsoleSection | None = None
     metrics: MetricsSettings | None = None
     log: LogSettings = LogSettings()
 
@@ -192,6 +197,8 @@ class ProbeEntry(Settings):
     # The organisation that holds it.
     custodian: Identifier
     line: Line = Line.CONSUMER
+    # Operators whose resolvers it can ask; empty means all.
+    operators: Annotated[tuple[Identifier, ...], Field(max_length=200)] = ()
 
 
 class OrganisationEntry(Settings):
@@ -275,8 +282,20 @@ class _RegistryReader:
     def _probe(self, place: str, entry: ProbeEntry) -> Probe:
         if entry.custodian not in self._owners:
             self.problems.append(Problem(f"{place}.custodian", f"{entry.custodian} is no organisation"))
-        key = self._key(place, entry.key)
-        return Probe(entry.name, key, entry.vantage_point, entry.access_network, entry.custodian, entry.line)
+        self.problems += [
+            Problem(f"{place}.operators", f"{name} is no organisation")
+            for name in entry.operators
+            if name not in self._owners
+        ]
+        return Probe(
+            entry.name,
+            self._key(place, entry.key),
+            entry.vantage_point,
+            entry.access_network,
+            entry.custodian,
+            entry.line,
+            frozenset(entry.operators),
+        )
 
 
 def load_registry(path: Path) -> Registry:

@@ -92,6 +92,12 @@ class Probe:
     access_network: str
     custodian: str
     line: Line
+    # The operators whose resolvers it can ask; empty means all.
+    operators: frozenset[str] = frozenset()
+
+    def reaches(self, operator: str) -> bool:
+        """Whether it can ask that operator's resolvers."""
+        return not self.operators or operator in self.operators
 
 
 @dataclass(frozen=True)

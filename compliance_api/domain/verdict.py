@@ -113,7 +113,7 @@ def _low_coverage(case: Case, coverage: Coverage) -> list[Finding]:
     if not counts:
         return []
     clause = case.law.clause(FindingKind.LOW_COVERAGE)
-    return [Finding(FindingKind.LOW_COVERAGE, case.start, counts, (), clause)]
+    return [Finding(FindingKind.LOW_COVERAGE, case.now, counts, (), clause)]
 
 
 def judge(case: Case) -> Verdict:

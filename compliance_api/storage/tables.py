@@ -172,7 +172,7 @@ observations = Table(
     metadata,
     Column("operator_id", Text, primary_key=True),
     Column("assignment_id", LargeBinary, primary_key=True),
-    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("question", Integer, primary_key=True, autoincrement=False),
     Column("digest", LargeBinary, nullable=False),
     _time("asked_at"),
     _time("received_at"),
@@ -188,6 +188,7 @@ observations = Table(
     Column("qtype", Integer, nullable=False),
     Column("arm", Text, nullable=False),
     Column("category", Integer, nullable=False),
+    Column("order_reference", Text, nullable=False),
     Column("added_serial", BigInteger, nullable=False),
     _time("added_at", nullable=True),
     # Derived from the bytes below when they came in.

@@ -82,7 +82,7 @@ def upgrade() -> None:
         "observations",
         sa.Column("operator_id", sa.Text(), nullable=False),
         sa.Column("assignment_id", sa.LargeBinary(), nullable=False),
-        sa.Column("index", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("question", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
@@ -97,6 +97,7 @@ def upgrade() -> None:
         sa.Column("qtype", sa.Integer(), nullable=False),
         sa.Column("arm", sa.Text(), nullable=False),
         sa.Column("category", sa.Integer(), nullable=False),
+        sa.Column("order_reference", sa.Text(), nullable=False),
         sa.Column("added_serial", sa.BigInteger(), nullable=False),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("result", sa.Text(), nullable=False),
@@ -105,7 +106,7 @@ def upgrade() -> None:
         sa.Column("observation", sa.LargeBinary(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.Column("key_id", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("operator_id", "assignment_id", "index", name="pk_observations"),
+        sa.PrimaryKeyConstraint("operator_id", "assignment_id", "question", name="pk_observations"),
     )
     op.create_index("ix_observations_operator_id_asked_at", "observations", ["operator_id", "asked_at"], unique=False)
     op.create_table(

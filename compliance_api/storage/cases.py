@@ -1,0 +1,265 @@
+"""Cases read from PostgreSQL, and the verdicts on them written back.
+
+Holds always: a verdict, its coverage and its findings change together; a finding stays one row from the first
+evaluation that finds it to the last in an unbroken run, and is closed, never deleted; an earlier evaluation never
+overwrites a later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord, UnverifiedRecord
+from compliance_api.domain.chain import Relation
+from compliance_api.domain.finding import Evidence, Finding
+from compliance_api.domain.law import Law
+from compliance_api.domain.observation import Arm, Result, Shape, Sighting
+from compliance_api.domain.verdict import Coverage, Verdict
+from compliance_api.storage.tables import (
+    chain_heads,
+    findings,
+    observations,
+    releases,
+    reports,
+    unverified_reports,
+    verdict_changes,
+    verdicts,
+)
+
+ID_BYTES = 16
+
+
+class Cases:
+    """The store that `compliance_api.usecases.judge` asks for."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def case(self, operator: str, jurisdiction: str, nodes: Sequence[str], law: Law, now: datetime) -> Case:
+        """Everything stored about these nodes of an operator in the law's period up to now."""
+        bare = Case(operator, jurisdiction, law, now, (), (), (), (), ())
+        # One snapshot: what arrives meanwhile belongs to the next evaluation.
+        async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            async with connection.begin():
+                return Case(
+                    operator,
+                    jurisdiction,
+                    law,
+                    now,
+                    await _nodes(connection, bare, nodes),
+                    await _reports(connection, bare, nodes),
+                    await _unverified(connection, bare, nodes),
+                    await _sightings(connection, bare, nodes),
+                    await _releases(connection),
+                )
+
+    async def save(self, verdict: Verdict) -> None:
+        """Stores a verdict, opens and closes its findings, unless a later one is stored already."""
+        at = verdict.coverage.period_end
+        async with self._engine.begin() as connection:
+            if await _save_verdict(connection, verdict, at):
+                await _save_findings(connection, verdict, at)
+
+
+async def _nodes(connection: AsyncConnection, case: Case, nodes: Sequence[str]) -> list[NodeRecord]:
+    rows = await connection.execute(
+        select(chain_heads.c.node, chain_heads.c.enrolled_at, chain_heads.c.first_window)
+        .where(chain_heads.c.operator_id == case.operator, chain_heads.c.node.in_(nodes))
+        .order_by(chain_heads.c.node)
+    )
+    return [NodeRecord(row.node, row.enrolled_at, row.first_window) for row in rows]
+
+
+async def _reports(connection: AsyncConnection, case: Case, nodes: Sequence[str]) -> list[ReportRecord]:
+    kept = reports.c
+    rows = await connection.execute(
+        select(
+            kept.node,
+            kept.digest,
+            kept.sequence,
+            kept.relation,
+            kept.accepted_at,
+            kept.window_start,
+            kept.window_seconds,
+            kept.list_serial,
+            kept.list_activated_at,
+            kept.blocked,
+            kept.enforcing,
+            kept.rival,
+        )
+        .where(kept.operator_id == case.operator, kept.node.in_(nodes))
+        .where(kept.window_start >= case.start, kept.window_start < case.now)
+        .order_by(kept.log_index)
+    )
+    return [
+        ReportRecord(
+            row.node,
+            row.digest.hex(),
+            row.sequence,
+            Relation(row.relation),
+            row.accepted_at,
+            row.window_start,
+            row.window_seconds,
+            row.list_serial,
+            row.list_activated_at,
+            row.blocked,
+            row.enforcing,
+            row.rival.hex() if row.rival else "",
+        )
+        for row in rows
+    ]
+
+
+async def _unverified(connection: AsyncConnection, case: Case, nodes: Sequence[str]) -> list[UnverifiedRecord]:
+    kept = unverified_reports.c
+    rows = await connection.execute(
+        select(kept.node, kept.digest, kept.accepted_at, kept.reason)
+        .where(kept.operator_id == case.operator, kept.node.in_(nodes))
+        .where(kept.accepted_at >= case.start, kept.accepted_at < case.now)
+        .order_by(kept.log_index)
+    )
+    return [UnverifiedRecord(row.node, row.digest.hex(), row.accepted_at, row.reason) for row in rows]
+
+
+async def _sightings(connection: AsyncConnection, case: Case, nodes: Sequence[str]) -> list[Sighting]:
+    kept = observations.c
+    rows = await connection.execute(
+        select(
+            kept.assignment_id,
+            kept.question,
+            kept.asked_at,
+            kept.probe_organisation,
+            kept.probe,
+            kept.vantage_point,
+            kept.access_network,
+            kept.custodian,
+            kept.node,
+            kept.arm,
+            kept.qname,
+            kept.added_serial,
+            kept.added_at,
+            kept.result,
+            kept.shape,
+            kept.reference_alive,
+        )
+        .where(kept.operator_id == case.operator, kept.node.in_(nodes))
+        .where(kept.asked_at >= case.start, kept.asked_at < case.now)
+        .order_by(kept.asked_at, kept.assignment_id, kept.question)
+    )
+    return [
+        Sighting(
+            f"{row.assignment_id.hex()}/{row.question}",
+            row.assignment_id.hex(),
+            row.asked_at,
+            f"{row.probe_organisation}/{row.probe}",
+            row.vantage_point,
+            row.access_network,
+            row.custodian,
+            row.node,
+            Arm(row.arm),
+            row.qname,
+            row.added_serial,
+            row.added_at,
+            Result(row.result),
+            Shape(row.shape),
+            row.reference_alive,
+        )
+        for row in rows
+    ]
+
+
+async def _releases(connection: AsyncConnection) -> list[ReleaseRecord]:
+    rows = await connection.execute(
+        select(releases.c.serial, releases.c.published_at, releases.c.urgent).order_by(releases.c.serial)
+    )
+    return [ReleaseRecord(row.serial, row.published_at, row.urgent) for row in rows]
+
+
+def _coverage(coverage: Coverage) -> dict[str, Any]:
+    values = asdict(coverage)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _kinds(verdict: Verdict) -> list[str]:
+    return sorted({finding.kind.value for finding in verdict.findings})
+
+
+async def _save_verdict(connection: AsyncConnection, verdict: Verdict, at: datetime) -> bool:
+    """Stores the verdict; False where a later one is there."""
+    key = {"operator_id": verdict.operator, "jurisdiction": verdict.jurisdiction}
+    values = {
+        "outcome": verdict.outcome,
+        "law": verdict.law,
+        "findings": _kinds(verdict),
+        "coverage": _coverage(verdict.coverage),
+    }
+    # Made first where there is none, so that its lock orders everybody who judges this operator.
+    new = postgresql.insert(verdicts).values({**key, **values, "since": at, "evaluated_at": at})
+    made = await connection.execute(new.on_conflict_do_nothing().returning(verdicts.c.operator_id))
+    own = and_(*(verdicts.c[name] == value for name, value in key.items()))
+    if made.first() is not None:
+        await connection.execute(insert(verdict_changes).values({**key, **values, "at": at}))
+        return True
+    before = (await connection.execute(select(verdicts).where(own).with_for_update())).one()
+    if before.evaluated_at >= at:
+        return False
+    since = before.since if before.outcome == verdict.outcome else at
+    await connection.execute(update(verdicts).where(own).values({**values, "since": since, "evaluated_at": at}))
+    if before.outcome != verdict.outcome or list(before.findings) != values["findings"]:
+        await connection.execute(insert(verdict_changes).values({**key, **values, "at": at}))
+    return True
+
+
+def _evidence(evidence: Evidence) -> dict[str, str]:
+    values = {name: str(value) for name, value in vars(evidence).items()}
+    return {**values, "at": evidence.at.isoformat()}
+
+
+async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: datetime) -> None:
+    """Renews the open findings that were found again, opens new ones, and closes the others."""
+    place = and_(findings.c.operator_id == verdict.operator, findings.c.jurisdiction == verdict.jurisdiction)
+    keys = [(finding.kind.value, finding.node) for finding in verdict.findings]
+    still = tuple_(findings.c.kind, findings.c.node).in_(keys)
+    await connection.execute(update(findings).where(place, findings.c.closed_at.is_(None), ~still).values(closed_at=at))
+    for finding in verdict.findings:
+        new = postgresql.insert(findings).values(_finding(verdict, finding, at))
+        await connection.execute(
+            new.on_conflict_do_update(
+                index_elements=["operator_id", "jurisdiction", "kind", "node"],
+                index_where=findings.c.closed_at.is_(None),
+                set_={
+                    "since": func.least(findings.c.since, new.excluded.since),
+                    **{
+                        name: new.excluded[name]
+                        for name in ("last_seen", "counts", "evidence", "law", "citation_vi", "citation_en")
+                    },
+                },
+            )
+        )
+
+
+def _finding(verdict: Verdict, finding: Finding, at: datetime) -> dict[str, Any]:
+    return {
+        "operator_id": verdict.operator,
+        "finding_id": os.urandom(ID_BYTES),
+        "jurisdiction": verdict.jurisdiction,
+        "kind": finding.kind,
+        "node": finding.node,
+        "since": finding.since,
+        "opened_at": at,
+        "last_seen": at,
+        "counts": [[name, count] for name, count in finding.counts.items()],
+        "evidence": [_evidence(one) for one in finding.evidence],
+        "law": finding.clause.law,
+        "citation_vi": finding.clause.citation.vi,
+        "citation_en": finding.clause.citation.en,
+    }

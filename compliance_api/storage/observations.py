@@ -1,0 +1,79 @@
+"""Observations in PostgreSQL: raw bytes as signed, beside them what they say and who asked whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance_api.storage.assignments import Assignments
+from compliance_api.storage.tables import observations
+from compliance_api.usecases.observe import Issued, Observed
+from lachan.tls import Identity
+
+
+def _row(one: Observed) -> dict[str, Any]:
+    assignment, endpoint = one.issued.assignment, one.issued.endpoint
+    question = one.issued.questions[one.index]
+    host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+    return {
+        "operator_id": assignment.operator,
+        "assignment_id": assignment.assignment_id,
+        "question": one.index,
+        "digest": one.digest,
+        "asked_at": one.asked_at,
+        "received_at": one.received_at,
+        "probe_organisation": assignment.probe_organisation,
+        "probe": assignment.probe,
+        "vantage_point": one.probe.vantage_point,
+        "access_network": one.probe.access_network,
+        "custodian": one.probe.custodian,
+        "node": one.issued.node,
+        "endpoint": f"{endpoint.transport}://{host}:{endpoint.port}",
+        "qname": question.qname,
+        "qtype": question.qtype,
+        "arm": question.arm,
+        "category": question.category,
+        "order_reference": question.order,
+        "added_serial": question.added_serial,
+        "added_at": question.added_at,
+        "result": one.seen.result,
+        "shape": one.seen.shape,
+        "reference_alive": one.seen.reference_alive,
+        "observation": one.observation,
+        "signature": one.signature,
+        "key_id": one.key_id,
+    }
+
+
+class Observations:
+    """The store that `compliance_api.usecases.observe` asks for."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._assignments = Assignments(engine)
+
+    async def issued(self, probe: Identity, assignments: Sequence[bytes]) -> Mapping[bytes, Issued]:
+        """Those of the assignments that were given to this probe."""
+        return await self._assignments.issued(probe, assignments)
+
+    async def digests(self, issued: Sequence[Issued]) -> Mapping[tuple[bytes, int], bytes]:
+        """The digests of the observations stored for these assignments, by assignment and index."""
+        if not issued:
+            return {}
+        kept = observations.c
+        wanted = select(kept.assignment_id, kept.question, kept.digest).where(
+            kept.operator_id.in_({one.assignment.operator for one in issued}),
+            kept.assignment_id.in_({one.assignment.assignment_id for one in issued}),
+        )
+        async with self._engine.connect() as connection:
+            return {(row.assignment_id, row.question): row.digest for row in await connection.execute(wanted)}
+
+    async def add(self, new: Sequence[Observed]) -> None:
+        """Stores those not stored yet, all in one transaction."""
+        async with self._engine.begin() as connection:
+            statement = postgresql.insert(observations).on_conflict_do_nothing()
+            await connection.execute(statement, [_row(one) for one in new])

@@ -1,0 +1,58 @@
+"""A probe's observation as it came in: read, bounded, and what its raw packets say.
+
+Holds always: a response counts as an answer only where it is one to the very query that was sent, for the very question
+that was assigned; what cannot be read is malformed, never an error of the service.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from compliance_api.domain.observation import Answer, Exchange, Outcome
+from lachan import message
+from lachan.compliance.v1 import probe_service_pb2 as pb
+from lachan.message import Message, MessageError
+
+MAX_PACKET_BYTES = 4096
+MAX_TRIES = 10
+
+_OUTCOMES = {
+    pb.OUTCOME_ANSWERED: Outcome.ANSWERED,
+    pb.OUTCOME_TIMEOUT: Outcome.TIMEOUT,
+    pb.OUTCOME_UNREACHABLE: Outcome.UNREACHABLE,
+    pb.OUTCOME_MALFORMED: Outcome.MALFORMED,
+}
+
+
+def exchange(raw: pb.Exchange, qname: str, qtype: int) -> Exchange:
+    """What an exchange on the wire amounts to, for the question that was assigned."""
+    outcome = _OUTCOMES.get(raw.outcome, Outcome.MALFORMED)
+    if outcome is not Outcome.ANSWERED:
+        return Exchange(outcome, raw.tries, None)
+    try:
+        query, response = message.parse(raw.query), message.parse(raw.response)
+    except MessageError:
+        return Exchange(Outcome.MALFORMED, raw.tries, None)
+    if not _answers(query, response, qname, qtype):
+        return Exchange(Outcome.MALFORMED, raw.tries, None)
+    return Exchange(Outcome.ANSWERED, raw.tries, _answer(response, qtype))
+
+
+def _answers(query: Message, response: Message, qname: str, qtype: int) -> bool:
+    asked, answered = query.question, response.question
+    if asked is None or answered is None or not response.is_response or query.id != response.id:
+        return False
+    wanted = qname.lower(), qtype, message.IN
+    return all((one.qname.lower(), one.qtype, one.qclass) == wanted for one in (asked, answered))
+
+
+def _answer(response: Message, qtype: int) -> Answer:
+    records = [record for record in response.answers if record.rtype == qtype]
+    addresses = [record.address for record in records]
+    return Answer(
+        response.rcode,
+        response.tc,
+        len(records),
+        tuple(str(ipaddress.ip_address(address)) for address in addresses if address is not None),
+        frozenset(error.code for error in response.errors),
+    )
