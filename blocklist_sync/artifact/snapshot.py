@@ -18,8 +18,9 @@ from blocklist_sync.artifact.records import Release
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["HEADER_BYTES", "Snapshot", "build", "verify"]
+__all__ = ["HEADER_BYTES", "MAX_BYTES", "Snapshot", "build", "verify"]
 
+MAX_BYTES = 512 << 20
 HEADER_BYTES = 256
 DIGEST_BYTES = 32
 

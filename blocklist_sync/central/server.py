@@ -1,0 +1,119 @@
+"""The list authority's server: the signed repository over HTTPS, samples over gRPC.
+
+Holds always: nothing but the repository's own files is served, over TLS 1.2 or newer; no client's address is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.staticfiles import StaticFiles
+
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.service import SampleService
+from blocklist_sync.central.settings import HttpsSettings, ListSettings
+from lachan import channel, log, tls
+from lachan.blocklist.v1 import sample_service_pb2_grpc as rpc
+
+KEEP_ALIVE_SECONDS = 5
+GRACE_SECONDS = 5
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: this process has another server to end too."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def tls_context(settings: HttpsSettings) -> ssl.SSLContext:
+    """What the HTTPS server speaks.
+
+    Raises:
+        CentralError: A certificate or key cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+        if settings.client_ca is not None:
+            context.load_verify_locations(settings.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        raise CentralError(f"{settings.certificate}: {error}") from error
+    return context
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise CentralError(f"{address}: cannot be bound: {error}") from error
+
+
+def application(settings: ListSettings) -> Starlette:
+    """The static repository as a web application."""
+    app = Starlette()
+    for part in ("metadata", "targets"):
+        app.mount(f"/{part}", StaticFiles(directory=settings.repository / part, check_dir=False))
+    return app
+
+
+async def serve(settings: ListSettings, started: Callable[[int, int | None], None]) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Args:
+        settings: Normalised settings.
+        started: Told the HTTPS and gRPC ports once both are served.
+
+    Raises:
+        CentralError: An address or a certificate cannot be used.
+        TlsError: The gRPC server's address or material cannot be used.
+    """
+    context = tls_context(settings.https)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service, grpc_port = None, None
+    if settings.grpc is not None:
+        service = channel.server()
+        rpc.add_SampleServiceServicer_to_server(SampleService(ReleaseFolder(settings.release)), service)
+        grpc_port = channel.bind(service, settings.grpc.listen, tls.load(settings.grpc.tls))
+        await service.start()
+    config = uvicorn.Config(
+        application(settings),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.https.max_connections,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_context_factory=lambda _config, _default: context,
+    )
+    web = _Server(config)
+    with _listen(settings.https.listen) as listener:
+        port = listener.getsockname()[1]
+        serving = asyncio.create_task(web.serve(sockets=[listener]))
+        log.get().info("serving", https_port=port, grpc_port=grpc_port)
+        started(port, grpc_port)
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        web.should_exit = True
+        stopping.cancel()
+        await serving
+    if service is not None:
+        await service.stop(GRACE_SECONDS)
