@@ -30,6 +30,8 @@ from lachan.spool import Item, Spool, SpoolError
 LAST_DONE = "last_done"
 """Written with each observation: the question it answers, in case the journal did not get to hear of it."""
 DISK_RETRY_S = 5.0
+REFUSED_RETRY_S = 6 * 3600.0
+REFUSED_KEPT_S = 30 * 86400.0
 REFERENCE_LATEST_S = 600.0
 """A reference asked longer after the resolver says nothing about the name at that time."""
 
@@ -245,6 +247,7 @@ class Agent:
                 while items := self._spool.batch(uplink.batch, MAX_BATCH_BYTES):
                     await self._hand_in_batch(items)
                     failures = 0
+                await self._second_chance()
             except (UnavailableError, SpoolError) as error:
                 failures += 1
                 self._spooled.set()
@@ -270,4 +273,16 @@ class Agent:
             await self._hand_in_batch(items[half:])
         else:
             self._metrics.calls.labels("submit", "ok").inc()
-            self._spool.settle({item.position: b"" for item in items}, time.time())
+            self._spool.settle({item.position: b"stored" for item in items}, time.time())
+
+    async def _second_chance(self) -> None:
+        """Hands in once more what was set aside the longest ago: the refusal may have been the service's fault."""
+        now = time.time()
+        item = self._spool.held(now - REFUSED_RETRY_S)
+        if item is None:
+            return
+        if item.appended_at < now - REFUSED_KEPT_S:
+            _log.error("a refused observation is given up", digest=item.digest.hex())
+            self._spool.settle({item.position: b"refused"}, now)
+            return
+        await self._hand_in_batch([item])
