@@ -8,7 +8,6 @@ from blocklist_sync.artifact.rules import Match
 
 MAGIC: bytes
 FORMAT: int
-KEY_BYTES: int
 
 def fingerprint(name: str, key: bytes) -> int: ...
 def siphash(key: bytes, chunks: Iterable[bytes]) -> int: ...

@@ -13,13 +13,14 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcmp, memcpy, memset
 
 from blocklist_sync.artifact import orders as order_table
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.artifact.errors import ArtifactError, FingerprintCollisionError, RecordsError, SnapshotError
+from blocklist_sync.artifact.errors import (
+    ArtifactError, FingerprintCollisionError, ForeignCategoryError, RecordsError, SnapshotError)
 from blocklist_sync.artifact.rules import Match, Rule as NamedRule, Scope
 
 if sys.byteorder != "little":
@@ -38,7 +39,6 @@ cdef enum:
 
 MAGIC = b"LACHANS1"
 FORMAT = 1
-KEY_BYTES = 16
 
 cdef packed struct Header:
     uint8_t magic[8]
@@ -206,7 +206,7 @@ cdef Py_ssize_t _check(const Record* records, Py_ssize_t count, uint64_t orders,
         if r.flags & RULE_EXCEPTION_BELOW and r.flags & (RULE_SUBTREE | RULE_EXCEPTION) != RULE_SUBTREE:
             raise RecordsError(at + 8, "only a subtree block can have an exception below")
         if r.category == 0 or r.category > CATEGORIES:
-            raise RecordsError(at + 9, f"unknown category {r.category}")
+            raise ForeignCategoryError(at + 9, f"unknown category {r.category}")
         if r.order >= orders:
             raise RecordsError(at + 10, f"order {r.order} of {orders}")
         if i == 0:
@@ -321,7 +321,7 @@ def assemble(bytes records not None, Py_ssize_t offset, Py_ssize_t count, *, uin
     cdef char* out
     cdef uint64_t size = 0
     if len(key) != 16 or len(digest) != 32 or len(always) != CATEGORIES + 1:
-        raise ArtifactError("a fingerprint key is 16 bytes, a digest 32, and every category has its byte")
+        raise ArtifactError("a key is 16 bytes, a digest 32, and every category has its byte")
     rules, indices = _sets(body, count, names, mandated, PyBytes_AS_STRING(always))
     index = <const uint32_t*>PyBytes_AS_STRING(indices)
     while not placed:

@@ -16,6 +16,10 @@ class RecordsError(ArtifactError):
         super().__init__(f"records, byte {offset}: {reason}")
 
 
+class ForeignCategoryError(RecordsError):
+    """A record's category is none of the closed set: the release is of another system, or of a later one."""
+
+
 class SnapshotError(ArtifactError):
     """The bytes are no snapshot of this format."""
 
