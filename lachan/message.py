@@ -415,3 +415,28 @@ def query(
             questions=(Question(qname, qtype, qclass),), edns=edns,
         )
     )  # fmt: skip
+
+
+def type_number(text: str) -> int:
+    """The number of a record type by its name (`A`, `HTTPS`) or in the form `TYPE65` (RFC 3597 5).
+
+    Raises:
+        ValueError: There is no such type.
+    """
+    name = text.upper()
+    if name.startswith("TYPE") and name[4:].isdigit() and int(name[4:]) <= 0xFFFF:
+        return int(name[4:])
+    try:
+        return int(getattr(dnslib.QTYPE, name))
+    except (dnslib.DNSError, AttributeError) as error:
+        raise ValueError(f"there is no record type {text!r}") from error
+
+
+def type_name(number: int) -> str:
+    """The name of a record type, `TYPE65280` where it has none."""
+    return str(dnslib.QTYPE.forward.get(number, f"TYPE{number}"))
+
+
+def rcode_name(number: int) -> str:
+    """The name of a response code (RFC 6895), `RCODE23` where it has none here."""
+    return {16: "BADVERS", 23: "BADCOOKIE"}.get(number) or str(dnslib.RCODE.forward.get(number, f"RCODE{number}"))

@@ -18,7 +18,7 @@ EXIT_ERROR = 1
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Prints a table on standard output."""
-    shown = Table(title=title, title_justify="left", header_style="bold")
+    shown = Table(title=title or None, title_justify="left", header_style="bold", show_header=any(columns))
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from resolver._hot.engine import Engine
 from resolver.settings import Tcp, mapped
@@ -79,14 +79,15 @@ class StreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the connection, or closes it where there are too many."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 # what create_server makes
-        peer: Any = transport.get_extra_info("peername")
+        # uvloop makes transports of its own, which only behave as asyncio's.
+        stream = cast("asyncio.Transport", transport)
+        peer: Any = stream.get_extra_info("peername")
         if not peer or len(self._server.connections) >= self._server.limits.connections:
-            transport.abort()
+            stream.abort()
             return
-        self._transport = transport
+        self._transport = stream
         self._address = mapped(peer[0].partition("%")[0])
-        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        stream.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # asyncio's signature

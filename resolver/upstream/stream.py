@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import secrets
 
+from lachan.exchange import Exchange, Manner, Outcome, Server, Transport, exchange
 from resolver.settings import Upstream
 
 CONNECTIONS_MAX = 128
-OPT = b"\0\0\x29\xff\xff\0\0%b\0\0\0"
+# The header behind the id: RD and AD, with CD where the client set it; one question, one additional record.
+_HEADER = b"\0\0\x01%b\0\1\0\0\0\0\0\1"
+_OPT = b"\0\0\x29\xff\xff\0\0%b\0\0\0"
+_BIT_DO = 1
+_BIT_CD = 2
 
 
 class StreamUpstreams:
     """All upstreams of a worker, over TCP."""
 
     def __init__(self, upstreams: tuple[Upstream, ...], timeout: float) -> None:
-        self._upstreams = upstreams
-        self._timeout = timeout
+        self._servers = [Server(upstream.address, upstream.port, Transport.TCP) for upstream in upstreams]
+        self._manner = Manner(tries=1, timeout=timeout, keep_case=False)
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
 
     async def ask(self, number: int, question: bytes, bits: int) -> bytes | None:
@@ -28,24 +31,11 @@ class StreamUpstreams:
             question: Header, name, type and class as the compiled core has them; the id is drawn anew.
             bits: 1 for DO, 2 for CD.
         """
-        upstream = self._upstreams[number]
-        query_id = secrets.token_bytes(2)
-        flags = b"\x01\x30" if bits & 2 else b"\x01\x20"
-        query = query_id + flags + b"\0\1\0\0\0\0\0\1" + question[12:] + OPT % (b"\x80" if bits & 1 else b"\0")
-        writer = None
-        try:
-            async with self._room, asyncio.timeout(self._timeout):
-                reader, writer = await asyncio.open_connection(upstream.address, upstream.port)
-                writer.write(len(query).to_bytes(2, "big") + query)
-                size = int.from_bytes(await reader.readexactly(2), "big")
-                response = await reader.readexactly(size)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            return None
-        finally:
-            if writer is not None:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
-        asked = question[12:]
-        answers = response[12 : 12 + len(asked)].lower() == asked.lower()
-        return response if response[:2] == query_id and answers and response[2] & 0x80 else None
+        query = (
+            _HEADER % (b"\x30" if bits & _BIT_CD else b"\x20")
+            + question[12:]
+            + _OPT % (b"\x80" if bits & _BIT_DO else b"\0")
+        )
+        async with self._room:
+            result: Exchange = await exchange(self._servers[number], query, self._manner)
+        return result.response if result.outcome is Outcome.ANSWERED else None

@@ -1,0 +1,166 @@
+"""`lachan-resolver`: what an ISP engineer types. Verbs only; each does its work elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lachan import log, terminal
+from lachan.terminal import document, line, table
+from resolver.errors import ResolverError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The DNS resolver of an edge.")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="edge.yaml", show_default=True)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
+DEFAULT = Path("/etc/lachan/edge.yaml")
+
+
+@app.command()
+def serve(
+    config: Config = DEFAULT,
+    log_form: Annotated[str, typer.Option("--log", help="text or json")] = "text",
+) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    from resolver import settings, supervisor
+
+    if log_form not in ("text", "json"):
+        raise ResolverError("--log: text or json")
+    edge = settings.read(config)
+    log.configure("resolver", "json" if log_form == "json" else "text")
+    supervisor.serve(edge)
+
+
+@app.command()
+def validate(config: Config = DEFAULT) -> None:
+    """Check a configuration: every error at once, each with its path and line."""
+    from resolver import settings
+
+    edge = settings.read(config)
+    profiles = ", ".join(edge.profiles)
+    line(f"{config}: good: {len(edge.file.listen)} addresses, {edge.workers} workers, profiles {profiles}")
+
+
+@app.command()
+def enroll(config: Config = DEFAULT) -> None:
+    """Make the node's signing key if there is none, and print its public half for the authority."""
+    from resolver import settings
+    from resolver.enrolment import signing_key
+
+    edge = settings.read(config)
+    edge.file.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = signing_key(edge.file.state_dir)
+    terminal.complain(f"{edge.file.organisation}/{edge.file.node}: key {key.public.key_id.hex()}")
+    line(key.public.pem().decode().rstrip())
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="A domain name; Unicode is fine.")],
+    config: Config = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Say which rules a name meets, by which order, and what follows for each profile."""
+    from blocklist_sync.artifact import policy
+    from blocklist_sync.artifact._snapshot import Snapshot
+    from blocklist_sync.edge.agent import Agent
+    from resolver import settings
+    from resolver.explain import explain as explained
+
+    edge = settings.read(config)
+    path, bundle = edge.file.blocklist.snapshot, policy.default()
+    if edge.file.blocklist.sync is not None:
+        activation = Agent.recover(edge.file.state_dir)
+        if activation is None:
+            raise ResolverError(f"{edge.file.state_dir}: there has never been a list")
+        path, bundle = activation.snapshot, activation.policy
+    assert path is not None  # noqa: S101 # the settings demand one of the two
+    with path.open("rb") as file:
+        snapshot = Snapshot(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+    result = explained(name, snapshot, bundle, edge)
+    if as_json:
+        document(result.document())
+        return
+    if result.matches:
+        table(
+            f"{result.name}: rules of serial {result.serial}",
+            ("owner", "reach", "kind", "category", "order", "in force for"),
+            result.rows(),
+        )
+    else:
+        line(f"{result.name}: no rule of serial {result.serial}")
+    for profile, action in result.actions.items():
+        winner = result.winners[profile]
+        line(f"profile {profile}: {action}{f' by {winner.owner}' if winner else ''}")
+
+
+@app.command()
+def query(
+    name: Annotated[str, typer.Argument(help="A domain name.")],
+    qtype: Annotated[str, typer.Argument(help="A, AAAA, HTTPS, TXT, …")] = "A",
+    config: Config = DEFAULT,
+    tcp: Annotated[bool, typer.Option("--tcp", help="Ask over TCP.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask this resolver and show its answer, its extended error and the time it took."""
+    from resolver import settings
+    from resolver.ask import ask
+
+    edge = settings.read(config)
+    answer = asyncio.run(ask(edge.file.listen[0], name, qtype, tcp=tcp))
+    if as_json:
+        document(answer.document())
+        return
+    line(answer.headline())
+    if answer.records:
+        table("", ("section", "name", "ttl", "type", "data"), answer.records)
+
+
+@app.command()
+def status(config: Config = DEFAULT, as_json: Json = False) -> None:
+    """Say what the running resolver does: list, workers, sync."""
+    from resolver import settings
+    from resolver.control import call
+
+    edge = settings.read(config)
+    answer, _ = call(edge.control_socket, {"command": "status"})
+    if as_json:
+        document(answer)
+        return
+
+    def moment(seconds: int) -> str:
+        if not seconds:
+            return "never"
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC, {int(time.time()) - seconds} s ago"
+
+    facts = answer["list"]
+    table(
+        f"{answer['organisation']}/{answer['node']}",
+        ("", ""),
+        [
+            ("list", f"serial {facts['serial']}, {facts['entries']} entries" if facts["serial"] else "none"),
+            ("published", moment(answer["published_at"])),
+            ("in force since", moment(facts["activated_at"])),
+            ("last checked", moment(answer["checked_at"])),
+            ("refused releases", ", ".join(f"{k}: {v}" for k, v in answer["refused"].items()) or "none"),
+            ("enforcing", "no: shadow mode" if answer["shadow"] else "yes"),
+            ("workers replaced", answer["restarts"]),
+        ],
+    )
+    table(
+        "workers",
+        ("worker", "pid", "serial", "on their way", "connections"),
+        [(w["worker"], w["pid"], w["rules"]["serial"], w["outstanding"], w["connections"]) for w in answer["workers"]],
+    )
+
+
+main = terminal.run(app)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""The supervisor: the composition root of an edge.
+
+It owns the configuration, the sockets, the workers, the list's sync, the reports and the operator's commands; queries
+never pass through it. Holds always: the last good list stays in force whatever happens to the sync, the authority or
+this process; one supervisor runs for each runtime folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import time
+from collections.abc import Coroutine
+from typing import Any, TextIO
+
+import uvloop
+
+from blocklist_sync.edge.agent import Activation, Agent
+from lachan import log
+from lachan.spool import Spool
+from resolver import systemd
+from resolver.control import Message, Server
+from resolver.counters import EPOCH_BYTES, Ring, Totals
+from resolver.enrolment import signing_key
+from resolver.errors import ResolverError
+from resolver.report import ListState, Reporter
+from resolver.reporting import Reporting
+from resolver.rules import Rules, load
+from resolver.settings import Edge
+from resolver.uplink import Uplink
+from resolver.workers import Workers
+
+STATUS_SECONDS = 5.0
+
+
+class Supervisor:
+    """All of an edge but its packet path."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._file = edge.file
+        self._rules = Rules(epoch=1)
+        self._workers = Workers(edge)
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._workers_status: list[Message] = []
+        self._lock: TextIO | None = None
+        self._agent = Agent(self._file.blocklist.sync, self._file.state_dir) if self._file.blocklist.sync else None
+
+    def _take_place(self) -> None:
+        """Makes the folders, and makes sure that no other supervisor runs here.
+
+        Raises:
+            ResolverError: One does, or a folder cannot be had.
+        """
+        for folder in (self._file.state_dir, self._file.runtime_dir):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o700)
+            except OSError as error:
+                raise ResolverError(f"{folder}: {error.strerror}") from error
+        self._lock = (self._file.runtime_dir / "supervisor.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ResolverError(f"{self._file.runtime_dir}: another supervisor runs there") from error
+
+    def _last_good(self, epoch: int) -> Rules:
+        """The rules to begin with: the last good list, whatever its age."""
+        if self._file.blocklist.snapshot is not None:
+            return load(self._file.blocklist.snapshot, epoch=epoch, activated_at=int(time.time()))
+        activation = self._agent.current() if self._agent is not None else None
+        if activation is None:
+            log.get().error("there has never been a list: nothing is filtered until one arrives")
+            return Rules(epoch=epoch, activated_at=int(time.time()))
+        return self._activated(activation, epoch)
+
+    @staticmethod
+    def _activated(activation: Activation, epoch: int) -> Rules:
+        return load(
+            activation.snapshot,
+            epoch=epoch,
+            bundle=activation.policy,
+            activated_at=activation.activated_at,
+            published_at=activation.published_at,
+        )
+
+    async def _activate(self, activation: Activation) -> None:
+        """Puts a new list in force in every worker: each swaps one reference."""
+        rules = await asyncio.to_thread(self._activated, activation, self._rules.epoch + 1)
+        old, self._rules = self._rules, rules
+        await self._workers.announce(rules)
+        if old.fd is not None:
+            os.close(old.fd)
+        log.get().info("list in force", serial=rules.serial, entries=rules.entries)
+
+    def _list_state(self) -> ListState:
+        rules, agent = self._rules, self._agent
+        return ListState(
+            serial=rules.serial,
+            records_digest=rules.records_digest,
+            activated_at=rules.activated_at,
+            checked_at=agent.checked_at if agent is not None else 0,
+            releases_refused=sum(agent.refused.values()) if agent is not None else 0,
+        )
+
+    def _status(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
+        agent = self._agent
+        return {
+            "organisation": self._file.organisation,
+            "node": self._file.node,
+            "list": {key: value for key, value in self._rules.describe().items() if key != "bundle"},
+            "published_at": self._rules.published_at,
+            "checked_at": agent.checked_at if agent is not None else 0,
+            "refused": agent.refused if agent is not None else {},
+            "shadow": self._file.blocklist.shadow,
+            "workers": self._workers_status,
+            "restarts": self._workers.restarts,
+        }, []
+
+    async def _watch_status(self) -> None:
+        while True:
+            self._workers_status = await self._workers.status()
+            await asyncio.sleep(STATUS_SECONDS)
+
+    def _start(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(job)
+        self._jobs.add(task)
+        # A job that ends has failed: an edge without it must not look healthy.
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self._stopping.set()
+
+    async def run(self) -> None:
+        """Serves until told to stop by SIGTERM or SIGINT.
+
+        Raises:
+            ResolverError: The edge cannot start; nothing is left running that was not running before.
+        """
+        self._take_place()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        ring = Ring.adopt_or_create(
+            self._file.runtime_dir / "counters.ring",
+            window_seconds=self._edge.window_seconds,
+            workers=self._edge.workers,
+            profiles=self._edge.profiles,
+            epoch=secrets.token_bytes(EPOCH_BYTES),
+            now=int(time.time()),
+        )
+        living = self._workers.find()
+        epoch = 1 + max((status["rules"]["epoch"] for status in living), default=0)
+        self._rules = await asyncio.to_thread(self._last_good, epoch)
+        control = Server(self._edge.control_socket, {"status": self._status})
+        spool = Spool(self._file.state_dir / "reports.spool")
+        try:
+            await self._workers.start(self._rules, living)
+            key = signing_key(self._file.state_dir)
+            reporter = Reporter(spool, key, self._file.organisation, self._file.node)
+            uplink = Uplink(self._file.report.uplink, spool) if self._file.report.uplink is not None else None
+            reporting = Reporting(
+                ring,
+                reporter,
+                self._list_state,
+                enforcing=not self._file.blocklist.shadow,
+                spooled=uplink.wake if uplink is not None else _nothing,
+            )
+            self._start(reporting.run())
+            self._start(self._watch_status())
+            if uplink is not None:
+                self._start(uplink.run())
+            if self._agent is not None:
+                self._start(self._agent.run(self._activate))
+            with self._metrics(ring, spool, uplink):
+                systemd.notify("READY=1")
+                log.get().info(
+                    "up",
+                    node=f"{self._file.organisation}/{self._file.node}",
+                    workers=self._workers.alive,
+                    serial=self._rules.serial,
+                    key_id=key.public.key_id.hex()[:16],
+                )
+                await self._stopping.wait()
+                systemd.notify("STOPPING=1")
+        finally:
+            failed = [task for task in self._jobs if task.done() and not task.cancelled() and task.exception()]
+            for task in self._jobs:
+                task.cancel()
+            await asyncio.gather(*self._jobs, return_exceptions=True)
+            await self._workers.stop()
+            control.close()
+            spool.close()
+        if failed:
+            raise ResolverError(f"a job of the supervisor failed: {failed[0].exception()!r}") from failed[0].exception()
+
+    def _metrics(self, ring: Ring, spool: Spool, uplink: Uplink | None) -> contextlib.AbstractContextManager[object]:
+        return contextlib.nullcontext((ring, spool, uplink, Totals))
+
+
+def _nothing() -> None:
+    pass
+
+
+async def _serve(edge: Edge) -> None:
+    await Supervisor(edge).run()
+
+
+def serve(edge: Edge) -> None:
+    """Runs an edge in this process until it is told to stop.
+
+    Raises:
+        ResolverError: It cannot start.
+    """
+    uvloop.run(_serve(edge))
