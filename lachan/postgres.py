@@ -26,9 +26,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Self
 
+# asyncpg carries no types; only two of its exceptions are named here.
+import asyncpg  # type: ignore[import-untyped]
 from pydantic import Field, SecretStr, model_validator
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from lachan.config import ConfigPath, Settings
@@ -46,6 +48,9 @@ POSTGRES = ("-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c
 # The server's own limit on work that went astray, and on waiting for a connection.
 STATEMENT_SECONDS = 60
 CONNECT_SECONDS = 10
+
+# What using a database can raise while it is away; asyncpg's own come through where a connection is being made.
+FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class PostgresError(LachanError):

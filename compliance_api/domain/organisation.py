@@ -61,6 +61,10 @@ class Endpoint:
     port: int
     transport: Transport
 
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.transport}://{host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class Jurisdiction:

@@ -14,10 +14,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.errors import ComplianceError
+from lachan.postgres import FAILURES
 
 LOCK = 0x6C616368616E01
 """`lachan`, then the number of the lock."""
@@ -45,7 +45,7 @@ async def migrate(engine: AsyncEngine) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade)
-    except (SQLAlchemyError, CommandError, OSError, TimeoutError) as error:
+    except (*FAILURES, CommandError) as error:
         raise ComplianceError(f"the database cannot be migrated: {error}") from error
 
 

@@ -16,9 +16,8 @@ from lachan.tls import Identity
 
 
 def _row(one: Observed) -> dict[str, Any]:
-    assignment, endpoint = one.issued.assignment, one.issued.endpoint
+    assignment = one.issued.assignment
     question = one.issued.questions[one.index]
-    host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
     return {
         "operator_id": assignment.operator,
         "assignment_id": assignment.assignment_id,
@@ -32,7 +31,7 @@ def _row(one: Observed) -> dict[str, Any]:
         "access_network": one.probe.access_network,
         "custodian": one.probe.custodian,
         "node": one.issued.node,
-        "endpoint": f"{endpoint.transport}://{host}:{endpoint.port}",
+        "endpoint": str(one.issued.endpoint),
         "qname": question.qname,
         "qtype": question.qtype,
         "arm": question.arm,

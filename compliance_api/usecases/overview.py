@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from compliance_api.domain.finding import EvidenceKind, FindingKind
@@ -134,6 +134,11 @@ class ReportView:
     queries: int
     blocked: int
     enforcing: bool
+
+    @property
+    def window_end(self) -> datetime:
+        """When its window closed."""
+        return self.window_start + timedelta(seconds=self.window_seconds)
 
 
 @dataclass(frozen=True)

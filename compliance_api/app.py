@@ -1,0 +1,283 @@
+"""The composition root of `lachan-compliance serve`: one process, one loop.
+
+Holds always: whatever is wrong at the start is fatal and said; what goes wrong later in a periodic task is logged,
+counted and tried again, while calls are answered as far as they can be; the process keeps nothing that another one
+could not read from the database, so any number of them run side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import prometheus_client
+import uvicorn
+from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance_api.domain.law import LawBook
+from compliance_api.domain.organisation import Registry
+from compliance_api.errors import BusyError, ComplianceError
+from compliance_api.metrics import Metrics
+from compliance_api.rpc.list_authority import SampleClient
+from compliance_api.rpc.probe import ProbeService
+from compliance_api.rpc.report import ReportService
+from compliance_api.rpc.server import Server
+from compliance_api.settings import ConsoleSection, ServiceSettings
+from compliance_api.storage.assignments import Assignments, Releases
+from compliance_api.storage.cases import Cases
+from compliance_api.storage.migrate import migrate
+from compliance_api.storage.observations import Observations
+from compliance_api.storage.overview import OverviewStore
+from compliance_api.storage.reports import Reports
+from compliance_api.usecases.assignment import Assigner, Plan
+from compliance_api.usecases.ingest import Ingest
+from compliance_api.usecases.judge import Judge
+from compliance_api.usecases.observe import Limits, Observe
+from compliance_api.usecases.sample import NameSource
+from compliance_api.web import app as web
+from lachan import channel, log, postgres, tls
+from lachan.signing import SigningKey
+from lachan.tls import TlsMaterial
+
+HEALTH_SECONDS = 2.0
+QTYPES = {"A": 1, "AAAA": 28, "HTTPS": 65}
+
+_log = log.get()
+
+
+def now() -> datetime:
+    """The present."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Everything that is read from files before the loop starts."""
+
+    settings: ServiceSettings
+    registry: Registry
+    laws: LawBook
+    tls: TlsMaterial
+    key: SigningKey
+
+
+class _Console(uvicorn.Server):
+    """The console's web server; signals belong to the service."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ComplianceError(f"{address}: cannot be bound: {error.strerror}") from error
+
+
+def _address(listen: str, port: int) -> str:
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+class _Service:
+    """The parts, wired."""
+
+    def __init__(self, loaded: Loaded, engine: AsyncEngine, lists: SampleClient, metrics: Metrics) -> None:
+        settings = loaded.settings
+        plan = settings.assignments
+        self._settings = settings
+        self._engine = engine
+        self._metrics = metrics
+        self._reports = Reports(engine)
+        self._registry = loaded.registry
+        self._names = NameSource(
+            lists,
+            Releases(engine),
+            os.urandom,
+            size=settings.list_authority.pool,
+            refresh=settings.list_authority.refresh,
+            maximum_age=settings.list_authority.maximum_age,
+        )
+        self._assigner = Assigner(
+            loaded.registry,
+            loaded.laws,
+            Assignments(engine),
+            self._names,
+            Plan(
+                interval=plan.interval,
+                listed=plan.listed,
+                spread=plan.spread,
+                expires=plan.expires,
+                reference=plan.reference.endpoint(),
+                qtypes=tuple(QTYPES[name] for name in plan.types),
+                controls=plan.controls,
+                neighbours=plan.neighbours,
+            ),
+            os.urandom,
+        )
+        observe = Observe(
+            loaded.registry,
+            loaded.laws,
+            Observations(engine),
+            Limits(plan.clock_tolerance, plan.handed_in_within),
+            now,
+        )
+        self._judge = Judge(loaded.registry, loaded.laws, Cases(engine))
+        ingest = Ingest(loaded.registry, self._reports, loaded.key, now)
+        self.server = Server(
+            settings.listen,
+            loaded.tls,
+            ReportService(ingest, metrics),
+            ProbeService(self._assigner, observe, metrics, now),
+        )
+        self._serving = False
+
+    async def prepare(self) -> None:
+        """Brings the schema up to date and notes since when each node is known."""
+        await migrate(self._engine)
+        nodes = [(operator.identifier, node.name) for operator in self._registry.operators() for node in operator.nodes]
+        await self._reports.enrol(nodes, now())
+
+    def tasks(self) -> list[Awaitable[None]]:
+        """What runs for ever beside the calls."""
+        # A round is drawn soon after its interval begins, whoever draws it.
+        often = min(60.0, max(0.1, self._settings.assignments.interval / 5))
+        return [
+            self._periodically("assignments", often, self._draw),
+            self._periodically("judge", self._settings.judge.interval, self._evaluate),
+            self._periodically("health", HEALTH_SECONDS, self._check),
+        ]
+
+    async def _periodically(self, name: str, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                await action()
+            except (*postgres.FAILURES, ComplianceError) as error:
+                self._metrics.failures.labels(name).inc()
+                level = _log.warning if isinstance(error, BusyError) else _log.error
+                level("a task failed and is tried again", task=name, reason=str(error)[:500])
+            await asyncio.sleep(max(0.05, seconds - (time.monotonic() - began)))
+
+    async def _draw(self) -> None:
+        try:
+            await self._assigner.draw_rounds(now())
+        finally:
+            self._metrics.sample_age.set(self._names.age(now()) or 0.0)
+
+    async def _evaluate(self) -> None:
+        with self._metrics.evaluation.time():
+            verdicts = await self._judge.evaluate(now())
+        self._metrics.judged(verdicts, time.time())
+
+    async def _check(self) -> None:
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except postgres.FAILURES:
+            await self._show(serving=False)
+            raise
+        await self._show(serving=True)
+
+    async def _show(self, *, serving: bool) -> None:
+        if serving != self._serving:
+            self._serving = serving
+            await self.server.show(serving=serving)
+
+
+def _console(section: ConsoleSection, engine: AsyncEngine, registry: Registry) -> tuple[_Console, socket.socket]:
+    listener = _listen(section.listen)
+    application = web.create(OverviewStore(engine, registry), section, now)
+    config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False, lifespan="off")
+    return _Console(config), listener
+
+
+async def serve(loaded: Loaded, url: URL, ready: Callable[[dict[str, str]], None]) -> None:
+    """Runs the service until SIGTERM or SIGINT.
+
+    Args:
+        loaded: Everything read from files.
+        url: The database.
+        ready: Called once calls are answered, with the address of each face.
+
+    Raises:
+        LachanError: It cannot start; the message says why.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    settings = loaded.settings
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        engine = postgres.engine(url, settings.database.connections, "lachan-compliance")
+        stack.push_async_callback(engine.dispose)
+        lists = channel.connect(settings.list_authority.target, loaded.tls)
+        stack.push_async_callback(lists.close)
+        service = _Service(loaded, engine, SampleClient(lists), metrics)
+        await service.prepare()
+        addresses = {"grpc": _address(settings.listen, service.server.port)}
+        if settings.metrics:
+            addresses["metrics"] = _serve_metrics(stack, settings.metrics.listen, metrics)
+        tasks = [asyncio.ensure_future(task) for task in service.tasks()]
+        console = None
+        if settings.console:
+            console, listener = _console(settings.console, engine, loaded.registry)
+            addresses["console"] = _address(settings.console.listen, listener.getsockname()[1])
+            tasks.append(asyncio.create_task(console.serve([listener])))
+        await service.server.start()
+        ready(addresses)
+        _log.info("serving", **addresses)
+        stopping = asyncio.create_task(stop.wait())
+        # A task that ends has failed beyond what is tried again: then the process ends too, and is started anew.
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        _log.info("stopping")
+        await service.server.stop()
+        if console is not None:
+            console.should_exit = True
+            await asyncio.wait([tasks[-1]])
+        for task in [stopping, *tasks]:
+            task.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+        for task in done - {stopping}:
+            task.result()
+
+
+def _serve_metrics(stack: AsyncExitStack, listen: str, metrics: Metrics) -> str:
+    host, _, port = listen.rpartition(":")
+    try:
+        server, thread = prometheus_client.start_http_server(int(port), host.strip("[]"), metrics.registry)
+    except OSError as error:
+        raise ComplianceError(f"{listen}: cannot be bound: {error.strerror}") from error
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    stack.callback(close)
+    return _address(listen, server.server_port)
+
+
+def load_tls(settings: ServiceSettings) -> TlsMaterial:
+    """The service's own certificate.
+
+    Raises:
+        TlsError: It cannot be used.
+        ComplianceError: It speaks for something else than a service.
+    """
+    material = tls.load(settings.tls)
+    if material.identity.role is not tls.Role.SERVICE:
+        raise ComplianceError(f"{settings.tls.certificate}: {material.identity} is not a service")
+    return material

@@ -1,0 +1,136 @@
+"""`lachan-compliance`: verbs only."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import URL
+
+from compliance_api import pki
+from compliance_api.domain.verdict import Outcome
+from compliance_api.settings import ServiceSettings, load_law, load_registry
+from lachan import config, log, postgres, terminal
+from lachan.signing import SigningError, SigningKey
+
+DATABASE = "compliance"
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The compliance service.")
+ca = typer.Typer(no_args_is_help=True, help="A small certificate authority.")
+app.add_typer(ca, name="ca")
+
+Config = Annotated[Path, typer.Option("--config", help="compliance.yaml")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+
+
+@app.command()
+def serve(config_file: Config) -> None:
+    """Take reports and observations, judge, and show the console."""
+    from compliance_api import app as service
+
+    settings = config.load(config_file, ServiceSettings)
+    log.configure("compliance", settings.log.form, settings.log.level)
+    registry = load_registry(settings.registry)
+    loaded = service.Loaded(
+        settings,
+        registry,
+        load_law(settings.law, registry),
+        service.load_tls(settings),
+        SigningKey.load(settings.receipt_key),
+    )
+
+    def ready(addresses: dict[str, str]) -> None:
+        terminal.line("ready " + " ".join(f"{name}={address}" for name, address in addresses.items()))
+        sys.stdout.flush()
+
+    with postgres.database(settings.database, DATABASE) as url:
+        asyncio.run(service.serve(loaded, url, ready))
+
+
+@app.command()
+def migrate(config_file: Config) -> None:
+    """Bring the database's schema up to date."""
+    from compliance_api.storage.migrate import migrate as bring_up_to_date
+
+    settings = config.load(config_file, ServiceSettings)
+
+    async def run(database: URL) -> None:
+        engine = postgres.engine(database, settings.database.connections, "lachan-compliance migrate")
+        try:
+            await bring_up_to_date(engine)
+        finally:
+            await engine.dispose()
+
+    with postgres.database(settings.database, DATABASE) as url:
+        asyncio.run(run(url))
+
+
+@app.command()
+def verdicts(
+    config_file: Config, json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False
+) -> None:
+    """Print the current verdict on each operator."""
+    from compliance_api.errors import ComplianceError
+    from compliance_api.storage.overview import rolled_up
+
+    settings = config.load(config_file, ServiceSettings)
+    operators = [one.identifier for one in load_registry(settings.registry).operators()]
+
+    async def run(database: URL) -> dict[str, tuple[Outcome, list[str]]]:
+        engine = postgres.engine(database, settings.database.connections, "lachan-compliance verdicts")
+        try:
+            return await rolled_up(engine, operators)
+        except postgres.FAILURES as error:
+            raise ComplianceError(f"the verdicts cannot be read: {error}") from error
+        finally:
+            await engine.dispose()
+
+    with postgres.database(settings.database, DATABASE) as url:
+        found = asyncio.run(run(url))
+    if json:
+        shown = {name: {"verdict": str(outcome), "findings": kinds} for name, (outcome, kinds) in found.items()}
+        terminal.document({"operators": shown})
+    else:
+        rows = [(name, outcome, ", ".join(kinds)) for name, (outcome, kinds) in found.items()]
+        terminal.table("Verdicts", ("operator", "verdict", "findings"), rows)
+
+
+@app.command()
+def key(out: Annotated[Path, typer.Option("--out", help="File of the private key; NAME.pub.pem beside it.")]) -> None:
+    """Make an Ed25519 key: the one that receipts are signed with."""
+    made = SigningKey.generate()
+    made.save(out)
+    public = out.with_suffix(".pub.pem")
+    try:
+        public.write_bytes(made.public.pem())
+    except OSError as error:
+        raise SigningError(f"{public}: {error.strerror}") from error
+    terminal.line(str(public))
+
+
+@ca.command("init")
+def ca_init(out: Out) -> None:
+    """Make an authority: ca.pem, to be given to everybody, and ca-key.pem."""
+    pki.init(out, datetime.now(UTC))
+    terminal.line(str(out / "ca.pem"))
+
+
+@ca.command("issue")
+def ca_issue(
+    authority: Annotated[Path, typer.Option("--ca", help="Folder that `ca init` wrote.")],
+    uri: Annotated[str, typer.Option("--uri", help="lachan://ORGANISATION/ROLE/NAME, a node, probe or service.")],
+    out: Out,
+    dns: Annotated[list[str] | None, typer.Option("--dns", help="Host name it serves under.")] = None,
+    ip: Annotated[list[str] | None, typer.Option("--ip", help="IP address it serves under.")] = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=825)] = 90,
+) -> None:
+    """Make a certificate and its key for one party: ca.pem, certificate.pem, key.pem."""
+    pki.issue(authority, out, uri, datetime.now(UTC), dns=dns or [], addresses=ip or [], days=days)
+    terminal.line(str(out / "certificate.pem"))
+
+
+main = terminal.run(app)

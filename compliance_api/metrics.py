@@ -1,0 +1,68 @@
+"""The service's metrics, in a registry of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.verdict import Outcome, Verdict
+
+
+class Metrics:
+    """Counts of what came in and of what was found."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.reports = Counter(
+            "lachan_compliance_reports",
+            "Reports taken, by how they stood to the chain (or again, unverified, refused).",
+            ["result"],
+            registry=self.registry,
+        )
+        self.observations = Counter(
+            "lachan_compliance_observations",
+            "Observations taken, by what they say (or refused).",
+            ["result"],
+            registry=self.registry,
+        )
+        self.assignments = Counter(
+            "lachan_compliance_assignments", "Assignments given to probes.", registry=self.registry
+        )
+        self.findings = Gauge(
+            "lachan_compliance_findings",
+            "Open findings of the last evaluation, over all operators.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.verdicts = Gauge(
+            "lachan_compliance_verdicts",
+            "Operators and jurisdictions with this verdict at the last evaluation.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.evaluated = Gauge(
+            "lachan_compliance_evaluated_timestamp_seconds", "When verdicts were last reached.", registry=self.registry
+        )
+        self.evaluation = Histogram(
+            "lachan_compliance_evaluation_seconds", "How long an evaluation took.", registry=self.registry
+        )
+        self.sample_age = Gauge(
+            "lachan_compliance_sample_age_seconds", "Age of the names held ready for probes.", registry=self.registry
+        )
+        self.failures = Counter(
+            "lachan_compliance_task_failures",
+            "Runs of a periodic task that failed and are tried again.",
+            ["task"],
+            registry=self.registry,
+        )
+
+    def judged(self, verdicts: Iterable[Verdict], at: float) -> None:
+        """Shows an evaluation; kinds and outcomes that do not occur show 0."""
+        found = list(verdicts)
+        for kind in FindingKind:
+            self.findings.labels(kind).set(sum(one.kind is kind for verdict in found for one in verdict.findings))
+        for outcome in Outcome:
+            self.verdicts.labels(outcome).set(sum(verdict.outcome is outcome for verdict in found))
+        self.evaluated.set(at)

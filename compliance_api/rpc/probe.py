@@ -1,0 +1,87 @@
+"""ProbeService: gives probes their work and takes what they saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from compliance_api.domain.observation import Arm
+from compliance_api.domain.organisation import Endpoint, Transport
+from compliance_api.metrics import Metrics
+from compliance_api.rpc.errors import Context, answer
+from compliance_api.usecases.assignment import Assigner, Work
+from compliance_api.usecases.observe import Observe
+from lachan.channel import caller
+from lachan.compliance.v1 import probe_service_pb2 as pb
+from lachan.compliance.v1 import report_pb2
+from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceServicer
+from lachan.errors import LachanError
+
+_TRANSPORTS = {
+    Transport.UDP: report_pb2.TRANSPORT_UDP,
+    Transport.TCP: report_pb2.TRANSPORT_TCP,
+    Transport.DOT: report_pb2.TRANSPORT_DOT,
+    Transport.DOH: report_pb2.TRANSPORT_DOH,
+    Transport.DOQ: report_pb2.TRANSPORT_DOQ,
+}
+_ARMS = {Arm.LISTED: pb.ARM_LISTED, Arm.CONTROL: pb.ARM_CONTROL, Arm.NEIGHBOUR: pb.ARM_NEIGHBOUR}
+
+
+def _endpoint(endpoint: Endpoint) -> pb.Endpoint:
+    return pb.Endpoint(address=endpoint.address, port=endpoint.port, transport=_TRANSPORTS[endpoint.transport])
+
+
+def message(work: Work) -> pb.Assignment:
+    """An assignment as it travels."""
+    return pb.Assignment(
+        assignment_id=work.assignment.assignment_id,
+        organisation=work.assignment.operator,
+        resolver=_endpoint(work.endpoint),
+        reference=_endpoint(work.reference),
+        questions=[
+            pb.Question(index=index, qname=one.qname, qtype=one.qtype, arm=_ARMS[one.arm])
+            for index, one in enumerate(work.questions)
+        ],
+        spread_seconds=max(1, int(work.spread)),
+        expires_at=int(work.assignment.expires_at.timestamp()),
+    )
+
+
+class ProbeService(ProbeServiceServicer):
+    """The gRPC face of `compliance_api.usecases.assignment` and `observe`."""
+
+    def __init__(self, assigner: Assigner, observe: Observe, metrics: Metrics, clock: Callable[[], datetime]) -> None:
+        self._assigner = assigner
+        self._observe = observe
+        self._metrics = metrics
+        self._clock = clock
+
+    async def TakeAssignment(  # noqa: N802 - gRPC's name
+        self, request: pb.TakeAssignmentRequest, context: Context
+    ) -> pb.TakeAssignmentResponse:
+        """The next assignment for this probe, if there is one."""
+        del request
+        return await answer(context, self._take(context))
+
+    async def _take(self, context: Context) -> pb.TakeAssignmentResponse:
+        work = await self._assigner.take(caller(context), self._clock())
+        if work is None:
+            return pb.TakeAssignmentResponse()
+        self._metrics.assignments.inc()
+        return pb.TakeAssignmentResponse(assignment=message(work))
+
+    async def SubmitObservations(  # noqa: N802 - gRPC's name
+        self, request: pb.SubmitObservationsRequest, context: Context
+    ) -> pb.SubmitObservationsResponse:
+        """Stores observations."""
+        return await answer(context, self._submit(request, context))
+
+    async def _submit(self, request: pb.SubmitObservationsRequest, context: Context) -> pb.SubmitObservationsResponse:
+        try:
+            new = await self._observe.submit(caller(context), request.observations)
+        except LachanError:
+            self._metrics.observations.labels("refused").inc(len(request.observations))
+            raise
+        for one in new:
+            self._metrics.observations.labels(one.seen.result).inc()
+        return pb.SubmitObservationsResponse(stored=len(request.observations))

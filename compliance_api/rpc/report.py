@@ -1,0 +1,41 @@
+"""ReportService: takes what nodes claim."""
+
+from __future__ import annotations
+
+from compliance_api.metrics import Metrics
+from compliance_api.rpc.errors import Context, answer
+from compliance_api.usecases.ingest import Acknowledged, Ingest
+from lachan.channel import caller
+from lachan.compliance.v1 import report_service_pb2 as pb
+from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceServicer
+from lachan.errors import LachanError
+
+
+def _result(one: Acknowledged) -> str:
+    if one.logged.again:
+        return "again"
+    return str(one.logged.relation or "unverified")
+
+
+class ReportService(ReportServiceServicer):
+    """The gRPC face of `compliance_api.usecases.ingest`."""
+
+    def __init__(self, ingest: Ingest, metrics: Metrics) -> None:
+        self._ingest = ingest
+        self._metrics = metrics
+
+    async def SubmitReports(  # noqa: N802 - gRPC's name
+        self, request: pb.SubmitReportsRequest, context: Context
+    ) -> pb.SubmitReportsResponse:
+        """Stores each report once and answers with its receipt."""
+        return await answer(context, self._submit(request, context))
+
+    async def _submit(self, request: pb.SubmitReportsRequest, context: Context) -> pb.SubmitReportsResponse:
+        try:
+            acknowledged = await self._ingest.submit(caller(context), request.reports)
+        except LachanError:
+            self._metrics.reports.labels("refused").inc(len(request.reports))
+            raise
+        for one in acknowledged:
+            self._metrics.reports.labels(_result(one)).inc()
+        return pb.SubmitReportsResponse(receipts=[one.receipt for one in acknowledged])

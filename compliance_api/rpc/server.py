@@ -1,0 +1,58 @@
+"""The gRPC server: services, health and reflection behind mutual TLS."""
+
+from __future__ import annotations
+
+import grpc.aio
+
+# None of these carries types, and no stubs for them are locked.
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1.health import SERVICE_NAME as HEALTH  # type: ignore[import-untyped]
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
+
+from compliance_api.rpc.probe import ProbeService
+from compliance_api.rpc.report import ReportService
+from lachan import channel
+from lachan.compliance.v1 import probe_service_pb2, report_service_pb2
+from lachan.compliance.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
+from lachan.compliance.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
+from lachan.tls import TlsMaterial
+
+STOP_SECONDS = 5.0
+_NAMES = (
+    report_service_pb2.DESCRIPTOR.services_by_name["ReportService"].full_name,
+    probe_service_pb2.DESCRIPTOR.services_by_name["ProbeService"].full_name,
+)
+
+
+class Server:
+    """The server, and what it says about its own health."""
+
+    def __init__(self, address: str, tls: TlsMaterial, reports: ReportService, probes: ProbeService) -> None:
+        """Binds `address`.
+
+        Raises:
+            TlsError: It cannot be bound.
+        """
+        self._server: grpc.aio.Server = channel.server()
+        self._health = health.HealthServicer()
+        add_ReportServiceServicer_to_server(reports, self._server)
+        add_ProbeServiceServicer_to_server(probes, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((*_NAMES, HEALTH, reflection.SERVICE_NAME), self._server)
+        self.port = channel.bind(self._server, address, tls)
+
+    async def start(self) -> None:
+        """Begins to answer."""
+        await self._server.start()
+
+    async def show(self, *, serving: bool) -> None:
+        """Says whether calls can be served; false while the database does not answer."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *_NAMES):
+            await self._health.set(name, status)
+
+    async def stop(self) -> None:
+        """Says so, lets running calls finish within `STOP_SECONDS`, and ends."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(STOP_SECONDS)

@@ -1,0 +1,286 @@
+"""The console's reader on PostgreSQL: current verdicts with their findings, and the newest rows behind one.
+
+Holds always: it only reads; every list is bounded; names of organisations come from the registry, for they are not
+evidence; an operator that left the registry is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from compliance_api.domain.finding import EvidenceKind, FindingKind
+from compliance_api.domain.observation import Arm, Result
+from compliance_api.domain.organisation import Jurisdiction, Label, Node, Organisation, Registry
+from compliance_api.domain.verdict import Outcome
+from compliance_api.storage.tables import findings, observations, releases, reports, verdict_changes, verdicts
+from compliance_api.usecases.overview import (
+    CoverageView,
+    EvidenceView,
+    FindingView,
+    NodeView,
+    ObservationView,
+    OperatorDetail,
+    OperatorOverview,
+    Overview,
+    ReportView,
+    VerdictChange,
+)
+
+MAX_ROWS = 100
+MAX_CHANGES = 200
+QTYPES = {1: "A", 28: "AAAA", 65: "HTTPS"}
+_REPORT = tuple(
+    reports.c[name]
+    for name in (
+        "node",
+        "digest",
+        "log_index",
+        "sequence",
+        "window_start",
+        "window_seconds",
+        "accepted_at",
+        "list_serial",
+        "list_activated_at",
+        "queries",
+        "blocked",
+        "enforcing",
+    )
+)
+
+
+def _coverage(stored: Mapping[str, Any]) -> CoverageView:
+    values = {field.name: stored[field.name] for field in fields(CoverageView)}
+    for name in ("period_start", "period_end"):
+        values[name] = datetime.fromisoformat(values[name])
+    return CoverageView(**values)
+
+
+def _evidence(stored: Mapping[str, str]) -> EvidenceView:
+    return EvidenceView(
+        EvidenceKind(stored["kind"]),
+        stored["reference"],
+        datetime.fromisoformat(stored["at"]),
+        stored["node"],
+        stored["probe"],
+        stored["detail"],
+    )
+
+
+def _finding(row: Row[Any]) -> FindingView:
+    kind = FindingKind(row.kind)
+    return FindingView(
+        kind,
+        kind.accuses,
+        row.since,
+        row.last_seen,
+        row.node,
+        dict(row.counts),
+        tuple(_evidence(one) for one in row.evidence),
+        row.law,
+        Label(row.citation_vi, row.citation_en),
+    )
+
+
+async def _open_findings(connection: AsyncConnection) -> dict[tuple[str, str], list[FindingView]]:
+    order = list(FindingKind)
+    found: dict[tuple[str, str], list[FindingView]] = {}
+    for row in await connection.execute(select(findings).where(findings.c.closed_at.is_(None))):
+        found.setdefault((row.operator_id, row.jurisdiction), []).append(_finding(row))
+    for one in found.values():
+        # Accusing ones first, then in the order of the closed set.
+        one.sort(key=lambda finding: (not finding.accuses, order.index(finding.kind), finding.node))
+    return found
+
+
+class OverviewStore:
+    """The reader that `compliance_api.usecases.overview` asks for."""
+
+    def __init__(self, engine: AsyncEngine, registry: Registry) -> None:
+        self._engine = engine
+        self._registry = registry
+
+    def _places(self) -> list[tuple[Organisation, Jurisdiction]]:
+        return [
+            (operator, jurisdiction)
+            for operator in self._registry.operators()
+            for jurisdiction in self._registry.jurisdictions
+            if jurisdiction.identifier in operator.jurisdictions
+        ]
+
+    async def overview(self) -> Overview:
+        """The front page."""
+        async with self._engine.connect() as connection:
+            return await self._overview(connection)
+
+    async def _overview(self, connection: AsyncConnection) -> Overview:
+        rows = {(row.operator_id, row.jurisdiction): row for row in await connection.execute(select(verdicts))}
+        found = await _open_findings(connection)
+        newest = (await connection.execute(select(releases).order_by(releases.c.serial.desc()).limit(1))).first()
+        operators = []
+        for operator, place in self._places():
+            row = rows.get((operator.identifier, place.identifier))
+            if row is not None:
+                own = found.get((operator.identifier, place.identifier), [])
+                operators.append(_operator(operator, place, row, own))
+        return Overview(
+            max((one.evaluated_at for one in operators), default=None),
+            newest.serial if newest else None,
+            newest.published_at if newest else None,
+            newest.entries if newest else None,
+            tuple(operators),
+        )
+
+    async def operator_detail(self, organisation: str, jurisdiction: str) -> OperatorDetail | None:
+        """One operator in a jurisdiction; None where there is no verdict under these names."""
+        owner = self._registry.organisation(organisation)
+        if owner is None:
+            return None
+        async with self._engine.connect() as connection:
+            overview = await self._overview(connection)
+            chosen = [one for one in overview.operators if one.organisation == organisation]
+            shown = next((one for one in chosen if one.jurisdiction == jurisdiction), None)
+            if shown is None:
+                return None
+            nodes = [node for node in owner.nodes if jurisdiction in node.jurisdictions]
+            names = [node.name for node in nodes]
+            return OperatorDetail(
+                shown,
+                tuple([await _node(connection, organisation, node) for node in nodes]),
+                await _reports(connection, organisation, names),
+                await _observations(connection, organisation, names),
+                await _history(connection, organisation, jurisdiction),
+            )
+
+
+def _operator(
+    operator: Organisation, place: Jurisdiction, row: Row[Any], found: Sequence[FindingView]
+) -> OperatorOverview:
+    return OperatorOverview(
+        operator.identifier,
+        operator.name,
+        place.identifier,
+        place.name,
+        Outcome(row.outcome),
+        row.since,
+        row.evaluated_at,
+        row.law,
+        tuple(found),
+        _coverage(row.coverage),
+    )
+
+
+async def _node(connection: AsyncConnection, operator: str, node: Node) -> NodeView:
+    newest = (
+        select(*_REPORT)
+        .where(reports.c.operator_id == operator, reports.c.node == node.name)
+        .order_by(reports.c.log_index.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(newest)).first()
+    endpoints = tuple(str(endpoint) for endpoint in node.endpoints)
+    if row is None:
+        return NodeView(node.name, endpoints, *(None,) * 8)
+    report = _report(row)
+    return NodeView(
+        node.name,
+        endpoints,
+        report.window_end,
+        report.received_at,
+        report.sequence,
+        report.list_serial,
+        row.list_activated_at,
+        report.enforcing,
+        report.queries,
+        report.blocked,
+    )
+
+
+def _report(row: Row[Any]) -> ReportView:
+    return ReportView(
+        row.node,
+        row.digest.hex(),
+        row.log_index,
+        row.sequence,
+        row.window_start,
+        row.window_seconds,
+        row.accepted_at,
+        row.list_serial,
+        row.queries,
+        row.blocked,
+        row.enforcing,
+    )
+
+
+async def _reports(connection: AsyncConnection, operator: str, nodes: Sequence[str]) -> tuple[ReportView, ...]:
+    newest = (
+        select(*_REPORT)
+        .where(reports.c.operator_id == operator, reports.c.node.in_(nodes))
+        .order_by(reports.c.window_start.desc(), reports.c.log_index.desc())
+        .limit(MAX_ROWS)
+    )
+    return tuple(_report(row) for row in await connection.execute(newest))
+
+
+async def _observations(
+    connection: AsyncConnection, operator: str, nodes: Sequence[str]
+) -> tuple[ObservationView, ...]:
+    newest = (
+        select(observations)
+        .where(observations.c.operator_id == operator, observations.c.node.in_(nodes))
+        .order_by(observations.c.asked_at.desc())
+        .limit(MAX_ROWS)
+    )
+    return tuple(_observation(row) for row in await connection.execute(newest))
+
+
+def _observation(row: Row[Any]) -> ObservationView:
+    return ObservationView(
+        f"{row.assignment_id.hex()}/{row.question}",
+        row.asked_at,
+        f"{row.probe_organisation}/{row.probe}",
+        row.vantage_point,
+        row.access_network,
+        row.node,
+        row.endpoint,
+        row.qname,
+        QTYPES.get(row.qtype, f"TYPE{row.qtype}"),
+        row.category,
+        Arm(row.arm),
+        Result(row.result),
+        row.shape,
+        row.reference_alive,
+    )
+
+
+async def _history(connection: AsyncConnection, operator: str, jurisdiction: str) -> tuple[VerdictChange, ...]:
+    changes = (
+        select(verdict_changes)
+        .where(verdict_changes.c.operator_id == operator, verdict_changes.c.jurisdiction == jurisdiction)
+        .order_by(verdict_changes.c.at.desc())
+        .limit(MAX_CHANGES)
+    )
+    return tuple(
+        VerdictChange(row.at, Outcome(row.outcome), tuple(FindingKind(kind) for kind in row.findings))
+        for row in await connection.execute(changes)
+    )
+
+
+async def rolled_up(engine: AsyncEngine, operators: Sequence[str]) -> dict[str, tuple[Outcome, list[str]]]:
+    """The verdict on each operator across its jurisdictions, the gravest one, with every kind found, for machines."""
+    gravity = [Outcome.NOT_COMPLIANT, Outcome.NOT_ENOUGH_EVIDENCE, Outcome.COMPLIANT]
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in operators}
+    kinds: dict[str, set[str]] = {name: set() for name in operators}
+    async with engine.connect() as connection:
+        for row in await connection.execute(select(verdicts).where(verdicts.c.operator_id.in_(operators))):
+            outcomes[row.operator_id].append(Outcome(row.outcome))
+            kinds[row.operator_id] |= set(row.findings)
+    return {
+        name: (min(found, key=gravity.index, default=Outcome.NOT_ENOUGH_EVIDENCE), sorted(kinds[name]))
+        for name, found in outcomes.items()
+    }
