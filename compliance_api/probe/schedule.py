@@ -65,7 +65,7 @@ def time_left(spread: float, expires_at: float, now: float, margin: float) -> fl
         spread: Seconds asked for.
         expires_at: When observations are no longer taken.
         now: The present, on the same clock.
-        margin: Seconds to keep free before that, for the tries of the last exchange.
+        margin: Seconds to keep free before that, for the tries of the last exchange; at most half of what is left.
     """
-    left = expires_at - margin - now
-    return left if left < 0 else min(spread, left)
+    left = expires_at - now
+    return left if left < 0 else min(spread, left - min(margin, left / 2))

@@ -141,17 +141,17 @@ def coverage_row(view: CoverageView) -> CoverageRow:
     )
 
 
-def _evidence_row(view: EvidenceView, categories: Mapping[str, int], tongue: Tongue) -> EvidenceRow:
+def _evidence_row(view: EvidenceView, categories: Mapping[str, frozenset[int]], tongue: Tongue) -> EvidenceRow:
     detail: str | Hidden = view.detail
     if view.kind is EvidenceKind.OBSERVATION and view.detail:
-        category = categories.get(view.reference)
-        if category is None or category in MASKED_CATEGORIES:
+        known = categories.get(view.detail)
+        if not known or known & MASKED_CATEGORIES:
             detail = Hidden.NAME
     return EvidenceRow(view, tongue.gettext(words.EVIDENCE[view.kind]), detail)
 
 
-def finding_row(view: FindingView, categories: Mapping[str, int], tongue: Tongue) -> FindingRow:
-    """A finding in words; `categories` knows the observations whose category is known, by reference."""
+def finding_row(view: FindingView, categories: Mapping[str, frozenset[int]], tongue: Tongue) -> FindingRow:
+    """A finding in words; `categories` holds what is known of each name's categories."""
     return FindingRow(
         view,
         f"{view.kind.value}-{view.node}".rstrip("-"),
@@ -162,7 +162,7 @@ def finding_row(view: FindingView, categories: Mapping[str, int], tongue: Tongue
 
 
 def operator_row(
-    view: OperatorOverview, now: datetime, tongue: Tongue, categories: Mapping[str, int] | None = None
+    view: OperatorOverview, now: datetime, tongue: Tongue, categories: Mapping[str, frozenset[int]] | None = None
 ) -> OperatorRow:
     """An operator with its verdict in words."""
     return OperatorRow(
@@ -187,14 +187,16 @@ def front_page(overview: Overview, now: datetime, tongue: Tongue) -> FrontPage:
 
 def operator_page(detail: OperatorDetail, now: datetime, tongue: Tongue) -> OperatorPage:
     """An operator's page."""
-    categories = {one.reference: one.category for one in detail.observations}
+    categories: dict[str, frozenset[int]] = {}
+    for one in detail.observations:
+        categories[one.qname] = categories.get(one.qname, frozenset()) | {one.category}
     return OperatorPage(
         detail,
         operator_row(detail.overview, now, tongue, categories),
         tuple(
             ObservationRow(
                 one,
-                Hidden.NAME if one.category in MASKED_CATEGORIES else one.qname,
+                Hidden.NAME if categories[one.qname] & MASKED_CATEGORIES else one.qname,
                 tongue.gettext(words.ARMS[one.arm]),
                 tongue.gettext(words.RESULTS[one.result]),
                 words.shape(one.shape, tongue),

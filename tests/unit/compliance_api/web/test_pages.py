@@ -43,3 +43,11 @@ def test_more_windows_than_expected_do_not_break_the_bar() -> None:
     row = coverage_row(coverage(windows_expected=2, windows_received=5))
     assert [part.kind for part in row.windows_bar] == ["received"]
     assert coverage_row(coverage(windows_expected=0, windows_received=0)).windows_bar == ()
+
+
+def test_a_name_that_is_masked_once_is_masked_everywhere() -> None:
+    view = detail(CHEAT)
+    twice = replace(view.observations[0], category=1, reference="ff" * 16 + "/1")
+    page = operator_page(replace(view, observations=(*view.observations, twice)), NOW, EN)
+    assert {row.qname for row in page.observations if row.view.qname == "bet.example"} == {Hidden.NAME}
+    assert "bet.example" not in [row.detail for row in page.operator.findings[0].evidence]
