@@ -48,6 +48,8 @@ from lachan.signing import SigningKey
 from lachan.tls import TlsMaterial
 
 HEALTH_SECONDS = 2.0
+CONSOLE_CONNECTIONS = 500
+CONSOLE_STOP_SECONDS = 3
 QTYPES = {"A": 1, "AAAA": 28, "HTTPS": 65}
 
 _log = log.get()
@@ -199,7 +201,15 @@ class _Service:
 def _console(section: ConsoleSection, engine: AsyncEngine, registry: Registry) -> tuple[_Console, socket.socket]:
     listener = _listen(section.listen)
     application = web.create(OverviewStore(engine, registry), section, now)
-    config = uvicorn.Config(application, log_config=None, access_log=False, server_header=False, lifespan="off")
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        limit_concurrency=CONSOLE_CONNECTIONS,
+        timeout_graceful_shutdown=CONSOLE_STOP_SECONDS,
+    )
     return _Console(config), listener
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from typing import Any, NoReturn, TypeVar
 
 import grpc.aio
+import sqlalchemy.exc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 
@@ -71,6 +72,12 @@ async def answer(context: Context, work: Awaitable[T]) -> T:
         await _abort(context, code_pb2.RESOURCE_EXHAUSTED, str(error), _retry())
     except ComplianceError as error:
         await _abort(context, code_pb2.FAILED_PRECONDITION, str(error))
+    except sqlalchemy.exc.TimeoutError:
+        # Every connection is busy, and was for long.
+        await _abort(context, code_pb2.RESOURCE_EXHAUSTED, "too much to do", _retry())
     except postgres.FAILURES as error:
         _log.error("a call failed for want of the database", error=type(error).__name__, reason=str(error)[:500])
         await _abort(context, code_pb2.UNAVAILABLE, "the database does not answer", _retry())
+    except Exception as error:  # noqa: BLE001 - gRPC would tell the caller its text
+        _log.exception("a call failed", error=type(error).__name__)
+        await _abort(context, code_pb2.INTERNAL, "the service failed")
