@@ -1,0 +1,310 @@
+"""An engine made from plain Python, with upstreams of its own on loopback, and a view into what it keeps.
+
+Nothing here sleeps: what takes time is waited for on the sockets that will tell it, up to a deadline.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import mmap
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from blocklist_sync.artifact.categories import Action, Category
+from blocklist_sync.artifact.records import Entry
+from blocklist_sync.artifact.snapshot import Snapshot
+from resolver._hot.cache import Cache
+from resolver._hot.counters import LAYOUT, Counters
+from resolver._hot.engine import Engine
+from resolver._hot.forward import Forwarder
+from resolver._hot.policy import Policy
+from tests.support.blocklist import built
+
+UDP, TCP = 1, 2
+DEADLINE_SECONDS = 5.0
+KEY = bytes(range(16))
+SECRET = 0x0123456789ABCDEF
+
+Network = tuple[str, int]
+"""A network in text and the index of its profile; the first that covers a client decides."""
+
+
+def mapped(address: str) -> bytes:
+    """The 16 bytes of an address, IPv4 mapped."""
+    ip = ipaddress.ip_address(address)
+    return bytes(10) + b"\xff\xff" + ip.packed if ip.version == 4 else ip.packed
+
+
+CLIENT = mapped("127.0.0.1")
+SCHOOL = mapped("198.51.100.7")
+STRANGER = mapped("203.0.113.9")
+NETWORKS: tuple[Network, ...] = (("127.0.0.0/8", 0), ("::1/128", 0), ("198.51.100.0/24", 1))
+PROFILES: tuple[tuple[str, list[int], bool], ...] = (
+    ("default", [], False),
+    ("school", [int(category) for category in Category], False),
+)
+
+
+def policy(
+    *entries: Entry,
+    epoch: int = 1,
+    profiles: Sequence[tuple[str, list[int], bool]] = PROFILES,
+    actions: Mapping[Category, Action] | None = None,
+    networks: Sequence[Network] = NETWORKS,
+    sinkhole: tuple[str, str] = ("192.0.2.80", "2001:db8::80"),
+    shadow: bool = False,
+    refuse: bool = True,
+    serial: int = 1,
+    listed: bool = True,
+) -> Policy:
+    """The tables for a list; without `listed` there has never been one."""
+    nets = []
+    for text, profile in networks:
+        net = ipaddress.ip_network(text)
+        length = net.prefixlen + (96 if net.version == 4 else 0)
+        nets.append((mapped(str(net.network_address)), length, profile))
+    v4, v6 = sinkhole
+    return Policy(
+        epoch,
+        Snapshot(built(*entries, serial=serial)) if listed else None,
+        list(profiles),
+        {int(category): int(action) for category, action in (actions or {}).items()},
+        nets,
+        (ipaddress.IPv4Address(v4).packed, ipaddress.IPv6Address(v6).packed),
+        shadow,
+        refuse,
+        KEY,
+    )
+
+
+class Upstream:
+    """A name server whose every packet a test writes."""
+
+    def __init__(self, sockets: int) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.setblocking(False)
+        self._sockets = sockets
+
+    def __del__(self) -> None:
+        self.socket.close()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, port = self.socket.getsockname()
+        return host, port
+
+    def connect(self) -> int:
+        """A fresh socket connected to it; the descriptor, which the caller owns."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            sock.connect(self.address)
+            return sock.detach()
+
+    def connected(self) -> list[int]:
+        return [self.connect() for _ in range(self._sockets)]
+
+    def receive(self) -> tuple[bytes, tuple[str, int]]:
+        """The next question and where it came from."""
+        readable, _, _ = select.select([self.socket], [], [], DEADLINE_SECONDS)
+        assert readable, "the upstream was not asked"
+        query, source = self.socket.recvfrom(65535)
+        return query, source
+
+    def waiting(self) -> list[tuple[bytes, tuple[str, int]]]:
+        """Everything that has arrived."""
+        found = []
+        while select.select([self.socket], [], [], 0)[0]:
+            found.append(self.socket.recvfrom(65535))
+        return found
+
+    def send(self, packet: bytes, source: tuple[str, int]) -> None:
+        self.socket.sendto(packet, source)
+
+
+SLOT = struct.Struct("<IIQIIIHHHHBBHI4x")
+SLOT_SIZES = (256, 1024, 4096)
+SHARES = (44, 14, 6)
+WAYS = 8
+_64 = (1 << 64) - 1
+
+
+def _mix(x: int) -> int:
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _64
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & _64
+    return x ^ x >> 31
+
+
+@dataclass
+class Slot:
+    """One stored answer, where it stands in the cache's memory."""
+
+    memory: mmap.mmap
+    at: int
+    room: int
+    sequence: int
+    writer: int
+    checksum: int
+    stored_at: int
+    expires_at: int
+    verdict: int
+    qtype: int
+    bits: int
+    packet_size: int
+    ttl_count: int
+    name_size: int
+    targets: int
+    pad: int
+    pad2: int
+
+    @property
+    def name(self) -> bytes:
+        return self.memory[self.at + SLOT.size : self.at + SLOT.size + self.name_size]
+
+    @property
+    def payload(self) -> slice:
+        size = self.name_size + self.packet_size + 2 * self.ttl_count
+        return slice(self.at + SLOT.size, self.at + SLOT.size + size)
+
+    def sum(self) -> int:
+        """What the checksum must be, computed apart."""
+        value = SECRET ^ self.sequence
+        value = _mix(value ^ (self.stored_at << 32 | self.expires_at))
+        value = _mix(value ^ (self.qtype << 48 | self.bits << 32 | self.packet_size << 16 | self.ttl_count))
+        value = _mix(value ^ (self.name_size << 32 | self.targets))
+        data = self.memory[self.payload]
+        whole = len(data) // 8 * 8
+        for (word,) in struct.iter_unpack("<Q", data[:whole]):
+            value = (value ^ word) * 0x9E3779B97F4A7C15 & _64
+            value ^= value >> 29
+        if data[whole:]:
+            value = (value ^ int.from_bytes(data[whole:], "little")) * 0x9E3779B97F4A7C15 & _64
+        return _mix(value)
+
+    def write(self, *, valid: bool = True) -> None:
+        """Puts the changed head back, under a checksum that fits it unless it is to be torn."""
+        if valid:
+            self.checksum = self.sum()
+        SLOT.pack_into(
+            self.memory, self.at, self.sequence, self.writer, self.checksum, self.stored_at, self.expires_at,
+            self.verdict, self.qtype, self.bits, self.packet_size, self.ttl_count, self.name_size, self.targets,
+            self.pad, self.pad2,
+        )  # fmt: skip
+
+
+def slots(memory: mmap.mmap) -> Iterator[Slot]:
+    """Every slot that a tag leads to."""
+    at = 0
+    for size, share in zip(SLOT_SIZES, SHARES, strict=True):
+        rows = share * (len(memory) // 64) // (128 + WAYS * size)
+        first = at + rows * 128
+        for index, (tag,) in enumerate(struct.iter_unpack("<Q", memory[at : at + rows * 64])):
+            if tag:
+                place = first + index * size
+                yield Slot(memory, place, size, *SLOT.unpack_from(memory, place))
+        at = first + rows * WAYS * size
+    assert at <= len(memory)
+
+
+@dataclass
+class Rig:
+    """An engine and everything around it."""
+
+    engine: Engine
+    cache: Cache
+    memory: mmap.mmap
+    forwarder: Forwarder
+    ring: mmap.mmap
+    upstreams: list[Upstream]
+    told: dict[int, bytes] = field(default_factory=dict)
+    _token: int = 0
+
+    def ask(self, query: bytes, *, client: bytes = CLIENT, transport: int = TCP) -> bytes | None:
+        """As `Engine.answer`; `token` tells which it was."""
+        self._token += 1
+        return self.engine.answer(query, client, transport, self._token)
+
+    @property
+    def token(self) -> int:
+        """Of the last query asked."""
+        return self._token
+
+    def turn(self, seconds: float = 0.005) -> None:
+        """What a loop does once: wait for upstreams or a tick, and take what there is."""
+        select.select([self.forwarder.fd], [], [], seconds)
+        self.engine.hear()
+        self.engine.tick()
+        self.told.update(self.engine.collect())
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Turns until the condition holds."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never came"
+            self.turn()
+
+    def wait(self, token: int) -> bytes:
+        """The answer to an earlier query."""
+        self.until(lambda: token in self.told)
+        return self.told.pop(token)
+
+    def exchange(
+        self, query: bytes, respond: Callable[[bytes], bytes], *, client: bytes = CLIENT, upstream: int = 0
+    ) -> bytes:
+        """Asks what the cache does not hold, answers it as the upstream, and returns what the client gets."""
+        assert self.ask(query, client=client) is None
+        token = self.token
+        asked, source = self.upstreams[upstream].receive()
+        self.upstreams[upstream].send(respond(asked), source)
+        return self.wait(token)
+
+    def age(self, seconds: int) -> None:
+        """Makes every stored answer older."""
+        for slot in list(slots(self.memory)):
+            slot.stored_at -= seconds
+            slot.expires_at -= seconds
+            slot.write()
+
+    def cell(self, number: int) -> int:
+        """A cell of the ring, over all windows."""
+        row = LAYOUT["row_cells"]
+        return sum(struct.unpack_from("<Q", self.ring, 8 * (w * row + number))[0] for w in range(LAYOUT["windows"]))
+
+    def count(self, name: str, offset: int = 0) -> int:
+        """A named cell of the ring."""
+        return self.cell(LAYOUT[name] + offset)
+
+    def blocked(self, category: int, action: int) -> int:
+        return self.count("blocked", category * LAYOUT["actions"] + action)
+
+    def queries(self, transport: int = TCP, profile: int = 0, rcode: int = 0) -> int:
+        slot = {16: LAYOUT["rcode_badvers"], 23: LAYOUT["rcode_badcookie"]}.get(rcode, rcode)
+        return self.count("queries", (transport * LAYOUT["profiles"] + profile) * LAYOUT["rcodes"] + slot)
+
+
+def rig(
+    rules: Policy | None = None,
+    *,
+    upstreams: int = 1,
+    sockets: int = 8,
+    timeout_ms: int = 2000,
+    stream_ms: int = 2000,
+    cache_bytes: int = 1 << 20,
+    ttl_max: int = 86400,
+) -> Rig:
+    """An engine over these rules, with upstreams that say nothing by themselves."""
+    servers = [Upstream(sockets) for _ in range(upstreams)]
+    forwarder = Forwarder(timeout_ms, stream_ms)
+    for server in servers:
+        forwarder.add_upstream(server.connected())
+    memory = mmap.mmap(-1, cache_bytes)
+    cache = Cache(memory, SECRET, 3)
+    ring = mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)
+    counters = Counters(memoryview(ring), 300)
+    engine = Engine(rules or policy(), cache, counters, forwarder, ttl_max)
+    return Rig(engine, cache, memory, forwarder, ring, servers)
