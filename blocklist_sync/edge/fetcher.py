@@ -93,7 +93,8 @@ class Fetcher(FetcherInterface):
     def _chunks(self, url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         self.received = 0
         try:
-            for chunk in response.stream(CHUNK_BYTES, decode_content=False):
+            # One read of the socket at a time: a server that drips must not hold a larger read beyond the deadline.
+            while chunk := response.read1(CHUNK_BYTES, decode_content=False):
                 self._timeout()
                 self.received += len(chunk)
                 yield chunk

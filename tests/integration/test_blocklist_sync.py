@@ -21,26 +21,26 @@ from blocklist_sync.edge.agent import Activation, Agent, Failure, Reason
 from blocklist_sync.edge.errors import RoundError
 from lachan.errors import LachanError
 from tests.support import killed
-from tests.support.authority import Authority, Handler, Server
+from tests.support.list_authority import Handler, ListAuthority, Server
 
 DAY = 86_400
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    authority = Authority(tmp_path / "authority")
+def authority(tmp_path: Path) -> ListAuthority:
+    authority = ListAuthority(tmp_path / "authority")
     authority.publish("bad.example", "worse.example")
     return authority
 
 
 @pytest.fixture
-def server(authority: Authority) -> Iterator[Server]:
+def server(authority: ListAuthority) -> Iterator[Server]:
     with authority.serve() as server:
         yield server
 
 
 @pytest.fixture
-def agent(authority: Authority, server: Server, tmp_path: Path) -> Agent:
+def agent(authority: ListAuthority, server: Server, tmp_path: Path) -> Agent:
     return Agent(authority.settings(server), tmp_path / "edge")
 
 
@@ -60,7 +60,7 @@ async def refused(agent: Agent, reason: Reason, serial: int = 1) -> None:
     assert blocked(held, "www.bad.example")
 
 
-async def test_releases_are_taken_over_as_they_come(authority: Authority, server: Server, agent: Agent) -> None:
+async def test_releases_are_taken_over_as_they_come(authority: ListAuthority, server: Server, agent: Agent) -> None:
     assert agent.current() is None
     first = await agent.check()
     assert first is not None
@@ -91,14 +91,14 @@ async def test_releases_are_taken_over_as_they_come(authority: Authority, server
     assert sum(agent.refused.values()) == sum(agent.failed.values()) == 0
 
 
-async def test_renewed_signatures_bring_nothing_new(authority: Authority, agent: Agent) -> None:
+async def test_renewed_signatures_bring_nothing_new(authority: ListAuthority, agent: Agent) -> None:
     assert await agent.check() is not None
     assert not authority.publish(now=int(time.time()) + 20 * DAY).new
     assert await agent.check() is None
     assert sum(agent.refused.values()) == 0
 
 
-async def test_a_tampered_release_is_refused(authority: Authority, agent: Agent) -> None:
+async def test_a_tampered_release_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     authority.publish("new.example")
     good = authority.records.read_bytes()
@@ -113,26 +113,26 @@ async def test_a_tampered_release_is_refused(authority: Authority, agent: Agent)
     assert activation.serial == 2
 
 
-async def test_a_truncated_release_is_refused(authority: Authority, agent: Agent) -> None:
+async def test_a_truncated_release_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     authority.publish("new.example")
     authority.records.write_bytes(authority.records.read_bytes()[:-5])
     await refused(agent, Reason.TRUNCATED)
 
 
-async def test_an_expired_release_is_refused_and_the_old_list_stays(authority: Authority, agent: Agent) -> None:
+async def test_an_expired_release_is_refused_and_the_old_list_stays(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     authority.publish("new.example", now=int(time.time()) - 3 * DAY, lifetimes=Lifetimes(timestamp=DAY))
     await refused(agent, Reason.EXPIRED)
 
 
-async def test_an_expired_list_role_is_refused(authority: Authority, agent: Agent) -> None:
+async def test_an_expired_list_role_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     authority.publish("new.example", now=int(time.time()) - 3 * DAY, lifetimes=Lifetimes(list=DAY, timestamp=9 * DAY))
     await refused(agent, Reason.EXPIRED)
 
 
-async def test_an_older_repository_is_refused(authority: Authority, agent: Agent) -> None:
+async def test_an_older_repository_is_refused(authority: ListAuthority, agent: Agent) -> None:
     shutil.copytree(authority.repository, authority.folder / "old")
     authority.publish("bad.example", "new.example")
     await agent.check()
@@ -146,7 +146,7 @@ async def test_an_older_repository_is_refused(authority: Authority, agent: Agent
 
 
 async def test_an_oversized_release_is_refused_before_a_byte_of_it(
-    authority: Authority, server: Server, agent: Agent, tmp_path: Path
+    authority: ListAuthority, server: Server, agent: Agent, tmp_path: Path
 ) -> None:
     await agent.check()
     authority.publish(*(f"n{i}.example" for i in range(200)))
@@ -156,7 +156,7 @@ async def test_an_oversized_release_is_refused_before_a_byte_of_it(
     assert not any("records.bin" in path for path in server.requests)
 
 
-async def test_a_file_longer_than_signed_is_refused(authority: Authority, agent: Agent) -> None:
+async def test_a_file_longer_than_signed_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     authority.publish("new.example")
     with authority.records.open("ab") as file:
@@ -164,7 +164,7 @@ async def test_a_file_longer_than_signed_is_refused(authority: Authority, agent:
     await refused(agent, Reason.OVERSIZED)
 
 
-def sign(authority: Authority, data: bytes, serial: int = 2) -> None:
+def sign(authority: ListAuthority, data: bytes, serial: int = 2) -> None:
     """Signs any bytes as the next release, as a faulty or bribed list authority could."""
     release = dataclasses.replace(authority.release.release(), data=data, serial=serial)
     repo = Repository(authority.repository, authority.keys, Lifetimes(), int(time.time()))
@@ -174,7 +174,7 @@ def sign(authority: Authority, data: bytes, serial: int = 2) -> None:
     repo.close(repo.delegation(), listed)
 
 
-async def test_a_release_of_a_foreign_category_is_refused(authority: Authority, agent: Agent) -> None:
+async def test_a_release_of_a_foreign_category_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     data = bytearray(authority.release.release().data)
     data[-5] = 9
@@ -183,7 +183,7 @@ async def test_a_release_of_a_foreign_category_is_refused(authority: Authority, 
     await refused(agent, Reason.FOREIGN_CATEGORY)
 
 
-async def test_a_malformed_release_is_refused(authority: Authority, agent: Agent) -> None:
+async def test_a_malformed_release_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     sign(authority, authority.release.release().data[:-1])
     await refused(agent, Reason.MALFORMED)
@@ -193,13 +193,13 @@ async def test_a_malformed_release_is_refused(authority: Authority, agent: Agent
     assert agent.refused[Reason.MALFORMED] == 2
 
 
-async def test_other_records_under_the_serial_in_force_are_refused(authority: Authority, agent: Agent) -> None:
+async def test_other_records_under_the_serial_in_force_are_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     sign(authority, authority.release.release().data + b"x", serial=1)
     await refused(agent, Reason.TAMPERED)
 
 
-async def test_a_release_that_one_approver_signed_is_refused(authority: Authority, agent: Agent) -> None:
+async def test_a_release_that_one_approver_signed_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
     alone = keys.Keys({**authority.keys.of_role, "list": authority.keys.of_role["list"][:1]})
     authority.build("new.example")
@@ -208,9 +208,9 @@ async def test_a_release_that_one_approver_signed_is_refused(authority: Authorit
     await refused(agent, Reason.TAMPERED)
 
 
-async def test_a_repository_of_other_keys_is_refused(authority: Authority, agent: Agent, tmp_path: Path) -> None:
+async def test_a_repository_of_other_keys_is_refused(authority: ListAuthority, agent: Agent, tmp_path: Path) -> None:
     await agent.check()
-    other = Authority(tmp_path / "other")
+    other = ListAuthority(tmp_path / "other")
     other.publish("evil.example")
     shutil.rmtree(authority.repository / "metadata")
     shutil.copytree(other.repository, authority.repository, dirs_exist_ok=True)
@@ -268,7 +268,7 @@ def redirect(handler: Handler) -> bool:
 
 
 async def test_a_faulty_network_is_no_verdict_on_a_release(
-    authority: Authority, server: Server, agent: Agent, tmp_path: Path
+    authority: ListAuthority, server: Server, agent: Agent, tmp_path: Path
 ) -> None:
     await agent.check()
     authority.publish("bad.example", "new.example")
@@ -292,10 +292,10 @@ async def test_a_faulty_network_is_no_verdict_on_a_release(
 
 
 async def test_only_the_pinned_authority_vouches_for_the_server(
-    authority: Authority, server: Server, agent: Agent, tmp_path: Path
+    authority: ListAuthority, server: Server, agent: Agent, tmp_path: Path
 ) -> None:
     await agent.check()
-    other = Authority(tmp_path / "other")
+    other = ListAuthority(tmp_path / "other")
     wary = Agent(authority.settings(server, ca=other.ca_path), tmp_path / "edge")
     await failed(wary, Failure.UNREACHABLE)
     lost = Agent(authority.settings(server, ca=tmp_path / "none.pem"), tmp_path / "edge")
@@ -303,7 +303,7 @@ async def test_only_the_pinned_authority_vouches_for_the_server(
 
 
 async def test_killed_at_every_step_the_list_is_the_one_before_or_the_one_after(
-    authority: Authority, agent: Agent, server: Server, tmp_path: Path
+    authority: ListAuthority, agent: Agent, server: Server, tmp_path: Path
 ) -> None:
     await agent.check()
     authority.publish("bad.example", "new.example")
@@ -333,7 +333,7 @@ async def test_killed_at_every_step_the_list_is_the_one_before_or_the_one_after(
 
 
 async def test_killed_during_its_first_release_an_edge_begins_anew(
-    authority: Authority, server: Server, tmp_path: Path
+    authority: ListAuthority, server: Server, tmp_path: Path
 ) -> None:
     settings = authority.settings(server)
     for step in killed.at_every_step(lambda: Agent(settings, tmp_path / "edge")._check()):
@@ -346,7 +346,9 @@ async def test_killed_during_its_first_release_an_edge_begins_anew(
     assert blocked(activation, "bad.example")
 
 
-async def test_a_full_disk_changes_nothing(authority: Authority, agent: Agent, server: Server, tmp_path: Path) -> None:
+async def test_a_full_disk_changes_nothing(
+    authority: ListAuthority, agent: Agent, server: Server, tmp_path: Path
+) -> None:
     await agent.check()
     authority.publish("bad.example", *(f"n{i}.example" for i in range(5000)))
     state = tmp_path / "edge"
@@ -369,7 +371,7 @@ async def test_a_full_disk_changes_nothing(authority: Authority, agent: Agent, s
     assert not list(state.rglob(".*.part"))
 
 
-async def test_damaged_files_are_passed_over(authority: Authority, agent: Agent, tmp_path: Path) -> None:
+async def test_damaged_files_are_passed_over(authority: ListAuthority, agent: Agent, tmp_path: Path) -> None:
     await agent.check()
     authority.publish("bad.example", "new.example")
     second = await agent.check()
@@ -402,7 +404,7 @@ async def test_damaged_files_are_passed_over(authority: Authority, agent: Agent,
     assert blocked(again, "new.example")
 
 
-async def test_the_loop_tells_until_it_is_heard(authority: Authority, server: Server, tmp_path: Path) -> None:
+async def test_the_loop_tells_until_it_is_heard(authority: ListAuthority, server: Server, tmp_path: Path) -> None:
     agent = Agent(authority.settings(server, poll_interval=0.2), tmp_path / "edge")
     told: list[int] = []
     heard = asyncio.Event()
@@ -424,7 +426,7 @@ async def test_the_loop_tells_until_it_is_heard(authority: Authority, server: Se
         await task
 
 
-async def test_two_agents_never_share_a_folder(authority: Authority, server: Server, tmp_path: Path) -> None:
+async def test_two_agents_never_share_a_folder(authority: ListAuthority, server: Server, tmp_path: Path) -> None:
     one = Agent(authority.settings(server), tmp_path / "edge")
     other = Agent(authority.settings(server), tmp_path / "edge")
     held_up: list[Activation | None] = []
@@ -440,7 +442,7 @@ async def test_two_agents_never_share_a_folder(authority: Authority, server: Ser
 
 
 async def test_another_category_reaches_the_edge_as_it_was_listed(
-    authority: Authority, server: Server, tmp_path: Path
+    authority: ListAuthority, server: Server, tmp_path: Path
 ) -> None:
     authority.build("vile.example", category=Category.CSAM, extend=True)
     authority.publish()
