@@ -296,11 +296,15 @@ class Spool:
             rows = db.execute(f"{_ITEM} WHERE held_at IS NULL ORDER BY position LIMIT ?", (max_items,))
             return self._take(rows, max_bytes)
 
-    def newest(self) -> Item | None:
-        """The newest item not held."""
+    def later(self, offset: int) -> list[Item]:
+        """The one item not held that stands `offset` places after the oldest, or the newest; none in an empty spool."""
         with self._reading() as db:
+            rows = db.execute(f"{_ITEM} WHERE held_at IS NULL ORDER BY position LIMIT 1 OFFSET ?", (offset,))
+            items = self._take(rows, self.limits.item_bytes)
+            if items:
+                return items
             rows = db.execute(f"{_ITEM} WHERE held_at IS NULL ORDER BY position DESC LIMIT 1")
-            return next(iter(self._take(rows, self.limits.item_bytes)), None)
+            return self._take(rows, self.limits.item_bytes)
 
     def settle(self, proofs: Mapping[int, bytes], now: float) -> int:
         """Replaces items, by position, by the proofs that they arrived; how many of them were still here.

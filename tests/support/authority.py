@@ -1,4 +1,4 @@
-"""A real small ReportService over mutual TLS that keeps what it is given, and can be told to answer wrongly or not at all."""
+"""A real small ReportService over mutual TLS: keeps what it is given, and answers wrongly or not at all if told to."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ class Papers:
         """The files of a party; issued once."""
         out = self.folder / f"{organisation}-{role}-{name}"
         if not out.exists():
-            pki.issue(self.ca, Identity(organisation, role, name), out, datetime.now(UTC), ("127.0.0.1", "localhost"))
-        return TlsFiles(ca=self.ca / "ca.pem", certificate=out / "cert.pem", key=out / "key.pem")
+            uri = str(Identity(organisation, role, name))
+            pki.issue(self.ca, out, uri, datetime.now(UTC), dns=("localhost",), addresses=("127.0.0.1",), days=1)
+        return TlsFiles(ca=out / "ca.pem", certificate=out / "certificate.pem", key=out / "key.pem")
 
 
 class Authority(stubs.ReportServiceServicer):

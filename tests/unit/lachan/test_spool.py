@@ -149,11 +149,18 @@ def test_a_held_item_is_passed_by_and_stays(spool: Spool) -> None:
     one, two = spool.append(b"one", NOW), spool.append(b"two", NOW)
     spool.hold(one.position, "refused", NOW + 5)
     assert payloads(spool) == [b"two"]
-    assert spool.newest() == two
+    assert spool.later(0) == [two]
     assert spool.held(NOW + 5) is None
     assert spool.held(NOW + 6) == one
     stats = spool.stats()
     assert (stats.items, stats.held, stats.oldest_at) == (2, 1, NOW)
+
+
+def test_one_item_further_on_may_be_looked_at(spool: Spool) -> None:
+    assert spool.later(0) == []
+    items = [spool.append(b"%d" % number, NOW) for number in range(3)]
+    assert spool.later(1) == [items[1]]
+    assert spool.later(99) == [items[2]]
 
 
 def test_a_second_owner_is_refused(spool: Spool) -> None:
