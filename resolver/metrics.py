@@ -1,0 +1,217 @@
+"""What an edge tells Prometheus: a snapshot in, metrics out.
+
+Holds always: a label's values come from a closed set or from the configuration, never from a query: no name and no
+client address can become one; what is not known is left out, never told as zero.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from lachan.compliance.v1 import report_pb2 as pb
+from lachan.message import rcode_name
+from lachan.spool import Stats
+from resolver import endpoint
+from resolver.counters import WindowCounts
+from resolver.uplink import Failure, UplinkStatus
+
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An edge at one moment; times in seconds since 1970-01-01 UTC, 0 where there is none."""
+
+    now: float
+    counts: WindowCounts
+    """Since the supervisor started."""
+    workers: int
+    serial: int = 0
+    entries: int = 0
+    published_at: int = 0
+    checked_at: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Releases by the reason they were refused for."""
+    cache_entries: int | None = None
+    spool: Stats | None = None
+    uplink: UplinkStatus | None = None
+
+
+def problems(snapshot: Snapshot) -> Sequence[str]:
+    """Why the edge is not in order, nothing where it is."""
+    found = []
+    if not snapshot.workers:
+        found.append("no worker is alive")
+    if not snapshot.serial:
+        found.append("there has never been a list")
+    return found
+
+
+def _words(items: Iterable[tuple[str, int]], prefix: str) -> dict[int, str]:
+    """The contract's own words for an enum's numbers, in lower case."""
+    return {number: name.removeprefix(prefix).lower() for name, number in items if number}
+
+
+_TRANSPORTS = _words(pb.Transport.items(), "TRANSPORT_")
+_CATEGORIES = _words(pb.Category.items(), "CATEGORY_")
+_ACTIONS = _words(pb.Action.items(), "ACTION_")
+_REASONS = _words(pb.DropReason.items(), "DROP_REASON_")
+
+
+def _rcode(number: int) -> str:
+    name = rcode_name(number)
+    return OTHER if name.startswith("RCODE") else name
+
+
+def _counter(
+    name: str, text: str, labels: Sequence[str], cells: Iterable[tuple[tuple[str, ...], int]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    # Numbers that have no name here share one label, and a family must not say one thing twice.
+    sums: Counter[tuple[str, ...]] = Counter()
+    for values, count in cells:
+        sums[values] += count
+    for values, count in sorted(sums.items()):
+        family.add_metric(values, count)
+    return family
+
+
+class EdgeCollector(Collector):
+    """Reads a snapshot for every scrape."""
+
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._build = InfoMetricFamily(
+            "lachan_build",
+            "The software that is running.",
+            {"version": importlib.metadata.version("lachan"), "python": platform.python_version()},
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric but the process's own."""
+        # A snapshot may be folded from state that is not made for two readers.
+        with self._lock:
+            snapshot = self._read()
+        yield self._build
+        yield from _resolver(snapshot)
+        yield from _blocklist(snapshot)
+        yield from _reports(snapshot)
+
+
+def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
+    counts = snapshot.counts
+    yield _counter(
+        "lachan_resolver_queries",
+        "Queries answered, by transport, profile and response code.",
+        ["transport", "profile", "rcode"],
+        (
+            ((_TRANSPORTS.get(transport, OTHER), profile, _rcode(rcode)), count)
+            for (transport, profile, rcode), count in counts.queries.items()
+        ),
+    )
+    yield _counter(
+        "lachan_resolver_blocked",
+        "Queries for listed names, by category and by what was done.",
+        ["category", "action"],
+        (
+            ((_CATEGORIES.get(category, OTHER), _ACTIONS.get(action, OTHER)), count)
+            for (category, action), count in counts.blocked.items()
+        ),
+    )
+    reasons = dict.fromkeys(_REASONS, 0) | dict(counts.drops)
+    yield _counter(
+        "lachan_resolver_dropped",
+        "Queries that got no answer, by reason.",
+        ["reason"],
+        (((_REASONS.get(reason, OTHER),), count) for reason, count in reasons.items()),
+    )
+    for name, text, count in (
+        ("overridden", "Answers given against the list under an emergency override.", counts.overridden),
+        ("upstream_failures", "Queries to upstreams that brought no usable answer.", counts.upstream_failures),
+        ("forwarded", "Queries passed on to an upstream.", counts.forwarded),
+        ("cache_hits", "Queries answered from the cache.", counts.cache_hits),
+        ("cache_misses", "Queries the cache had no answer for.", counts.cache_misses),
+    ):
+        yield CounterMetricFamily(f"lachan_resolver_{name}", text, value=count)
+    yield GaugeMetricFamily("lachan_resolver_workers", "Workers that are alive.", value=snapshot.workers)
+    if snapshot.cache_entries is not None:
+        yield GaugeMetricFamily("lachan_resolver_cache_entries", "Answers in the cache.", value=snapshot.cache_entries)
+
+
+def _blocklist(snapshot: Snapshot) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "lachan_blocklist_serial", "Serial of the list in force, 0 before the first.", value=snapshot.serial
+    )
+    yield GaugeMetricFamily("lachan_blocklist_entries", "Entries of the list in force.", value=snapshot.entries)
+    if snapshot.published_at:
+        yield GaugeMetricFamily(
+            "lachan_blocklist_age_seconds",
+            "Time since the list in force was published.",
+            value=max(0.0, snapshot.now - snapshot.published_at),
+        )
+    if snapshot.checked_at:
+        yield GaugeMetricFamily(
+            "lachan_blocklist_check_timestamp_seconds",
+            "When a newer list was last asked for with success, since 1970.",
+            value=snapshot.checked_at,
+        )
+    yield _counter(
+        "lachan_blocklist_refused",
+        "Releases refused, by reason.",
+        ["reason"],
+        (((reason,), count) for reason, count in snapshot.refused.items()),
+    )
+
+
+def _reports(snapshot: Snapshot) -> Iterator[Metric]:
+    spool, uplink = snapshot.spool, snapshot.uplink
+    if spool is not None:
+        yield GaugeMetricFamily("lachan_report_spool_reports", "Reports that wait for a receipt.", value=spool.items)
+        yield GaugeMetricFamily("lachan_report_spool_bytes", "Size of the reports that wait.", value=spool.bytes)
+        yield GaugeMetricFamily(
+            "lachan_report_held_reports", "Reports set apart because the authority refuses them.", value=spool.held
+        )
+        yield GaugeMetricFamily(
+            "lachan_report_oldest_seconds",
+            "Age of the oldest report that waits, 0 where none does.",
+            value=0.0 if spool.oldest_at is None else max(0.0, snapshot.now - spool.oldest_at),
+        )
+    if uplink is not None:
+        yield CounterMetricFamily(
+            "lachan_report_submitted", "Reports the authority gave receipts for.", value=uplink.submitted
+        )
+        yield _counter(
+            "lachan_report_failures",
+            "Calls to the authority that failed and reports set apart, by reason.",
+            ["reason"],
+            (((failure.value,), uplink.failures.get(failure, 0)) for failure in Failure),
+        )
+
+
+def registry(read: Callable[[], Snapshot]) -> CollectorRegistry:
+    """Everything an edge's supervisor exposes, its own process included."""
+    everything = CollectorRegistry(auto_describe=False)
+    everything.register(EdgeCollector(read))
+    ProcessCollector(registry=everything)
+    return everything
+
+
+def serve(address: str, port: int, read: Callable[[], Snapshot]) -> contextlib.AbstractContextManager[tuple[str, int]]:
+    """The endpoint over this edge's snapshots, until the context ends; `read` is called from other threads.
+
+    Raises:
+        EndpointError: The address cannot be bound.
+    """
+    return endpoint.serve(address, port, registry(read), lambda: problems(read()))
