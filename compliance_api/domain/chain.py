@@ -18,14 +18,14 @@ class Relation(enum.StrEnum):
     BEGINS = "begins"
     EXTENDS = "extends"
     DECLARED_LOSS = "declared_loss"
+    # Its window lies before the last one's end: the node's clock was set back, which breaks no chain.
+    BACKWARDS = "backwards"
     # A number was skipped.
     GAP = "gap"
     # A number below the last one that was never seen before; the gap it belongs to was judged already.
     LATE = "late"
     WRONG_DIGEST = "wrong_digest"
     WRONG_EPOCH = "wrong_epoch"
-    # Its window began before the window before it had ended.
-    OVERLAP = "overlap"
     # The first report ever seen of a node says that there were others before it.
     UNKNOWN_START = "unknown_start"
     # Another report under a number that was used before.
@@ -34,7 +34,7 @@ class Relation(enum.StrEnum):
     @property
     def broken(self) -> bool:
         """Whether the chain is broken here."""
-        return self in {self.GAP, self.WRONG_DIGEST, self.WRONG_EPOCH, self.OVERLAP, self.UNKNOWN_START}
+        return self in {self.GAP, self.WRONG_DIGEST, self.WRONG_EPOCH, self.UNKNOWN_START}
 
 
 @dataclass(frozen=True)
@@ -111,5 +111,5 @@ def follow(head: Head | None, link: Link) -> Step:
     elif relation is None and link.previous_digest != head.digest:
         relation = Relation.WRONG_DIGEST
     elif relation is None and link.window_start < head.window_end:
-        relation = Relation.OVERLAP
+        relation = Relation.BACKWARDS
     return Step(relation or Relation.EXTENDS, _head(link))

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from compliance_api.domain.chain import Head, Link, Relation, follow
+
+T0 = datetime(2025, 1, 1, tzinfo=UTC)
+E1, E2, E3 = (bytes([number]) * 16 for number in (1, 2, 3))
+
+
+def link(sequence: int, *, epoch: bytes = E1, before: bytes = b"", previous: bytes = b"", lost: bool = False) -> Link:
+    digest = epoch + sequence.to_bytes(16, "big")
+    return Link(epoch, before, sequence, digest, previous, lost, T0 + timedelta(minutes=sequence), 60)
+
+
+FIRST = link(1)
+SECOND = link(2, previous=FIRST.digest)
+
+
+def head(of: Link) -> Head:
+    return follow(None, of).head
+
+
+def test_a_chain_begins_and_goes_on_across_boots() -> None:
+    begun = follow(None, FIRST)
+    assert begun.relation is Relation.BEGINS
+    second = follow(begun.head, SECOND)
+    assert second.relation is Relation.EXTENDS
+    rebooted = replace(link(1, epoch=E2, before=E1, previous=SECOND.digest), window_start=T0 + timedelta(hours=1))
+    assert follow(second.head, rebooted).relation is Relation.EXTENDS
+
+
+@pytest.mark.parametrize(
+    ("following", "relation"),
+    [
+        (link(3, previous=SECOND.digest), Relation.GAP),
+        (link(2, previous=b"x" * 32), Relation.WRONG_DIGEST),
+        (link(2), Relation.WRONG_DIGEST),
+        (link(1, epoch=E2, before=E3, previous=FIRST.digest), Relation.WRONG_EPOCH),
+        (link(2, epoch=E2, before=E1, previous=FIRST.digest), Relation.GAP),
+        (link(1, epoch=E2, before=E1, lost=True), Relation.DECLARED_LOSS),
+        (link(1, epoch=E3, before=E2, lost=True), Relation.DECLARED_LOSS),
+        (link(2, previous=b"x" * 32, lost=True), Relation.WRONG_DIGEST),
+        (replace(SECOND, window_start=T0), Relation.BACKWARDS),
+    ],
+)
+def test_each_break_has_its_name(following: Link, relation: Relation) -> None:
+    step = follow(head(FIRST), following)
+    assert step.relation is relation
+    assert step.head == head(following), "one lost link is one break"
+
+
+def test_a_number_below_the_last_one_moves_nothing() -> None:
+    fifth = head(link(5))
+    assert follow(fifth, link(3)) == follow(fifth, link(3))
+    assert follow(fifth, link(3)).relation is Relation.LATE
+    assert follow(fifth, link(3)).head is fifth
+    second_epoch = head(link(1, epoch=E2, before=E1))
+    assert follow(second_epoch, link(9)).relation is Relation.LATE
+
+
+def test_a_node_that_starts_in_the_middle_hides_something_unless_it_says_so() -> None:
+    assert follow(None, SECOND).relation is Relation.UNKNOWN_START
+    assert follow(None, link(1, before=E2)).relation is Relation.UNKNOWN_START
+    assert follow(None, link(1, before=E2, lost=True)).relation is Relation.DECLARED_LOSS
+
+
+def test_only_breaks_are_broken() -> None:
+    assert {relation for relation in Relation if relation.broken} == {
+        Relation.GAP,
+        Relation.WRONG_DIGEST,
+        Relation.WRONG_EPOCH,
+        Relation.UNKNOWN_START,
+    }

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from compliance_api.domain import claims
+from compliance_api.domain.case import NodeRecord, ReleaseRecord, UnverifiedRecord
+from compliance_api.domain.chain import Relation
+from compliance_api.domain.finding import FindingKind
+from tests.support.cases import NOW, START, honest, law, report
+
+
+def test_windows_are_owed_only_after_their_deadline() -> None:
+    case = honest(reports=[report(minute) for minute in range(55)])
+    assert list(claims.missing_reports(case)) == []
+    (found,) = claims.missing_reports(honest(reports=[report(minute) for minute in range(53)]))
+    assert found.counts == {"windows_missing": 2, "windows_expected": 55}
+    assert found.since == START + timedelta(minutes=53)
+    assert found.node == "edge-1"
+
+
+def test_a_hole_quotes_what_stands_on_both_sides() -> None:
+    (found,) = claims.missing_reports(honest(reports=[report(minute) for minute in range(55) if minute != 30]))
+    assert [one.reference for one in found.evidence] == [f"{29:064x}", f"{31:064x}"]
+
+
+def test_the_law_may_tolerate_some() -> None:
+    duty = {"window": "1m", "deadline": "5m", "first_within": "10m", "tolerated_missing": 0.1}
+    case = honest(law=law(report=duty), reports=[report(minute) for minute in range(50)])
+    assert list(claims.missing_reports(case)) == []
+    assert list(claims.missing_reports(replace(case, reports=case.reports[:49])))
+
+
+def test_a_node_that_never_reported_has_time_from_its_enrolment() -> None:
+    young = honest(nodes=[NodeRecord("edge-1", NOW - timedelta(minutes=9), None)], reports=[])
+    assert list(claims.missing_reports(young)) == []
+    old = replace(young, nodes=[NodeRecord("edge-1", NOW - timedelta(minutes=40), None)])
+    (found,) = claims.missing_reports(old)
+    assert found.counts == {"windows_missing": 25, "windows_expected": 25}
+    assert found.evidence == ()
+
+
+def test_broken_links_are_one_finding_a_node() -> None:
+    reports = [report(0), report(1, relation=Relation.GAP), report(2), report(3, relation=Relation.WRONG_DIGEST)]
+    (found,) = claims.broken_chain(honest(reports=reports))
+    assert found.counts == {"breaks": 2}
+    assert [one.detail for one in found.evidence] == ["gap", "wrong_digest"]
+    for relation in (Relation.DECLARED_LOSS, Relation.LATE, Relation.BACKWARDS, Relation.BEGINS):
+        assert list(claims.broken_chain(honest(reports=[report(1, relation=relation)]))) == []
+
+
+def test_equivocation_quotes_both_reports() -> None:
+    first = report(1)
+    second = replace(report(1), digest="f" * 64, relation=Relation.EQUIVOCATION, rival=first.digest)
+    (found,) = claims.equivocation(honest(reports=[first, second]))
+    assert found.kind is FindingKind.EQUIVOCATION
+    assert {one.reference for one in found.evidence} == {first.digest, second.digest}
+
+
+def test_what_the_key_did_not_sign_is_quoted_with_the_reason() -> None:
+    (found,) = claims.bad_signature(honest(unverified=[UnverifiedRecord("edge-1", "ab", NOW, "does not hold")]))
+    assert (found.counts, found.evidence[0].detail) == ({"reports": 1}, "does not hold")
+
+
+def test_an_old_list_is_admitted_once_its_time_is_over() -> None:
+    published = START + timedelta(minutes=10)
+    case = honest(releases=[*honest().releases, ReleaseRecord(3, published, False)])
+    stale = claims.stale_claims(case)["edge-1"]
+    # Five minutes are allowed, and the window must end after them.
+    assert stale[0].window_start == START + timedelta(minutes=15)
+    urgent = replace(case, releases=[*honest().releases, ReleaseRecord(3, published, True)])
+    assert claims.stale_claims(urgent)["edge-1"][0].window_start == START + timedelta(minutes=11)
+    assert claims.stale_claims(honest()) == {}
+
+
+def test_a_new_node_has_the_same_time_to_get_its_first_list() -> None:
+    reports = [report(minute, list_serial=0 if minute < 4 else 2) for minute in range(60)]
+    young = honest(nodes=[NodeRecord("edge-1", START, START)], reports=reports)
+    assert claims.stale_claims(young) == {}
+    assert claims.stale_claims(replace(young, nodes=honest().nodes))["edge-1"][0].list_serial == 0

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord
+from compliance_api.domain.chain import Relation
+from compliance_api.domain.finding import MAX_EVIDENCE, FindingKind
+from compliance_api.domain.verdict import Outcome, judge
+from tests.support.cases import NOW, START, control, honest, report, watched
+
+
+def test_an_honest_operator_is_compliant() -> None:
+    verdict = judge(honest())
+    assert (verdict.outcome, verdict.findings, verdict.law) == (Outcome.COMPLIANT, (), "law-1")
+    coverage = verdict.coverage
+    assert (coverage.windows_expected, coverage.windows_received) == (55, 60)
+    assert (coverage.listed_asked, coverage.listed_blocked, coverage.listed_missed) == (12, 12, 0)
+    assert (coverage.controls_asked, coverage.controls_over_blocked, coverage.vantage_points) == (4, 0, 2)
+    assert (coverage.list_serial_claimed, coverage.list_serial_current, coverage.list_lag_seconds) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("case", "lacking"),
+    [
+        (honest(sightings=[]), {"listed_asked", "controls_asked", "vantage_points"}),
+        (honest(sightings=[one for one in honest().sightings if one.vantage_point == "vantage-1"]), {"vantage_points"}),
+        (
+            honest(nodes=[NodeRecord("edge-1", NOW, None)], reports=[]),
+            {"windows_received", "nodes_reporting"},
+        ),
+        (honest(nodes=[], reports=[]), {"windows_received", "nodes_reporting"}),
+    ],
+)
+def test_too_little_evidence_is_said_to_be_too_little(case: Case, lacking: set[str]) -> None:
+    verdict = judge(case)
+    assert verdict.outcome is Outcome.NOT_ENOUGH_EVIDENCE
+    (found,) = verdict.findings
+    assert found.kind is FindingKind.LOW_COVERAGE
+    assert {name for name in found.counts if not name.endswith("_needed")} == lacking
+
+
+def test_an_accusation_outweighs_thin_coverage() -> None:
+    verdict = judge(honest(sightings=[], reports=[report(minute) for minute in range(40)]))
+    assert verdict.outcome is Outcome.NOT_COMPLIANT
+    assert [one.kind for one in verdict.findings] == [FindingKind.MISSING_REPORTS, FindingKind.LOW_COVERAGE]
+
+
+def test_every_finding_is_complete() -> None:
+    rival = replace(report(3), digest="f" * 64, relation=Relation.EQUIVOCATION, rival=report(3).digest)
+    blocked = [control(1, minute, eye=eye, blocked=True) for eye in (1, 2) for minute in (11, 26)]
+    missed = watched([f"m{n}.example" for n in range(30)], blocked=False)
+    case = honest(
+        reports=[report(minute, list_serial=1) for minute in range(40)] + [rival],
+        sightings=[*honest().sightings, *missed, *blocked],
+    )
+    verdict = judge(case)
+    assert {one.kind for one in verdict.findings} == {
+        FindingKind.STALE_LIST,
+        FindingKind.UNDER_BLOCKING,
+        FindingKind.OVER_BLOCKING,
+        FindingKind.MISSING_REPORTS,
+        FindingKind.EQUIVOCATION,
+    }
+    for found in verdict.findings:
+        assert found.counts
+        assert found.evidence
+        assert len(found.evidence) <= MAX_EVIDENCE + 1
+        assert START <= found.since <= NOW
+        assert found.clause.law == "law-1"
+
+
+def test_the_order_in_which_things_arrived_changes_nothing() -> None:
+    missed = watched([f"m{n}.example" for n in range(6)], blocked=False, added_serial=2)
+    case = honest(sightings=[*honest().sightings, *missed])
+    shuffled = list(case.sightings)
+    random.Random(1).shuffle(shuffled)
+    assert judge(case) == judge(replace(case, sightings=shuffled))
+    assert judge(case).outcome is Outcome.NOT_COMPLIANT
+
+
+def test_the_lag_runs_from_the_release_that_replaced_the_claimed_one() -> None:
+    releases = [*honest().releases, ReleaseRecord(3, NOW - timedelta(seconds=90), False)]
+    coverage = judge(honest(releases=releases)).coverage
+    assert (coverage.list_serial_claimed, coverage.list_serial_current, coverage.list_lag_seconds) == (2, 3, 90)
