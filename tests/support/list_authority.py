@@ -66,15 +66,26 @@ class ListAuthority:
     """Everything a list authority has, below one folder."""
 
     def __init__(self, folder: Path) -> None:
+        self._open(folder)
+        keys.init(self.keys_folder)
+        self.keys = keys.load(self.keys_folder)
+        self._ca = trustme.CA()
+        self._ca.cert_pem.write_to_path(str(self.ca_path))
+
+    def _open(self, folder: Path) -> None:
         self.folder = folder
         self.release = ReleaseFolder(folder / "release")
         self.repository = folder / "repository"
         self.keys_folder = folder / "keys"
-        keys.init(self.keys_folder)
-        self.keys = keys.load(self.keys_folder)
-        self._ca = trustme.CA()
         self.ca_path = folder / "ca.pem"
-        self._ca.cert_pem.write_to_path(str(self.ca_path))
+
+    @classmethod
+    def reopen(cls, folder: Path) -> ListAuthority:
+        """An authority that was made before, as far as building and publishing go."""
+        authority = cls.__new__(cls)
+        authority._open(folder)
+        authority.keys = keys.load(authority.keys_folder)
+        return authority
 
     def build(self, *names: str, category: Category = Category.GAMBLING, extend: bool = False) -> build.Built:
         """Builds a candidate of these names, mandated."""

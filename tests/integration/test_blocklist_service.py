@@ -1,0 +1,324 @@
+"""`lachan-blocklist` as processes: build, publish, serve over HTTPS and gRPC, killed in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+import urllib3
+
+from blocklist_sync.central import keys, publish
+from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.edge.agent import Agent, ClientCertificate, Failure, SyncSettings
+from compliance_api import pki
+from lachan import channel, tls
+from lachan.blocklist.v1 import sample_service_pb2 as pb
+from lachan.blocklist.v1 import sample_service_pb2_grpc as rpc
+from lachan.tls import TlsFiles
+from tests.support import killed
+from tests.support.list_authority import ListAuthority
+
+PROGRAM = Path(sys.executable).with_name("lachan-blocklist")
+SEED = bytes(range(16))
+
+
+def command(*arguments: object, status: int = 0) -> str:
+    """Runs the command; its standard output."""
+    done = subprocess.run(
+        [PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False, env=os.environ
+    )
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def build(out: Path, category: str, names: list[str], *flags: str) -> dict[str, Any]:
+    source = out.parent / "source.txt"
+    source.write_text("\n".join(names), encoding="utf-8")
+    document = command("build", "--category", category, "--order", "12/QĐ", "--out", out, *flags, "--json", source)
+    found: dict[str, Any] = json.loads(document)
+    return found
+
+
+@dataclass
+class Running:
+    """A `lachan-blocklist serve` and what it needs."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    https_port: int
+    grpc_port: int
+
+    def papers(self, uri: str) -> TlsFiles:
+        """A certificate for a party."""
+        out = self.folder / "pki" / uri.rpartition("://")[2].replace("/", "-")
+        if not out.exists():
+            now = datetime.now(UTC)
+            pki.issue(self.folder / "pki" / "ca", out, uri, now, dns=["localhost"], addresses=["127.0.0.1"], days=2)
+        return TlsFiles(ca=out / "ca.pem", certificate=out / "certificate.pem", key=out / "key.pem")
+
+    def publish(self) -> dict[str, Any]:
+        arguments = ("--release", "release", "--repository", "repository", "--keys", "keys")
+        paths = [a if a.startswith("--") else self.folder / a for a in arguments]
+        found: dict[str, Any] = json.loads(command("publish", *paths, "--json"))
+        return found
+
+    def stub(self, uri: str = "lachan://so-test/service/compliance") -> rpc.SampleServiceAsyncStub:
+        return rpc.SampleServiceStub(channel.connect(f"localhost:{self.grpc_port}", tls.load(self.papers(uri))))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("list")
+    pki.init(folder / "pki" / "ca", datetime.now(UTC))
+    command("keys", "init", "--out", folder / "keys")
+    build(folder / "release", "gambling", [f"g{i}.example" for i in range(300)], "--mandated")
+    server = Running(folder, None, 0, 0)  # type: ignore[arg-type]  # started below, once it has a certificate
+    server.publish()
+    paper = server.papers("lachan://so-test/service/blocklist")
+    (folder / "list.yaml").write_text(
+        f"""
+release: release
+repository: repository
+https:
+  listen: 127.0.0.1:0
+  certificate: {paper.certificate}
+  key: {paper.key}
+  client_ca: {paper.ca}
+grpc:
+  listen: 127.0.0.1:0
+  tls: {{ca: {paper.ca}, certificate: {paper.certificate}, key: {paper.key}}}
+log: {{form: json}}
+""",
+        encoding="utf-8",
+    )
+    with (folder / "log").open("w") as log:
+        server.process = subprocess.Popen(
+            [PROGRAM, "serve", "--config", folder / "list.yaml"], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        assert server.process.stdout is not None
+        text = ""
+        while not text.rstrip().endswith("}"):
+            line = server.process.stdout.readline()
+            assert line, (folder / "log").read_text()
+            text += line
+        ports = json.loads(text)
+        server.https_port, server.grpc_port = ports["https_port"], ports["grpc_port"]
+        yield server
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        server.process.stdout.close()
+    written = (folder / "log").read_text()
+    assert "lachan://so-test/service/compliance" in written
+    # Clients are named by what their certificates say, never by where they come from.
+    assert "127.0.0.1" not in written
+
+
+async def test_an_edge_with_a_certificate_gets_the_list(running: Running, tmp_path: Path) -> None:
+    node = running.papers("lachan://isp-a/node/n1")
+    settings = SyncSettings(
+        repository=f"https://localhost:{running.https_port}",
+        root=running.folder / "repository" / "metadata" / "1.root.json",
+        ca=node.ca,
+        tls=ClientCertificate(certificate=node.certificate, key=node.key),
+    )
+    activation = await Agent(settings, tmp_path / "edge").check()
+    assert activation is not None
+    assert activation.serial >= 1
+
+    stranger = Agent(settings.model_copy(update={"tls": None}), tmp_path / "stranger")
+    assert await stranger.check() is None
+    assert stranger.failed[Failure.UNREACHABLE] == 1
+
+
+def test_nothing_but_the_repository_is_served(running: Running) -> None:
+    node = running.papers("lachan://isp-a/node/n1")
+    with urllib3.PoolManager(
+        ca_certs=str(node.ca), cert_file=str(node.certificate), key_file=str(node.key), retries=False
+    ) as pool:
+        base = f"https://localhost:{running.https_port}"
+        assert pool.request("GET", f"{base}/metadata/timestamp.json").status == 200
+        assert pool.request("POST", f"{base}/metadata/timestamp.json").status == 405
+        for path in ("/", "/metadata/", "/metadata/../../release/entries.tsv", "/metadata/%2e%2e/%2e%2e/keys/root.pem"):
+            response = pool.request("GET", base + path)
+            assert response.status == 404
+            assert "server" not in response.headers
+
+
+async def test_samples_repeat_by_their_seed(running: Running) -> None:
+    stub = running.stub()
+    request = pb.SampleNamesRequest(count=20, seed=SEED)
+    first = await stub.SampleNames(request, timeout=20)
+    again = await stub.SampleNames(request, timeout=20)
+    assert first == again
+    other = await stub.SampleNames(pb.SampleNamesRequest(count=20, seed=SEED[::-1]), timeout=20)
+    assert {n.name for n in other.names} != {n.name for n in first.names}
+    assert len({n.name for n in first.names}) == 20
+    listed = first.names[0]
+    assert (listed.subtree, listed.category, listed.order, listed.mandated) == (True, 4, "12/QĐ", True)
+    assert listed.added_serial == 1
+    assert abs(listed.added_at - time.time()) < 600
+
+
+async def test_a_new_release_is_sampled_once_it_is_published(running: Running) -> None:
+    stub = running.stub()
+    before = await stub.ListReleases(pb.ListReleasesRequest(limit=5), timeout=20)
+    serial = before.releases[0].serial
+    built = build(running.folder / "release", "scam", [f"s{serial}.example"], "--profile-only", "--extend")
+    assert built["serial"] == serial + 1
+    # A candidate is nobody's business yet.
+    fresh = pb.SampleNamesRequest(count=20, seed=SEED, added_after_serial=serial)
+    assert not (await stub.SampleNames(fresh, timeout=20)).names
+    running.publish()
+    after = await stub.SampleNames(fresh, timeout=20)
+    assert after.serial == serial + 1
+    assert [(n.name, n.category, n.mandated, n.added_serial) for n in after.names] == [
+        (f"s{serial}.example", 8, False, serial + 1)
+    ]
+    releases = (await stub.ListReleases(pb.ListReleasesRequest(limit=2), timeout=20)).releases
+    assert [r.serial for r in releases] == [serial + 1, serial]
+    assert releases[0].records_digest == ReleaseFolder(running.folder / "release").release().digest
+    assert releases[0].entries == built["records"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    [
+        ("lachan://isp-a/node/n1", grpc.StatusCode.PERMISSION_DENIED),
+        ("lachan://isp-a/service/reporter", grpc.StatusCode.PERMISSION_DENIED),
+        ("lachan://isp-a/probe/compliance", grpc.StatusCode.PERMISSION_DENIED),
+    ],
+)
+async def test_nobody_but_compliance_is_answered(running: Running, uri: str, status: grpc.StatusCode) -> None:
+    stub = running.stub(uri)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.SampleNames(pb.SampleNamesRequest(count=1, seed=SEED), timeout=20)
+    assert refused.value.code() is status
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.ListReleases(pb.ListReleasesRequest(limit=1), timeout=20)
+    assert refused.value.code() is status
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.SampleNamesRequest(count=0, seed=SEED), "count"),
+        (pb.SampleNamesRequest(count=1001, seed=SEED), "count"),
+        (pb.SampleNamesRequest(count=1, seed=SEED[1:]), "seed"),
+        (pb.SampleNamesRequest(count=1, seed=bytes(33)), "seed"),
+    ],
+)
+async def test_requests_out_of_bounds_name_the_field(
+    running: Running, request_: pb.SampleNamesRequest, field: str
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await running.stub().SampleNames(request_, timeout=20)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert field in str(refused.value.details())
+
+
+def test_the_verbs_agree_with_one_another(tmp_path: Path) -> None:
+    out = tmp_path / "release"
+    (tmp_path / "mixed.txt").write_text("||bad.example^\n@@||ok.bad.example^\n||co.uk^\n||x.example^$popup\n", "utf-8")
+    arguments = ("--category", "gambling", "--order", "34/QĐ", "--profile-only", "--out", out, tmp_path / "mixed.txt")
+    done = subprocess.run(
+        [PROGRAM, "build", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert f"{tmp_path}/mixed.txt:3: a public suffix" in done.stderr
+    assert f"{tmp_path}/mixed.txt:4: a rule with options" in done.stderr
+    digest = ReleaseFolder(out).release().digest
+    command("build", *arguments)
+    assert ReleaseFolder(out).release().digest == digest
+    assert json.loads(command("verify", out, "--json"))["gambling"] == 2
+    told = json.loads(command("explain", "WWW.Bad.Example.", "--release", out, "--json"))
+    assert told["name"] == "www.bad.example"
+    assert told["rules"][0]["order"] == "34/QĐ"
+    assert told["profiles"]["default"] is None
+    assert told["profiles"]["school"]["owner"] == "bad.example"
+    assert json.loads(command("explain", "ok.bad.example", "--release", out, "--json"))["profiles"]["school"] is None
+    assert "bad.example" in command("explain", "bad.example", "--release", out)
+    assert "gambling" in command("verify", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("build", "--category", "piracy", "--order", "1", "--out", "{out}", "{list}"), "no category"),
+        (("build", "--category", "scam", "--order", "", "--out", "{out}", "{list}"), "order's number"),
+        (("build", "--category", "csam", "--profile-only", "--order", "1", "--out", "{out}", "{list}"), "mandated"),
+        (("build", "--category", "scam", "--order", "1", "--out", "{out}", "{out}/none"), "No such file"),
+        (("build", "--category", "scam", "--order", "1", "--out", "{out}", "{empty}"), "no name was accepted"),
+        (("verify", "{out}"), "nothing was built"),
+        (("explain", "co.uk", "--release", "{out}"), "public suffix"),
+        (("publish", "--release", "{out}", "--repository", "{out}/r", "--keys", "{out}/k"), "root.pem"),
+        (("publish", "--release", "{out}", "--repository", "{out}/r", "--keys", "k", "--list-lifetime", "9"), "unit"),
+        (("serve", "--config", "{empty}"), "mapping"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    (tmp_path / "list").write_text("a.example\n")
+    (tmp_path / "empty").write_text("")
+    places = {"out": tmp_path / "out", "list": tmp_path / "list", "empty": tmp_path / "empty"}
+    assert message in command(*(part.format(**places) for part in arguments), status=1)
+
+
+def test_killed_at_every_step_of_publishing_readers_see_one_release_or_the_other(tmp_path: Path) -> None:
+    keys.init(tmp_path / "keys")
+    build(tmp_path / "release", "scam", ["one.example"])
+    folder, repository, signers = (
+        ReleaseFolder(tmp_path / "release"),
+        tmp_path / "repository",
+        keys.load(tmp_path / "keys"),
+    )
+
+    def work() -> None:
+        with folder.locked():
+            publish.publish(folder, repository, signers, now=int(time.time()))
+
+    work()
+    build(tmp_path / "release", "scam", ["two.example"])
+    serials = set()
+    for _ in killed.at_every_step(work):
+        stamp = json.loads((repository / "metadata" / "timestamp.json").read_bytes())["signed"]
+        version = stamp["meta"]["snapshot.json"]["version"]
+        snapshot = json.loads((repository / "metadata" / f"{version}.snapshot.json").read_bytes())["signed"]
+        listed = snapshot["meta"]["list.json"]["version"]
+        role = json.loads((repository / "metadata" / f"{listed}.list.json").read_bytes())["signed"]
+        target = role["targets"]["list/records.bin"]
+        digest = target["hashes"]["sha256"]
+        assert (repository / "targets" / "list" / f"{digest}.records.bin").stat().st_size == target["length"]
+        serials.add(target["custom"]["serial"])
+    assert serials == {1, 2}
+    assert [row.serial for row in folder.published()] == [1, 2]
+
+
+def test_a_serial_signed_before_an_interruption_is_never_signed_over_other_bytes(tmp_path: Path) -> None:
+    authority = ListAuthority(tmp_path / "authority")
+    authority.publish("one.example")
+    authority.build("two.example")
+    serials = set()
+    for step in killed.at_every_step(authority.publish):
+        shutil.copytree(authority.folder, tmp_path / str(step))
+        after = ListAuthority.reopen(tmp_path / str(step))
+        serials.add(after.publish("three.example").release.serial)
+        signed: dict[int, str] = {}
+        for path in (after.repository / "metadata").glob("*.list.json"):
+            target = json.loads(path.read_bytes())["signed"]["targets"]["list/records.bin"]
+            digest = target["hashes"]["sha256"]
+            assert signed.setdefault(target["custom"]["serial"], digest) == digest
+        shutil.rmtree(tmp_path / str(step))
+    # Before the serial was taken it is free; after that, the other list gets the next one.
+    assert serials == {2, 3}
