@@ -151,6 +151,7 @@ def status(config: Config = DEFAULT, as_json: Json = False) -> None:
             ("refused releases", ", ".join(f"{k}: {v}" for k, v in answer["refused"].items()) or "none"),
             ("enforcing", "no: shadow mode" if answer["shadow"] else "yes"),
             ("workers replaced", answer["restarts"]),
+            ("reports waiting", f"{answer['reports']['waiting']}, {answer['reports']['held']} set apart"),
         ],
     )
     table(

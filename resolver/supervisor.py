@@ -13,6 +13,7 @@ import fcntl
 import os
 import secrets
 import signal
+import threading
 import time
 from collections.abc import Coroutine
 from typing import Any, TextIO
@@ -22,7 +23,7 @@ import uvloop
 from blocklist_sync.edge.agent import Activation, Agent
 from lachan import log
 from lachan.spool import Spool
-from resolver import systemd
+from resolver import metrics, systemd
 from resolver.control import Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
 from resolver.enrolment import signing_key
@@ -108,8 +109,9 @@ class Supervisor:
             releases_refused=sum(agent.refused.values()) if agent is not None else 0,
         )
 
-    def _status(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
+    def _status(self, spool: Spool) -> Message:
         agent = self._agent
+        reports = spool.stats()
         return {
             "organisation": self._file.organisation,
             "node": self._file.node,
@@ -120,7 +122,8 @@ class Supervisor:
             "shadow": self._file.blocklist.shadow,
             "workers": self._workers_status,
             "restarts": self._workers.restarts,
-        }, []
+            "reports": {"waiting": reports.items, "held": reports.held, "oldest_at": reports.oldest_at},
+        }
 
     async def _watch_status(self) -> None:
         while True:
@@ -158,8 +161,8 @@ class Supervisor:
         living = self._workers.find()
         epoch = 1 + max((status["rules"]["epoch"] for status in living), default=0)
         self._rules = await asyncio.to_thread(self._last_good, epoch)
-        control = Server(self._edge.control_socket, {"status": self._status})
         spool = Spool(self._file.state_dir / "reports.spool")
+        control = Server(self._edge.control_socket, {"status": lambda *_: (self._status(spool), ())})
         try:
             await self._workers.start(self._rules, living)
             key = signing_key(self._file.state_dir)
@@ -201,7 +204,31 @@ class Supervisor:
             raise ResolverError(f"a job of the supervisor failed: {failed[0].exception()!r}") from failed[0].exception()
 
     def _metrics(self, ring: Ring, spool: Spool, uplink: Uplink | None) -> contextlib.AbstractContextManager[object]:
-        return contextlib.nullcontext((ring, spool, uplink, Totals))
+        if self._file.metrics is None:
+            return contextlib.nullcontext()
+        totals = Totals(ring, int(time.time()))
+        turn = threading.Lock()
+
+        def read() -> metrics.Snapshot:
+            # Scrapes and health checks come in threads of their own.
+            with turn:
+                now = time.time()
+                rules, agent = self._rules, self._agent
+                return metrics.Snapshot(
+                    now=now,
+                    counts=totals.read(int(now)),
+                    workers=self._workers.alive,
+                    serial=rules.serial,
+                    entries=rules.entries,
+                    published_at=rules.published_at,
+                    checked_at=agent.checked_at if agent is not None else 0,
+                    refused=dict(agent.refused) if agent is not None else {},
+                    cache_entries=self._workers.cache_entries(),
+                    spool=spool.stats(),
+                    uplink=uplink.status if uplink is not None else None,
+                )
+
+        return metrics.serve(self._file.metrics.address, self._file.metrics.port, read)
 
 
 def _nothing() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mmap
 import os
 import secrets
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from lachan import log
 from resolver import systemd
+from resolver._hot.cache import Cache
 from resolver.control import ControlError, Message, call
 from resolver.errors import ResolverError
 from resolver.listeners.sockets import ListenSocket, open_sockets
@@ -57,6 +59,7 @@ class Workers:
         self._watches: set[asyncio.Task[None]] = set()
         self._sockets: list[ListenSocket] = []
         self._cache_fd = -1
+        self._cache_map: mmap.mmap | None = None
         self._cache_secret = 0
         self._name_key = ""
         self._rules: Rules | None = None
@@ -67,6 +70,12 @@ class Workers:
     def alive(self) -> int:
         """How many run."""
         return len(self._processes)
+
+    def cache_entries(self) -> int:
+        """How many answers the shared cache holds; walks all of it, some milliseconds."""
+        if self._cache_map is None:
+            self._cache_map = mmap.mmap(self._cache_fd, 0)
+        return Cache(self._cache_map, self._cache_secret, 0).entries(int(time.monotonic()))
 
     def find(self) -> list[Message]:
         """What living workers of an earlier supervisor say of themselves; takes their sockets and cache over."""

@@ -6,7 +6,6 @@ from resolver._hot.wire cimport Query
 cdef enum:
     NETWORKS_MAX = 4096
     PROFILES_MAX = 8
-    MATCHES_MAX = 64
     BLOCK_TTL = 10
 
 cdef enum:

@@ -9,14 +9,15 @@ from libc.string cimport memcpy, memset
 from blocklist_sync.artifact._snapshot cimport (
     RULE_EXCEPTION, RULE_EXCEPTION_BELOW, RULE_LAST, RULE_MANDATED, RULE_SUBTREE, Rule, Sip, find, prefetch, sip_label, sip_start,
     sip_value)
+from resolver._hot.cursor cimport LABELS_MAX
 from resolver._hot.wire cimport (
     EDE_BLOCKED, EDE_CENSORED, EDE_FILTERED, EDE_NONE, HEADER, NOERROR, NXDOMAIN, REFUSED, TYPE_A, TYPE_AAAA, write_address,
     write_error, write_opt, write_soa, write_start)
 
 cdef struct Match:
     const Rule *rule
-    uint64_t fingerprint
-    uint8_t depth
+    uint64_t fingerprint        # of its owner
+    uint8_t depth               # labels of its owner
 
 
 cdef uint8_t[16] NULL_ADDRESS
@@ -106,13 +107,13 @@ cdef class Policy:
                          Decision *decision) noexcept nogil:
         """Which rule decides about a lowercased wire name, and the fingerprint of the whole name."""
         cdef uint64_t fingerprints[128]
-        cdef Match matches[MATCHES_MAX]
-        cdef uint32_t count = 0, i, k
+        cdef Match matches[LABELS_MAX]      # of each owner that has rules, the first of them; shallowest first
+        cdef uint8_t lifted[16]             # of each category, the depth down to which it is excepted
+        cdef uint8_t lifted_mandated[16]    # the same by mandated exceptions, which lift everything
+        cdef uint32_t count = 0, i
         cdef uint64_t whole
-        cdef const Rule *rule
-        cdef const Match *match
-        cdef const Match *lift
-        cdef const Match *best = NULL
+        cdef Match match, best
+        cdef const uint8_t *wanted = self.in_force[profile]
         cdef Sip sip
         decision.action = ACTION_PASS
         sip_start(&sip, self.key0, self.key1)
@@ -131,33 +132,40 @@ cdef class Policy:
         i = labels - 1 if labels else 0
         while i:
             i -= 1
-            rule = find(&self.rules, fingerprints[i])
-            if rule == NULL:
-                continue
-            while count < MATCHES_MAX:
-                if (rule.flags & RULE_SUBTREE or i == 0) and (rule.flags & RULE_MANDATED or self.in_force[profile][rule.category & 15]):
-                    matches[count].rule = rule
-                    matches[count].fingerprint = fingerprints[i]
-                    matches[count].depth = <uint8_t>(labels - i)
-                    count += 1
-                if rule.flags & RULE_LAST:
-                    break
-                rule += 1
+            match.rule = find(&self.rules, fingerprints[i])
+            if match.rule != NULL:
+                match.fingerprint = fingerprints[i]
+                match.depth = <uint8_t>(labels - i)
+                matches[count] = match
+                count += 1
         if count == 0:
             return whole
+        # Two walks over however many rules there are: no crowd of them can push one out of sight.
+        memset(lifted, 0, sizeof(lifted))
+        memset(lifted_mandated, 0, sizeof(lifted_mandated))
         for i in range(count):
-            match = &matches[i]
-            if match.rule.flags & RULE_EXCEPTION:
-                continue
-            for k in range(count):
-                lift = &matches[k]
-                if (lift.rule.flags & RULE_EXCEPTION and lift.rule.category == match.rule.category and lift.depth >= match.depth
-                        and (lift.rule.flags & RULE_MANDATED or not match.rule.flags & RULE_MANDATED)):
+            match = matches[i]
+            while True:
+                if match.rule.flags & RULE_EXCEPTION and meets(&match, labels, wanted):
+                    lifted[match.rule.category & 15] = match.depth
+                    if match.rule.flags & RULE_MANDATED:
+                        lifted_mandated[match.rule.category & 15] = match.depth
+                if match.rule.flags & RULE_LAST:
                     break
-            else:
-                if best == NULL or stronger(match, best):
+                match.rule += 1
+        best.rule = NULL
+        for i in range(count):
+            match = matches[i]
+            while True:
+                if (not match.rule.flags & RULE_EXCEPTION and meets(&match, labels, wanted)
+                        and match.depth > lifted_mandated[match.rule.category & 15]
+                        and (match.rule.flags & RULE_MANDATED or match.depth > lifted[match.rule.category & 15])
+                        and (best.rule == NULL or stronger(&match, &best))):
                     best = match
-        if best == NULL:
+                if match.rule.flags & RULE_LAST:
+                    break
+                match.rule += 1
+        if best.rule == NULL:
             return whole
         decision.category = best.rule.category
         decision.order = best.rule.order
@@ -204,6 +212,12 @@ cdef class Policy:
         else:
             at = write_soa(out, at, owner, BLOCK_TTL, <uint32_t>self.rules.serial)
         return write_opt(out, at, query, rcode, decision.ede)
+
+
+cdef inline bint meets(const Match *match, uint32_t labels, const uint8_t *wanted) noexcept nogil:
+    """Whether a rule reaches the name and is in force."""
+    return (match.rule.flags & RULE_SUBTREE or match.depth == labels) and (
+        match.rule.flags & RULE_MANDATED or wanted[match.rule.category & 15])
 
 
 cdef inline bint stronger(const Match *a, const Match *b) noexcept nogil:

@@ -38,6 +38,7 @@ def main() -> None:
         "upstreams": [{"address": host, "port": int(upstream_port)}],
         "cache": {"size": "512MB"},
         "blocklist": {"snapshot": str(scratch / "rules.snapshot")},
+        "metrics": {"address": "127.0.0.1", "port": port + 1000},
     }
     path = scratch / "edge.yaml"
     path.write_text(yaml.safe_dump(configuration))
