@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from compliance_api.domain.law import LawBook
+from compliance_api.domain.observation import Arm
+from compliance_api.domain.organisation import (
+    Endpoint,
+    Jurisdiction,
+    Label,
+    Line,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Probe,
+    Registry,
+    Transport,
+)
+from compliance_api.domain.sampling import ListedName, Pool
+from compliance_api.errors import NotPermittedError
+from compliance_api.usecases.assignment import Assigner, Assignment, Plan, Round
+from lachan.tls import Identity, Role
+from tests.support.cases import NOW, TEXT
+
+NAME = Label("x", "x")
+RESOLVER = Endpoint("192.0.2.1", 53, Transport.UDP)
+REFERENCE = Endpoint("192.0.2.9", 53, Transport.UDP)
+POOL = Pool(7, tuple(ListedName(f"n{n}.example", 1 + n % 3, "OR-1", 7, NOW) for n in range(30)), ())
+
+
+def probe(name: str, line: Line = Line.CONSUMER, operators: frozenset[str] = frozenset()) -> Probe:
+    return Probe(name, b"", name, name, "so", line, operators)
+
+
+REGISTRY = Registry(
+    (Jurisdiction("hcm", NAME),),
+    (
+        Organisation(
+            "so",
+            OrganisationKind.AUTHORITY,
+            NAME,
+            frozenset({"hcm"}),
+            probes=(probe("p1"), probe("p2"), probe("school", Line.SCHOOL), probe("far", operators=frozenset({"b"}))),
+        ),
+        Organisation(
+            "a", OrganisationKind.OPERATOR, NAME, frozenset({"hcm"}), (Node("e", b"", (RESOLVER,), frozenset({"hcm"})),)
+        ),
+    ),
+)
+LAWS = LawBook.model_validate(
+    {
+        "laws": [
+            {
+                "id": "x",
+                "effective_from": datetime(2020, 1, 1, tzinfo=UTC),
+                "authority": TEXT,
+                "default_citation": TEXT,
+            }
+        ]
+    }
+)
+PLAN = Plan(
+    interval=60,
+    listed=12,
+    spread=30,
+    expires=50,
+    reference=REFERENCE,
+    qtypes=(1,),
+    controls=("c1.example", "c2.example"),
+    neighbours=("neighbour.example",),
+)
+
+
+class Memory:
+    """The store's rules in memory."""
+
+    def __init__(self) -> None:
+        self.rounds: list[Round] = []
+        self.assignments: list[Assignment] = []
+
+    async def has_round(self, operator: str, node: str, endpoint: Endpoint, number: int) -> bool:
+        return any(
+            (one.operator, one.node, one.endpoint, one.number) == (operator, node, endpoint, number)
+            for one in self.rounds
+        )
+
+    async def add_round(self, one: Round) -> None:
+        self.rounds.append(one)
+
+    async def to_ask_again(self, *_: object) -> list[ListedName]:
+        return []
+
+    async def open_round(self, caller: Identity, operators: Sequence[str], now: datetime) -> Round | None:
+        given = {(one.round_id, one.probe) for one in self.assignments}
+        return next(
+            (
+                one
+                for one in self.rounds
+                if one.operator in operators and one.expires_at > now and (one.round_id, caller.name) not in given
+            ),
+            None,
+        )
+
+    async def add_assignment(self, assignment: Assignment) -> bool:
+        self.assignments.append(assignment)
+        return True
+
+
+class Names:
+    async def pool(self, *_: object) -> Pool:
+        return POOL
+
+
+def assigner(store: Memory) -> Assigner:
+    names: Any = Names()
+    return Assigner(REGISTRY, LAWS, store, names, PLAN, os.urandom)
+
+
+def caller(name: str, role: Role = Role.PROBE) -> Identity:
+    return Identity("so", role, name)
+
+
+async def test_a_round_is_drawn_once_an_interval() -> None:
+    store = Memory()
+    assert await assigner(store).draw_rounds(NOW) == 1
+    assert await assigner(store).draw_rounds(NOW + timedelta(seconds=59)) == 0
+    assert await assigner(store).draw_rounds(NOW + timedelta(seconds=60)) == 1
+    (first, second) = store.rounds
+    assert first.expires_at == NOW + timedelta(seconds=60)
+    assert first.seed != second.seed
+    assert [one.arm for one in first.questions].count(Arm.LISTED) == 12
+
+
+async def test_probes_are_given_the_same_names_each_in_its_own_order() -> None:
+    store = Memory()
+    await assigner(store).draw_rounds(NOW)
+    first = await assigner(store).take(caller("p1"), NOW)
+    second = await assigner(store).take(caller("p2"), NOW)
+    assert first is not None
+    assert second is not None
+    assert set(first.questions) == set(second.questions)
+    assert first.questions != second.questions
+    for work in (first, second):
+        arms = [one.arm is not Arm.LISTED for one in work.questions]
+        assert arms == sorted(arms), "listed names first"
+        assert len(work.questions) == 15
+        assert (work.endpoint, work.reference) == (RESOLVER, REFERENCE)
+        assert work.assignment.expires_at == NOW + timedelta(seconds=50)
+    assert await assigner(store).take(caller("p1"), NOW) is None
+
+
+async def test_abuse_of_children_is_not_asked_about_from_a_school() -> None:
+    store = Memory()
+    await assigner(store).draw_rounds(NOW)
+    work = await assigner(store).take(caller("school"), NOW)
+    assert work is not None
+    assert {one.category for one in work.questions} == {0, 3}
+    assert {one.category for one in store.rounds[0].questions} == {0, 1, 2, 3}
+
+
+async def test_a_probe_is_asked_only_about_operators_it_reaches() -> None:
+    store = Memory()
+    await assigner(store).draw_rounds(NOW)
+    assert await assigner(store).take(caller("far"), NOW) is None
+
+
+@pytest.mark.parametrize("who", [caller("unknown"), caller("p1", Role.NODE), Identity("a", Role.PROBE, "p1")])
+async def test_only_known_probes_get_work(who: Identity) -> None:
+    with pytest.raises(NotPermittedError):
+        await assigner(Memory()).take(who, NOW)

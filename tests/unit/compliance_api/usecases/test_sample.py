@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from compliance_api.domain.sampling import ListedName, Release
+from compliance_api.errors import BusyError
+from compliance_api.usecases.sample import NameSource
+from tests.support.cases import NOW, law
+
+
+class Lists:
+    """Three releases; the third is not due yet. Can be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.asked: list[int] = []
+
+    async def releases(self, limit: int) -> list[Release]:
+        if self.away:
+            raise BusyError("away")
+        ages = {3: 1, 2: 60, 1: 600}
+        return [Release(serial, b"", NOW - timedelta(minutes=age), 9, False) for serial, age in ages.items()][:limit]
+
+    async def names(self, count: int, seed: bytes, added_after: int) -> tuple[int, list[ListedName]]:
+        assert len(seed) == 32
+        self.asked.append(added_after)
+        return 3, [
+            ListedName(f"n{serial}.example", 3, "OR-1", serial, NOW) for serial in (1, 2, 3) if serial > added_after
+        ][:count]
+
+
+class Stored:
+    def __init__(self) -> None:
+        self.serials: list[int] = []
+
+    async def save(self, releases: Sequence[Release]) -> None:
+        self.serials += [release.serial for release in releases]
+
+
+def source(lists: Lists, stored: Stored) -> NameSource:
+    return NameSource(lists, stored, bytes, size=10, refresh=60, maximum_age=600)
+
+
+async def test_recent_names_are_those_that_are_due() -> None:
+    lists, stored = Lists(), Stored()
+    pool = await source(lists, stored).pool(law(), NOW)
+    assert stored.serials == [3, 2, 1]
+    assert [one.added_serial for one in pool.recent] == [2]
+    assert len(pool.names) == 3
+    assert lists.asked == [0, 1]
+
+
+async def test_it_is_fetched_now_and_then_and_kept_while_the_list_authority_is_away() -> None:
+    lists = Lists()
+    names = source(lists, Stored())
+    assert names.age(NOW) is None
+    pool = await names.pool(law(), NOW)
+    assert await names.pool(law(), NOW + timedelta(seconds=59)) is pool
+    assert len(lists.asked) == 2
+    lists.away = True
+    assert await names.pool(law(), NOW + timedelta(seconds=599)) is pool
+    assert names.age(NOW + timedelta(seconds=599)) == 599
+    with pytest.raises(BusyError):
+        await names.pool(law(), NOW + timedelta(seconds=601))
+    lists.away = False
+    assert await names.pool(law(), NOW + timedelta(seconds=601)) is not pool
+
+
+async def test_without_a_first_pool_there_is_nothing() -> None:
+    lists = Lists()
+    lists.away = True
+    with pytest.raises(BusyError):
+        await source(lists, Stored()).pool(law(), NOW)
