@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blocklist_sync.central.settings import ListSettings
+from lachan import config
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def test_the_example_is_valid() -> None:
+    settings = config.load(ROOT / "deploy" / "examples" / "list.yaml", ListSettings)
+    assert settings.https.listen == "0.0.0.0:8443"
+    assert settings.grpc is not None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:8443", "list.example:443"])
+def test_addresses(address: str) -> None:
+    text = f"release: r\nrepository: r\nhttps: {{listen: '{address}', certificate: c, key: k}}"
+    assert config.parse(text, ListSettings).https.listen == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ":443", "::1:8443", "a b:1", "x:123456"])
+def test_what_is_no_address(address: str) -> None:
+    text = f"release: r\nrepository: r\nhttps: {{listen: '{address}', certificate: c, key: k}}"
+    with pytest.raises(config.ConfigError) as refused:
+        config.parse(text, ListSettings)
+    assert [problem.path for problem in refused.value.problems] == ["https.listen"]
