@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy
 from resolver._hot.cursor cimport Cursor, get16, get32, put16, put32, read_name, skip, skip_name
 from resolver._hot.policy cimport ACTION_NODATA, ACTION_NXDOMAIN, ACTION_PASS, ACTION_REFUSED, ACTION_SHADOW
 from resolver._hot.wire cimport (
-    AD, CLASS_IN, EDE_NONE, HEADER, NOERROR, NXDOMAIN, OPT_BYTES, QR, RA, RD, CD, REFUSED, TC, TYPE_CNAME, TYPE_DNAME, TYPE_HTTPS,
+    AD, CLASS_IN, EDE_NONE, HEADER, NOERROR, NXDOMAIN, OPT_BYTES, QR, RA, RD, CD, REFUSED, SERVFAIL, TC, TYPE_CNAME, TYPE_DNAME, TYPE_HTTPS,
     TYPE_SVCB, split_labels, write_error, write_opt, write_start)
 
 cdef enum:
@@ -50,14 +50,15 @@ cdef uint32_t write_kept(uint8_t *out, uint32_t limit, const Query *query, const
 
 
 cdef bint target_at(Cursor cursor, uint16_t rtype, uint8_t *name, int *size) noexcept nogil:
-    """The name that the record at the cursor (behind its owner) leads to."""
-    cursor.at += 10
-    if rtype == TYPE_SVCB or rtype == TYPE_HTTPS:
-        cursor.at += 2
-        if cursor.at > cursor.size:
-            return False
+    """The name that the record at the cursor (behind its owner) leads to; False where its data holds none."""
+    cdef uint32_t end = cursor.at + 10 + get16(cursor.data + cursor.at + 8)
+    cdef bint service = rtype == TYPE_SVCB or rtype == TYPE_HTTPS
+    cursor.at += 12 if service else 10
+    if cursor.at > end:
+        return False
     size[0] = read_name(&cursor, name)
-    return size[0] > 0
+    # Parameters may follow the target of a service binding.
+    return size[0] > 0 and (cursor.at == end or (service and cursor.at < end))
 
 
 cdef bint targets_listed(Policy policy, const uint8_t *packet, uint32_t size) noexcept nogil:
@@ -91,10 +92,16 @@ cdef bint targets_listed(Policy policy, const uint8_t *packet, uint32_t size) no
     return False
 
 
+cdef inline uint32_t fail(uint8_t *out, const Query *query, Decision *decision) noexcept nogil:
+    decision.action = ACTION_PASS
+    return write_error(out, query, SERVFAIL, EDE_NONE)
+
+
 cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const Query *query, const Kept *kept,
                            Decision *decision) noexcept nogil:
     """Follows the chain from the question's name; where it meets a listed name, the answer that ends there, else 0.
 
+    Where it cannot be followed to its end, or any target cannot be read, SERVFAIL: what was not judged is not shown.
     `decision` tells the rule. The chain is written anew, each name in full once, so that the SOA behind it can point to
     any of them. Needs MESSAGE_MAX bytes: sixteen links of names at full length stay far below it.
     """
@@ -122,11 +129,14 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
             count -= 1
             target_size = read_name(&cursor, found)
             if target_size < 0:
-                return 0
+                return fail(out, query, decision)
             owner_size = target_size
             rtype = get16(kept.packet + cursor.at)
-            if (rtype == TYPE_CNAME or rtype == TYPE_SVCB or rtype == TYPE_HTTPS) and owner_size == <uint32_t>size and memcmp(found, name, size) == 0:
-                if target_at(cursor, rtype, target, &target_size) and split_labels(target, target_size, label_at, &labels):
+            if rtype == TYPE_CNAME or rtype == TYPE_DNAME or rtype == TYPE_SVCB or rtype == TYPE_HTTPS:
+                if not target_at(cursor, rtype, target, &target_size) or not split_labels(target, target_size, label_at, &labels):
+                    return fail(out, query, decision)
+                # A DNAME leads nowhere by itself: the CNAME made from it does.
+                if rtype != TYPE_DNAME and owner_size == <uint32_t>size and memcmp(found, name, size) == 0:
                     policy.decide(target, label_at, labels, profile, decision)
                     if rtype == TYPE_CNAME:
                         break
@@ -160,4 +170,4 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
             return at
         memcpy(name, target, target_size)
         size = target_size
-    return 0
+    return fail(out, query, decision)
