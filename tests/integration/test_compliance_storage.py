@@ -1,0 +1,241 @@
+"""The stores on a real PostgreSQL: the schema, exactly-once under contention, and the life of a finding."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import URL, Connection, Index, PrimaryKeyConstraint, UniqueConstraint, func, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance_api.domain.case import Case
+from compliance_api.domain.chain import Link, Relation
+from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.organisation import (
+    Endpoint,
+    Jurisdiction,
+    Label,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Registry,
+    Transport,
+)
+from compliance_api.domain.sampling import Release
+from compliance_api.domain.verdict import Outcome, judge
+from compliance_api.storage.assignments import Assignments, Releases
+from compliance_api.storage.cases import Cases
+from compliance_api.storage.migrate import is_current, migrate
+from compliance_api.storage.overview import OverviewStore, rolled_up
+from compliance_api.storage.reports import Reports
+from compliance_api.storage.tables import chain_heads, metadata, reports, verdict_changes
+from compliance_api.usecases.assignment import Round
+from compliance_api.usecases.claim import Claim
+from lachan import postgres
+from tests.support.cases import NOW, honest, law, report
+
+T0 = datetime(2025, 1, 1, tzinfo=UTC)
+EPOCH = b"e" * 16
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: postgres.Server, request: pytest.FixtureRequest) -> URL:
+    return server.database(request.node.name[:60])
+
+
+@pytest.fixture
+async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
+    made = postgres.engine(url, 10, "test")
+    await migrate(made)
+    await Reports(made).enrol([("a", "edge-1"), ("b", "edge-1")], T0)
+    yield made
+    await made.dispose()
+
+
+def claim(sequence: int, previous: bytes = b"", *, epoch: bytes = EPOCH, salt: bytes = b"", flaw: str = "") -> Claim:
+    digest = (sequence.to_bytes(8, "big") + salt).ljust(32, b"d")
+    start = T0 + timedelta(minutes=5 * sequence)
+    link = Link(epoch, b"", sequence, digest, previous, False, start, 300)
+    return Claim(link, flaw, 1, T0, 10, 3, True, b"report", b"signature" + salt, b"k" * 32)
+
+
+def chain(count: int) -> list[Claim]:
+    claims: list[Claim] = []
+    for sequence in range(1, count + 1):
+        claims.append(claim(sequence, claims[-1].link.digest if claims else b""))
+    return claims
+
+
+async def test_the_migrations_lead_to_the_tables(engine: AsyncEngine) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    assert await is_current(engine)
+
+
+async def test_processes_that_start_together_migrate_once(url: URL) -> None:
+    engines = [postgres.engine(url, 2, "test") for _ in range(4)]
+    try:
+        await asyncio.gather(*(migrate(one) for one in engines))
+        async with engines[0].connect() as connection:
+            assert (await connection.execute(text("SELECT next_index FROM log_position"))).scalar_one() == 0
+    finally:
+        for one in engines:
+            await one.dispose()
+
+
+async def test_operator_leads_the_key_of_what_an_operator_says_or_is_seen_doing() -> None:
+    for table in metadata.tables.values():
+        keys: list[UniqueConstraint | PrimaryKeyConstraint | Index] = [table.primary_key]
+        keys += [one for one in table.constraints if isinstance(one, UniqueConstraint)]
+        keys += [one for one in table.indexes if one.unique]
+        if table.name not in {"log_position", "releases"}:
+            assert {next(iter(key.columns)).name for key in keys} == {"operator_id"}, table.name
+
+
+async def test_the_same_claims_from_two_processes_are_stored_once(engine: AsyncEngine) -> None:
+    claims = chain(40)
+    stores = [Reports(engine) for _ in range(8)]
+    batches = [claims[at : at + 8] for at in range(0, 40, 8)]
+    for batch in batches:
+        answers = await asyncio.gather(*(store.add("a", "edge-1", batch, NOW) for store in stores))
+        assert len({tuple(one.index for one in answer) for answer in answers}) == 1
+        assert sum(not one.again for answer in answers for one in answer) == 8
+        assert {one.relation for answer in answers for one in answer} <= {Relation.BEGINS, Relation.EXTENDS}
+    async with engine.connect() as connection:
+        indices = (await connection.execute(select(reports.c.log_index).order_by(reports.c.log_index))).scalars().all()
+        head = (await connection.execute(select(chain_heads).where(chain_heads.c.operator_id == "a"))).one()
+    assert list(indices) == list(range(40))
+    assert (head.sequence, head.digest, head.first_window) == (40, claims[-1].link.digest, claims[0].link.window_start)
+
+
+async def test_many_nodes_share_one_log_without_holes(engine: AsyncEngine) -> None:
+    nodes = [("a", f"n{number}") for number in range(6)]
+    store = Reports(engine)
+    await store.enrol(nodes, T0)
+    answers = await asyncio.gather(*(store.add(*node, [one], NOW) for one in chain(10)[:1] for node in nodes))
+    assert sorted(one.index for answer in answers for one in answer) == list(range(6))
+
+
+async def test_two_reports_under_one_number_are_both_kept(engine: AsyncEngine) -> None:
+    store = Reports(engine)
+    first, second, third = claim(1), claim(1, salt=b"x"), claim(1, salt=b"y")
+    logged = await store.add("a", "edge-1", [first, second], NOW)
+    logged += await store.add("a", "edge-1", [third, second, first], NOW)
+    assert [one.relation for one in logged] == [
+        Relation.BEGINS,
+        Relation.EQUIVOCATION,
+        Relation.EQUIVOCATION,
+        Relation.EQUIVOCATION,
+        Relation.BEGINS,
+    ]
+    assert [one.again for one in logged] == [False, False, False, True, True]
+    case = await Cases(engine).case("a", "hcm", ["edge-1"], law(period="365d"), T0 + timedelta(days=1))
+    assert [one.rival for one in case.reports] == ["", first.link.digest.hex(), first.link.digest.hex()]
+
+
+async def test_what_was_not_signed_never_takes_a_number(engine: AsyncEngine) -> None:
+    store = Reports(engine)
+    forged = claim(1, flaw="the signature does not hold")
+    (logged,) = await store.add("a", "edge-1", [forged], NOW)
+    (again,) = await store.add("a", "edge-1", [forged], NOW + timedelta(seconds=5))
+    assert (again.index, again.accepted_at, again.again) == (logged.index, logged.accepted_at, True)
+    (real,) = await store.add("a", "edge-1", [replace(forged, flaw="")], NOW)
+    assert (real.relation, real.index) == (Relation.BEGINS, 1)
+    case = await Cases(engine).case("a", "hcm", ["edge-1"], law(period="366d"), NOW + timedelta(hours=1))
+    assert [one.reason for one in case.unverified] == ["the signature does not hold"]
+
+
+async def test_a_round_drawn_by_two_processes_is_one_round(engine: AsyncEngine) -> None:
+    store = Assignments(engine)
+    endpoint = Endpoint("192.0.2.1", 53, Transport.UDP)
+    end = NOW + timedelta(minutes=1)
+    drawn = [Round("a", bytes([n]) * 16, "edge-1", endpoint, 7, b"seed", 1, NOW, end, ()) for n in range(5)]
+    assert not await store.has_round("a", "edge-1", endpoint, 7)
+    await asyncio.gather(*(store.add_round(one) for one in drawn))
+    assert await store.has_round("a", "edge-1", endpoint, 7)
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM rounds"))).scalar_one() == 1
+
+
+def later(case: Case, minutes: int) -> Case:
+    return replace(case, now=NOW + timedelta(minutes=minutes))
+
+
+async def test_a_finding_lives_from_the_first_to_the_last_evaluation_that_finds_it(engine: AsyncEngine) -> None:
+    registry = Registry(
+        (Jurisdiction("hcm", Label("HCM", "HCM")),),
+        (
+            Organisation(
+                "a",
+                OrganisationKind.OPERATOR,
+                Label("Nhà mạng A", "Operator A"),
+                frozenset({"hcm"}),
+                (Node("edge-1", b"", (), frozenset({"hcm"})),),
+            ),
+        ),
+    )
+    store, reader = Cases(engine), OverviewStore(engine, registry)
+    assert (await reader.overview()).operators == ()
+    assert await reader.operator_detail("a", "hcm") is None
+    broken = honest(
+        reports=[report(minute, relation=Relation.GAP if minute == 5 else Relation.EXTENDS) for minute in range(60)]
+    )
+    await store.save(judge(broken))
+    await store.save(judge(later(broken, 1)))
+    # Late and out of turn: another process's older evaluation changes nothing.
+    await store.save(judge(honest()))
+    (shown,) = (await reader.overview()).operators
+    assert (shown.verdict, shown.since, shown.display_name.en) == (Outcome.NOT_COMPLIANT, NOW, "Operator A")
+    (found,) = [one for one in shown.findings if one.kind is FindingKind.BROKEN_CHAIN]
+    assert (found.counts, found.last_seen) == ({"breaks": 1}, NOW + timedelta(minutes=1))
+    assert found.evidence[0].detail == "gap"
+    assert shown.coverage.listed_asked == 12
+    assert await rolled_up(engine, ["a", "z"]) == {
+        "a": (Outcome.NOT_COMPLIANT, ["broken_chain"]),
+        "z": (Outcome.NOT_ENOUGH_EVIDENCE, []),
+    }
+
+    await store.save(judge(later(honest(), 2)))
+    detail = await reader.operator_detail("a", "hcm")
+    assert detail is not None
+    assert (detail.overview.verdict, detail.overview.findings) == (Outcome.COMPLIANT, ())
+    assert detail.overview.since == NOW + timedelta(minutes=2)
+    assert [change.verdict for change in detail.history] == [Outcome.COMPLIANT, Outcome.NOT_COMPLIANT]
+    async with engine.connect() as connection:
+        assert (await connection.execute(select(func.count()).select_from(verdict_changes))).scalar_one() == 2
+        closed = (await connection.execute(text("SELECT closed_at FROM findings"))).scalar_one()
+    assert closed == NOW + timedelta(minutes=2)
+
+
+async def test_the_console_shows_a_nodes_newest_report_and_release(engine: AsyncEngine) -> None:
+    await Reports(engine).add("a", "edge-1", chain(3), NOW)
+    await Releases(engine).save([Release(4, b"d" * 32, T0, 1000, False), Release(5, b"e" * 32, NOW, 2000, True)])
+    await Releases(engine).save([Release(5, b"x" * 32, T0, 1, False)])
+    await Cases(engine).save(judge(honest()))
+    endpoint = Endpoint("2001:db8::1", 53, Transport.TCP)
+    nodes = tuple(Node(name, b"", (endpoint,), frozenset({"hcm"})) for name in ("edge-1", "edge-2"))
+    owner = Organisation("a", OrganisationKind.OPERATOR, Label("A", "A"), frozenset({"hcm"}), nodes)
+    reader = OverviewStore(engine, Registry((Jurisdiction("hcm", Label("H", "H")),), (owner,)))
+    overview = await reader.overview()
+    assert (overview.list_serial, overview.list_entries, overview.list_published_at) == (5, 2000, NOW)
+    detail = await reader.operator_detail("a", "hcm")
+    assert detail is not None
+    assert [one.sequence for one in detail.nodes] == [3, None]
+    assert detail.nodes[0].endpoints == ("tcp://[2001:db8::1]:53",)
+    assert [one.log_index for one in detail.reports] == [2, 1, 0]
+    assert await reader.operator_detail("a", "mars") is None
+    assert await reader.operator_detail("b", "hcm") is None

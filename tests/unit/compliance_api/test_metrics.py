@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.verdict import judge
+from compliance_api.metrics import Metrics
+from tests.support.cases import honest
+
+
+def test_an_evaluation_shows_every_kind_and_outcome() -> None:
+    metrics = Metrics()
+    metrics.judged([judge(honest()), judge(honest(sightings=[]))], 1000.0)
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, labels)
+
+    assert value("lachan_compliance_verdicts", outcome="compliant") == 1
+    assert value("lachan_compliance_verdicts", outcome="not_enough_evidence") == 1
+    assert value("lachan_compliance_verdicts", outcome="not_compliant") == 0
+    assert {kind: value("lachan_compliance_findings", kind=kind) for kind in FindingKind} == {
+        kind: float(kind is FindingKind.LOW_COVERAGE) for kind in FindingKind
+    }
+    assert value("lachan_compliance_evaluated_timestamp_seconds") == 1000
+
+
+def test_every_metric_is_ours_and_described() -> None:
+    for family in Metrics().registry.collect():
+        assert family.name.startswith("lachan_compliance_")
+        assert family.documentation.endswith(".")
