@@ -5,6 +5,7 @@ BIN       := $(VENV)/bin
 PORT_BASE ?= 10053
 CHECK     ?=
 CHEAT     ?= stale
+LIST      ?=
 
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
@@ -26,8 +27,8 @@ $(VENV)/built: $(VENV)/locked pyproject.toml setup.py $(CYTHON_SOURCES)
 
 ready: $(VENV)/built
 
-demo: ready  ## the whole system on this machine; CHECK=1 ends with both verdicts, CHEAT=none makes B honest
-	@$(BIN)/python -m deploy.demo $(if $(CHECK),--check) --cheat $(CHEAT) --port-base $(PORT_BASE)
+demo: ready  ## the whole system here; CHECK=1 ends with both verdicts, CHEAT=none makes B honest, LIST=FILE adds a list
+	@$(BIN)/python -m deploy.demo $(if $(CHECK),--check) --cheat $(CHEAT) --port-base $(PORT_BASE) $(if $(LIST),--list "$(LIST)")
 
 test: lint unit integration  ## every check there is
 

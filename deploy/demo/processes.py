@@ -1,0 +1,223 @@
+"""The demo's processes: each started with a log file of its own, and all of them ended, whatever happens.
+
+Holds always: a process gets SIGTERM from the kernel when this one dies, even by SIGKILL; what a dead process leaves
+behind becomes a child of this one (a child subreaper), so that the last sweep finds it; only descendants of this
+process are ever signalled; Ctrl-C at the terminal reaches this process alone, which ends the others in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lachan.errors import LachanError
+
+POLL_SECONDS = 0.05
+STOP_SECONDS = 15.0
+SWEEP_SECONDS = 3.0
+TAIL_LINES = 20
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class ProcessError(LachanError):
+    """A process of the demo did not do its part; the message ends with the end of its log."""
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of every descendant whose own parent dies.
+
+    Raises:
+        ProcessError: The kernel will not.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise ProcessError(f"prctl: {os.strerror(ctypes.get_errno())}")
+
+
+def tail(path: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of a log."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError as error:
+        return f"({path}: {error.strerror})"
+
+
+def _command(argv: Sequence[str]) -> list[str]:
+    # setpriv is in util-linux, which every Debian has; the signal survives the exec that follows it.
+    return ["setpriv", "--pdeathsig", "TERM", "--", *argv]
+
+
+@dataclass
+class Process:
+    """One running process."""
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    child: subprocess.Popen[bytes]
+
+    def failure(self) -> ProcessError:
+        """What to say of its end."""
+        return ProcessError(
+            f"{self.name} ended with status {self.child.returncode}: {' '.join(self.argv)}\n{tail(self.log)}"
+        )
+
+
+class Processes:
+    """All of them, in the order they were started."""
+
+    def __init__(self, logs: Path, folder: Path, commands: Path) -> None:
+        """Remembers where things go.
+
+        Args:
+            logs: Folder of the log files.
+            folder: The working folder of every process.
+            commands: File in which every command line is noted, so that each step can be repeated by hand.
+        """
+        self._logs = logs
+        self._folder = folder
+        self._commands = commands
+        self._running: list[Process] = []
+        self._environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+
+    def _note(self, argv: Sequence[str]) -> None:
+        with self._commands.open("a") as file:
+            file.write(" ".join(argv) + "\n")
+
+    def run(self, commands: Iterable[Sequence[str]]) -> list[str]:
+        """Runs commands side by side to their ends; what each printed.
+
+        Raises:
+            ProcessError: One failed.
+        """
+        started = []
+        for argv in commands:
+            self._note(argv)
+            started.append(
+                (
+                    argv,
+                    subprocess.Popen(
+                        _command(argv),
+                        cwd=self._folder,
+                        env=self._environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        start_new_session=True,
+                    ),
+                )
+            )
+        outcomes = [(argv, child, *child.communicate()) for argv, child in started]
+        failed = [
+            f"{' '.join(argv)}: status {child.returncode}\n{(errors or output).decode(errors='replace').strip()}"
+            for argv, child, output, errors in outcomes
+            if child.returncode
+        ]
+        if failed:
+            raise ProcessError("\n".join(failed))
+        return [output.decode() for _, _, output, _ in outcomes]
+
+    def start(self, name: str, argv: Sequence[str]) -> None:
+        """Starts a process that goes on running."""
+        self._note(argv)
+        log = self._logs / f"{name}.log"
+        with log.open("ab") as file:
+            child = subprocess.Popen(
+                _command(argv),
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                # Out of the terminal's reach: a Ctrl-C is for this process to pass on.
+                start_new_session=True,
+            )
+        self._running.append(Process(name, argv, log, child))
+
+    def check(self) -> None:
+        """Makes sure that all still run.
+
+        Raises:
+            ProcessError: One has ended.
+        """
+        for process in self._running:
+            if process.child.poll() is not None:
+                raise process.failure()
+
+    def wait_for(self, what: str, ready: Callable[[], bool], seconds: float) -> None:
+        """Waits until a condition holds.
+
+        Raises:
+            ProcessError: A process ended meanwhile, or it took too long.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                logs = "".join(f"\n--- {one.name}\n{tail(one.log, 6)}" for one in self._running)
+                raise ProcessError(f"{what}: not within {seconds:g} s{logs}")
+            time.sleep(POLL_SECONDS)
+
+    def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Ends all of them and whatever they have left behind.
+
+        Args:
+            hurry: Asked again and again: True ends the waiting and the processes by force.
+        """
+        for process in reversed(self._running):
+            with contextlib.suppress(ProcessLookupError):
+                process.child.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self._running:
+            while process.child.poll() is None and time.monotonic() < deadline and not hurry():
+                time.sleep(POLL_SECONDS)
+            if process.child.poll() is None:
+                process.child.kill()
+                process.child.wait()
+        self._running.clear()
+        _sweep(hurry)
+
+
+def _sweep(hurry: Callable[[], bool]) -> None:
+    """Ends what is left: a resolver's workers whose supervisor was killed, and anything else below this process."""
+    for number, seconds in ((signal.SIGTERM, SWEEP_SECONDS), (signal.SIGKILL, SWEEP_SECONDS)):
+        deadline = time.monotonic() + seconds
+        told: set[int] = set()
+        while left := descendants():
+            for pid in left - told:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            told |= left
+            _reap()
+            if time.monotonic() > deadline or (hurry() and number == signal.SIGTERM):
+                break
+            time.sleep(POLL_SECONDS)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def descendants() -> set[int]:
+    """Every living process below this one."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                # Behind the command, which stands in brackets and may hold anything: state, then parent (proc(5)).
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[0] != "Z" or int(fields[1]) == os.getpid():
+                    parents[int(entry.name)] = int(fields[1])
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
