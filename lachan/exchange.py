@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import ipaddress
 import random
 import struct
 import time
@@ -124,6 +125,21 @@ def is_truncated(response: bytes) -> bool:
     return bool(int.from_bytes(response[2:4], "big") & _TRUNCATED)
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+async def _ask(server: Server, transport: Transport, query: bytes, manner: Manner) -> _Try:
+    # A name would be looked up by the system's resolver, which may be the very thing that is asked about.
+    if not _is_address(server.address):
+        return _Try(Outcome.UNREACHABLE)
+    return await (_ask_udp if transport is Transport.UDP else _ask_tcp)(server, query, manner)
+
+
 async def _ask_udp(server: Server, query: bytes, manner: Manner) -> _Try:
     last = b""
     try:
@@ -197,14 +213,13 @@ async def exchange(
         transport = server.transport
         sent = rng.getrandbits(16).to_bytes(2, "big") + query[2:]
         start = clock()
-        ask = _ask_udp if transport is Transport.UDP else _ask_tcp
-        tried = await ask(server, sent, manner)
+        tried = await _ask(server, transport, sent, manner)
         if transport is Transport.UDP and tried.outcome is Outcome.ANSWERED and tried.message is None:
             if manner.follow_truncation:
                 transport = Transport.TCP
                 sent = rng.getrandbits(16).to_bytes(2, "big") + query[2:]
                 start = clock()
-                tried = await _ask_tcp(server, sent, manner)
+                tried = await _ask(server, transport, sent, manner)
             else:
                 tried = judge(tried.response)
         if tried.outcome is Outcome.ANSWERED or tries >= manner.tries:

@@ -72,7 +72,7 @@ class Reporting:
             try:
                 if await asyncio.to_thread(self.tell, now):
                     self._spooled()
-            except (SpoolError, ReportError, clock.ClockError) as error:
+            except (SpoolError, ReportError) as error:
                 log.get().error("a window could not be told; trying again", reason=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

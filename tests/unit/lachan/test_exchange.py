@@ -83,6 +83,11 @@ async def test_nobody_there_is_unreachable_and_does_not_wait(address: str) -> No
     assert (done.outcome, done.tries) == (Outcome.UNREACHABLE, 2)
 
 
+async def test_a_name_is_not_looked_up() -> None:
+    done = await exchange(Server("localhost", 53), ASKED, Manner(tries=1, timeout=5))
+    assert done.outcome is Outcome.UNREACHABLE
+
+
 def wrong_id(asked: bytes) -> bytes:
     return respond(bytes([asked[0] ^ 1]) + asked[1:], GOOD)
 
