@@ -264,7 +264,7 @@ def explain(
 
 @app.command()
 def serve(
-    configuration: Annotated[Path, typer.Option("--config", help="See deploy/examples/list.yaml.")],
+    configuration: Annotated[Path, typer.Option("--config", help="deploy/examples/list.yaml shows one.")],
 ) -> None:
     """Serves the repository over HTTPS and samples to compliance over gRPC, until SIGTERM."""
     from blocklist_sync.central import server

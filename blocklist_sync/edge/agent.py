@@ -39,7 +39,8 @@ class Agent:
         self._client = Client(settings, self._folder / "tuf")
         self._round = threading.Lock()
         self._in_force: InForce | None = None
-        self._complaint: tuple[str, str] | None = None
+        self._refusal: RefusedError | None = None
+        self._failure: RoundError | None = None
         self.refused: dict[str, int] = dict.fromkeys(Reason, 0)
         """Releases refused since the start, by reason."""
         self.failed: dict[str, int] = dict.fromkeys(Failure, 0)
@@ -66,12 +67,19 @@ class Agent:
         try:
             activation = await asyncio.to_thread(self._check)
         except RefusedError as error:
-            self._complain(self.refused, error.reason, error.detail)
+            # Asked for again and again, a refused release is one release refused.
+            if self._refusal is None or str(self._refusal) != str(error):
+                self.refused[error.reason] += 1
+                log.get().warning("release refused", reason=str(error.reason), detail=error.detail)
+            self._refusal, self._failure = error, None
             return None
         except RoundError as error:
-            self._complain(self.failed, error.failure, error.detail)
+            self.failed[error.failure] += 1
+            if self._failure is None or str(self._failure) != str(error):
+                log.get().warning("round failed", cause=str(error.failure), detail=error.detail)
+            self._failure = error
             return None
-        self._complaint = None
+        self._refusal = self._failure = None
         if activation is not None:
             log.get().info("release activated", serial=activation.serial, published_at=activation.published_at)
         return activation
@@ -120,13 +128,3 @@ class Agent:
             raise RoundError(Failure.STORAGE, str(error)) from error
         finally:
             self._round.release()
-
-    def _complain(self, counts: dict[str, int], reason: Reason | Failure, detail: str) -> None:
-        # Asked for again and again, a refused release is one release refused; a failed round is one each time.
-        again = self._complaint == (reason, detail)
-        self._complaint = (reason, detail)
-        if isinstance(reason, Failure) or not again:
-            counts[reason] += 1
-        if not again:
-            outcome = "release refused" if isinstance(reason, Reason) else "round failed"
-            log.get().warning(outcome, reason=str(reason), detail=detail)

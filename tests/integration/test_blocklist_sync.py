@@ -98,14 +98,19 @@ async def test_renewed_signatures_bring_nothing_new(authority: ListAuthority, ag
     assert sum(agent.refused.values()) == 0
 
 
-async def test_a_tampered_release_is_refused(authority: ListAuthority, agent: Agent) -> None:
+async def test_a_tampered_release_is_refused(authority: ListAuthority, server: Server, agent: Agent) -> None:
     await agent.check()
     authority.publish("new.example")
     good = authority.records.read_bytes()
     authority.records.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     await refused(agent, Reason.TAMPERED)
-    # Asked again and again, it is one release refused.
+    # Asked again and again, it is one release refused, whatever happens between.
     await agent.check()
+    server.faults = {"timestamp": broken}
+    await agent.check()
+    server.faults = {}
+    await agent.check()
+    assert agent.failed[Failure.UNREACHABLE] == 1
     assert agent.refused[Reason.TAMPERED] == 1
     authority.records.write_bytes(good)
     activation = await agent.check()

@@ -102,7 +102,7 @@ def read(path: Path, form: Format | None, refuse: Callable[[Refusal], None]) -> 
         if number == 1:
             text = text.removeprefix("\ufeff")
         try:
-            if len(raw.rstrip(b"\r\n")) > MAX_LINE_BYTES:
+            if len(raw) > MAX_LINE_BYTES and len(raw.rstrip(b"\r\n")) > MAX_LINE_BYTES:
                 raise LineRefusedError(f"longer than {MAX_LINE_BYTES} bytes")  # noqa: TRY301  one road for every reason
             found = parse(text)
         except LineRefusedError as error:
