@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +18,11 @@ import grpc.aio
 import httpx
 import pytest
 import yaml
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from lachan import channel
+from lachan import channel, postgres
 from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1 import report_service_pb2 as pb
 from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub
@@ -288,3 +292,43 @@ async def test_a_missing_report_is_found(tmp_path: Path) -> None:
         finally:
             await world.close()
             service.close()
+
+
+def retry_seconds(error: grpc.aio.AioRpcError) -> float:
+    """When an UNAVAILABLE says to come again."""
+    raw = next(value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin")
+    detail = error_details_pb2.RetryInfo()
+    assert status_pb2.Status.FromString(raw).details[0].Unpack(detail)
+    return detail.retry_delay.ToMilliseconds() / 1000
+
+
+async def test_a_database_that_is_killed_and_comes_back_loses_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "own-db"
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        url = first.enter_context(postgres.embedded(folder)).database("compliance")
+        authority = Authority(tmp_path, settings={"database": {"url": url.render_as_string(hide_password=False)}})
+        async with list_authority(authority) as lists:
+            service = Service(authority.configure(lists), tmp_path / "service.log")
+            second.callback(service.close)
+            service.start()
+            world = World(authority, service)
+            node = world.node("a")
+            signed = [node.sign(node.report(start)) for start in recent_windows(4)]
+            receipts = await node.submit(*signed[:2])
+
+            os.kill(int((folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0]), signal.SIGKILL)
+            first.close()
+            with pytest.raises(grpc.aio.AioRpcError) as away:
+                await node.submit(*signed[2:])
+            assert away.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert 1 <= retry_seconds(away.value) <= 3
+            await eventually(lambda: failures(world), "a failed evaluation that is tried again")
+
+            second.enter_context(postgres.embedded(folder))
+            assert (await node.submit(*signed))[:2] == receipts
+            await world.close()
+            assert service.stop() == 0
+
+
+async def failures(world: World) -> bool:
+    return await world.metric('lachan_compliance_task_failures_total{task="judge"}') > 0
