@@ -197,8 +197,12 @@ class Reporter:
         now: float,
         *,
         enforcing: bool,
+        commitment: tuple[int, bytes] | None = None,
     ) -> Item:
         """Makes, signs and spools the report of one window.
+
+        `commitment` is the hour before the window's and the root over its counts per listed name; every report of an
+        hour repeats it.
 
         Raises:
             ReportError: The window was told, or the values fit into no report.
@@ -236,6 +240,7 @@ class Reporter:
                         synchronised=clock.synchronised, max_error_us=clock.max_error_us, stepped_ms=clock.stepped_ms
                     ),
                     enforcing=enforcing,
+                    rule_commitment=pb.RuleCommitment(hour=commitment[0], root=commitment[1]) if commitment else None,
                 )
             )
         except ValueError as error:

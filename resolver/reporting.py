@@ -9,6 +9,7 @@ from collections.abc import Callable
 from lachan import clock, log
 from lachan.spool import SpoolError
 from resolver.counters import Ring
+from resolver.openings import Openings
 from resolver.report import ClockState, ListState, Reporter, ReportError
 from resolver.windows import GRACE_SECONDS
 
@@ -21,6 +22,7 @@ class Reporting:
     Args:
         ring: Where workers count.
         reporter: Makes and spools the reports.
+        openings: Commits to the hits per listed name.
         state: Tells which list is in force.
         enforcing: False in shadow mode.
         spooled: Called after a report went into the spool.
@@ -30,6 +32,7 @@ class Reporting:
         self,
         ring: Ring,
         reporter: Reporter,
+        openings: Openings,
         state: Callable[[], ListState],
         *,
         enforcing: bool,
@@ -37,6 +40,7 @@ class Reporting:
     ) -> None:
         self._ring = ring
         self._reporter = reporter
+        self._openings = openings
         self._state = state
         self._enforcing = enforcing
         self._spooled = spooled
@@ -52,6 +56,7 @@ class Reporting:
 
         Raises:
             SpoolError: The disk takes no more; what was not told is due again.
+            FileError, OpeningsError: An hour cannot be committed to; likewise.
         """
         told = 0
         for start in self._reporter.due(now, self._ring.created_at, self._ring.window_seconds):
@@ -59,7 +64,13 @@ class Reporting:
             if counts is None:
                 continue  # overwritten meanwhile: the next report declares it lost
             self._reporter.write(
-                counts, self._ring.boot_epoch, self._state(), self._clock(), now, enforcing=self._enforcing
+                counts,
+                self._ring.boot_epoch,
+                self._state(),
+                self._clock(),
+                now,
+                enforcing=self._enforcing,
+                commitment=self._openings.root_before(start),
             )
             told += 1
         return told

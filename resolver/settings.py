@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from blocklist_sync.edge.agent import SyncSettings
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from blocklist_sync.edge.agent import SyncSettings
 from lachan.config import ConfigPath, Duration, Settings, load
 from resolver.uplink import UplinkSettings
 
@@ -199,6 +199,16 @@ class Edge:
     def window_seconds(self) -> int:
         """Length of a report's window."""
         return int(self.file.report.window)
+
+    @property
+    def ring_file(self) -> Path:
+        """Where workers count by the window."""
+        return self.file.runtime_dir / "counters.ring"
+
+    @property
+    def tally_file(self) -> Path:
+        """Where workers count by listed name and hour."""
+        return self.file.runtime_dir / "tally.ring"
 
     @property
     def control_socket(self) -> Path:

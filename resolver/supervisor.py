@@ -28,6 +28,7 @@ from resolver.control import Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
 from resolver.enrolment import signing_key
 from resolver.errors import ResolverError
+from resolver.openings import Openings, TallyFile
 from resolver.report import ListState, Reporter
 from resolver.reporting import Reporting
 from resolver.rules import Rules, load
@@ -151,13 +152,14 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         ring = Ring.adopt_or_create(
-            self._file.runtime_dir / "counters.ring",
+            self._edge.ring_file,
             window_seconds=self._edge.window_seconds,
             workers=self._edge.workers,
             profiles=self._edge.profiles,
             epoch=secrets.token_bytes(EPOCH_BYTES),
             now=int(time.time()),
         )
+        tally = TallyFile(self._edge.tally_file, self._edge.workers)
         living = self._workers.find()
         epoch = 1 + max((status["rules"]["epoch"] for status in living), default=0)
         self._rules = await asyncio.to_thread(self._last_good, epoch)
@@ -171,6 +173,7 @@ class Supervisor:
             reporting = Reporting(
                 ring,
                 reporter,
+                Openings(self._file.state_dir / "openings", tally, ring.created_at),
                 self._list_state,
                 enforcing=not self._file.blocklist.shadow,
                 spooled=uplink.wake if uplink is not None else _nothing,

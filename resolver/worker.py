@@ -30,10 +30,12 @@ from resolver._hot.cache import Cache
 from resolver._hot.counters import Counters
 from resolver._hot.engine import Engine
 from resolver._hot.forward import Forwarder
+from resolver._hot.tally import Tally
 from resolver.control import Message, Server
 from resolver.counters import Ring
 from resolver.listeners.sockets import ListenSocket
 from resolver.listeners.stream import SWEEP_SECONDS, StreamServer
+from resolver.openings import TallyFile
 from resolver.policy import compile_policy
 from resolver.settings import Edge, EdgeFile, normalise
 from resolver.upstream.pool import open_socket, open_sockets
@@ -98,7 +100,7 @@ class Worker:
         self._sockets = [ListenSocket(**sock) for sock in brief.sockets]
         file = self._edge.file
         self._random = random.SystemRandom()
-        self._ring = Ring(file.runtime_dir / "counters.ring")
+        self._ring = Ring(self._edge.ring_file)
         self._cache_map = mmap.mmap(brief.cache_fd, 0)
         self._cache = Cache(self._cache_map, brief.cache_secret, brief.worker)
         self._forwarder = Forwarder(int(file.forwarding.first_try * 1000), int(file.forwarding.tcp_timeout * 1000))
@@ -110,6 +112,7 @@ class Worker:
             self._policy(brief.rules, brief.rules_fd),
             self._cache,
             Counters(self._ring.part(brief.worker), self._edge.window_seconds),
+            Tally(TallyFile(self._edge.tally_file, self._edge.workers).part(brief.worker)),
             self._forwarder,
             int(file.cache.ttl_max),
         )

@@ -21,6 +21,7 @@ from resolver._hot.socket cimport (
     AF_INET, AF_INET6, CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, EAGAIN, ECONNREFUSED, EINTR, EWOULDBLOCK, MSG_DONTWAIT,
     MSG_NOSIGNAL, clock_gettime, epoll_event, epoll_wait, errno, iovec, mmsghdr, ntohl, recv, recvmmsg, sendmmsg, sockaddr_in,
     sockaddr_in6, timespec)
+from resolver._hot.tally cimport Tally
 from resolver._hot.wire cimport (
     BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, READ_BADVERS,
     READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, Reading, RD, REFUSED, SERVFAIL, TC, TYPE_ANY, UDP_CLASSIC, UDP_LIMIT, Query,
@@ -45,6 +46,7 @@ cdef class Engine:
         policy: The rules to begin with; `use` swaps them.
         cache: The shared cache.
         counters: This worker's counters.
+        tally: This worker's hits per listed name.
         forwarder: Questions on their way.
         ttl_max: Longest time an answer is kept and told, seconds.
     """
@@ -52,10 +54,12 @@ cdef class Engine:
     cdef Policy policy
     cdef Cache cache
     cdef Counters counters
+    cdef Tally tally
     cdef Forwarder forwarder
     cdef uint32_t ttl_max
     cdef uint32_t now           # seconds, monotonic
     cdef int64_t now_ms         # milliseconds, monotonic
+    cdef int64_t wall           # seconds since 1970
     cdef bint pending           # the last query settled waits for an upstream
     # Batches in and out.
     cdef mmsghdr incoming[BATCH]
@@ -73,12 +77,13 @@ cdef class Engine:
     cdef list settled           # (token, answer) of streams
     cdef list truncated         # what Python asks over TCP
 
-    def __cinit__(self, Policy policy not None, Cache cache not None, Counters counters not None, Forwarder forwarder not None,
-                  uint32_t ttl_max):
+    def __cinit__(self, Policy policy not None, Cache cache not None, Counters counters not None, Tally tally not None,
+                  Forwarder forwarder not None, uint32_t ttl_max):
         cdef int i
         self.policy = policy
         self.cache = cache
         self.counters = counters
+        self.tally = tally
         self.forwarder = forwarder
         self.ttl_max = ttl_max
         self.settled = []
@@ -275,7 +280,7 @@ cdef class Engine:
         # 4. Policy stands before the cache: an answer kept from yesterday cannot pass today's list.
         cdef uint64_t fingerprint = self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
         if decision.action != ACTION_PASS:
-            self.counters.blocked(decision.category, decision.action)
+            self.hit(&decision)
             if decision.action != ACTION_SHADOW:
                 return self.told(client, profile, 0xFFFF, self.policy.write(out, &query, &decision), out)
         # 5. Who does not ask for recursion asks what others asked before (cache snooping).
@@ -318,6 +323,11 @@ cdef class Engine:
         self.pending = True
         return 0
 
+    cdef void hit(self, const Decision *decision) noexcept nogil:
+        """Counts a query that met a listed name."""
+        self.counters.blocked(decision.category, decision.action)
+        self.tally.add(decision.fingerprint, self.wall)
+
     cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=NULL) noexcept nogil:
         """Counts an answer; its size. Where `rcode` is 0xFFFF, the answer itself tells."""
         self.counters.query(client.transport, profile, out[3] & 15 if rcode == 0xFFFF else rcode)
@@ -351,7 +361,7 @@ cdef class Engine:
         cdef Decision decision
         cdef uint32_t written = write_judged(self.scratch, self.policy, profile, query, kept, &decision)
         if decision.action != ACTION_PASS:
-            self.counters.blocked(decision.category, decision.action)
+            self.hit(&decision)
         if not written:
             return write_kept(out, limit, query, kept)
         if written > limit:
@@ -470,7 +480,8 @@ cdef class Engine:
         self.now = <uint32_t>now.tv_sec
         self.now_ms = <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
         clock_gettime(CLOCK_REALTIME_COARSE, &now)
-        self.counters.at(now.tv_sec)
+        self.wall = now.tv_sec
+        self.counters.at(self.wall)
 
     cdef bint locate(self, Client *client) noexcept nogil:
         """Reads the client's address; False for a source port of 0, to which nothing can be sent."""

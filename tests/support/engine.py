@@ -22,6 +22,7 @@ from resolver._hot.counters import LAYOUT, Counters
 from resolver._hot.engine import Engine
 from resolver._hot.forward import Forwarder
 from resolver._hot.policy import Policy
+from resolver._hot.tally import TALLY_LAYOUT, Tally
 from tests.support.blocklist import built
 
 UDP, TCP = 1, 2
@@ -211,6 +212,11 @@ def slots(memory: mmap.mmap) -> Iterator[Slot]:
     assert at <= len(memory)
 
 
+def _now() -> int:
+    """Seconds on the clock that the engine reads, CLOCK_MONOTONIC_COARSE."""
+    return int(time.clock_gettime(6))
+
+
 @dataclass
 class Rig:
     """An engine and everything around it."""
@@ -220,13 +226,16 @@ class Rig:
     memory: mmap.mmap
     forwarder: Forwarder
     ring: mmap.mmap
+    tally: mmap.mmap
     upstreams: list[Upstream]
     told: dict[int, bytes] = field(default_factory=dict)
     _token: int = 0
+    _second: int = field(default_factory=_now)
 
     def ask(self, query: bytes, *, client: bytes = CLIENT, transport: int = TCP) -> bytes | None:
         """As `Engine.answer`; `token` tells which it was."""
         self._token += 1
+        self._hold()
         return self.engine.answer(query, client, transport, self._token)
 
     @property
@@ -237,6 +246,7 @@ class Rig:
     def turn(self, seconds: float = 0.005) -> None:
         """What a loop does once: wait for upstreams or a tick, and take what there is."""
         select.select([self.forwarder.fd], [], [], seconds)
+        self._hold()
         self.engine.hear()
         self.engine.tick()
         self.told.update(self.engine.collect())
@@ -262,6 +272,13 @@ class Rig:
         asked, source = self.upstreams[upstream].receive()
         self.upstreams[upstream].send(respond(asked), source)
         return self.wait(token)
+
+    def _hold(self) -> None:
+        """Takes what has passed on the clock back from every stored answer: they age by `age` alone."""
+        now = _now()
+        if now != self._second:
+            self.age(self._second - now)
+            self._second = now
 
     def age(self, seconds: int) -> None:
         """Makes every stored answer older."""
@@ -296,15 +313,17 @@ def rig(
     stream_ms: int = 2000,
     cache_bytes: int = 1 << 20,
     ttl_max: int = 86400,
+    memory: mmap.mmap | None = None,
 ) -> Rig:
-    """An engine over these rules, with upstreams that say nothing by themselves."""
+    """An engine over these rules, with upstreams that say nothing by themselves; `memory` is another one's cache."""
     servers = [Upstream(sockets) for _ in range(upstreams)]
     forwarder = Forwarder(timeout_ms, stream_ms)
     for server in servers:
         forwarder.add_upstream(server.connected())
-    memory = mmap.mmap(-1, cache_bytes)
+    memory = memory or mmap.mmap(-1, cache_bytes)
     cache = Cache(memory, SECRET, 3)
     ring = mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)
     counters = Counters(memoryview(ring), 300)
-    engine = Engine(rules or policy(), cache, counters, forwarder, ttl_max)
-    return Rig(engine, cache, memory, forwarder, ring, servers)
+    tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)
+    engine = Engine(rules or policy(), cache, counters, Tally(tally), forwarder, ttl_max)
+    return Rig(engine, cache, memory, forwarder, ring, tally, servers)
