@@ -46,6 +46,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        # Pages: a log that is folded in early leaves little to find room for when the disk fills up.
+        db.execute("PRAGMA wal_autocheckpoint = 128")
         db.execute("PRAGMA trusted_schema = OFF")
     except sqlite3.Error:
         db.close()

@@ -338,8 +338,12 @@ def test_a_full_disk_changes_nothing_and_passes(spool: Spool) -> None:
     for number in range(3):
         with pytest.raises(SpoolUnavailableError):
             spool.append(b"%d" % number * 100_000, NOW, {"head": b"2"})
+    (item,) = spool.batch(10, 1 << 20)
+    with pytest.raises(SpoolUnavailableError):
+        spool.settle({item.position: b"receipt" * 100_000}, NOW)
     assert payloads(spool) == [b"before"]
     assert spool.state("head") == b"1"
+    assert spool.proofs(10) == []
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     spool.append(b"after", NOW, {"head": b"3"})
     assert payloads(spool) == [b"before", b"after"]
