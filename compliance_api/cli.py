@@ -75,6 +75,7 @@ def verdicts(
 ) -> None:
     """Print the current verdict on each operator."""
     from compliance_api.errors import ComplianceError
+    from compliance_api.storage.migrate import is_current
     from compliance_api.storage.overview import rolled_up
 
     settings = config.load(config_file, ServiceSettings)
@@ -83,6 +84,8 @@ def verdicts(
     async def run(database: URL) -> dict[str, tuple[Outcome, list[str]]]:
         engine = postgres.engine(database, settings.database.connections, "lachan-compliance verdicts")
         try:
+            if not await is_current(engine):
+                raise ComplianceError("the database is not migrated: run lachan-compliance migrate")
             return await rolled_up(engine, operators)
         except postgres.FAILURES as error:
             raise ComplianceError(f"the verdicts cannot be read: {error}") from error

@@ -200,10 +200,6 @@ class LawBook(Settings):
             raise LawError(f"no law is in force in {jurisdiction} at {at.isoformat()}")
         return found
 
-    def longest_period(self) -> float:
-        """Seconds that the longest-looking law looks back."""
-        return max(law.period for law in self.laws)
-
 
 def _overlap(one: Law, other: Law) -> bool:
     places: Sequence[str] = [place for place in one.jurisdictions if place in other.jurisdictions]

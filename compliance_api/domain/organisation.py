@@ -135,10 +135,6 @@ class Registry:
         """The organisation of that identifier."""
         return next((one for one in self.organisations if one.identifier == identifier), None)
 
-    def jurisdiction(self, identifier: str) -> Jurisdiction | None:
-        """The jurisdiction of that identifier."""
-        return next((one for one in self.jurisdictions if one.identifier == identifier), None)
-
     def operators(self) -> Iterator[Organisation]:
         """The organisations a verdict is reached on, in the registry's order."""
         return (one for one in self.organisations if one.kind is OrganisationKind.OPERATOR)
