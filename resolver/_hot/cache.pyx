@@ -143,9 +143,9 @@ cdef class Cache:
                         or memcmp(self.scratch, query.name, query.name_size) != 0
                         or self.checksum(&entry.head, self.scratch, size) != entry.head.checksum):
                     continue
-                # Monotonic seconds: no clock step can revive an answer.
+                # Monotonic seconds: no clock step can revive an answer. A larger one may have come after this one.
                 if entry.head.expires_at <= now or entry.head.stored_at > now:
-                    return False
+                    continue
                 entry.packet = self.scratch + entry.head.name_size
                 entry.ttls = entry.packet + entry.head.packet_size
                 if layer.used[row * 16 + i] < 3:
@@ -176,11 +176,16 @@ cdef class Cache:
                 lowest = 0
                 break
             slot = <Slot *>(layer.slots + index * layer.slot_size)
+            # Being written, or left by a writer that died: nobody's to take, and no reason to give the row up.
+            if load_relaxed(&slot.sequence) & 1:
+                continue
             # Free and expired slots first, then those never asked for again: a scan evicts itself.
             rank = 0 if load64(&layer.tags[index]) == 0 or slot.expires_at <= now else 1 + layer.used[row * 16 + i]
             if rank < lowest:
                 lowest = rank
                 victim = i
+        if victim == WAYS:
+            return False
         if lowest > 1:
             for i in range(WAYS):
                 if layer.used[row * 16 + i]:

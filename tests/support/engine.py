@@ -5,13 +5,14 @@ Nothing here sleeps: what takes time is waited for on the sockets that will tell
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import mmap
 import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blocklist_sync.artifact.categories import Action, Category
@@ -198,23 +199,49 @@ class Slot:
         )  # fmt: skip
 
 
-def slots(memory: mmap.mmap) -> Iterator[Slot]:
-    """Every slot that a tag leads to."""
-    at = 0
-    for size, share in zip(SLOT_SIZES, SHARES, strict=True):
-        rows = share * (len(memory) // 64) // (128 + WAYS * size)
-        first = at + rows * 128
-        for index, (tag,) in enumerate(struct.iter_unpack("<Q", memory[at : at + rows * 64])):
-            if tag:
-                place = first + index * size
-                yield Slot(memory, place, size, *SLOT.unpack_from(memory, place))
-        at = first + rows * WAYS * size
-    assert at <= len(memory)
-
-
 def _now() -> int:
     """Seconds on the clock that the engine reads, CLOCK_MONOTONIC_COARSE."""
     return int(time.clock_gettime(6))
+
+
+class Memory:
+    """A cache's memory, which engines may share. Its answers age by `age` alone: what passes on the clock is undone."""
+
+    def __init__(self, size: int, beyond: int = 0) -> None:
+        """`beyond` is memory behind the cache's, which nobody may touch."""
+        self.map = mmap.mmap(-1, size + beyond)
+        self.size = size
+        self.held = True
+        self._second = _now()
+
+    def slots(self) -> list[Slot]:
+        """Every slot that a tag leads to."""
+        found = []
+        at = 0
+        for size, share in zip(SLOT_SIZES, SHARES, strict=True):
+            rows = share * (self.size // 64) // (128 + WAYS * size)
+            first = at + rows * 128
+            for index, (tag,) in enumerate(struct.iter_unpack("<Q", self.map[at : at + rows * 64])):
+                if tag:
+                    place = first + index * size
+                    found.append(Slot(self.map, place, size, *SLOT.unpack_from(self.map, place)))
+            at = first + rows * WAYS * size
+        assert at <= self.size
+        return found
+
+    def age(self, seconds: int) -> None:
+        """Makes every stored answer older."""
+        for slot in self.slots():
+            slot.stored_at -= seconds
+            slot.expires_at -= seconds
+            slot.write()
+
+    def hold(self) -> None:
+        """Due before the engine reads the clock."""
+        now = _now()
+        if now != self._second and self.held:
+            self.age(self._second - now)
+        self._second = now
 
 
 @dataclass
@@ -223,20 +250,24 @@ class Rig:
 
     engine: Engine
     cache: Cache
-    memory: mmap.mmap
+    memory: Memory
     forwarder: Forwarder
     ring: mmap.mmap
     tally: mmap.mmap
     upstreams: list[Upstream]
     told: dict[int, bytes] = field(default_factory=dict)
     _token: int = 0
-    _second: int = field(default_factory=_now)
 
     def ask(self, query: bytes, *, client: bytes = CLIENT, transport: int = TCP) -> bytes | None:
         """As `Engine.answer`; `token` tells which it was."""
         self._token += 1
-        self._hold()
+        self.memory.hold()
         return self.engine.answer(query, client, transport, self._token)
+
+    @functools.cached_property
+    def onlooker(self) -> Rig:
+        """A worker over the same cache that has no upstreams: what is not in the cache fails at once."""
+        return rig(upstreams=0, memory=self.memory)
 
     @property
     def token(self) -> int:
@@ -246,7 +277,7 @@ class Rig:
     def turn(self, seconds: float = 0.005) -> None:
         """What a loop does once: wait for upstreams or a tick, and take what there is."""
         select.select([self.forwarder.fd], [], [], seconds)
-        self._hold()
+        self.memory.hold()
         self.engine.hear()
         self.engine.tick()
         self.told.update(self.engine.collect())
@@ -273,19 +304,9 @@ class Rig:
         self.upstreams[upstream].send(respond(asked), source)
         return self.wait(token)
 
-    def _hold(self) -> None:
-        """Takes what has passed on the clock back from every stored answer: they age by `age` alone."""
-        now = _now()
-        if now != self._second:
-            self.age(self._second - now)
-            self._second = now
-
     def age(self, seconds: int) -> None:
         """Makes every stored answer older."""
-        for slot in list(slots(self.memory)):
-            slot.stored_at -= seconds
-            slot.expires_at -= seconds
-            slot.write()
+        self.memory.age(seconds)
 
     def cell(self, number: int) -> int:
         """A cell of the ring, over all windows."""
@@ -313,15 +334,15 @@ def rig(
     stream_ms: int = 2000,
     cache_bytes: int = 1 << 20,
     ttl_max: int = 86400,
-    memory: mmap.mmap | None = None,
+    memory: Memory | None = None,
 ) -> Rig:
-    """An engine over these rules, with upstreams that say nothing by themselves; `memory` is another one's cache."""
+    """An engine over these rules, with upstreams that say nothing by themselves; `memory` is another engine's cache."""
     servers = [Upstream(sockets) for _ in range(upstreams)]
     forwarder = Forwarder(timeout_ms, stream_ms)
     for server in servers:
         forwarder.add_upstream(server.connected())
-    memory = memory or mmap.mmap(-1, cache_bytes)
-    cache = Cache(memory, SECRET, 3)
+    memory = memory or Memory(cache_bytes)
+    cache = Cache(memoryview(memory.map)[: memory.size], SECRET, 3)
     ring = mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)
     counters = Counters(memoryview(ring), 300)
     tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 
 import dns.edns
@@ -59,6 +60,16 @@ def reply(
         message.use_edns(0, options=[dns.edns.EDEOption(ede)] if ede is not None else [])
     message.set_rcode(dns.rcode.from_text(rcode))
     return message.to_wire(max_size=65535)
+
+
+def record(rtype: int, data: bytes, owner: bytes = b"\xc0\x0c", ttl: int = 300) -> bytes:
+    """One record of class IN in wire form, of the question's name unless said otherwise."""
+    return owner + struct.pack("!HHIH", rtype, 1, ttl, len(data)) + data
+
+
+def raw(query: bytes, *answer: bytes) -> bytes:
+    """An answer whose records are in wire form; `query` ends in an OPT without options, which stays away."""
+    return query[:2] + b"\x81\x80" + struct.pack("!HHHH", 1, len(answer), 0, 0) + query[12:-11] + b"".join(answer)
 
 
 def soa(owner: str, ttl: int = 300, minimum: int = 60) -> str:

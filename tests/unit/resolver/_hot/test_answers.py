@@ -15,7 +15,7 @@ from blocklist_sync.artifact.records import Entry
 from blocklist_sync.artifact.rules import Scope
 from tests.support.blocklist import OFFER, entry
 from tests.support.engine import CLIENT, SCHOOL, TCP, Rig, policy, rig
-from tests.support.packets import denial, error_code, question, read, records, reply, soa
+from tests.support.packets import denial, error_code, question, raw, read, record, records, reply, soa
 
 BAD = entry("bad.example")
 TO_BAD = ("www.ok.example. 300 IN CNAME x.bad.example.", "x.bad.example. 20 IN A 192.0.2.66")
@@ -277,15 +277,6 @@ def test_a_chain_in_a_circle_ends(ask: Ask) -> None:
     assert (answer.rcode(), answer.answer) == (dns.rcode.SERVFAIL, [])
 
 
-def raw(query: bytes, *answers: bytes) -> bytes:
-    """An answer of records in wire form."""
-    return query[:2] + b"\x81\x80" + struct.pack("!HHHH", 1, len(answers), 0, 0) + query[12:-11] + b"".join(answers)
-
-
-def link(rtype: int, data: bytes, owner: bytes = b"\xc0\x0c") -> bytes:
-    return owner + struct.pack("!HHIH", rtype, 1, 300, len(data)) + data
-
-
 @pytest.mark.parametrize(
     "target",
     [b"", b"\xc0", b"\xc0\xff", b"\xff\xff", b"\x3fabc", b"\xc0\x30", b"\x40a\0", b"\1a" * 130 + b"\0"],
@@ -297,7 +288,9 @@ def test_a_target_that_is_no_name_is_never_shown(rtype: int, target: bytes) -> N
     own = rig(policy(BAD))
     data = target if rtype in (5, 39) else b"\0\1" + target
     query = question("www.ok.example", "HTTPS" if rtype == 65 else "SVCB" if rtype == 64 else "A")
-    answer = own.exchange(query, lambda asked: raw(asked, link(rtype, data), link(1, bytes(4), b"\3bad\7example\0")))
+    answer = own.exchange(
+        query, lambda asked: raw(asked, record(rtype, data), record(1, bytes(4), b"\3bad\7example\0"))
+    )
     assert (read(answer).rcode(), read(answer).answer) == (dns.rcode.SERVFAIL, [])
     again = own.ask(query)
     assert again == answer
@@ -308,8 +301,8 @@ def test_pointers_backwards_are_followed() -> None:
     # CNAME to "x" and, compressed, "bad.example" in the record before.
     at = 12 + 16 + 4 + 12
     lines = (
-        link(5, b"\3bad\7example\0", b"\1q\xc0\x10"),
-        link(5, b"\1x" + struct.pack("!H", 0xC000 | at + 2)),
+        record(5, b"\3bad\7example\0", b"\1q\xc0\x10"),
+        record(5, b"\1x" + struct.pack("!H", 0xC000 | at + 2)),
     )
     answer = read(own.exchange(question("www.ok.example"), lambda asked: raw(asked, *lines)))
     assert records(answer) == ["www.ok.example. 300 IN CNAME x.bad.example."]
