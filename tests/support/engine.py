@@ -118,6 +118,14 @@ class Upstream:
         query, source = self.socket.recvfrom(65535)
         return query, source
 
+    def receive_while(self, turn: Callable[[], None]) -> tuple[bytes, tuple[str, int]]:
+        """The next question, which something that takes turns will ask."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not select.select([self.socket], [], [], 0)[0]:
+            assert time.monotonic() < deadline, "the upstream was not asked"
+            turn()
+        return self.receive()
+
     def waiting(self) -> list[tuple[bytes, tuple[str, int]]]:
         """Everything that has arrived."""
         found = []
