@@ -15,12 +15,11 @@ from resolver._hot.counters cimport (
     CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, CELL_UPSTREAM_FAILURES, DROP_ACL, DROP_MALFORMED, DROP_OVERLOAD, DROP_SEND,
     Counters)
 from resolver._hot.cursor cimport get16, get32, put16
+from resolver._hot.datagrams cimport BATCH, Datagrams
 from resolver._hot.forward cimport NOBODY, PENDING_MAX, Client, Forwarder, Pending, Waiter
 from resolver._hot.policy cimport ACTION_PASS, ACTION_SHADOW, Decision, Policy
 from resolver._hot.socket cimport (
-    AF_INET, AF_INET6, CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, EAGAIN, ECONNREFUSED, EINTR, EWOULDBLOCK, MSG_DONTWAIT,
-    MSG_NOSIGNAL, clock_gettime, epoll_event, epoll_wait, errno, iovec, mmsghdr, ntohl, recv, recvmmsg, sendmmsg, sockaddr_in,
-    sockaddr_in6, timespec)
+    CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, MSG_DONTWAIT, clock_gettime, epoll_event, epoll_wait, recv, timespec)
 from resolver._hot.tally cimport Tally
 from resolver._hot.wire cimport (
     BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, READ_BADVERS,
@@ -28,15 +27,9 @@ from resolver._hot.wire cimport (
     Response, read_query, read_response, write_any, write_bare, write_error)
 
 cdef enum:
-    BATCH = 64
-    IN_BYTES = 4096             # the largest query taken by UDP
-    OUT_BYTES = 1536            # room for an answer by UDP, which is at most UDP_LIMIT
     ROUNDS = 8                  # batches a call takes before other work gets its turn
     UDP = 1
     FAILURE_SECONDS = 5         # RFC 9520 3.2
-
-cdef uint32_t ADDRESS_BYTES = 28
-cdef uint32_t CONTROL_BYTES = 64
 
 
 cdef class Engine:
@@ -61,17 +54,7 @@ cdef class Engine:
     cdef int64_t now_ms         # milliseconds, monotonic
     cdef int64_t wall           # seconds since 1970
     cdef bint pending           # the last query settled waits for an upstream
-    # Batches in and out.
-    cdef mmsghdr incoming[BATCH]
-    cdef iovec in_vectors[BATCH]
-    cdef uint8_t in_bytes[BATCH * IN_BYTES]
-    cdef Client clients[BATCH]
-    cdef mmsghdr outgoing[BATCH]
-    cdef iovec out_vectors[BATCH]
-    cdef uint8_t out_bytes[BATCH * OUT_BYTES]
-    cdef Client receivers[BATCH]
-    cdef uint32_t out_count
-    cdef int out_fd
+    cdef Datagrams datagrams
     cdef uint8_t scratch[MESSAGE_MAX + 64]
     cdef uint8_t response[MESSAGE_MAX + 1]
     cdef list settled           # (token, answer) of streams
@@ -88,15 +71,7 @@ cdef class Engine:
         self.ttl_max = ttl_max
         self.settled = []
         self.truncated = []
-        self.out_fd = -1
-        for i in range(BATCH):
-            self.in_vectors[i].iov_base = self.in_bytes + i * IN_BYTES
-            self.in_vectors[i].iov_len = IN_BYTES
-            self.incoming[i].msg_hdr.msg_iov = &self.in_vectors[i]
-            self.incoming[i].msg_hdr.msg_iovlen = 1
-            self.out_vectors[i].iov_base = self.out_bytes + i * OUT_BYTES
-            self.outgoing[i].msg_hdr.msg_iov = &self.out_vectors[i]
-            self.outgoing[i].msg_hdr.msg_iovlen = 1
+        self.datagrams = Datagrams()
         self.clock()
 
     def use(self, Policy policy not None):
@@ -117,37 +92,24 @@ cdef class Engine:
             fd: The socket, not blocking.
             wildcard: It is bound to every address and tells (IP_PKTINFO) by which one a query came.
         """
+        cdef Datagrams datagrams = self.datagrams
         cdef int count, i, rounds
         cdef uint32_t size
         cdef Client *client
         self.clock()
         for rounds in range(ROUNDS):
-            for i in range(BATCH):
-                client = &self.clients[i]
-                self.incoming[i].msg_hdr.msg_name = client.address
-                self.incoming[i].msg_hdr.msg_namelen = ADDRESS_BYTES
-                self.incoming[i].msg_hdr.msg_control = client.control if wildcard else NULL
-                self.incoming[i].msg_hdr.msg_controllen = CONTROL_BYTES if wildcard else 0
-            count = recvmmsg(fd, self.incoming, BATCH, MSG_DONTWAIT, NULL)
+            count = datagrams.receive(fd, wildcard)
             if count < 0:
-                # An ICMP error of an earlier answer is told here: it concerns nobody who waits now.
-                if errno == EINTR or errno == ECONNREFUSED:
-                    continue
                 return
             for i in range(count):
-                client = &self.clients[i]
-                client.fd = fd
-                client.transport = UDP
-                client.address_size = self.incoming[i].msg_hdr.msg_namelen
-                client.control_size = <uint32_t>self.incoming[i].msg_hdr.msg_controllen
-                if not self.locate(client):
+                client = &datagrams.clients[i]
+                if client.transport != UDP:
+                    # From port 0: nothing can be sent there.
                     self.counters.drop(DROP_MALFORMED)
                     continue
-                if self.out_count == BATCH or (self.out_fd != fd and self.out_count):
-                    self.flush()
-                size = self.settle(self.in_bytes + i * IN_BYTES, self.incoming[i].msg_len, client, self.out_bytes + self.out_count * OUT_BYTES)
+                size = self.settle(datagrams.packet(i), datagrams.size(i), client, self.room(fd))
                 if size:
-                    self.post(client, size)
+                    datagrams.post(client, size)
             self.flush()
             if count < BATCH:
                 return
@@ -455,9 +417,7 @@ cdef class Engine:
             out = self.scratch
             if datagram:
                 limit = query.udp_size if query.udp_size < UDP_LIMIT else UDP_LIMIT
-                if self.out_count == BATCH or (self.out_fd != waiter.client.fd and self.out_count):
-                    self.flush()
-                out = self.out_bytes + self.out_count * OUT_BYTES
+                out = self.room(waiter.client.fd)
             if kept == NULL:
                 size = write_error(out, &query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY)
             elif listed:
@@ -466,8 +426,7 @@ cdef class Engine:
                 size = write_kept(out, limit, &query, kept)
             self.told(&waiter.client, waiter.profile, 0xFFFF, size, out)
             if datagram:
-                self.receivers[self.out_count] = waiter.client
-                self.post(&self.receivers[self.out_count], size)
+                self.datagrams.post(&waiter.client, size)
             else:
                 self.settled.append((waiter.client.token, PyBytes_FromStringAndSize(<char *>out, size)))
 
@@ -483,45 +442,15 @@ cdef class Engine:
         self.wall = now.tv_sec
         self.counters.at(self.wall)
 
-    cdef bint locate(self, Client *client) noexcept nogil:
-        """Reads the client's address; False for a source port of 0, to which nothing can be sent."""
-        cdef const sockaddr_in *v4 = <const sockaddr_in *>client.address
-        cdef const sockaddr_in6 *v6 = <const sockaddr_in6 *>client.address
-        if v4.sin_family == AF_INET:
-            client.high = 0
-            client.low = <uint64_t>0xFFFF00000000 | ntohl(v4.sin_addr.s_addr)
-            return v4.sin_port != 0
-        client.high = <uint64_t>get32(v6.sin6_addr.s6_addr) << 32 | get32(v6.sin6_addr.s6_addr + 4)
-        client.low = <uint64_t>get32(v6.sin6_addr.s6_addr + 8) << 32 | get32(v6.sin6_addr.s6_addr + 12)
-        return v6.sin6_family == AF_INET6 and v6.sin6_port != 0
-
-    cdef void post(self, Client *client, uint32_t size) noexcept nogil:
-        """Queues the answer that stands in the next place of the batch; `client` must live until the flush."""
-        cdef uint32_t i = self.out_count
-        self.out_fd = client.fd
-        self.out_vectors[i].iov_len = size
-        self.outgoing[i].msg_hdr.msg_name = client.address
-        self.outgoing[i].msg_hdr.msg_namelen = client.address_size
-        self.outgoing[i].msg_hdr.msg_control = client.control if client.control_size else NULL
-        self.outgoing[i].msg_hdr.msg_controllen = client.control_size
-        self.out_count += 1
+    cdef uint8_t *room(self, int fd) noexcept nogil:
+        """Where the next answer by this socket is written: OUT_BYTES."""
+        if self.datagrams.full_for(fd):
+            self.flush()
+        return self.datagrams.next_out()
 
     cdef void flush(self) noexcept nogil:
-        """Sends the batch. The message that fails is skipped and counted; a full send buffer drops the rest."""
-        cdef uint32_t at = 0
-        cdef int sent
-        while at < self.out_count:
-            sent = sendmmsg(self.out_fd, self.outgoing + at, self.out_count - at, MSG_DONTWAIT | MSG_NOSIGNAL)
-            if sent > 0:
-                at += <uint32_t>sent
-            elif errno == EINTR or errno == ECONNREFUSED:
-                # An earlier answer's ICMP error was told instead of sending: nothing was sent, so the same again.
-                continue
-            elif errno == EAGAIN or errno == EWOULDBLOCK:
-                while at < self.out_count:
-                    self.counters.drop(DROP_SEND)
-                    at += 1
-            else:
-                self.counters.drop(DROP_SEND)
-                at += 1
-        self.out_count = 0
+        """Sends what is queued and counts what could not be."""
+        cdef uint32_t dropped = self.datagrams.flush()
+        while dropped:
+            self.counters.drop(DROP_SEND)
+            dropped -= 1
