@@ -33,6 +33,11 @@ class NameRecord:
         """Whether anything at all can be said about it."""
         return bool(self.blocked or self.missed)
 
+    def ends(self, result: Result) -> bool:
+        """Whether that is what was seen of it last."""
+        settled = sorted([*self.blocked, *self.missed], key=lambda one: (one.asked_at, one.reference))
+        return bool(settled) and settled[-1].result is result
+
 
 @dataclass(frozen=True)
 class Picture:

@@ -1,18 +1,21 @@
 """The verdict on one operator in one jurisdiction.
 
 Holds always: it is a pure function of the case, the same evidence gives the same verdict; an accusing finding makes an
-operator not compliant however little else is known; without one, too little evidence is said to be too little.
+operator not compliant however little else is known; without one, too little evidence is said to be too little, and
+so are more misses than the law tolerates that nobody has confirmed yet.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
 from compliance_api.domain import claims, sightings
 from compliance_api.domain.case import Case, ReportRecord
 from compliance_api.domain.finding import Finding, FindingKind
+from compliance_api.domain.observation import Result
 from compliance_api.domain.sightings import Picture
 
 
@@ -97,15 +100,37 @@ def _coverage(case: Case, seen: Picture) -> Coverage:
     )
 
 
-def _low_coverage(case: Case, coverage: Coverage) -> list[Finding]:
+def _needs(case: Case, coverage: Coverage) -> dict[str, tuple[int, int]]:
+    """What there is and what it takes, by name."""
     minimum = case.law.minimum
-    needs = {
+    return {
         "listed_asked": (coverage.listed_asked, minimum.names),
         "controls_asked": (coverage.controls_asked, minimum.controls),
         "windows_received": (coverage.windows_received, minimum.windows),
         "vantage_points": (coverage.vantage_points, case.law.confirmation.vantage_points),
         "nodes_reporting": (coverage.nodes_reporting, max(1, coverage.nodes)),
     }
+
+
+def _doubts(case: Case, seen: Picture, coverage: Coverage) -> dict[str, tuple[int, int]]:
+    """What keeps an operator from being called compliant though nothing is confirmed: too many sightings against it.
+
+    Only the last sighting of a name is a doubt: a name that was missed is asked again, which confirms it or clears it.
+    """
+    doubts = {}
+    several = case.law.minimum.missed_names
+    missed = sum(record.ends(Result.NOT_BLOCKED) for record in seen.listed.values())
+    tolerated = math.floor(case.law.tolerated_miss_rate * coverage.listed_asked)
+    if missed >= several and missed > tolerated:
+        doubts["listed_blocked"] = coverage.listed_asked - missed, coverage.listed_asked - tolerated
+    blocked = sum(record.ends(Result.BLOCKED) for record in seen.unlisted.values())
+    tolerated = case.law.tolerated_over_blocked
+    if blocked >= several and blocked > tolerated:
+        doubts["controls_answered"] = coverage.controls_asked - blocked, coverage.controls_asked - tolerated
+    return doubts
+
+
+def _low_coverage(case: Case, needs: dict[str, tuple[int, int]]) -> list[Finding]:
     counts: dict[str, int] = {}
     for name, (have, need) in needs.items():
         if have < need:
@@ -131,8 +156,11 @@ def judge(case: Case) -> Verdict:
         *claims.equivocation(case),
         *claims.bad_signature(case),
     ]
-    outcome = Outcome.NOT_COMPLIANT if found else Outcome.COMPLIANT
-    thin = _low_coverage(case, coverage)
-    if thin and not found:
-        outcome = Outcome.NOT_ENOUGH_EVIDENCE
+    needs = _needs(case, coverage)
+    if found:
+        outcome = Outcome.NOT_COMPLIANT
+        thin = _low_coverage(case, needs)
+    else:
+        thin = _low_coverage(case, needs | _doubts(case, seen, coverage))
+        outcome = Outcome.NOT_ENOUGH_EVIDENCE if thin else Outcome.COMPLIANT
     return Verdict(case.operator, case.jurisdiction, case.law.id, outcome, (*found, *thin), coverage)

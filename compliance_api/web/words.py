@@ -86,6 +86,8 @@ _COVERAGE_NAMES: Mapping[str, str] = {
     "windows_received": N_("report windows received"),
     "vantage_points": N_("vantage points"),
     "nodes_reporting": N_("nodes reporting"),
+    "listed_blocked": N_("listed names last seen blocked"),
+    "controls_answered": N_("controls last seen answered"),
 }
 
 

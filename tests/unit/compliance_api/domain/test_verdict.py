@@ -10,7 +10,7 @@ from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.finding import MAX_EVIDENCE, FindingKind
 from compliance_api.domain.verdict import Outcome, judge
-from tests.support.cases import NOW, START, control, honest, report, watched
+from tests.support.cases import NOW, START, control, honest, report, sighting, watched
 
 
 def test_an_honest_operator_is_compliant() -> None:
@@ -41,6 +41,25 @@ def test_too_little_evidence_is_said_to_be_too_little(case: Case, lacking: set[s
     (found,) = verdict.findings
     assert found.kind is FindingKind.LOW_COVERAGE
     assert {name for name in found.counts if not name.endswith("_needed")} == lacking
+
+
+def test_misses_that_nobody_has_confirmed_yet_keep_an_operator_from_being_called_compliant() -> None:
+    names = [f"m{number}.example" for number in range(4)]
+    suspected = [sighting(name, 10, blocked=False) for name in names]
+    verdict = judge(honest(sightings=[*honest().sightings, *suspected]))
+    assert verdict.outcome is Outcome.NOT_ENOUGH_EVIDENCE
+    assert verdict.findings[0].counts == {"listed_blocked": 12, "listed_blocked_needed": 15}
+    few = honest(sightings=[*honest().sightings, *suspected[:1]])
+    assert judge(few).outcome is Outcome.COMPLIANT
+    cleared = [sighting(name, 11, eye=2) for name in names]
+    assert judge(honest(sightings=[*honest().sightings, *suspected, *cleared])).outcome is Outcome.COMPLIANT
+
+
+def test_controls_seen_blocked_once_are_a_doubt_only_where_they_are_several() -> None:
+    suspected = [control(number, 27, blocked=True) for number in range(3)]
+    verdict = judge(honest(sightings=[*honest().sightings, *suspected]))
+    assert verdict.findings[0].counts == {"controls_answered": 1, "controls_answered_needed": 4}
+    assert judge(honest(sightings=[*honest().sightings, suspected[0]])).outcome is Outcome.COMPLIANT
 
 
 def test_an_accusation_outweighs_thin_coverage() -> None:
