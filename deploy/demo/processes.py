@@ -1,14 +1,14 @@
 """The demo's processes: each started with a log file of its own, and all of them ended, whatever happens.
 
-Holds always: a process gets SIGTERM from the kernel when this one dies, even by SIGKILL; what a dead process leaves
-behind becomes a child of this one (a child subreaper), so that the last sweep finds it; only descendants of this
-process are ever signalled; Ctrl-C at the terminal reaches this process alone, which ends the others in order.
+Holds always: a process gets SIGTERM from the kernel when this one dies, even by SIGKILL; everything started here
+carries a mark in its environment, and so does what that starts, so that what a killed process leaves behind (a
+resolver's workers outlive their supervisor on purpose) is found and ended, by this demo or by the next one; nothing
+without the mark is ever signalled; Ctrl-C at the terminal reaches this process alone, which ends the others.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -23,22 +23,11 @@ POLL_SECONDS = 0.05
 STOP_SECONDS = 15.0
 SWEEP_SECONDS = 3.0
 TAIL_LINES = 20
-PR_SET_CHILD_SUBREAPER = 36
+MARK = "LACHAN_DEMO"
 
 
 class ProcessError(LachanError):
     """A process of the demo did not do its part; the message ends with the end of its log."""
-
-
-def adopt_orphans() -> None:
-    """Makes this process the parent of every descendant whose own parent dies.
-
-    Raises:
-        ProcessError: The kernel will not.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise ProcessError(f"prctl: {os.strerror(ctypes.get_errno())}")
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
@@ -73,19 +62,21 @@ class Process:
 class Processes:
     """All of them, in the order they were started."""
 
-    def __init__(self, logs: Path, folder: Path, commands: Path) -> None:
+    def __init__(self, logs: Path, folder: Path, commands: Path, mark: str) -> None:
         """Remembers where things go.
 
         Args:
             logs: Folder of the log files.
             folder: The working folder of every process.
             commands: File in which every command line is noted, so that each step can be repeated by hand.
+            mark: What tells this demo's processes from every other one on the machine.
         """
         self._logs = logs
         self._folder = folder
         self._commands = commands
+        self._mark = mark
         self._running: list[Process] = []
-        self._environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        self._environment = os.environ | {"PYTHONUNBUFFERED": "1", MARK: mark}
 
     def _note(self, argv: Sequence[str]) -> None:
         with self._commands.open("a") as file:
@@ -182,42 +173,31 @@ class Processes:
                 process.child.kill()
                 process.child.wait()
         self._running.clear()
-        _sweep(hurry)
+        self.sweep(hurry)
+
+    def sweep(self, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Ends whatever carries the mark: what a killed process left behind, now or in an earlier demo."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + SWEEP_SECONDS
+            told: set[int] = set()
+            while left := marked(self._mark):
+                for pid in left - told:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                told |= left
+                if time.monotonic() > deadline or (number == signal.SIGTERM and hurry()):
+                    break
+                time.sleep(POLL_SECONDS)
 
 
-def _sweep(hurry: Callable[[], bool]) -> None:
-    """Ends what is left: a resolver's workers whose supervisor was killed, and anything else below this process."""
-    for number, seconds in ((signal.SIGTERM, SWEEP_SECONDS), (signal.SIGKILL, SWEEP_SECONDS)):
-        deadline = time.monotonic() + seconds
-        told: set[int] = set()
-        while left := descendants():
-            for pid in left - told:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            told |= left
-            _reap()
-            if time.monotonic() > deadline or (hurry() and number == signal.SIGTERM):
-                break
-            time.sleep(POLL_SECONDS)
-
-
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def descendants() -> set[int]:
-    """Every living process below this one."""
-    parents: dict[int, int] = {}
+def marked(mark: str) -> set[int]:
+    """The living processes that carry a mark, this one apart."""
+    wanted = os.fsencode(f"{MARK}={mark}")
+    found = set()
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            # Somebody else's environment cannot be read, and a process that has ended has none.
             with contextlib.suppress(OSError):
-                # Behind the command, which stands in brackets and may hold anything: state, then parent (proc(5)).
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if fields[0] != "Z" or int(fields[1]) == os.getpid():
-                    parents[int(entry.name)] = int(fields[1])
-    found = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {os.getpid()}
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.add(int(entry.name))
+    return found

@@ -23,7 +23,7 @@ from deploy.demo import verdicts
 from deploy.demo.catalogue import CLEAN_NAME, RELEASE_1, RELEASE_2, USER_ORDER, Source
 from deploy.demo.place import OPERATORS, PARTIES, PROBES, ROOT, Place, program
 from deploy.demo.ports import ADDRESS, Ports
-from deploy.demo.processes import ProcessError, Processes, adopt_orphans
+from deploy.demo.processes import ProcessError, Processes
 from deploy.demo.screen import Screen
 from deploy.demo.verdicts import Told
 from lachan.errors import LachanError
@@ -128,7 +128,11 @@ class Demo:
         self._wish = wish
         self._screen = screen
         self._place = Place(wish.folder, wish.ports, cheating=wish.cheating)
-        self._processes = Processes(self._place.logs, ROOT, self._place.commands)
+        self._processes = Processes(self._place.logs, ROOT, self._place.commands, mark=str(wish.folder))
+
+    def end_leftovers(self) -> None:
+        """Ends what an earlier demo in this folder left behind, where it was killed together with a resolver."""
+        self._processes.sweep()
 
     # --- before anything runs ----------------------------------------------------------------------------------
 
@@ -286,10 +290,10 @@ def show(wish: Wish) -> int:
     status = RIGHT
     try:
         with _alone(wish.folder):
-            wish.ports.check()
-            adopt_orphans()
-            interrupts.listen()
             demo = Demo(wish, screen)
+            demo.end_leftovers()
+            wish.ports.check()
+            interrupts.listen()
             try:
                 told = demo.run()
             except StopError:
