@@ -111,29 +111,25 @@ def test_a_demo_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         until("every process to end", lambda: not left(folder), END_SECONDS)
 
 
+def refused(folder: Path, base: int) -> str:
+    """What a demo says that does not begin."""
+    ended = subprocess.run(
+        command(folder, base, "--check"), check=False, capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert ended.returncode == 2
+    assert not folder.exists()
+    return ended.stdout
+
+
 def test_a_busy_port_is_said_before_anything_starts(tmp_path: Path) -> None:
     ports = Ports(free_base())
     with socket.create_server((ADDRESS, ports.operator_b)):
-        ended = subprocess.run(
-            command(tmp_path / "demo", ports.base, "--check"),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=ROOT,
-        )
-    assert ended.returncode == 2
-    assert f"port {ports.operator_b}/tcp on 127.0.0.1: in use (wanted by operator B's resolver)" in ended.stdout
-    assert "PORT_BASE=" in ended.stdout
-    assert not (tmp_path / "demo").exists()
+        said = refused(tmp_path / "demo", ports.base)
+    assert f"port {ports.operator_b}/tcp on 127.0.0.1: in use (wanted by operator B's resolver)" in said
+    assert "PORT_BASE=" in said
 
 
 def test_a_second_demo_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
     with (tmp_path / "demo.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        ended = subprocess.run(
-            command(folder, free_base()), check=False, capture_output=True, text=True, timeout=60, cwd=ROOT
-        )
-    assert ended.returncode == 2
-    assert "another demo is running there" in ended.stdout
+        assert "another demo is running there" in refused(tmp_path / "demo", free_base())
