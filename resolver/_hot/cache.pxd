@@ -19,7 +19,7 @@ cdef struct Slot:
     uint64_t checksum           # keyed, over sequence, header and payload
     uint32_t stored_at          # seconds, monotonic
     uint32_t expires_at
-    uint32_t verdict            # policy epoch << 1 | a target is listed under it: one word, so that it is never torn
+    uint64_t verdict            # sequence << 32 | policy epoch << 1 | a target is listed under it: one word, never torn
     uint16_t qtype
     uint16_t bits               # KEY_DO | KEY_CD | upstream group << 8
     uint16_t packet_size

@@ -199,7 +199,7 @@ cdef class Cache:
         slot.writer = self.worker
         slot.stored_at = now
         slot.expires_at = now + ttl
-        slot.verdict = verdict
+        slot.verdict = <uint64_t>(sequence + 2) << 32 | verdict
         slot.qtype = query.qtype
         slot.bits = bits
         slot.packet_size = <uint16_t>response.end
@@ -220,6 +220,6 @@ cdef class Cache:
         return True
 
     cdef void judge(self, const Entry *entry, uint32_t verdict) noexcept nogil:
-        """Notes what policy found of an entry's targets; a slot that holds another answer by now is left alone."""
+        """Notes what policy found of an entry's targets; who reads it knows by the number which answer it is about."""
         if load_acquire(&entry.source.sequence) == entry.head.sequence:
-            entry.source.verdict = verdict
+            store64(&entry.source.verdict, <uint64_t>entry.head.sequence << 32 | verdict)

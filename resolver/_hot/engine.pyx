@@ -13,7 +13,7 @@ from resolver._hot.answers cimport (
 from resolver._hot.cache cimport KEY_CD, KEY_DO, PAYLOAD_MAX, Cache, Entry
 from resolver._hot.counters cimport (
     CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, CELL_UPSTREAM_FAILURES, DROP_ACL, DROP_MALFORMED, DROP_OVERLOAD, DROP_SEND,
-    Counters)
+    TRANSPORTS, Counters)
 from resolver._hot.cursor cimport get16, get32, put16
 from resolver._hot.datagrams cimport BATCH, Datagrams
 from resolver._hot.forward cimport NOBODY, PENDING_MAX, Client, Forwarder, Pending, Waiter
@@ -24,11 +24,12 @@ from resolver._hot.tally cimport Tally
 from resolver._hot.wire cimport (
     BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, READ_BADVERS,
     READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, Reading, RD, REFUSED, SERVFAIL, TC, TYPE_ANY, UDP_CLASSIC, UDP_LIMIT, Query,
-    Response, read_query, read_response, write_any, write_bare, write_error)
+    Response, pad, read_query, read_response, write_any, write_bare, write_error)
 
 cdef enum:
     ROUNDS = 8                  # batches a call takes before other work gets its turn
     UDP = 1
+    DOT = 3                     # this and those above it are encrypted
     FAILURE_SECONDS = 5         # RFC 9520 3.2
 
 
@@ -54,6 +55,7 @@ cdef class Engine:
     cdef int64_t now_ms         # milliseconds, monotonic
     cdef int64_t wall           # seconds since 1970
     cdef bint pending           # the last query settled waits for an upstream
+    cdef bint padding           # its client wants the answer's length hidden
     cdef Datagrams datagrams
     cdef uint8_t scratch[MESSAGE_MAX + 64]
     cdef uint8_t response[MESSAGE_MAX + 1]
@@ -114,7 +116,7 @@ cdef class Engine:
             if count < BATCH:
                 return
 
-    def answer(self, bytes query not None, bytes address not None, uint32_t transport, uint64_t token):
+    def answer(self, bytes query not None, bytes address not None, uint32_t transport, uint64_t token, int profile=-1):
         """Settles a query that came by a stream.
 
         Args:
@@ -122,19 +124,28 @@ cdef class Engine:
             address: The client's, 16 bytes, IPv4 mapped.
             transport: As lachan.compliance.v1.Transport numbers them.
             token: The caller's name for the query; `collect` tells it again.
+            profile: The one that the client asked for by path or server name; -1 where its network decides.
 
         Returns:
             The answer, empty where there is none to be given, or None where it comes later by `collect`.
+
+        Raises:
+            ValueError: The address has another length, or the transport is none that is counted.
         """
         cdef Client client
         cdef uint32_t size
         cdef const uint8_t *at
         if PyBytes_GET_SIZE(address) != 16:
             raise ValueError("an address has 16 bytes")
+        if profile >= <int>self.policy.profile_count:
+            raise ValueError(f"there is no profile {profile}")
+        if transport >= TRANSPORTS:
+            raise ValueError(f"there is no transport {transport}")
         at = <const uint8_t *>PyBytes_AS_STRING(address)
         client.fd = -1
         client.transport = transport
         client.token = token
+        client.profile = profile
         client.address_size = client.control_size = 0
         client.high = <uint64_t>get32(at) << 32 | get32(at + 4)
         client.low = <uint64_t>get32(at + 8) << 32 | get32(at + 12)
@@ -142,6 +153,8 @@ cdef class Engine:
         size = self.settle(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client, self.scratch)
         if size == 0 and self.pending:
             return None
+        if self.padding and transport >= DOT:
+            size = pad(self.scratch, size, MESSAGE_MAX)
         return PyBytes_FromStringAndSize(<char *>self.scratch, size)
 
     def hear(self):
@@ -217,7 +230,7 @@ cdef class Engine:
         cdef uint32_t written
         cdef int profile
         cdef Reading reading
-        self.pending = False
+        self.pending = self.padding = False
         # 1. Whoever is no client of ours costs a lookup and nothing more.
         profile = self.policy.profile_of(client.high, client.low)
         if profile < 0 and not self.policy.refuse:
@@ -228,8 +241,11 @@ cdef class Engine:
         if reading == READ_DROP:
             self.counters.drop(DROP_MALFORMED)
             return 0
+        self.padding = query.padded
         if profile < 0:
             return self.told(client, 0, REFUSED, write_error(out, &query, REFUSED, EDE_PROHIBITED) if reading == READ_OK else write_bare(out, packet, REFUSED))
+        if client.profile >= 0:
+            profile = client.profile
         if reading == READ_FORMERR:
             return self.told(client, profile, FORMERR, write_bare(out, packet, FORMERR))
         if reading == READ_NOTIMP:
@@ -310,8 +326,8 @@ cdef class Engine:
         kept.age = self.now - entry.head.stored_at
         kept.ttl_max = self.ttl_max
         if entry.head.targets:
-            verdict = entry.head.verdict
-            if verdict >> 1 != self.policy.epoch & 0x7FFFFFFF:
+            verdict = <uint32_t>entry.head.verdict
+            if entry.head.verdict >> 32 != entry.head.sequence or verdict >> 1 != self.policy.epoch & 0x7FFFFFFF:
                 verdict = self.policy.epoch << 1 | targets_listed(self.policy, kept.packet, kept.size)
                 self.cache.judge(&entry, verdict)
             if verdict & 1:
@@ -428,6 +444,8 @@ cdef class Engine:
             if datagram:
                 self.datagrams.post(&waiter.client, size)
             else:
+                if waiter.padded and waiter.client.transport >= DOT:
+                    size = pad(out, size, MESSAGE_MAX)
                 self.settled.append((waiter.client.token, PyBytes_FromStringAndSize(<char *>out, size)))
 
     # Sockets and clocks -------------------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ class Upstream:
         self.socket.sendto(packet, source)
 
 
-SLOT = struct.Struct("<IIQIIIHHHHBBHI4x")
+SLOT = struct.Struct("<IIQIIQHHHHBBHI")
 SLOT_SIZES = (256, 1024, 4096)
 SHARES = (44, 14, 6)
 WAYS = 8

@@ -222,6 +222,20 @@ def test_a_list_that_changes_is_heard_in_the_cache() -> None:
     assert own.upstreams[0].waiting() == []
 
 
+def test_a_verdict_on_what_stood_in_its_place_before_is_not_believed() -> None:
+    own = rig(policy(BAD))
+    fresh(own, "www.ok.example", *TO_BAD)
+    [slot] = own.memory.slots()
+    assert slot.verdict == slot.sequence << 32 | 1 << 1 | 1
+    # As a worker writes it that had read the slot's last answer before this one was put there.
+    slot.verdict = slot.sequence - 2 << 32 | 1 << 1
+    slot.write()
+    assert denial(read(own.ask(question("www.ok.example"))))[0] == "NXDOMAIN"
+    # Made anew, it stands.
+    [slot] = own.memory.slots()
+    assert slot.verdict == slot.sequence << 32 | 1 << 1 | 1
+
+
 def test_a_list_that_changes_while_a_question_is_on_its_way_holds_for_the_answer() -> None:
     own = rig(policy())
     assert own.ask(question("www.ok.example")) is None

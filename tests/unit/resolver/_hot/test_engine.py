@@ -1,0 +1,161 @@
+"""The order in which a query is settled, the same on every transport, and the bounds of what Python may say."""
+
+from __future__ import annotations
+
+import itertools
+
+import dns.rcode
+import pytest
+
+from blocklist_sync.artifact.categories import Action, Category
+from resolver._hot.counters import LAYOUT
+from tests.support.blocklist import OFFER, entry
+from tests.support.engine import CLIENT, SCHOOL, STRANGER, TCP, UDP, Rig, mapped, policy, rig
+from tests.support.packets import error_code, header_flags, question, read, records, reply
+
+TRANSPORTS = range(1, 6)
+LINE = "www.ok.example. 300 IN A 192.0.2.1"
+
+
+@pytest.fixture
+def own() -> Rig:
+    return rig(policy(entry("bad.example"), entry("offered.example", order=OFFER)), upstreams=1)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_verdict_is_the_same_on_every_transport(own: Rig, transport: int) -> None:
+    queries = [
+        question("www.bad.example"),
+        question("www.bad.example", "TXT", do=True, cd=True),
+        question("www.ok.example", "ANY"),
+        question("www.ok.example", rdclass="CH"),
+        question("www.ok.example", rd=False),
+        question("www.bad.example")[:-1],
+        bytes([0, 1, 0x29, 0]) + bytes(8),
+    ]
+    assert [own.ask(query, transport=transport) for query in queries] == [own.ask(query) for query in queries]
+
+
+def test_policy_stands_before_everything_that_could_answer(own: Rig) -> None:
+    # Cache, ANY, RD=0 and the questions on their way all know an answer; the list speaks first.
+    for rules in (policy(), policy(entry("ok.example"), epoch=2)):
+        own.engine.use(rules)
+        if rules.epoch == 1:
+            own.exchange(question("www.ok.example"), lambda asked: reply(asked, LINE))
+            assert own.ask(question("b.ok.example")) is None
+    for name in ("www.ok.example", "b.ok.example"):
+        for query in (question(name), question(name, rd=False), question(name, "ANY"), question(name, "AXFR")):
+            assert read(own.ask(query)).rcode() == dns.rcode.NXDOMAIN
+
+
+def test_refusals_stand_in_their_order(own: Rig) -> None:
+    # A stranger is told nothing of the rest; what cannot be read is told so before what it says matters.
+    assert read(own.ask(question("bad.example"), client=STRANGER)).rcode() == dns.rcode.REFUSED
+    assert error_code(read(own.ask(question("ok.example", rd=False)))) == 18
+    assert read(own.ask(question("ok.example", "ANY", rd=False))).rcode() == dns.rcode.REFUSED
+    assert read(own.ask(question("bad.example", rdclass="CH"))).rcode() == dns.rcode.REFUSED
+    assert own.blocked(Category.GAMBLING, Action.NXDOMAIN) == 0
+
+
+def test_everything_is_counted_where_it_belongs(own: Rig) -> None:
+    own.exchange(question("www.ok.example"), lambda asked: reply(asked, LINE))
+    for transport in (UDP, TCP, 3):
+        own.ask(question("www.ok.example"), transport=transport)
+        own.ask(question("www.offered.example"), transport=transport, client=SCHOOL)
+        own.ask(question("www.bad.example"), transport=transport)
+        own.ask(question("www.ok.example", rd=False), transport=transport)
+    assert {t: own.queries(t) for t in (UDP, TCP, 3)} == {UDP: 1, TCP: 2, 3: 1}
+    for transport in (UDP, TCP, 3):
+        assert own.queries(transport, profile=1, rcode=3) == own.queries(transport, profile=0, rcode=3) == 1
+        assert own.queries(transport, rcode=5) == 1
+    assert own.blocked(Category.GAMBLING, Action.NXDOMAIN) == 6
+    queries = range(LAYOUT["queries"], LAYOUT["row_cells"])
+    assert sum(own.cell(number) for number in queries) == 13
+
+
+def test_a_judged_answer_is_cut_like_any_other(own: Rig) -> None:
+    own.engine.use(policy(entry("bad.example"), epoch=5))
+    names = ["www.ok.example.", *(f"{letter * 60}.test." for letter in "abcdefgh"), "x.bad.example."]
+    lines = [f"{name} 300 IN CNAME {target}" for name, target in itertools.pairwise(names)]
+    own.exchange(
+        question("www.ok.example", edns=False), lambda asked: reply(asked, *lines, names[-1] + " 5 IN A 192.0.2.1")
+    )
+    cut = own.ask(question("www.ok.example", edns=False), transport=UDP)
+    assert cut is not None
+    assert (len(cut), cut[2] & 2, cut[6:8]) == (32, 2, b"\0\0")
+    whole = read(own.ask(question("www.ok.example", edns=False)))
+    assert (whole.rcode(), len(whole.answer)) == (dns.rcode.NXDOMAIN, len(lines))
+    assert len(read(own.ask(question("www.ok.example"), transport=UDP)).answer) == len(lines)
+
+
+def test_an_answer_is_as_long_as_a_message_may_be(own: Rig) -> None:
+    lines = [f'www.ok.example. 300 IN TXT "{"a" * 250}"'] * 245
+    query = question("www.ok.example", "TXT")
+    assert own.ask(query) is None
+    token = own.token
+    asked, source = own.upstreams[0].receive()
+    own.upstreams[0].send(reply(asked, said="QR RD RA TC"), source)
+    own.turn()
+    [(ticket, _, _, _)] = own.engine.collect_truncated()
+    response = reply(asked, *lines, edns=False)
+    assert 64000 < len(response) < 65536 - 11
+    own.engine.deliver(ticket, response)
+    answer = own.wait(token)
+    assert len(answer) == len(response) + 11
+    assert len(read(answer).answer) == 245
+
+
+def test_a_response_of_the_largest_size_is_not_cut_over_streams(own: Rig) -> None:
+    # With the client's own OPT behind it the answer would be beyond 65,535 octets: it is truncated then.
+    query = question("www.ok.example", "TYPE65280")
+    assert own.ask(query) is None
+    token = own.token
+    asked, source = own.upstreams[0].receive()
+    own.upstreams[0].send(reply(asked, said="QR RD RA TC"), source)
+    own.turn()
+    [(ticket, _, _, _)] = own.engine.collect_truncated()
+    head = asked[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + asked[12:-11]
+    room = 65535 - len(head) - 12
+    own.engine.deliver(ticket, head + b"\xc0\x0c\xff\0\0\1\0\0\0\5" + room.to_bytes(2, "big") + bytes(room))
+    answer = own.wait(token)
+    assert answer[2] & 2
+    assert answer[6:8] == b"\0\0"
+
+
+def test_an_address_has_sixteen_bytes(own: Rig) -> None:
+    for address in (b"", CLIENT[:15], CLIENT + b"\0", b"\x7f\0\0\1"):
+        with pytest.raises(ValueError, match="16 bytes"):
+            own.engine.answer(question("ok.example"), address, TCP, 1)
+
+
+@pytest.mark.parametrize("transport", [6, 7, 255, 2**31, 2**32 - 1])
+def test_a_transport_that_is_not_counted_is_refused(own: Rig, transport: int) -> None:
+    # It would be counted beyond the ring.
+    with pytest.raises(ValueError, match="transport"):
+        own.engine.answer(question("bad.example"), CLIENT, transport, 1)
+
+
+def test_a_message_beyond_the_limit_gets_silence(own: Rig) -> None:
+    assert own.ask(question("bad.example") + bytes(65536)) == b""
+    assert own.ask(bytes(1 << 20)) == b""
+
+
+def test_fewer_profiles_than_before_leave_those_who_wait_with_what_is_mandated(own: Rig) -> None:
+    many = [(f"p{number}", [int(Category.SCAM)], False) for number in range(8)]
+    everywhere = [("0.0.0.0/0", 7)]
+    own.engine.use(policy(epoch=2, profiles=many, networks=everywhere))
+    assert own.ask(question("www.ok.example"), client=mapped("192.0.2.1")) is None
+    token = own.token
+    own.engine.use(policy(entry("bad.example"), epoch=3, profiles=many[:1], networks=[("0.0.0.0/0", 0)]))
+    asked, source = own.upstreams[0].receive()
+    lines = ("www.ok.example. 300 IN CNAME x.bad.example.", "x.bad.example. 5 IN A 192.0.2.66")
+    own.upstreams[0].send(reply(asked, *lines), source)
+    assert records(read(own.wait(token))) == [lines[0]]
+
+
+def test_a_worker_answers_without_having_been_asked_anything() -> None:
+    own = rig(upstreams=0)
+    own.engine.hear()
+    own.engine.tick()
+    assert (own.engine.collect(), own.engine.collect_truncated(), own.engine.outstanding) == ([], [], 0)
+    assert header_flags(read(own.ask(question("ok.example")))) == 0x8180
