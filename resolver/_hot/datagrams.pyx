@@ -55,6 +55,7 @@ cdef class Datagrams:
             client.address_size = self.incoming[i].msg_hdr.msg_namelen
             client.control_size = <uint32_t>self.incoming[i].msg_hdr.msg_controllen
             client.transport = UDP if locate(client) else 0
+            client.profile = -1
         return count
 
     cdef void post(self, const Client *client, uint32_t size) noexcept nogil:

@@ -20,6 +20,7 @@ cdef struct Client:
     uint32_t transport          # as lachan.compliance.v1.Transport numbers them
     int fd                      # UDP: the socket it came by
     uint64_t token              # streams: the caller's name for the query
+    int profile                 # that the listener chose by path or server name; -1: by network
     uint64_t high, low          # address, IPv4 mapped, host order
     uint32_t address_size
     uint32_t control_size
@@ -32,7 +33,7 @@ cdef struct Waiter:
     Client client
     # What is needed of the query to answer it.
     uint16_t flags, udp_size
-    bint edns, want_dnssec
+    bint edns, want_dnssec, padded
     uint8_t question[272]
 
 cdef struct Pending:

@@ -193,6 +193,7 @@ cdef class Forwarder:
         waiter.udp_size = query.udp_size
         waiter.edns = query.edns
         waiter.want_dnssec = query.want_dnssec
+        waiter.padded = query.padded
         memcpy(waiter.question, query.packet, query.question_end)
         return True
 

@@ -3,6 +3,10 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 cdef enum:
     HEADER = 12
     OPT_BYTES = 11
+    OPTION_COOKIE = 10
+    OPTION_PADDING = 12
+    OPTION_EDE = 15
+    PADDING_BLOCK = 468         # RFC 8467 4.1
     UDP_LIMIT = 1232        # flag day 2020, RFC 9715
     UDP_CLASSIC = 512
     MESSAGE_MAX = 65535
@@ -65,6 +69,9 @@ cdef struct Query:
     uint8_t name_size           # with the root
     bint edns
     bint want_dnssec            # DO
+    bint padded                 # carries the padding option (RFC 7830)
+    uint8_t cookie_size         # of the cookie option (RFC 7873); 0: none
+    uint16_t cookie_at          # its offset in the packet
     uint8_t name[256]           # lowercased wire form
     uint8_t label_at[128]       # offset of each label in name, leftmost first
 
@@ -97,4 +104,5 @@ cdef uint32_t write_error(uint8_t *out, const Query *query, uint16_t rcode, uint
 cdef uint32_t write_bare(uint8_t *out, const uint8_t *packet, uint16_t rcode) noexcept nogil
 cdef uint32_t write_soa(uint8_t *out, uint32_t at, uint32_t owner, uint32_t ttl, uint32_t serial) noexcept nogil
 cdef uint32_t write_address(uint8_t *out, uint32_t at, uint16_t rtype, uint32_t ttl, uint32_t owner, const uint8_t *address) noexcept nogil
+cdef uint32_t pad(uint8_t *out, uint32_t size, uint32_t limit) noexcept nogil
 cdef uint32_t write_any(uint8_t *out, const Query *query) noexcept nogil

@@ -3,7 +3,7 @@
 Holds always: no byte outside `size` is read; what a function writes fits the room its comment names.
 """
 
-from libc.string cimport memcpy, memcmp
+from libc.string cimport memcpy, memset
 
 from resolver._hot.cursor cimport (
     LABEL_MAX, NAME_MAX, Cursor, get16, get32, holds, lowered, put16, put32, skip, skip_name)
@@ -28,6 +28,8 @@ cdef Reading read_query(const uint8_t *packet, uint32_t size, Query *query) noex
     query.flags = get16(packet + 2)
     query.edns = False
     query.want_dnssec = False
+    query.padded = False
+    query.cookie_size = 0
     query.udp_size = UDP_CLASSIC
     if query.flags & QR:
         return READ_DROP
@@ -85,7 +87,7 @@ cdef Reading read_query(const uint8_t *packet, uint32_t size, Query *query) noex
                 query.udp_size = UDP_CLASSIC
             badvers = packet[cursor.at + 5] != 0
             query.want_dnssec = packet[cursor.at + 6] >> 7
-            if not badvers and not options_hold(packet, size, cursor.at + 10, get16(packet + cursor.at + 8)):
+            if not badvers and not read_options(query, cursor.at + 10, get16(packet + cursor.at + 8)):
                 return READ_FORMERR
         if not skip(&cursor, 10 + <uint32_t>get16(packet + cursor.at + 8)):
             return READ_FORMERR
@@ -94,18 +96,29 @@ cdef Reading read_query(const uint8_t *packet, uint32_t size, Query *query) noex
     return READ_BADVERS if badvers else READ_OK
 
 
-cdef bint options_hold(const uint8_t *packet, uint32_t size, uint32_t at, uint32_t length) noexcept nogil:
-    """Whether EDNS options fill their RDATA exactly (RFC 6891 6.1.2)."""
+cdef bint read_options(Query *query, uint32_t at, uint32_t length) noexcept nogil:
+    """Reads EDNS options; False where they do not fill their RDATA exactly (RFC 6891 6.1.2) or a cookie is malformed."""
+    cdef const uint8_t *packet = query.packet
     cdef uint32_t end = at + length, option
-    if end > size:
+    cdef uint16_t code
+    if end > query.size:
         return False
     while at != end:
         if end - at < 4:
             return False
-        option = 4 + <uint32_t>get16(packet + at + 2)
-        if end - at < option:
+        option = get16(packet + at + 2)
+        if end - at - 4 < option:
             return False
-        at += option
+        code = get16(packet + at)
+        if code == OPTION_PADDING:
+            query.padded = True
+        elif code == OPTION_COOKIE and query.cookie_size == 0:
+            # A client cookie alone, or with a server cookie of 8 to 32 bytes (RFC 7873 5.2.2).
+            if option != 8 and (option < 16 or option > 40):
+                return False
+            query.cookie_size = <uint8_t>option
+            query.cookie_at = <uint16_t>(at + 4)
+        at += 4 + option
     return True
 
 
@@ -239,7 +252,7 @@ cdef uint32_t write_opt(uint8_t *out, uint32_t at, const Query *query, uint16_t 
     put16(out + 10, get16(out + 10) + 1)
     at += OPT_BYTES
     if ede != EDE_NONE:
-        put16(out + at, 15)
+        put16(out + at, OPTION_EDE)
         put16(out + at + 2, 2)
         put16(out + at + 4, ede)
         at += 6
@@ -291,6 +304,33 @@ cdef uint32_t write_address(uint8_t *out, uint32_t at, uint16_t rtype, uint32_t 
     put16(out + at + 10, length)
     memcpy(out + at + 12, address, length)
     return at + 12 + length
+
+
+cdef uint32_t pad(uint8_t *out, uint32_t size, uint32_t limit) noexcept nogil:
+    """Pads an answer of ours, whose last record is OPT, to a multiple of PADDING_BLOCK within `limit` (RFC 8467)."""
+    cdef Cursor cursor
+    cdef uint32_t records, opt = 0, length
+    cursor.data = out
+    cursor.size = size
+    cursor.at = HEADER
+    if not skip_name(&cursor) or not skip(&cursor, 4):
+        return size
+    records = <uint32_t>get16(out + 6) + get16(out + 8) + get16(out + 10)
+    while records:
+        records -= 1
+        opt = cursor.at
+        if not skip_name(&cursor) or not holds(&cursor, 10) or not skip(&cursor, 10 + <uint32_t>get16(out + cursor.at + 8)):
+            return size
+    if opt == 0 or get16(out + opt + 1) != TYPE_OPT:
+        return size
+    length = (size + 4 + PADDING_BLOCK - 1) // PADDING_BLOCK * PADDING_BLOCK
+    if length > limit:
+        return size
+    put16(out + opt + 9, get16(out + opt + 9) + length - size)
+    put16(out + size, OPTION_PADDING)
+    put16(out + size + 2, length - size - 4)
+    memset(out + size + 4, 0, length - size - 4)
+    return length
 
 
 cdef uint32_t write_any(uint8_t *out, const Query *query) noexcept nogil:
