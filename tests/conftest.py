@@ -1,4 +1,8 @@
-"""What all tests share: programs from Debian are needed in CI, and missed with a reason elsewhere."""
+"""What all tests share.
+
+Programs from Debian are needed in CI, and missed with a reason elsewhere. Tests that fork run first: gRPC starts
+threads in this process that never end, and a fork beside threads may wait for ever for a lock that nobody opens.
+"""
 
 from __future__ import annotations
 
@@ -15,3 +19,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(f"CI must have {', '.join(missing)}")
         if missing:
             pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("forks") is None)

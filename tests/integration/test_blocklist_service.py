@@ -275,6 +275,7 @@ def test_what_goes_wrong_is_said_in_a_line(tmp_path: Path, arguments: tuple[str,
     assert message in command(*(part.format(**places) for part in arguments), status=1)
 
 
+@pytest.mark.forks
 def test_killed_at_every_step_of_publishing_readers_see_one_release_or_the_other(tmp_path: Path) -> None:
     keys.init(tmp_path / "keys")
     build(tmp_path / "release", "scam", ["one.example"])
@@ -305,6 +306,7 @@ def test_killed_at_every_step_of_publishing_readers_see_one_release_or_the_other
     assert [row.serial for row in folder.published()] == [1, 2]
 
 
+@pytest.mark.forks
 def test_a_serial_signed_before_an_interruption_is_never_signed_over_other_bytes(tmp_path: Path) -> None:
     authority = ListAuthority(tmp_path / "authority")
     authority.publish("one.example")

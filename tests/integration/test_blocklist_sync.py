@@ -307,6 +307,7 @@ async def test_only_the_pinned_authority_vouches_for_the_server(
     await failed(lost, Failure.STORAGE)
 
 
+@pytest.mark.forks
 async def test_killed_at_every_step_the_list_is_the_one_before_or_the_one_after(
     authority: ListAuthority, agent: Agent, server: Server, tmp_path: Path
 ) -> None:
@@ -337,6 +338,7 @@ async def test_killed_at_every_step_the_list_is_the_one_before_or_the_one_after(
     assert len(list((state / "blocklist" / "releases").iterdir())) == 2
 
 
+@pytest.mark.forks
 async def test_killed_during_its_first_release_an_edge_begins_anew(
     authority: ListAuthority, server: Server, tmp_path: Path
 ) -> None:
@@ -351,6 +353,7 @@ async def test_killed_during_its_first_release_an_edge_begins_anew(
     assert blocked(activation, "bad.example")
 
 
+@pytest.mark.forks
 async def test_a_full_disk_changes_nothing(
     authority: ListAuthority, agent: Agent, server: Server, tmp_path: Path
 ) -> None:
