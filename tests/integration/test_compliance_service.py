@@ -17,7 +17,6 @@ import grpc
 import grpc.aio
 import httpx
 import pytest
-import yaml
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -186,7 +185,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_the_service_is_kille
 
     # The port must stay the same for the channel to find the service again.
     config = world.service.config
-    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "listen": world.target}))
+    config.write_text(json.dumps({**json.loads(config.read_text()), "listen": world.target}))
     sending = asyncio.create_task(hand_in())
     await eventually(lambda: _more_than(acknowledged, 12), "some batches in")
     world.service.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
-import yaml
 
 from compliance_api import pki
 from lachan import channel, message, tls
@@ -137,7 +137,8 @@ class Authority:
 
     def _write(self, name: str, value: Any) -> Path:
         path = self.folder / name
-        path.write_text(yaml.safe_dump(value, allow_unicode=True))
+        # JSON is YAML, and never has an alias, which a configuration may not have.
+        path.write_text(json.dumps(value, ensure_ascii=False, default=str))
         return path
 
     def registry(self) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from compliance_api.domain.organisation import Line, OrganisationKind, Transport
 from compliance_api.settings import ServiceSettings, is_loopback, load_law, load_registry
@@ -30,7 +30,7 @@ def service(**changes: Any) -> dict[str, Any]:
 
 
 def read(values: dict[str, Any], base: Path | None = None) -> ServiceSettings:
-    return config.parse(yaml.safe_dump(values), ServiceSettings, "compliance.yaml", base)
+    return config.parse(json.dumps(values), ServiceSettings, "compliance.yaml", base)
 
 
 def test_the_smallest_configuration_has_sound_defaults() -> None:
@@ -116,7 +116,7 @@ def registry_file(folder: Path, **changes: Any) -> Path:
         ],
     }
     path = folder / "organisations.yaml"
-    path.write_text(yaml.safe_dump({**values, **changes}))
+    path.write_text(json.dumps({**values, **changes}))
     return path
 
 
@@ -168,8 +168,8 @@ def test_a_law_names_known_places(tmp_path: Path) -> None:
         "jurisdictions": ["hcm"],
     }
     path = tmp_path / "law.yaml"
-    path.write_text(yaml.safe_dump({"laws": [law]}))
+    path.write_text(json.dumps({"laws": [law]}))
     assert load_law(path, registry).laws[0].id == "l"
-    path.write_text(yaml.safe_dump({"laws": [{**law, "jurisdictions": ["hcm", "mars"]}]}))
+    path.write_text(json.dumps({"laws": [{**law, "jurisdictions": ["hcm", "mars"]}]}))
     with pytest.raises(ConfigError, match="mars is not in the registry"):
         load_law(path, registry)

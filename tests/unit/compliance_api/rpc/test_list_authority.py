@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from compliance_api.errors import BusyError
+from compliance_api.rpc.list_authority import SampleClient
+from lachan.blocklist.v1 import sample_service_pb2 as pb
+
+
+class Stub:
+    """Answers as it is told."""
+
+    def __init__(self, names: list[pb.ListedName], releases: list[pb.Release]) -> None:
+        self._names, self._releases = names, releases
+        self.away = False
+
+    def _check(self, timeout: float) -> None:
+        assert timeout > 0
+        if self.away:
+            nothing = grpc.aio.Metadata()
+            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing)
+
+    async def SampleNames(self, request: pb.SampleNamesRequest, **how: float) -> pb.SampleNamesResponse:  # noqa: N802
+        self._check(how["timeout"])
+        assert request.count == 3
+        return pb.SampleNamesResponse(serial=9, names=self._names)
+
+    async def ListReleases(self, request: pb.ListReleasesRequest, **how: float) -> pb.ListReleasesResponse:  # noqa: N802
+        del request
+        self._check(how["timeout"])
+        return pb.ListReleasesResponse(releases=self._releases)
+
+
+def client(names: list[pb.ListedName] | None = None, releases: list[pb.Release] | None = None) -> tuple[Any, Stub]:
+    made = SampleClient.__new__(SampleClient)
+    stub = Stub(names or [], releases or [])
+    made._stub = stub  # type: ignore[assignment] # the stub's face is generated, this one answers by hand
+    return made, stub
+
+
+def name(text: str, *, mandated: bool = True, at: int = 1000) -> pb.ListedName:
+    return pb.ListedName(name=text, category=3, order="OR-1", added_serial=2, added_at=at, mandated=mandated)
+
+
+async def test_only_mandated_well_formed_names_are_taken_and_no_more_than_asked() -> None:
+    bad = [name("x..example"), name("192.0.2.1"), name("é.example"), name("a.example", at=1 << 50)]
+    for one in bad:
+        assert (await client([one])[0].names(3, b"s" * 16, 0))[1] == []
+    taken, _ = client([name("a.example"), name("b.example", mandated=False), name("c.example"), name("d.example")])
+    serial, names = await taken.names(3, b"s" * 16, 0)
+    assert (serial, [one.qname for one in names]) == (9, ["a.example", "c.example"])
+
+
+async def test_releases_with_impossible_times_are_left_out() -> None:
+    releases = [pb.Release(serial=2, published_at=1000, entries=5, urgent=True), pb.Release(serial=1, published_at=-1)]
+    (kept,) = await client(releases=releases)[0].releases(10)
+    assert (kept.serial, kept.entries, kept.urgent, int(kept.published_at.timestamp())) == (2, 5, True, 1000)
+
+
+async def test_a_list_authority_that_is_away_is_to_be_asked_later() -> None:
+    made, stub = client()
+    stub.away = True
+    with pytest.raises(BusyError, match="UNAVAILABLE"):
+        await made.names(3, b"s" * 16, 0)
+    with pytest.raises(BusyError, match="UNAVAILABLE"):
+        await made.releases(3)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from compliance_api.domain.observation import Arm
+from compliance_api.domain.organisation import Endpoint, Transport
+from compliance_api.probe.assignment import Arm as ProbeArm
+from compliance_api.probe.assignment import check
+from compliance_api.rpc.probe import message
+from compliance_api.usecases.assignment import Assignment, Question, Work
+from tests.support.cases import NOW
+
+
+def test_a_probe_understands_its_assignment() -> None:
+    assignment = Assignment("a", b"i" * 16, b"r" * 16, "so", "p1", NOW, NOW + timedelta(minutes=1), (0, 1, 2))
+    questions = (
+        Question("listed.example", 1, Arm.LISTED, 1, "OR-1", 1, NOW),
+        Question("control.example", 28, Arm.CONTROL),
+        Question("near.example", 65, Arm.NEIGHBOUR),
+    )
+    resolver, reference = Endpoint("192.0.2.1", 53, Transport.UDP), Endpoint("2001:db8::1", 5353, Transport.TCP)
+    sent = message(Work(assignment, resolver, reference, questions, 30.0))
+    read = check(sent)
+    assert [(one.index, one.qname, one.qtype, one.arm) for one in read.questions] == [
+        (0, "listed.example", 1, ProbeArm.LISTED),
+        (1, "control.example", 28, ProbeArm.CONTROL),
+        (2, "near.example", 65, ProbeArm.NEIGHBOUR),
+    ]
+    assert (read.resolver.address, read.resolver.tcp) == ("192.0.2.1", False)
+    assert (read.reference.address, read.reference.port, read.reference.tcp) == ("2001:db8::1", 5353, True)
+    assert (read.spread_s, read.expires_at) == (30, int(NOW.timestamp()) + 60)
+    assert b"OR-1" not in sent.SerializeToString(), "a probe is not told why a name is listed"
