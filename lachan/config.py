@@ -6,9 +6,11 @@ its value and the line it stands on; nothing is half loaded.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +20,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from lachan.errors import LachanError
 
 MAX_FILE_BYTES = 1 << 20
+MAX_VALUES = 1 << 19
+"""More than fit a file, unless aliases multiply them."""
 MAX_PROBLEMS_SHOWN = 50
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -57,7 +61,7 @@ def _seconds(value: object) -> object:
         if not match:
             raise ValueError("a duration is a number with a unit: 200ms, 5s, 10m, 24h, 7d")
         return float(match[1]) * _UNITS[match[2]]
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     raise ValueError("a duration is a number with a unit: 200ms, 5s, 10m, 24h, 7d")
 
@@ -77,7 +81,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without keys given twice."""
+    """YAML without keys given twice; what a value is refused for has a line."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, KeyError) as error:
+            # What PyYAML lets through of a 13th month, an unhashable key, a tag that does not fit.
+            message = f"cannot be read: {error}"
+            raise yaml.constructor.ConstructorError(None, None, message, node.start_mark) from error
 
 
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -126,15 +138,18 @@ def parse(text: str, model: type[Model], source: str = "configuration", base: Pa
     try:
         # The loader is a SafeLoader that refuses more.
         raw = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
-        lines = dict(_lines(yaml.compose(text, Loader=_StrictLoader)))
+        places = list(islice(_lines(yaml.compose(text, Loader=_StrictLoader)), MAX_VALUES + 1))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         message = str(error.problem or "not YAML")
         raise ConfigError(source, [Problem("", message, mark.line + 1 if mark else None)]) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(source, [Problem("", f"not YAML: {error}")]) from error
+    if len(places) > MAX_VALUES:
+        raise ConfigError(source, [Problem("", f"more than {MAX_VALUES} values")])
     if not isinstance(raw, dict):
         raise ConfigError(source, [Problem("", "a mapping of settings is expected", 1)])
+    lines = dict(places)
     try:
         return model.model_validate(raw, context={"base": base})
     except ValidationError as error:
