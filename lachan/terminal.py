@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lachan.errors import LachanError
 
@@ -18,11 +19,13 @@ EXIT_ERROR = 1
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Prints a table on standard output."""
-    shown = Table(title=title or None, title_justify="left", header_style="bold", show_header=any(columns))
+    # Text, not strings: Rich would take brackets and colons of an order's text for its markup.
+    heading = Text(title) if title else None
+    shown = Table(title=heading, title_justify="left", header_style="bold", show_header=any(columns))
     for column in columns:
-        shown.add_column(column, overflow="fold")
+        shown.add_column(Text(column), overflow="fold")
     for row in rows:
-        shown.add_row(*(str(cell) for cell in row))
+        shown.add_row(*(Text(str(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 160).print(shown)
 
 
