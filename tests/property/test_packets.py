@@ -218,25 +218,31 @@ RECORDS = st.lists(
 COUNT = iter(range(1 << 30))
 
 
-@given(RECORDS, st.lists(st.integers(0, 3), min_size=3, max_size=3), U16, st.data())
+@given(
+    found=RECORDS,
+    counts=st.none() | st.lists(st.integers(0, 3), min_size=3, max_size=3),
+    flags=U16,
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=2),
+    rdtype=st.sampled_from(["A", "HTTPS", "CNAME", "MX"]),
+    do=st.booleans(),
+)
 @settings(max_examples=600, deadline=None)
 def test_whatever_an_upstream_says_the_client_gets_one_answer_to_its_question(
-    found: list[bytes], counts: list[int], flags: int, data: st.DataObject
+    found: list[bytes], counts: list[int] | None, flags: int, changes: list[tuple[float, int]], rdtype: str, do: bool
 ) -> None:
     own = forwarding()
-    name = f"q{next(COUNT)}.www.ok.example"
-    query = question(name, data.draw(st.sampled_from(["A", "HTTPS", "CNAME", "MX"])), do=data.draw(st.booleans()))
+    query = question(f"q{next(COUNT)}.www.ok.example", rdtype, do=do)
     assert own.ask(query) is None
     token = own.token
     asked, source = own.upstreams[0].receive()
     response = bytearray(raw(asked, *found))
     response[2:4] = struct.pack("!H", 0x8000 | flags & 0x05FF)
-    if data.draw(st.booleans()):
+    if counts is not None:
         response[6:12] = struct.pack("!HHH", *counts)
-    for _ in range(data.draw(st.integers(0, 2))):
+    for place, octet in changes:
         # Anything behind the question.
-        at = data.draw(st.integers(min(len(asked) - 11, len(response) - 1), len(response) - 1))
-        response[at] = data.draw(st.integers(0, 255))
+        first = min(len(asked) - 11, len(response) - 1)
+        response[first + int(place * (len(response) - 1 - first))] = octet
     own.upstreams[0].send(bytes(response), source)
     own.upstreams[0].send(raw(asked, record(1, b"\xc0\0\2\1")), source)
     answer = own.wait(token)

@@ -254,8 +254,9 @@ class Memory:
 
 @dataclass
 class Rig:
-    """An engine and everything around it."""
+    """An engine and everything around it; `rules` are those it began with."""
 
+    rules: Policy
     engine: Engine
     cache: Cache
     memory: Memory
@@ -275,7 +276,7 @@ class Rig:
     @functools.cached_property
     def onlooker(self) -> Rig:
         """A worker over the same cache that has no upstreams: what is not in the cache fails at once."""
-        return rig(upstreams=0, memory=self.memory)
+        return rig(self.rules, upstreams=0, memory=self.memory)
 
     @property
     def token(self) -> int:
@@ -354,5 +355,6 @@ def rig(
     ring = mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)
     counters = Counters(memoryview(ring), 300)
     tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)
-    engine = Engine(rules or policy(), cache, counters, Tally(tally), forwarder, ttl_max)
-    return Rig(engine, cache, memory, forwarder, ring, tally, servers)
+    rules = rules or policy()
+    engine = Engine(rules, cache, counters, Tally(tally), forwarder, ttl_max)
+    return Rig(rules, engine, cache, memory, forwarder, ring, tally, servers)
