@@ -33,9 +33,13 @@ class ProcessError(LachanError):
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
     """The last lines of a log."""
     try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+        return _last(path.read_text(errors="replace"), lines)
     except OSError as error:
         return f"({path}: {error.strerror})"
+
+
+def _last(text: str, lines: int = TAIL_LINES) -> str:
+    return "\n".join(text.strip().splitlines()[-lines:])
 
 
 def _command(argv: Sequence[str]) -> list[str]:
@@ -107,7 +111,7 @@ class Processes:
             )
         outcomes = [(argv, child, *child.communicate()) for argv, child in started]
         failed = [
-            f"{' '.join(argv)}: status {child.returncode}\n{(errors or output).decode(errors='replace').strip()}"
+            f"{' '.join(argv)}: status {child.returncode}\n{_last((errors or output).decode(errors='replace'))}"
             for argv, child, output, errors in outcomes
             if child.returncode
         ]
