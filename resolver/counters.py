@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import mmap
+import operator
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -81,7 +82,13 @@ class Ring:
         if len(self._map) != HEADER_BYTES + self.workers * PART_BYTES or not self.window_seconds:
             raise RingError(f"{path}: its size does not fit its header")
         self.previous_boot_epoch = previous if any(previous) else b""
-        self.profiles: tuple[str, ...] = tuple(json.loads(self._map[_HEADER.size : _HEADER.size + length]))
+        try:
+            names = json.loads(self._map[_HEADER.size : _HEADER.size + length])
+        except (ValueError, RecursionError) as error:
+            raise RingError(f"{path}: the names of its profiles cannot be read") from error
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise RingError(f"{path}: the names of its profiles are not a list of names")
+        self.profiles: tuple[str, ...] = tuple(names)
         self._cells = memoryview(self._map)[HEADER_BYTES:].cast("Q")
 
     @classmethod
@@ -201,24 +208,28 @@ class Ring:
 Key = TypeVar("Key")
 
 
-def _joined(a: Mapping[Key, int], b: Mapping[Key, int]) -> dict[Key, int]:
-    return {key: a.get(key, 0) + b.get(key, 0) for key in {**a, **b}}
+def _joined(a: Mapping[Key, int], b: Mapping[Key, int], how: Callable[[int, int], int]) -> dict[Key, int]:
+    return {key: how(a.get(key, 0), b.get(key, 0)) for key in {**a, **b}}
+
+
+def _combined(a: WindowCounts, b: WindowCounts, how: Callable[[int, int], int]) -> WindowCounts:
+    return WindowCounts(
+        window_start=a.window_start,
+        window_seconds=a.window_seconds,
+        queries=_joined(a.queries, b.queries, how),
+        blocked=_joined(a.blocked, b.blocked, how),
+        drops=_joined(a.drops, b.drops, how),
+        overridden=how(a.overridden, b.overridden),
+        upstream_failures=how(a.upstream_failures, b.upstream_failures),
+        cache_hits=how(a.cache_hits, b.cache_hits),
+        cache_misses=how(a.cache_misses, b.cache_misses),
+        forwarded=how(a.forwarded, b.forwarded),
+    )
 
 
 def plus(a: WindowCounts, b: WindowCounts) -> WindowCounts:
     """Two windows' counts together, as a window that starts with `a`."""
-    return WindowCounts(
-        window_start=a.window_start,
-        window_seconds=a.window_seconds,
-        queries=_joined(a.queries, b.queries),
-        blocked=_joined(a.blocked, b.blocked),
-        drops=_joined(a.drops, b.drops),
-        overridden=a.overridden + b.overridden,
-        upstream_failures=a.upstream_failures + b.upstream_failures,
-        cache_hits=a.cache_hits + b.cache_hits,
-        cache_misses=a.cache_misses + b.cache_misses,
-        forwarded=a.forwarded + b.forwarded,
-    )
+    return _combined(a, b, operator.add)
 
 
 class Totals:
@@ -227,16 +238,24 @@ class Totals:
     def __init__(self, ring: Ring, now: int) -> None:
         self._ring = ring
         self._next = now - now % ring.window_seconds
-        self._sum = WindowCounts(self._next, ring.window_seconds, {}, {}, {}, 0, 0)
+        self._sum = self._seen = self._nothing()
+
+    def _nothing(self) -> WindowCounts:
+        return WindowCounts(self._next, self._ring.window_seconds, {}, {}, {}, 0, 0)
 
     def read(self, now: int) -> WindowCounts:
         """The counts up to `now`, seconds since 1970; they never go down."""
         step = self._ring.window_seconds
         current = now - now % step
-        # After a jump of the clock, what the ring cannot hold any more is not looked for.
-        self._next = max(self._next, current - (DEPTH - 1) * step)
+        self._look()
         while self._next < current:
-            self._sum = plus(self._sum, self._ring.fold(self._next) or WindowCounts(self._next, step, {}, {}, {}, 0, 0))
-            self._next += step
-        running = self._ring.fold(current) if self._next == current else None
-        return plus(self._sum, running) if running else self._sum
+            self._sum = plus(self._sum, self._seen)
+            # After a jump of the clock, what the ring cannot hold any more is not looked for.
+            self._next = max(self._next + step, current - (DEPTH - 1) * step)
+            self._seen = self._nothing()
+            self._look()
+        return plus(self._sum, self._seen)
+
+    def _look(self) -> None:
+        # What was seen of a window stays, though its row was written over or the clock was set back since.
+        self._seen = _combined(self._seen, self._ring.fold(self._next) or self._nothing(), max)

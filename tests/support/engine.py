@@ -261,7 +261,7 @@ class Rig:
     cache: Cache
     memory: Memory
     forwarder: Forwarder
-    ring: mmap.mmap
+    ring: mmap.mmap | memoryview
     tally: mmap.mmap
     upstreams: list[Upstream]
     told: dict[int, bytes] = field(default_factory=dict)
@@ -344,6 +344,8 @@ def rig(
     cache_bytes: int = 1 << 20,
     ttl_max: int = 86400,
     memory: Memory | None = None,
+    ring: mmap.mmap | memoryview | None = None,
+    window_seconds: int = 300,
 ) -> Rig:
     """An engine over these rules, with upstreams that say nothing by themselves; `memory` is another engine's cache."""
     servers = [Upstream(sockets) for _ in range(upstreams)]
@@ -352,8 +354,8 @@ def rig(
         forwarder.add_upstream(server.connected())
     memory = memory or Memory(cache_bytes)
     cache = Cache(memoryview(memory.map)[: memory.size], SECRET, 3)
-    ring = mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)
-    counters = Counters(memoryview(ring), 300)
+    ring = ring or mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)
+    counters = Counters(memoryview(ring), window_seconds)
     tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)
     rules = rules or policy()
     engine = Engine(rules, cache, counters, Tally(tally), forwarder, ttl_max)
