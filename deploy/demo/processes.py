@@ -110,6 +110,9 @@ class Processes:
                 )
             )
         outcomes = [(argv, child, *child.communicate()) for argv, child in started]
+        with (self._logs / "preparation.log").open("ab") as log:
+            for argv, _, output, errors in outcomes:
+                log.write(f"$ {' '.join(argv)}\n".encode() + output + errors)
         failed = [
             f"{' '.join(argv)}: status {child.returncode}\n{_last((errors or output).decode(errors='replace'))}"
             for argv, child, output, errors in outcomes

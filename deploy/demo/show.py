@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -143,12 +143,12 @@ class Demo:
             ProcessError: A command failed.
         """
         place, run = self._place, self._processes.run
-        compliance, blocklist = program("lachan-compliance"), program("lachan-blocklist")
+        compliance = program("lachan-compliance")
         run(
             [
                 [compliance, "ca", "init", "--out", str(place.ca)],
                 [compliance, "key", "--out", str(place.receipt_key)],
-                [blocklist, "keys", "init", "--out", str(place.keys)],
+                [program("lachan-blocklist"), "keys", "init", "--out", str(place.keys)],
             ]
         )
         issue = [compliance, "ca", "issue", "--ca", str(place.ca)]
@@ -159,10 +159,10 @@ class Demo:
             ]
             for party in PARTIES
         )  # fmt: skip
-        sources = list(RELEASE_1)
+        self._build(RELEASE_1)
         if self._wish.user_list is not None:
-            sources.append(Source(self._wish.user_list.absolute(), "gambling", USER_ORDER))
-        self._publish(sources)
+            self._build([Source(self._wish.user_list.absolute(), "gambling", USER_ORDER)])
+        self._publish()
         place.write()
         enrol = {
             **{operator: program("lachan-resolver") for operator in OPERATORS},
@@ -173,12 +173,18 @@ class Demo:
             begin = output.index("-----BEGIN")
             place.public_key(name).write_text(output[begin:])
 
-    def _publish(self, sources: list[Source]) -> None:
-        place, blocklist = self._place, program("lachan-blocklist")
+    def _build(self, sources: Iterable[Source]) -> None:
         for source in sources:
-            self._processes.run([[blocklist, "build", "--extend", "--out", str(place.release), *source.arguments()]])
+            command = [program("lachan-blocklist"), "build", "--extend", "--json", "--out", str(self._place.release)]
+            (printed,) = self._processes.run([[*command, *source.arguments()]])
+            if source.order == USER_ORDER:
+                built = json.loads(printed)
+                self._screen.line(f"    {source.file}: {built['accepted']} names, {built['refused']} lines refused")
+
+    def _publish(self) -> None:
+        place = self._place
         folders = ["--release", str(place.release), "--repository", str(place.repository), "--keys", str(place.keys)]
-        self._processes.run([[blocklist, "publish", *folders]])
+        self._processes.run([[program("lachan-blocklist"), "publish", *folders]])
 
     # --- the processes, in order ---------------------------------------------------------------------------------
 
@@ -216,7 +222,8 @@ class Demo:
         followers = ("a",) if place.cheating else OPERATORS
         said = "operator A follows, B does not" if place.cheating else "both operators follow"
         with screen.step(f"release 2: {said}"):
-            self._publish(list(RELEASE_2))
+            self._build(RELEASE_2)
+            self._publish()
             for operator in followers:
                 self._wait(f"release 2 at operator {operator.upper()}", partial(_follows, place, operator, 2))
         with screen.step("two probes and some clients" + (", and B's false reports" if place.cheating else "")):
