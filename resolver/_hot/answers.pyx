@@ -30,7 +30,7 @@ cdef uint32_t write_kept(uint8_t *out, uint32_t limit, const Query *query, const
     """The response for one client, TTLs counted down; truncated beyond `limit`. Needs max(limit, 512) bytes."""
     cdef uint32_t i, ttl
     cdef uint16_t at, flags
-    if kept.size + (OPT_BYTES if query.edns else 0) > limit:
+    if kept.size + (OPT_BYTES + (0 if kept.ede == EDE_NONE else 6) if query.edns else 0) > limit:
         return write_truncated(out, query)
     memcpy(out, kept.packet, kept.size)
     flags = get16(kept.packet + 2) & 15
@@ -46,7 +46,7 @@ cdef uint32_t write_kept(uint8_t *out, uint32_t limit, const Query *query, const
         if ttl > kept.ttl_max:
             ttl = kept.ttl_max
         put32(out + at, ttl - kept.age if ttl > kept.age else 0)
-    return write_opt(out, kept.size, query, NOERROR, EDE_NONE)
+    return write_opt(out, kept.size, query, NOERROR, kept.ede)
 
 
 cdef bint target_at(Cursor cursor, uint16_t rtype, uint8_t *name, int *size) noexcept nogil:

@@ -27,7 +27,14 @@ cdef struct Slot:
     uint8_t name_size
     uint8_t targets             # carries names that policy looks at
     uint16_t pad
-    uint32_t pad2
+    uint32_t retry_at           # while expired: before this, monotonic seconds, upstreams are known not to answer
+
+cdef enum Found:
+    # What the cache has for a question.
+    FOUND_NOTHING = 0
+    FOUND_FRESH = 1
+    FOUND_AGEING = 2            # fresh, asked for often, and about to expire: time to ask again beforehand
+    FOUND_STALE = 3             # expired; serves where no upstream answers (RFC 8767)
 
 cdef struct Layer:
     # One size class: rows of WAYS tags, and as many slots.
@@ -43,16 +50,20 @@ cdef struct Entry:
     Slot *source                # where it was copied from, for judge()
     const uint8_t *packet
     const uint8_t *ttls         # ttl_count offsets, two bytes each, native order
+    uint32_t uses               # 0 to 3
 
 cdef class Cache:
     cdef Layer layers[CLASSES]
     cdef uint64_t secret
     cdef uint32_t worker
+    cdef uint32_t stale         # seconds that an answer outlives its TTL, to be served where nothing better is to be had
     cdef object _buffer
     cdef uint8_t scratch[PAYLOAD_MAX]
     cdef uint64_t tag(self, uint64_t fingerprint, uint16_t qtype, uint16_t bits) noexcept nogil
-    cdef bint get(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, Entry *entry) noexcept nogil
+    cdef Found get(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, bint stale, Entry *entry) noexcept nogil
     cdef bint put(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, const uint8_t *packet,
                   const Response *response, uint32_t ttl, uint32_t verdict) noexcept nogil
+    cdef void forget_elsewhere(self, uint64_t tag, int kept) noexcept nogil
+    cdef void spare(self, const Entry *entry, uint32_t until) noexcept nogil
     cdef void judge(self, const Entry *entry, uint32_t verdict) noexcept nogil
     cdef uint64_t checksum(self, const Slot *head, const uint8_t *payload, uint32_t size) noexcept nogil

@@ -9,6 +9,7 @@ The hash is keyed by a secret of the machine's boot: an outsider cannot aim at o
 
 from libc.string cimport memcmp, memcpy, memset
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from resolver._hot.atomics cimport claim, fence_acquire, fence_release, load64, load_acquire, load_relaxed, store64, store_release
 
@@ -17,6 +18,9 @@ cdef uint32_t[CLASSES] SLOT_SIZES = [256, 1024, 4096]
 cdef uint32_t[CLASSES] SHARES = [44, 14, 6]
 
 MIN_BYTES = 1 << 20
+
+cdef enum:
+    USES_MAX = 3
 
 
 cdef inline uint64_t mix(uint64_t x) noexcept nogil:
@@ -33,12 +37,13 @@ cdef class Cache:
         buffer: Writable memory of at least `MIN_BYTES`, zeroed when it was made, aligned to 64.
         secret: 64 random bits, the same in all workers.
         worker: This worker's number, noted in every slot it claims.
+        stale: Seconds that an answer outlives its TTL, to be served where no upstream answers (RFC 8767); 0: none.
 
     Raises:
         ValueError: The buffer is smaller than `MIN_BYTES`.
     """
 
-    def __cinit__(self, object buffer, uint64_t secret, uint32_t worker):
+    def __cinit__(self, object buffer, uint64_t secret, uint32_t worker, uint32_t stale=0):
         cdef Py_buffer view
         cdef uint8_t *at
         cdef uint64_t share, rows
@@ -54,6 +59,7 @@ cdef class Cache:
         self._buffer = buffer       # keeps the mapping
         self.secret = secret
         self.worker = worker
+        self.stale = stale
         for i in range(CLASSES):
             # A row takes a line of tags, half a line of marks (padded to a whole one) and its slots.
             rows = SHARES[i] * share // (128 + WAYS * SLOT_SIZES[i])
@@ -82,13 +88,34 @@ cdef class Cache:
                 count += self.layers[k].tags[i] != 0 and slot.expires_at > now
         return count
 
-    def clear(self):
-        """Forgets every answer."""
-        cdef uint64_t i
+    def flush(self, bytes name not None, bint subtree):
+        """Forgets the answers to a name's questions, and with `subtree` those of all names below it; how many.
+
+        Args:
+            name: Lowercased wire form with the root label; the root alone and `subtree` are everything.
+        """
+        cdef uint64_t i, count = 0
         cdef int k
+        cdef const Slot *slot
+        cdef const uint8_t *kept
+        cdef const uint8_t *wanted = <const uint8_t *>PyBytes_AS_STRING(name)
+        cdef uint32_t size = <uint32_t>PyBytes_GET_SIZE(name), at
+        if not 1 <= size <= 255:
+            raise ValueError("a name has 1 to 255 bytes")
         for k in range(CLASSES):
             for i in range(<uint64_t>self.layers[k].rows * WAYS):
-                store64(&self.layers[k].tags[i], 0)
+                if load64(&self.layers[k].tags[i]) == 0:
+                    continue
+                slot = <const Slot *>(self.layers[k].slots + i * self.layers[k].slot_size)
+                kept = <const uint8_t *>slot + sizeof(Slot)
+                at = 0
+                # From label to label, inside the name's own bytes whatever they say: a writer may be at work.
+                while subtree and at + size < slot.name_size and kept[at]:
+                    at += kept[at] + 1
+                if at + size == slot.name_size and memcmp(kept + at, wanted, size) == 0:
+                    store64(&self.layers[k].tags[i], 0)
+                    count += 1
+        return count
 
     cdef uint64_t tag(self, uint64_t fingerprint, uint16_t qtype, uint16_t bits) noexcept nogil:
         cdef uint64_t value = mix(fingerprint ^ self.secret ^ mix((<uint64_t>qtype << 16 | bits) + self.secret))
@@ -111,11 +138,15 @@ cdef class Cache:
             value = (value ^ word) * <uint64_t>0x9E3779B97F4A7C15
         return mix(value)
 
-    cdef bint get(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, Entry *entry) noexcept nogil:
-        """Copies the answer to a question out, if a live one is there."""
+    cdef Found get(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, bint stale, Entry *entry) noexcept nogil:
+        """Copies the answer to a question out, if one is there, and says what it is good for.
+
+        An expired one only with `stale`, or while upstreams are known not to answer.
+        """
         cdef uint64_t tag = self.tag(fingerprint, query.qtype, bits), index
         cdef uint32_t row, i, sequence, size
         cdef int k
+        cdef bint expired
         cdef Layer *layer
         cdef Slot *slot
         for k in range(CLASSES):
@@ -144,14 +175,21 @@ cdef class Cache:
                         or self.checksum(&entry.head, self.scratch, size) != entry.head.checksum):
                     continue
                 # Monotonic seconds: no clock step can revive an answer. A larger one may have come after this one.
-                if entry.head.expires_at <= now or entry.head.stored_at > now:
+                if entry.head.stored_at > now:
+                    continue
+                expired = now >= entry.head.expires_at
+                if expired and (now - entry.head.expires_at >= self.stale or not (stale or now < entry.head.retry_at)):
                     continue
                 entry.packet = self.scratch + entry.head.name_size
                 entry.ttls = entry.packet + entry.head.packet_size
-                if layer.used[row * 16 + i] < 3:
+                if expired:
+                    return FOUND_STALE
+                if layer.used[row * 16 + i] < USES_MAX:
                     layer.used[row * 16 + i] += 1
-                return True
-        return False
+                elif (entry.head.expires_at - now) * 10 <= entry.head.expires_at - entry.head.stored_at:
+                    return FOUND_AGEING
+                return FOUND_FRESH
+        return FOUND_NOTHING
 
     cdef bint put(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, const uint8_t *packet,
                   const Response *response, uint32_t ttl, uint32_t verdict) noexcept nogil:
@@ -206,6 +244,7 @@ cdef class Cache:
         slot.ttl_count = response.ttl_count
         slot.name_size = query.name_size
         slot.targets = response.targets
+        slot.retry_at = 0
         payload = <uint8_t *>slot + sizeof(Slot)
         memcpy(payload, query.name, query.name_size)
         memcpy(payload + query.name_size, packet, response.end)
@@ -217,7 +256,26 @@ cdef class Cache:
         head.sequence = sequence + 2
         slot.checksum = self.checksum(&head, payload, size)
         store_release(&slot.sequence, sequence + 2)
+        self.forget_elsewhere(tag, k)
         return True
+
+    cdef void forget_elsewhere(self, uint64_t tag, int kept) noexcept nogil:
+        """Drops what was kept for the same question in other size classes: it is older, though it may live longer."""
+        cdef uint64_t index
+        cdef uint32_t i
+        cdef int k
+        for k in range(CLASSES):
+            if k == kept:
+                continue
+            index = ((tag >> 32) * self.layers[k].rows >> 32) * WAYS
+            for i in range(WAYS):
+                if load64(&self.layers[k].tags[index + i]) == tag:
+                    store64(&self.layers[k].tags[index + i], 0)
+
+    cdef void spare(self, const Entry *entry, uint32_t until) noexcept nogil:
+        """Has an expired answer served at once until then: upstreams do not answer now."""
+        if load_acquire(&entry.source.sequence) == entry.head.sequence:
+            entry.source.retry_at = until
 
     cdef void judge(self, const Entry *entry, uint32_t verdict) noexcept nogil:
         """Notes what policy found of an entry's targets; who reads it knows by the number which answer it is about."""

@@ -10,7 +10,8 @@ from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from resolver._hot.answers cimport (
     Kept, normalise, targets_listed, write_judged, write_kept, write_truncated)
-from resolver._hot.cache cimport KEY_CD, KEY_DO, PAYLOAD_MAX, Cache, Entry
+from resolver._hot.cache cimport (
+    FOUND_AGEING, FOUND_NOTHING, FOUND_STALE, KEY_CD, KEY_DO, PAYLOAD_MAX, Cache, Entry, Found)
 from resolver._hot.counters cimport (
     CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, CELL_UPSTREAM_FAILURES, DROP_ACL, DROP_MALFORMED, DROP_OVERLOAD, DROP_SEND,
     TRANSPORTS, Counters)
@@ -22,7 +23,7 @@ from resolver._hot.socket cimport (
     CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, MSG_DONTWAIT, clock_gettime, epoll_event, epoll_wait, recv, timespec)
 from resolver._hot.tally cimport Tally
 from resolver._hot.wire cimport (
-    BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, READ_BADVERS,
+    BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, READ_BADVERS,
     READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, Reading, RD, REFUSED, SERVFAIL, TC, TYPE_ANY, UDP_CLASSIC, UDP_LIMIT, Query,
     Response, pad, read_query, read_response, write_any, write_bare, write_error)
 
@@ -31,6 +32,10 @@ cdef enum:
     UDP = 1
     DOT = 3                     # this and those above it are encrypted
     FAILURE_SECONDS = 5         # RFC 9520 3.2
+    STALE_TTL = 30              # RFC 8767 4
+    RECHECK_SECONDS = 30        # RFC 8767 5: between attempts to refresh what has expired
+    PATIENCE_MS = 1800          # RFC 8767 5: the client response timer
+    LAST_TRY = 2
 
 
 cdef class Engine:
@@ -209,6 +214,12 @@ cdef class Engine:
         """Tries again what timed out, and gives up what has no try left; due every few tens of milliseconds."""
         cdef uint32_t at
         self.clock()
+        at = self.forwarder.oldest[LAST_TRY]
+        while at != NOBODY and self.now_ms - self.forwarder.pendings[at].begun_at >= PATIENCE_MS:
+            # Clients give up soon: what was known last is better than nothing.
+            if self.forwarder.pendings[at].waiters != NOBODY:
+                self.tell_stale(at)
+            at = self.forwarder.pendings[at].newer
         while True:
             at = self.forwarder.overdue(self.now_ms)
             if at == NOBODY:
@@ -284,7 +295,7 @@ cdef class Engine:
         cdef bint fresh = at == NOBODY
         # 9. A question of its own.
         if fresh:
-            at = self.forwarder.begin(fingerprint, &query, bits)
+            at = self.forwarder.begin(fingerprint, &query, bits, self.now_ms)
             if at == NOBODY:
                 self.counters.drop(DROP_OVERLOAD)
                 return 0
@@ -316,23 +327,41 @@ cdef class Engine:
         """The cache's answer for this client, or 0."""
         cdef Entry entry
         cdef Kept kept
-        cdef uint32_t verdict
-        if not self.cache.get(fingerprint, query, bits, self.now, &entry):
+        cdef Found found = self.cache.get(fingerprint, query, bits, self.now, False, &entry)
+        if found == FOUND_NOTHING:
             return 0
+        if found == FOUND_AGEING:
+            self.refresh(query, fingerprint, bits)
+        if self.keep(&entry, found == FOUND_STALE, &kept):
+            return self.write_for(query, profile, limit, &kept, out)
+        return write_kept(out, limit, query, &kept)
+
+    cdef bint keep(self, const Entry *entry, bint stale, Kept *kept) noexcept nogil:
+        """Makes a cached answer ready to be written; whether it leads to a name that is listed for somebody."""
+        cdef uint32_t verdict
         kept.packet = entry.packet
         kept.size = entry.head.packet_size
         kept.ttls = entry.ttls
         kept.ttl_count = entry.head.ttl_count
-        kept.age = self.now - entry.head.stored_at
-        kept.ttl_max = self.ttl_max
-        if entry.head.targets:
-            verdict = <uint32_t>entry.head.verdict
-            if entry.head.verdict >> 32 != entry.head.sequence or verdict >> 1 != self.policy.epoch & 0x7FFFFFFF:
-                verdict = self.policy.epoch << 1 | targets_listed(self.policy, kept.packet, kept.size)
-                self.cache.judge(&entry, verdict)
-            if verdict & 1:
-                return self.write_for(query, profile, limit, &kept, out)
-        return write_kept(out, limit, query, &kept)
+        kept.age = 0 if stale else self.now - entry.head.stored_at
+        kept.ttl_max = STALE_TTL if stale else self.ttl_max
+        kept.ede = EDE_STALE if stale else EDE_NONE
+        if not entry.head.targets:
+            return False
+        verdict = <uint32_t>entry.head.verdict
+        if entry.head.verdict >> 32 != entry.head.sequence or verdict >> 1 != self.policy.epoch & 0x7FFFFFFF:
+            verdict = self.policy.epoch << 1 | targets_listed(self.policy, kept.packet, kept.size)
+            self.cache.judge(entry, verdict)
+        return verdict & 1
+
+    cdef void refresh(self, const Query *query, uint64_t fingerprint, uint16_t bits) noexcept nogil:
+        """Asks again for an answer that many ask for, before it expires; nobody waits for it."""
+        cdef uint32_t at
+        if self.forwarder.join(fingerprint, query, bits) != NOBODY:
+            return
+        at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
+        if at != NOBODY and not self.forwarder.send(at, self.now_ms):
+            self.forwarder.end(at)
 
     cdef uint32_t write_for(self, const Query *query, uint32_t profile, uint32_t limit, const Kept *kept, uint8_t *out) noexcept nogil:
         """An answer that leads to a listed name, as the client's profile would have it."""
@@ -379,6 +408,9 @@ cdef class Engine:
                 self.give_up(at)
                 return
         self.forwarder.unlist(at)
+        if response.rcode == SERVFAIL and self.tell_stale(at):
+            self.forwarder.end(at)
+            return
         normalise(self.response, &response)
         if response.targets:
             verdict = self.policy.epoch << 1 | targets_listed(self.policy, self.response, response.end)
@@ -391,17 +423,21 @@ cdef class Engine:
         kept.ttl_count = response.ttl_count if response.ttl_count <= 128 else 0
         kept.age = 0
         kept.ttl_max = self.ttl_max
+        kept.ede = EDE_NONE
         self.tell(pending, &kept, verdict & 1)
         self.forwarder.end(at)
 
     cdef void give_up(self, uint32_t at) noexcept:
-        """Nobody answers this question: SERVFAIL to all who wait, and to those who ask in the next seconds."""
+        """Nobody answers this question: what was known last, or SERVFAIL, to all who wait and who ask right after."""
         cdef Pending *pending = &self.forwarder.pendings[at]
         cdef Response response
         cdef uint8_t packet[272]
         if pending.tries:
             self.forwarder.unlist(at)
         self.counters.add(CELL_UPSTREAM_FAILURES)
+        if self.tell_stale(at):
+            self.forwarder.end(at)
+            return
         memset(&response, 0, sizeof(Response))
         memcpy(packet, pending.question, pending.query.question_end)
         put16(packet + 2, 0x8000 | SERVFAIL)
@@ -410,6 +446,20 @@ cdef class Engine:
         self.cache.put(pending.fingerprint, &pending.query, pending.bits, self.now, packet, &response, FAILURE_SECONDS, 0)
         self.tell(pending, NULL, False)
         self.forwarder.end(at)
+
+    cdef bint tell_stale(self, uint32_t at) noexcept:
+        """Tells all who wait what was known before it expired (RFC 8767), where that is still kept."""
+        cdef Pending *pending = &self.forwarder.pendings[at]
+        cdef Entry entry
+        cdef Kept kept
+        cdef bint listed
+        if self.cache.get(pending.fingerprint, &pending.query, pending.bits, self.now, True, &entry) != FOUND_STALE:
+            return False
+        self.cache.spare(&entry, self.now + RECHECK_SECONDS)
+        listed = self.keep(&entry, True, &kept)
+        self.tell(pending, &kept, listed)
+        self.forwarder.release(at)
+        return True
 
     cdef void tell(self, const Pending *pending, const Kept *kept, bint listed) noexcept:
         """Answers everyone who waits, each under its own profile and with its own id, case, size and OPT."""

@@ -41,7 +41,7 @@ cdef struct Pending:
     uint32_t id_next, key_next  # chains of the two tables
     uint32_t older, newer       # of those at the same try, by deadline
     uint32_t waiters, waiter_count
-    int64_t sent_at             # milliseconds, monotonic
+    int64_t begun_at, sent_at   # milliseconds, monotonic
     uint16_t id, port
     uint8_t upstream, tries, tried
     bint stream                 # truncated: Python asks again over TCP
@@ -81,7 +81,7 @@ cdef class Forwarder:
     cdef uint64_t secret
     cdef uint32_t random32(self) noexcept nogil
     cdef uint32_t join(self, uint64_t fingerprint, const Query *query, uint16_t bits) noexcept nogil
-    cdef uint32_t begin(self, uint64_t fingerprint, const Query *query, uint16_t bits) noexcept nogil
+    cdef uint32_t begin(self, uint64_t fingerprint, const Query *query, uint16_t bits, int64_t now) noexcept nogil
     cdef bint wait(self, uint32_t at, const Query *query, const Client *client, uint32_t profile) noexcept nogil
     cdef bint send(self, uint32_t at, int64_t now) noexcept nogil
     cdef uint32_t match(self, uint32_t port, const uint8_t *packet, uint32_t size) noexcept nogil
@@ -90,6 +90,7 @@ cdef class Forwarder:
     cdef uint32_t overdue(self, int64_t now) noexcept nogil
     cdef void unlist(self, uint32_t at) noexcept nogil
     cdef void to_stream(self, uint32_t at, int64_t now) noexcept nogil
+    cdef void release(self, uint32_t at) noexcept nogil
     cdef void end(self, uint32_t at) noexcept nogil
     cdef uint32_t id_bucket(self, uint32_t port, uint32_t id) noexcept nogil
     cdef uint32_t key_bucket(self, uint64_t fingerprint, uint32_t qtype, uint32_t bits) noexcept nogil

@@ -147,7 +147,7 @@ cdef class Forwarder:
             at = pending.key_next
         return NOBODY
 
-    cdef uint32_t begin(self, uint64_t fingerprint, const Query *query, uint16_t bits) noexcept nogil:
+    cdef uint32_t begin(self, uint64_t fingerprint, const Query *query, uint16_t bits, int64_t now) noexcept nogil:
         """A new question, not sent yet; NOBODY where the table is full."""
         cdef uint32_t at = self.free_pending, bucket
         cdef Pending *pending
@@ -161,6 +161,7 @@ cdef class Forwarder:
         pending.bits = bits
         pending.tries = pending.tried = 0
         pending.stream = False
+        pending.begun_at = now
         pending.waiters = NOBODY
         pending.waiter_count = 0
         pending.port = <uint16_t>PORTS_MAX
@@ -330,20 +331,26 @@ cdef class Forwarder:
         self.pendings[at].stream = True
         self.enlist(at, QUEUE_STREAM, now)
 
-    cdef void end(self, uint32_t at) noexcept nogil:
-        """Forgets a question whose try is taken back and whose clients have been answered."""
+    cdef void release(self, uint32_t at) noexcept nogil:
+        """Lets go of the clients of a question: they have been answered."""
         cdef Pending *pending = &self.pendings[at]
         cdef uint32_t place = pending.waiters, next
-        cdef uint32_t *link = &self.by_key[self.key_bucket(pending.fingerprint, pending.query.qtype, pending.bits)]
-        while link[0] != at:
-            link = &self.pendings[link[0]].key_next
-        link[0] = pending.key_next
         while place != NOBODY:
             next = self.waiters[place].next
             self.waiters[place].next = self.free_waiter
             self.free_waiter = place
             place = next
         pending.waiters = NOBODY
+        pending.waiter_count = 0
+
+    cdef void end(self, uint32_t at) noexcept nogil:
+        """Forgets a question whose try is taken back and whose clients have been answered."""
+        cdef Pending *pending = &self.pendings[at]
+        cdef uint32_t *link = &self.by_key[self.key_bucket(pending.fingerprint, pending.query.qtype, pending.bits)]
+        while link[0] != at:
+            link = &self.pendings[link[0]].key_next
+        link[0] = pending.key_next
+        self.release(at)
         pending.generation += 1
         pending.key_next = self.free_pending
         self.free_pending = at

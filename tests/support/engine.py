@@ -343,6 +343,7 @@ def rig(
     stream_ms: int = 2000,
     cache_bytes: int = 1 << 20,
     ttl_max: int = 86400,
+    stale: int = 86400,
     memory: Memory | None = None,
     ring: mmap.mmap | memoryview | None = None,
     window_seconds: int = 300,
@@ -353,7 +354,7 @@ def rig(
     for server in servers:
         forwarder.add_upstream(server.connected())
     memory = memory or Memory(cache_bytes)
-    cache = Cache(memoryview(memory.map)[: memory.size], SECRET, 3)
+    cache = Cache(memoryview(memory.map)[: memory.size], SECRET, 3, stale)
     ring = ring or mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)
     counters = Counters(memoryview(ring), window_seconds)
     tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)

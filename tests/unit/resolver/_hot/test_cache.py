@@ -10,8 +10,9 @@ import dns.rcode
 import pytest
 
 from resolver._hot.cache import Cache
+from tests.support.blocklist import entry
 from tests.support.engine import SECRET, SLOT, TCP, UDP, Memory, Rig, mapped, policy, rig
-from tests.support.packets import question, raw, read, record, records, reply, soa
+from tests.support.packets import error_code, question, raw, read, record, records, reply, soa
 
 NAME = "www.ok.example"
 LINE = f"{NAME}. 20 IN A 192.0.2.1"
@@ -293,7 +294,7 @@ def test_everything_can_be_forgotten(own: Rig) -> None:
     keep(own, question(NAME), LINE)
     now = own.memory.slots()[0].stored_at
     assert (own.cache.entries(now), own.cache.entries(now + 20)) == (1, 0)
-    own.cache.clear()
+    own.cache.flush(b"\0", subtree=True)
     assert own.cache.entries(now) == 0
     assert misses(own, question(NAME))
 
@@ -411,6 +412,101 @@ def test_a_writer_that_died_costs_an_entry_and_not_its_row() -> None:
         assert any(slot.name.startswith(b"\4n1") for slot in row)
 
 
+# Beyond its time ------------------------------------------------------------------------------------------------------
+
+
+def test_an_expired_answer_serves_where_no_upstream_answers() -> None:
+    own = rig(upstreams=1, timeout_ms=20)
+    own.exchange(question(NAME), lambda asked: reply(asked, f"{NAME}. 300 IN A 192.0.2.1"))
+    own.age(301)
+    query = question(NAME.upper(), edns=True)
+    assert own.ask(query) is None
+    stale = read(own.wait(own.token))
+    assert (stale.rcode(), error_code(stale)) == (dns.rcode.NOERROR, 3)
+    assert records(stale) == [f"{NAME.upper()}. 30 IN A 192.0.2.1"]
+    # It is known now that nobody answers: for a while nobody waits for that again.
+    asked = len(own.upstreams[0].waiting())
+    again = read(own.ask(query))
+    assert error_code(again) == 3
+    assert asked
+    assert own.upstreams[0].waiting() == []
+
+
+def test_an_expired_answer_serves_where_the_upstream_fails() -> None:
+    own = rig(upstreams=1)
+    own.exchange(question(NAME), lambda asked: reply(asked, f"{NAME}. 300 IN A 192.0.2.1"))
+    own.age(301)
+    stale = read(own.exchange(question(NAME, edns=True), lambda asked: reply(asked, rcode="SERVFAIL")))
+    assert (stale.rcode(), error_code(stale), records(stale)) == (dns.rcode.NOERROR, 3, [f"{NAME}. 30 IN A 192.0.2.1"])
+
+
+def test_clients_do_not_wait_for_the_last_try_where_an_expired_answer_is_kept() -> None:
+    own = rig(upstreams=1, timeout_ms=450)
+    own.exchange(question(NAME), lambda asked: reply(asked, f"{NAME}. 300 IN A 192.0.2.1"))
+    own.age(301)
+    assert own.ask(question(NAME, edns=True)) is None
+    assert error_code(read(own.wait(own.token))) == 3
+    # The question itself is still on its way, and its answer is taken.
+    assert own.engine.outstanding == 1
+    *_, (asked, at) = own.upstreams[0].waiting()
+    own.upstreams[0].send(reply(asked, f"{NAME}. 300 IN A 192.0.2.2"), at)
+    own.until(lambda: not own.engine.outstanding)
+    assert records(read(own.ask(question(NAME)))) == [f"{NAME}. 300 IN A 192.0.2.2"]
+
+
+def test_an_answer_too_far_beyond_its_time_is_gone() -> None:
+    own = rig(upstreams=1, timeout_ms=20, stale=60)
+    own.exchange(question(NAME), lambda asked: reply(asked, f"{NAME}. 300 IN A 192.0.2.1"))
+    own.age(360)
+    assert own.ask(question(NAME)) is None
+    assert read(own.wait(own.token)).rcode() == dns.rcode.SERVFAIL
+
+
+def test_a_listed_target_is_blocked_in_an_expired_answer_too() -> None:
+    own = rig(policy(entry("bad.example")), upstreams=1, timeout_ms=20)
+    own.engine.use(policy(epoch=2))
+    chain = [f"{NAME}. 300 IN CNAME www.bad.example.", "www.bad.example. 300 IN A 192.0.2.1"]
+    own.exchange(question(NAME), lambda asked: reply(asked, *chain))
+    own.age(301)
+    own.engine.use(policy(entry("bad.example"), epoch=3))
+    assert own.ask(question(NAME)) is None
+    answer = read(own.wait(own.token))
+    assert (answer.rcode(), records(answer)) == (dns.rcode.NXDOMAIN, [f"{NAME}. 30 IN CNAME www.bad.example."])
+
+
+def test_a_popular_answer_is_asked_for_again_before_it_expires() -> None:
+    own = rig(upstreams=1)
+    own.exchange(question(NAME), lambda asked: reply(asked, f"{NAME}. 300 IN A 192.0.2.1"))
+    for _ in range(4):
+        own.ask(question(NAME))
+    assert own.upstreams[0].waiting() == []
+    own.age(280)
+    assert records(read(own.ask(question(NAME)))) == [f"{NAME}. 20 IN A 192.0.2.1"]
+    [(asked, at)] = own.upstreams[0].waiting()
+    own.upstreams[0].send(reply(asked, f"{NAME}. 300 IN A 192.0.2.2"), at)
+    own.until(lambda: not own.engine.outstanding)
+    assert records(read(own.ask(question(NAME)))) == [f"{NAME}. 300 IN A 192.0.2.2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "subtree", "left"),
+    [
+        (b"\1a\2ok\7example\0", False, {"ok.example", "b.a.ok.example", "xa.ok.example"}),
+        (b"\1a\2ok\7example\0", True, {"ok.example", "xa.ok.example"}),
+        (b"\2ok\7example\0", True, set()),
+        (b"\0", True, set()),
+        (b"\0", False, {"ok.example", "a.ok.example", "b.a.ok.example", "xa.ok.example"}),
+    ],
+)
+def test_a_name_or_what_is_below_it_can_be_forgotten(name: bytes, subtree: bool, left: set[str]) -> None:
+    own = rig(upstreams=1)
+    names = ("ok.example", "a.ok.example", "b.a.ok.example", "xa.ok.example")
+    for one in names:
+        own.exchange(question(one), lambda asked, one=one: reply(asked, f"{one}. 300 IN A 192.0.2.1"))
+    assert own.cache.flush(name, subtree) == len(names) - len(left)
+    assert {one for one in names if not misses(own, question(one))} == left
+
+
 # Against a model ------------------------------------------------------------------------------------------------------
 
 
@@ -428,21 +524,24 @@ def test_a_hit_is_what_was_last_put_there(seed: int) -> None:
         key = name, source.choice(["A", "TYPE65280"]), source.random() < 0.3
         query = question(name, key[1], do=key[2], edns=True)
         answer = own.ask(query)
-        if answer is None:
-            token = own.token
-            asked, at = own.upstreams[0].receive()
+        told = model.get(key)
+        # A miss asks the upstream; so does a hit on a popular answer that is about to expire.
+        for asked, at in [own.upstreams[0].receive()] if answer is None else own.upstreams[0].waiting():
             serial, ttl = source.getrandbits(32), source.choice([1, 5, 20])
             fill = bytes(source.choice([4, 150, 600, 2500]))
             own.upstreams[0].send(raw(asked, record(65281, serial.to_bytes(4, "big") + fill, ttl=ttl)), at)
-            answer = own.wait(token)
+            own.until(lambda own=own: not own.engine.outstanding)
             model[key] = serial, clock + ttl
+        if answer is None:
+            answer, told = own.wait(own.token), model[key]
         else:
             hits += 1
-            assert model[key][1] > clock
+        assert told is not None
+        assert told[1] > clock
         message = read(answer)
         [rrset] = message.answer
-        assert int.from_bytes(rrset[0].to_wire()[:4], "big") == model[key][0]
-        assert rrset.ttl == model[key][1] - clock
+        assert int.from_bytes(rrset[0].to_wire()[:4], "big") == told[0]
+        assert rrset.ttl == told[1] - clock
         assert str(rrset.name) == f"{name}."
         if source.random() < 0.02:
             clock += 1
