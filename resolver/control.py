@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lachan import log
+from lachan.errors import LachanError
 from resolver.errors import ResolverError
 
 MESSAGE_MAX = 128 << 10
@@ -24,6 +25,7 @@ CALL_SECONDS = 5.0
 
 Message = dict[str, Any]
 Handler = Callable[[Message, list[int]], tuple[Message, Sequence[int]]]
+"""From a command and its descriptors to an answer and its own; a handler takes what it keeps off the list."""
 
 
 class ControlError(ResolverError):
@@ -45,15 +47,31 @@ def call(
             socket.send_fds(sock, [json.dumps(message).encode()], list(fds))
             data, received, _, _ = socket.recv_fds(sock, MESSAGE_MAX, DESCRIPTORS_MAX)
         except OSError as error:
-            raise ControlError(f"{path}: {error.strerror or 'no answer in time'}") from error
-    if not data:
-        raise ControlError(f"{path}: closed without an answer")
-    answer: Message = json.loads(data)
+            reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
+            raise ControlError(f"{path}: {reason}") from error
+    try:
+        answer = _read(data) if data else {"error": "closed without an answer"}
+    except ValueError as error:
+        answer = {"error": f"the answer is none: {error}"}
     if "error" in answer:
-        for fd in received:
-            os.close(fd)
+        _close(received)
         raise ControlError(f"{path}: {answer['error']}")
     return answer, received
+
+
+def _read(data: bytes) -> Message:
+    try:
+        message = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(message, dict):
+        raise ValueError("not a mapping")  # noqa: TRY004 # of what came from outside, as with any other bad text
+    return message
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 class Server:
@@ -70,7 +88,7 @@ class Server:
             self._socket.bind(str(path))
         except OSError as error:
             self._socket.close()
-            raise ControlError(f"{path}: {error.strerror}") from error
+            raise ControlError(f"{path}: {error.strerror or error}") from error
         self._socket.listen(16)
         self._loop.add_reader(self._socket, self._accept)
 
@@ -102,22 +120,17 @@ class Server:
             self._close(sock)
 
     def _answer(self, data: bytes, fds: list[int]) -> tuple[Message, Sequence[int]]:
-        taken = False
         try:
-            message = json.loads(data)
-            handler = self._handlers.get(message.get("command"))
+            message = _read(data)
+            command = message.get("command")
+            handler = self._handlers.get(command) if isinstance(command, str) else None
             if handler is None:
-                return {"error": f"there is no command {message.get('command')!r}"}, ()
-            answer = handler(message, fds)
-        except (ResolverError, ValueError, KeyError) as error:
+                return {"error": f"there is no command {command!r}"}, ()
+            return handler(message, fds)
+        except (LachanError, ValueError, KeyError) as error:
             return {"error": str(error) or type(error).__name__}, ()
-        else:
-            taken = True
-            return answer
         finally:
-            if not taken:
-                for fd in fds:
-                    os.close(fd)
+            _close(fds)
 
     def close(self) -> None:
         """Stops listening and removes the socket."""
