@@ -145,7 +145,7 @@ class Worker:
         }, []
 
     def _take_rules(self, message: Message, fds: list[int]) -> tuple[Message, list[int]]:
-        fd = fds[0] if fds else None
+        fd = fds.pop(0) if fds else None
         self._engine.use(self._policy(message["rules"], fd))
         self._rules = message["rules"]
         return {"epoch": self._rules["epoch"]}, []
