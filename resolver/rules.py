@@ -73,8 +73,12 @@ def seal(path: Path) -> int:
             if size > SNAPSHOT_MAX_BYTES:
                 raise RulesError(f"{path}: larger than {SNAPSHOT_MAX_BYTES} bytes")
             fd = os.memfd_create("rules.snapshot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            while os.sendfile(fd, file.fileno(), None, _COPY_BYTES):
-                pass
+            try:
+                while os.sendfile(fd, file.fileno(), None, _COPY_BYTES):
+                    pass
+            except OSError:
+                os.close(fd)
+                raise
     except OSError as error:
         raise RulesError(f"{path}: {error.strerror}") from error
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
@@ -95,22 +99,28 @@ def load(
         RulesError: It cannot be read or is not intact.
     """
     fd = seal(path)
+    wrong = ""
     try:
         with mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as view:
-            snapshot = snapshots.verify(view)
-            rules = Rules(
-                epoch=epoch,
-                serial=snapshot.serial,
-                records_digest=snapshot.records_digest,
-                entries=snapshot.count,
-                activated_at=activated_at,
-                published_at=published_at,
-                bundle=bundle or bundles.default(),
-                fd=fd,
-            )
-            # The view is released before the mapping is closed.
-            del snapshot
-    except (ArtifactError, ValueError, OSError) as error:
+            try:
+                snapshot = snapshots.verify(view)
+                rules = Rules(
+                    epoch=epoch,
+                    serial=snapshot.serial,
+                    records_digest=snapshot.records_digest,
+                    entries=snapshot.count,
+                    activated_at=activated_at,
+                    published_at=published_at,
+                    bundle=bundle or bundles.default(),
+                    fd=fd,
+                )
+                # The view is released before the mapping is closed; so is the one that an error's traceback holds.
+                del snapshot
+            except (ArtifactError, ValueError) as error:
+                wrong = str(error)
+    except (ValueError, OSError) as error:
+        wrong = str(error)
+    if wrong:
         os.close(fd)
-        raise RulesError(f"{path}: {error}") from error
+        raise RulesError(f"{path}: {wrong}")
     return rules
