@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import prometheus_client
 import uvicorn
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -43,7 +42,8 @@ from compliance_api.usecases.judge import Judge
 from compliance_api.usecases.observe import Limits, Observe
 from compliance_api.usecases.sample import NameSource
 from compliance_api.web import app as web
-from lachan import channel, log, postgres, tls
+from lachan import channel, endpoint, log, postgres, tls
+from lachan.config import split_host_port
 from lachan.signing import SigningKey
 from lachan.tls import TlsMaterial
 
@@ -265,19 +265,9 @@ async def serve(loaded: Loaded, url: URL, ready: Callable[[dict[str, str]], None
 
 
 def _serve_metrics(stack: AsyncExitStack, listen: str, metrics: Metrics) -> str:
-    host, _, port = listen.rpartition(":")
-    try:
-        server, thread = prometheus_client.start_http_server(int(port), host.strip("[]"), metrics.registry)
-    except OSError as error:
-        raise ComplianceError(f"{listen}: cannot be bound: {error.strerror}") from error
-
-    def close() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    stack.callback(close)
-    return _address(listen, server.server_port)
+    host, port = split_host_port(listen)
+    _, bound = stack.enter_context(endpoint.serve(host, port, metrics.registry))
+    return _address(listen, bound)
 
 
 def load_tls(settings: ServiceSettings) -> TlsMaterial:

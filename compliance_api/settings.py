@@ -27,20 +27,14 @@ from compliance_api.domain.organisation import (
 )
 from compliance_api.web.settings import ConsoleSettings
 from lachan import config
-from lachan.config import ConfigError, ConfigPath, Duration, Problem, Settings
+from lachan.config import ConfigError, ConfigPath, Duration, HostPort, Problem, Settings
+from lachan.log import LogSettings
 from lachan.postgres import DatabaseSettings
 from lachan.signing import SigningError, VerifyKey
 from lachan.tls import IDENTIFIER, TlsFiles
 
 MAX_ORGANISATIONS = 5000
 MAX_NAMES = 1000
-
-
-def _host_port(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("HOST:PORT is expected, an IPv6 address in brackets")
-    return value
 
 
 def _domain(value: str) -> str:
@@ -59,20 +53,12 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-HostPort = Annotated[str, AfterValidator(_host_port)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Address = Annotated[str, AfterValidator(lambda value: str(ipaddress.ip_address(value)))]
 Identifier = Annotated[str, Field(pattern=f"^{IDENTIFIER.pattern}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Interval = Annotated[Duration, Field(ge=0.1, le=7 * 86400)]
 Names = Annotated[tuple[Domain, ...], Field(max_length=MAX_NAMES)]
-
-
-class LogSettings(Settings):
-    """How the process logs."""
-
-    form: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class EndpointSettings(Settings):

@@ -71,6 +71,22 @@ def _beside_the_file(value: Path, info: ValidationInfo) -> Path:
     return Path(base) / value if base is not None else value
 
 
+def _host_port(value: str) -> str:
+    match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^\s:\[\]]{1,253}):([0-9]{1,5})", value)
+    if not match or int(match[1]) > 65535:
+        raise ValueError("HOST:PORT is expected, an IPv6 address in brackets")
+    return value
+
+
+def split_host_port(place: str) -> tuple[str, int]:
+    """Host and port of a `HostPort`, the host without brackets."""
+    host, _, port = place.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+HostPort = Annotated[str, AfterValidator(_host_port)]
+"""`HOST:PORT`, an IPv6 address in brackets."""
+
 Duration = Annotated[float, BeforeValidator(_seconds)]
 """Seconds; written as `200ms`, `5s`, `10m`, `24h` or `7d`."""
 

@@ -8,6 +8,15 @@ from typing import Literal
 
 import structlog
 
+from lachan.config import Settings
+
+
+class LogSettings(Settings):
+    """How a process logs."""
+
+    form: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
 
 def configure(component: str, form: Literal["text", "json"] = "text", level: str = "info") -> None:
     """Sets up logging for a process; `component` stands in every line."""

@@ -19,10 +19,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from lachan import endpoint
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.message import rcode_name
 from lachan.spool import Stats
-from resolver import endpoint
 from resolver.counters import WindowCounts
 from resolver.uplink import Failure, UplinkStatus
 

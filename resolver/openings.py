@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blocklist_sync import durable
+from lachan import durable
 from resolver._hot.tally import TALLY_LAYOUT
 from resolver.errors import ResolverError
 

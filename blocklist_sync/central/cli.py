@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 
-from blocklist_sync import durable
 from blocklist_sync.artifact import policy as policy_bundle
 from blocklist_sync.artifact import snapshot
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, CATEGORY_OF_LABEL, Category
@@ -26,7 +25,7 @@ from blocklist_sync.central.build import Built, Source
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Format, Refusal
 from blocklist_sync.central.release import ReleaseFolder
-from lachan import config, log, terminal
+from lachan import config, durable, log, terminal
 
 MAX_REFUSED_SHOWN = 50
 

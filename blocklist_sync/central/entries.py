@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from blocklist_sync import durable
 from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL, Category
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.orders import Order, check_text
 from blocklist_sync.artifact.records import Entry
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.errors import CentralError
+from lachan import durable
 
 FORMAT = "lachan-entries 1"
 MAX_LINE_BYTES = 1024

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
-from blocklist_sync import durable
 from blocklist_sync.central.errors import CentralError
+from lachan import durable
 from lachan.signing import MAX_KEY_FILE_BYTES, SigningKey
 
 APPROVERS = 2

@@ -29,11 +29,11 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from blocklist_sync import durable
 from blocklist_sync.artifact.records import Release
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.keys import LIST_ROLE, THRESHOLD, Keys
 from blocklist_sync.central.release import Published, ReleaseFolder
+from lachan import durable
 
 RECORDS_TARGET = "list/records.bin"
 POLICY_TARGET = "list/policy.json"

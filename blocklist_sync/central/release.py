@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from blocklist_sync import durable
 from blocklist_sync.artifact import policy, records
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.policy import PolicyBundle
@@ -29,6 +28,7 @@ from blocklist_sync.artifact.records import FingerprintKey, Release
 from blocklist_sync.central import entries as clear
 from blocklist_sync.central.entries import Entries
 from blocklist_sync.central.errors import CentralError
+from lachan import durable
 
 SEED_BYTES = 32
 MAX_JSON_BYTES = 16 << 20

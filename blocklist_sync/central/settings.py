@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from lachan.config import ConfigPath, Settings
+from lachan.config import ConfigPath, HostPort, Settings
+from lachan.log import LogSettings
 from lachan.tls import TlsFiles
-
-Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):\d{1,5}$", max_length=262)]
-"""`HOST:PORT`; an IPv6 address in brackets; port 0 lets the kernel choose."""
 
 
 class HttpsSettings(Settings):
     """The server of the static repository."""
 
-    listen: Address
+    listen: HostPort
     certificate: ConfigPath
     key: ConfigPath
     client_ca: ConfigPath | None = None
@@ -27,15 +25,8 @@ class HttpsSettings(Settings):
 class GrpcSettings(Settings):
     """The server that gives compliance its samples."""
 
-    listen: Address
+    listen: HostPort
     tls: TlsFiles
-
-
-class LogSettings(Settings):
-    """Where nothing else is said: text, from `info` on."""
-
-    form: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class ListSettings(Settings):

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blocklist_sync import durable
 from blocklist_sync.artifact import policy, records, snapshot
 from blocklist_sync.artifact.errors import ArtifactError, SnapshotError
 from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
 from blocklist_sync.edge.verify import InForce, Verified
-from lachan import log
+from lachan import durable, log
 from lachan.errors import LachanError
 
 MAX_NOTE_BYTES = 4096

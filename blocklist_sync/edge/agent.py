@@ -13,13 +13,12 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from blocklist_sync import durable
 from blocklist_sync.edge.activate import Activation, ReleaseStore
 from blocklist_sync.edge.client import Client
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
 from blocklist_sync.edge.settings import ClientCertificate, SyncSettings
 from blocklist_sync.edge.verify import InForce
-from lachan import log
+from lachan import durable, log
 from lachan.errors import LachanError
 
 __all__ = ["Activation", "Agent", "ClientCertificate", "Failure", "Reason", "SyncSettings"]

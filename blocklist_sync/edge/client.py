@@ -14,12 +14,12 @@ from tuf.api import exceptions
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from blocklist_sync import durable
 from blocklist_sync.edge import verify
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
 from blocklist_sync.edge.fetcher import Fetcher
 from blocklist_sync.edge.settings import SyncSettings
 from blocklist_sync.edge.verify import InForce, Limits, Verified
+from lachan import durable
 
 RECORDS_TARGET = "list/records.bin"
 POLICY_TARGET = "list/policy.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,8 @@ import typer
 
 from compliance_api.probe.errors import ProbeError
 from compliance_api.probe.settings import ProbeSettings
-from lachan import config, log, terminal, tls
+from lachan import config, endpoint, log, terminal, tls
+from lachan.config import split_host_port
 from lachan.signing import SigningKey
 
 app = typer.Typer(
@@ -76,8 +77,6 @@ def run(config_path: Config) -> None:
 
 
 async def _work(settings: ProbeSettings, material: tls.TlsMaterial, key: SigningKey) -> None:
-    from prometheus_client import start_http_server
-
     from compliance_api.probe.agent import Agent
     from compliance_api.probe.journal import Journal
     from compliance_api.probe.measure import asker
@@ -91,20 +90,17 @@ async def _work(settings: ProbeSettings, material: tls.TlsMaterial, key: Signing
     spool = Spool(settings.spool, Limits(items=settings.spool_most + SPOOL_RESERVE, bytes=SPOOL_BYTES))
     journal = Journal(settings.journal)
     uplink = Uplink(settings.service, material, settings.uplink.deadline, settings.uplink.backoff_most)
-    if settings.metrics is not None:
-        host, _, port = settings.metrics.rpartition(":")
-        try:
-            start_http_server(int(port), host.strip("[]"), metrics.registry)
-        except OSError as error:
-            raise ProbeError(f"metrics: {settings.metrics}: {error.strerror}") from error
     agent = Agent(settings, key, spool, journal, uplink, asker(settings.measure, rng), rng, metrics)
     work = asyncio.ensure_future(agent.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
     log.get().info("probe at work", identity=str(material.identity), service=settings.service)
+    exposed = (
+        endpoint.serve(*split_host_port(settings.metrics), metrics.registry) if settings.metrics else nullcontext()
+    )
     try:
-        with suppress(asyncio.CancelledError):
+        with exposed, suppress(asyncio.CancelledError):
             await work
     finally:
         await uplink.close()

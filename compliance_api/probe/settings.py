@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from lachan.config import ConfigPath, Duration, Settings
+from lachan.config import ConfigPath, Duration, HostPort, Settings
+from lachan.log import LogSettings
 from lachan.tls import TlsFiles
-
-
-def _host_and_port(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and 0 <= int(port) <= 65535):
-        raise ValueError("HOST:PORT is expected")
-    return value
-
-
-HostPort = Annotated[str, AfterValidator(_host_and_port)]
-
-
-class LogSettings(Settings):
-    """How the process logs."""
-
-    form: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class MeasureSettings(Settings):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blocklist_sync import durable
+from lachan import durable
 from resolver._hot.tally import TALLY_LAYOUT
 from resolver.openings import (
     BEYOND,

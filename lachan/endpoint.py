@@ -18,7 +18,6 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from lachan.errors import LachanError
-from resolver.errors import ResolverError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,7 +27,7 @@ CONNECTION_SECONDS = 10.0
 POLL_SECONDS = 0.05
 
 
-class EndpointError(ResolverError):
+class EndpointError(LachanError):
     """The endpoint cannot be served where it was asked to be."""
 
 
@@ -90,7 +89,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 def app(metrics: CollectorRegistry, problems: Callable[[], Sequence[str]]) -> WSGIApplication:
-    """The two paths; `problems` tells why the edge is not in order."""
+    """The two paths; `problems` tells why the process is not in order."""
     exposition = make_wsgi_app(metrics)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -118,9 +117,13 @@ def _say(start_response: StartResponse, status: HTTPStatus, content: dict[str, o
     return [body]
 
 
+def _none() -> Sequence[str]:
+    return ()
+
+
 @contextlib.contextmanager
 def serve(
-    address: str, port: int, metrics: CollectorRegistry, problems: Callable[[], Sequence[str]]
+    address: str, port: int, metrics: CollectorRegistry, problems: Callable[[], Sequence[str]] = _none
 ) -> Iterator[tuple[str, int]]:
     """Serves in threads of its own until the context ends; gives the address and port it listens on.
 

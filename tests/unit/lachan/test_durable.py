@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blocklist_sync import durable
+from lachan import durable
 
 
 def test_a_file_has_its_mode_and_its_content(tmp_path: Path) -> None:

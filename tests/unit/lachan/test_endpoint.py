@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from lachan import endpoint
+from lachan.endpoint import EndpointError, serve
 from lachan.spool import SpoolUnavailableError
-from resolver import endpoint
-from resolver.endpoint import EndpointError, serve
 
 
 @pytest.fixture
