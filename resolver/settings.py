@@ -172,6 +172,8 @@ class EdgeFile(Settings):
         ]
         if self.forwarding.sockets * len(self.upstreams) > 4096:
             problems.append("forwarding.sockets: 4096 sockets over all upstreams are the most")
+        if len(self.access.allow) + sum(len(profile.networks) for profile in self.profiles) > NETWORKS_MAX:
+            problems.append(f"access.allow and profiles: {NETWORKS_MAX} networks in all are the most")
         if self.report.window != int(self.report.window):
             problems.append("report.window: whole seconds")
         if len(str(self.runtime_dir)) > 80:

@@ -1,0 +1,181 @@
+"""edge.yaml: every problem at once, with its path and line; and what the edge makes of a good one."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+
+import pytest
+
+from lachan.config import ConfigError, parse
+from resolver.settings import Edge, EdgeFile, mapped, normalise, read
+
+LEAST = """\
+organisation: isp-a
+node: edge-1
+listen: [{address: 127.0.0.1}]
+upstreams: [{address: 192.0.2.53}]
+blocklist: {snapshot: rules.snapshot}
+"""
+
+
+def edge(text: str = LEAST) -> Edge:
+    return normalise(parse(text, EdgeFile))
+
+
+def problems(text: str) -> dict[str, tuple[str, int | None]]:
+    """Path to message and line of everything wrong with a file."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text, EdgeFile)
+    return {problem.path: (problem.message, problem.line) for problem in caught.value.problems}
+
+
+def test_little_must_be_said() -> None:
+    made = edge()
+    file = made.file
+    assert (file.listen[0].port, file.upstreams[0].port, file.access.others) == (53, 53, "refuse")
+    assert made.workers == len(os.sched_getaffinity(0))
+    assert (made.profiles, made.window_seconds) == (("default",), 300)
+    assert made.control_socket == Path("/run/lachan/supervisor.sock")
+    # Nobody from outside is served unless somebody said so.
+    assert all(ipaddress.ip_network(text).is_private or text == "100.64.0.0/10" for text in file.access.allow)
+
+
+def test_every_problem_is_told_at_once_with_its_path_and_line() -> None:
+    found = problems(
+        """\
+organisation: ISP A
+node: edge-1
+workers: -1
+listen:
+  - {address: 127.0.0.1}
+  - {address: 127.0.0.1, port: 70000}
+  - address: localhost
+access:
+  allow: [192.0.2.1/24, 10.0.0.0/8]
+  others: shout
+profiles:
+  - {name: School!, networks: [198.51.100.0/24]}
+upstreams: []
+forwarding: {first_try: fast, tcp_timeout: 60s}
+cache: {size: 1 megabyte}
+tcp: {connections: 0}
+colour: red
+blocklist: {}
+"""
+    )
+    lines = {path: line for path, (_, line) in found.items()}
+    assert lines == {
+        "organisation": 1, "workers": 3, "listen.1.port": 6, "listen.2.address": 7, "access.allow.0": 9,
+        "access.others": 10, "profiles.0.name": 12, "upstreams": 13, "forwarding.first_try": 14,
+        "forwarding.tcp_timeout": 14, "cache.size": 15, "tcp.connections": 16, "colour": 17, "blocklist": 18,
+    }  # fmt: skip
+    assert "host bits set" in found["access.allow.0"][0]
+    assert "512KB, 64MB, 1GB" in found["cache.size"][0]
+    assert "200ms" in found["forwarding.first_try"][0]
+    assert found["blocklist"][0] == "give either `sync` or `snapshot`"
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ("profiles: [{name: default, networks: [10.0.0.0/8]}]", "a name stands once"),
+        ("profiles: [{name: a, networks: [10.0.0.0/8]}, {name: a, networks: [10.1.0.0/16]}]", "a name stands once"),
+        ("report: {window: 1500ms}", "report.window: whole seconds"),
+        (f"runtime_dir: /{'x' * 80}", "runtime_dir: longer"),
+        ("forwarding: {sockets: 1025}", "less than or equal to 1024"),
+        (f"profiles: [{', '.join(f'{{name: p{n}, networks: [10.{n}.0.0/16]}}' for n in range(8))}]", "at most 7 items"),
+        ("metrics: {address: 127.0.0.1, port: 0}", "greater than or equal to 1"),
+        ("sinkhole: {ipv4: '::1'}", "ipv4"),
+        ("sinkhole: {ipv6: 192.0.2.1}", "ipv6"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(more: str, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        edge(f"{LEAST}{more}\n")
+
+
+def test_several_contradictions_are_told_together() -> None:
+    text = LEAST.replace("[{address: 127.0.0.1}]", "[{address: 127.0.0.1}, {address: 127.0.0.1}]").replace(
+        "[{address: 192.0.2.53}]", "[{address: 127.0.0.1}, {address: '::1', port: 5}]"
+    )
+    [(message, _)] = problems(text + "report: {window: 1.5}\n").values()
+    assert "listen: an address and port stand once" in message
+    assert "upstreams: 127.0.0.1:53 is listened on here" in message
+    assert "report.window" in message
+
+
+def test_upstreams_share_a_bounded_number_of_sockets() -> None:
+    upstreams = ", ".join(f"{{address: 192.0.2.{number}}}" for number in range(16))
+    text = LEAST.replace("{address: 192.0.2.53}", upstreams)
+    assert edge(text).file.forwarding.sockets * 16 == 4096
+    with pytest.raises(ConfigError, match="4096 sockets over all upstreams"):
+        edge(text + "forwarding: {sockets: 257}\n")
+
+
+def test_networks_are_bounded_over_all_profiles() -> None:
+    # Beyond this the compiled tables refuse them, when the edge is already running.
+    school = ", ".join(f"10.{number // 256}.{number % 256}.0/24" for number in range(4000))
+    text = f"{LEAST}profiles: [{{name: school, networks: [{school}]}}]\n"
+    assert len(edge(text).networks) == 4000 + 9
+    allowed = ", ".join(f"172.16.{number}.0/24" for number in range(97))
+    with pytest.raises(ConfigError, match="4096 networks"):
+        edge(f"{text}access: {{allow: [{allowed}]}}\n")
+
+
+def test_networks_stand_longest_first_and_a_schools_before_an_allowed_one() -> None:
+    made = edge(
+        LEAST
+        + "access: {allow: [10.0.0.0/8, 10.1.0.0/16, '2001:db8::/32']}\n"
+        + "profiles: [{name: school, networks: [10.1.0.0/16, '2001:db8:1::/48', 10.1.2.3]}]\n"
+    )
+    assert made.networks == (
+        (mapped("10.1.2.3"), 128, "school"),
+        (mapped("10.1.0.0"), 112, "school"),
+        (mapped("10.1.0.0"), 112, "default"),
+        (mapped("10.0.0.0"), 104, "default"),
+        (mapped("2001:db8:1::"), 48, "school"),
+        (mapped("2001:db8::"), 32, "default"),
+    )
+    assert made.profiles == ("default", "school")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", bytes(10) + b"\xff\xff\xc0\0\2\1"),
+        ("::ffff:192.0.2.1", bytes(10) + b"\xff\xff\xc0\0\2\1"),
+        ("2001:db8::1", b"\x20\x01\x0d\xb8" + bytes(11) + b"\1"),
+    ],
+)
+def test_an_address_has_sixteen_bytes(address: str, expected: bytes) -> None:
+    assert mapped(address) == expected
+
+
+def test_sizes_and_durations_are_written_with_units() -> None:
+    made = edge(
+        LEAST + "cache: {size: 2GB, ttl_max: 2h}\ntcp: {idle: 500ms, message: 1.5s}\nreport: {window: 5m}\n"
+    ).file
+    assert (made.cache.size, made.cache.ttl_max) == (2 << 30, 7200)
+    assert (made.tcp.idle, made.tcp.message, made.report.window) == (0.5, 1.5, 300)
+
+
+def test_paths_are_taken_from_the_files_own_folder(tmp_path: Path) -> None:
+    path = tmp_path / "edge.yaml"
+    path.write_text(LEAST + "state_dir: state\nruntime_dir: /run/x\n")
+    file = read(path).file
+    assert (file.state_dir, file.runtime_dir) == (tmp_path / "state", Path("/run/x"))
+    assert file.blocklist.snapshot == tmp_path / "rules.snapshot"
+
+
+def test_what_a_worker_is_told_is_what_the_supervisor_read(tmp_path: Path) -> None:
+    path = tmp_path / "edge.yaml"
+    path.write_text(LEAST + "profiles: [{name: school, networks: [198.51.100.0/24]}]\ncache: {size: 64MB}\n")
+    told = read(path)
+    assert normalise(EdgeFile.model_validate_json(told.file.model_dump_json())) == told
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        read(tmp_path / "edge.yaml")
