@@ -10,7 +10,7 @@ LIST      ?=
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration bench protos lock clean ready
+.PHONY: help demo test lint unit integration conformance bench protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ unit: ready
 
 integration: ready
 	$(BIN)/pytest -q tests/integration
+
+conformance: ready  ## every case of the standards over every transport (needs Debian's dig)
+	$(BIN)/python -m tests.conformance
 
 bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf nsd unbound dnsdist)
 	$(BIN)/python tests/bench/bench.py --candidate tests/bench/candidate
