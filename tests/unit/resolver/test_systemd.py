@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +91,33 @@ def test_a_stored_descriptor_that_is_none_of_ours_is_closed(monkeypatch: pytest.
     assert systemd.stored() == []
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+def test_a_process_that_the_manager_starts_finds_its_sockets() -> None:
+    program = (
+        "import json, socket\n"
+        "from resolver import systemd\n"
+        "found = systemd.stored()\n"
+        "ports = [socket.socket(fileno=sock.fd).getsockname()[1] for sock in found]\n"
+        "print(json.dumps([[sock.fd, sock.name, port] for sock, port in zip(found, ports)]))\n"
+    )
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+    ):
+        udp.bind(("127.0.0.1", 0))
+        tcp.bind(("127.0.0.1", 0))
+        names = [f"{kind}/127.0.0.1/{sock.getsockname()[1]}/0" for kind, sock in (("udp", udp), ("tcp", tcp))]
+        # The shell puts the sockets where the manager does and stays the same process.
+        shell = f'exec 3<&{udp.fileno()} 4<&{tcp.fileno()}; LISTEN_PID=$$ exec "$@"'
+        result = subprocess.run(
+            ["bash", "-c", shell, "bash", sys.executable, "-c", program],
+            env={**os.environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": ":".join(names)},
+            pass_fds=(udp.fileno(), tcp.fileno()),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        ports = [udp.getsockname()[1], tcp.getsockname()[1]]
+    assert json.loads(result.stdout) == [[3, names[0], ports[0]], [4, names[1], ports[1]]]
