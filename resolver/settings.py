@@ -49,11 +49,56 @@ Size = Annotated[int, BeforeValidator(_bytes)]
 """Bytes; written as `512KB`, `64MB` or `1GB`."""
 
 
+ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+ServerName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$")]
+UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]{0,254}$")]
+
+PORTS = {"dns": 53, "dot": 853, "doh": 443}
+
+
+class ServerTls(Settings):
+    """A server's certificate chain and its key, PEM files. They are read again when they change."""
+
+    certificate: ConfigPath
+    key: ConfigPath
+
+
+class ListenProfiles(Settings):
+    """Profiles that clients choose by whom or what they ask, whatever their network: for schools behind shared ones."""
+
+    server_names: dict[ServerName, ProfileName] = Field(default={}, max_length=256, description="by TLS server name")
+    paths: dict[UrlPath, ProfileName] = Field(default={}, max_length=256, description="by the path of a DoH request")
+
+
 class Listen(Settings):
-    """An address that clients ask; UDP and TCP."""
+    """An address that clients ask: over UDP and TCP (`dns`), DNS over TLS (`dot`), or DNS over HTTPS (`doh`)."""
 
     address: Address
-    port: Port = 53
+    protocol: Literal["dns", "dot", "doh"] = "dns"
+    port: Port = Field(default=53, description="without it 53, 853 for dot, 443 for doh")
+    tls: ServerTls | None = Field(default=None, description="for dot and doh")
+    profiles: ListenProfiles = Field(default=ListenProfiles(), description="for dot and doh")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_protocol(cls, data: object) -> object:
+        if isinstance(data, dict) and "port" not in data and data.get("protocol") in PORTS:
+            return {**data, "port": PORTS[data["protocol"]]}
+        return data
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        problems = []
+        if self.protocol == "dns":
+            problems += ["tls: for dot and doh only"] if self.tls is not None else []
+            problems += ["profiles: for dot and doh only"] if self.profiles != ListenProfiles() else []
+        elif self.tls is None:
+            problems.append(f"tls: {self.protocol} needs a certificate and a key")
+        if self.protocol == "dot" and self.profiles.paths:
+            problems.append("profiles.paths: dot has server names only")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class Access(Settings):
@@ -66,8 +111,12 @@ class Access(Settings):
 class ProfileNetworks(Settings):
     """Networks that want a profile of the policy bundle, a school's as a rule."""
 
-    name: str = Field(pattern=r"^[a-z0-9_-]{1,32}$")
-    networks: tuple[Network, ...] = Field(min_length=1, max_length=NETWORKS_MAX)
+    name: ProfileName
+    networks: tuple[Network, ...] = Field(
+        default=(),
+        max_length=NETWORKS_MAX,
+        description="may be empty where a listener's server name or path chooses it",
+    )
 
 
 class Upstream(Settings):
@@ -99,6 +148,15 @@ class Tcp(Settings):
     idle: Duration = Field(default=10.0, ge=0.5, le=300)
     message: Duration = Field(default=3.0, ge=0.1, le=60, description="from a message's first byte to its last")
     outstanding: int = Field(default=100, ge=1, le=10_000, description="queries of one connection at once")
+
+
+class Encrypted(Tcp):
+    """Bounds on what clients may do over DNS over TLS or over HTTPS, for each worker."""
+
+    idle: Duration = Field(default=30.0, ge=0.5, le=300)
+    handshake: Duration = Field(
+        default=5.0, ge=0.1, le=60, description="from a connection's begin to the end of its TLS handshake"
+    )
 
 
 class Sinkhole(Settings):
@@ -151,6 +209,8 @@ class EdgeFile(Settings):
     forwarding: Forwarding = Forwarding()
     cache: CacheSettings = CacheSettings()
     tcp: Tcp = Tcp()
+    dot: Encrypted = Encrypted()
+    doh: Encrypted = Encrypted()
     sinkhole: Sinkhole = Sinkhole()
     blocklist: Blocklist
     report: Report = Report()
@@ -165,6 +225,7 @@ class EdgeFile(Settings):
         places = [(listen.address, listen.port) for listen in self.listen]
         if len(set(places)) != len(places):
             problems.append("listen: an address and port stand once")
+        problems += self._profile_problems({DEFAULT_PROFILE, *names})
         problems += [
             f"upstreams: {upstream.address}:{upstream.port} is listened on here: queries would go round"
             for upstream in self.upstreams
@@ -181,6 +242,23 @@ class EdgeFile(Settings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _profile_problems(self, known: set[str]) -> list[str]:
+        chosen = [
+            (f"listen.{index}.profiles.{kind}.{key}", profile)
+            for index, listen in enumerate(self.listen)
+            for kind, choices in (("server_names", listen.profiles.server_names), ("paths", listen.profiles.paths))
+            for key, profile in choices.items()
+        ]
+        wanted = {profile for _, profile in chosen}
+        return [
+            *(f"{place}: there is no profile {profile!r}" for place, profile in chosen if profile not in known),
+            *(
+                f"profiles.{index}: {profile.name!r} has no networks, and no listener chooses it"
+                for index, profile in enumerate(self.profiles)
+                if not profile.networks and profile.name not in wanted
+            ),
+        ]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ from resolver._hot.tally import Tally
 from resolver.control import Message, Server
 from resolver.counters import Ring
 from resolver.listeners.sockets import ListenSocket
-from resolver.listeners.stream import SWEEP_SECONDS, StreamServer
+from resolver.listeners.stream import SWEEP_SECONDS
+from resolver.listeners.transports import StreamTransports
 from resolver.openings import TallyFile
 from resolver.policy import compile_policy
 from resolver.settings import Edge, EdgeFile, normalise
@@ -43,7 +44,7 @@ from resolver.upstream.stream import StreamUpstreams
 
 TICK_SECONDS = 0.025
 ROTATE_SECONDS = 1.0
-TCP = 2
+CLOSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Worker:
             self._forwarder,
             int(file.cache.ttl_max),
         )
-        self._tcp = StreamServer(self._engine, file.tcp, TCP, self._settled)
+        self._transports = StreamTransports(self._edge, self._engine, self._settled)
         self._ticking = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._started_at = time.time()
@@ -139,7 +140,8 @@ class Worker:
             "settings": self._brief.settings,
             "rules": {key: value for key, value in self._rules.items() if key != "bundle"},
             "outstanding": self._engine.outstanding,
-            "connections": len(self._tcp.connections),
+            "connections": self._transports.connections,
+            "certificates": self._transports.certificates(),
             "upstreams": self._forwarder.health(),
             "started_at": self._started_at,
         }, []
@@ -187,7 +189,7 @@ class Worker:
 
     def _pass_on(self) -> None:
         for token, answer in self._engine.collect():
-            self._tcp.deliver(token, answer)
+            self._transports.deliver(token, answer)
         for ticket, upstream, question, bits in self._engine.collect_truncated():
             task = asyncio.create_task(self._ask_again(ticket, upstream, question, bits))
             self._tasks.add(task)
@@ -209,7 +211,7 @@ class Worker:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self._tcp.sweep(self._loop.time())
+            self._transports.sweep(self._loop.time())
 
     async def run(self) -> None:
         """Serves until told to stop."""
@@ -222,7 +224,7 @@ class Worker:
             else:
                 # asyncio closes what it is given; the descriptor itself stays for a handover.
                 listening = socket.socket(fileno=os.dup(sock.fd))
-                servers.append(await self._loop.create_server(self._tcp.protocol, sock=listening))
+                servers.append(await self._loop.create_server(self._transports.factory(sock), sock=listening))
         self._loop.add_reader(self._forwarder.fd, self._hear)
         for job in (self._rotate(), self._sweep()):
             task = asyncio.create_task(job)
@@ -234,9 +236,14 @@ class Worker:
                 self._loop.remove_reader(sock.fd)
         for server in servers:
             server.close()
+        self._transports.retire()
         # What is on its way to upstreams is still answered.
         deadline = self._loop.time() + self._edge.file.forwarding.tcp_timeout
         while self._engine.outstanding and self._loop.time() < deadline:  # noqa: ASYNC110 # the engine has no events
+            await asyncio.sleep(TICK_SECONDS)
+        # Goodbyes are still sent, to those who read them.
+        deadline = self._loop.time() + CLOSE_SECONDS
+        while self._transports.connections and self._loop.time() < deadline:  # noqa: ASYNC110 # connections have no events
             await asyncio.sleep(TICK_SECONDS)
         self._control.close()
         for task in self._tasks:

@@ -1,5 +1,6 @@
 """Opens the sockets that clients ask, one of each kind for every worker, in the supervisor alone.
 
+A socket's kind says what is spoken there, so that whoever takes it over knows: `dot` and `doh` are TCP to the kernel.
 Holds always: IPv6 sockets take no IPv4 (V6ONLY); a wildcard socket tells by which address it was asked, so that answers
 leave from there; no path-MTU discovery, since a forged ICMP message must not decide what fits (RFC 9715).
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from resolver.errors import ResolverError
@@ -24,8 +25,17 @@ IPV6_MTU_DISCOVER = 23
 PMTUDISC_OMIT = 5
 
 
+Kind = Literal["udp", "tcp", "dot", "doh"]
+KINDS: dict[str, tuple[Kind, ...]] = {"dns": ("udp", "tcp"), "dot": ("dot",), "doh": ("doh",)}
+"""What is opened for each protocol of a listener."""
+
+
 class SocketError(ResolverError):
     """An address cannot be listened on."""
+
+
+def _layer(kind: Kind) -> str:
+    return "udp" if kind == "udp" else "tcp"
 
 
 @dataclass(frozen=True)
@@ -33,10 +43,15 @@ class ListenSocket:
     """A bound socket and whose it is."""
 
     fd: int
-    kind: Literal["udp", "tcp"]
+    kind: Kind
     address: str
     port: int
     worker: int
+
+    @property
+    def layer(self) -> str:
+        """What the kernel has there: `udp` or `tcp`."""
+        return _layer(self.kind)
 
     @property
     def wildcard(self) -> bool:
@@ -60,12 +75,13 @@ class ListenSocket:
             SocketError: The name has another form.
         """
         parts = name.split("/")
-        if len(parts) != 4 or parts[0] not in ("udp", "tcp") or not (parts[2].isdigit() and parts[3].isdigit()):
+        kinds: dict[str, Kind] = {kind: kind for kinds in KINDS.values() for kind in kinds}
+        if len(parts) != 4 or parts[0] not in kinds or not (parts[2].isdigit() and parts[3].isdigit()):
             raise SocketError(f"{name!r} names no socket of this resolver")
-        return cls(fd, "udp" if parts[0] == "udp" else "tcp", parts[1], int(parts[2]), int(parts[3]))
+        return cls(fd, kinds[parts[0]], parts[1], int(parts[2]), int(parts[3]))
 
 
-def _open(kind: Literal["udp", "tcp"], listen: Listen) -> socket.socket:
+def _open(kind: Kind, listen: Listen) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -86,11 +102,11 @@ def _open(kind: Literal["udp", "tcp"], listen: Listen) -> socket.socket:
     return sock
 
 
-def _check_free(kind: Literal["udp", "tcp"], listen: Listen, place: str) -> None:
+def _check_free(kind: Kind, listen: Listen, place: str) -> None:
     """Refuses an address that somebody else has: SO_REUSEPORT alone would share it with any process of this user."""
     family = socket.AF_INET6 if ":" in listen.address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as sock:
-        if kind == "tcp":
+        if kind != "udp":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -111,12 +127,15 @@ def open_sockets(listens: Sequence[Listen], workers: int, have: Sequence[ListenS
     Raises:
         SocketError: An address cannot be listened on; nothing stays open but what was held before.
     """
+    # A listener that changes its protocol keeps its TCP sockets, under other names.
+    kinds = {(_layer(kind), listen.address, listen.port): kind for listen in listens for kind in KINDS[listen.protocol]}
+    have = [replace(sock, kind=kinds.get((sock.layer, sock.address, sock.port), sock.kind)) for sock in have]
     held = {sock.name: sock for sock in have}
     held_places = {(sock.kind, sock.address, sock.port) for sock in have}
     opened: list[ListenSocket] = []
     try:
         for listen in listens:
-            for kind in ("udp", "tcp"):
+            for kind in KINDS[listen.protocol]:
                 place = f"{listen.address} port {listen.port}/{kind}"
                 if (kind, listen.address, listen.port) not in held_places:
                     _check_free(kind, listen, place)
@@ -127,7 +146,7 @@ def open_sockets(listens: Sequence[Listen], workers: int, have: Sequence[ListenS
                     sock = _open(kind, listen)
                     try:
                         sock.bind((listen.address, listen.port))
-                        if kind == "tcp":
+                        if kind != "udp":
                             sock.listen(BACKLOG)
                     except OSError as error:
                         sock.close()
@@ -140,7 +159,7 @@ def open_sockets(listens: Sequence[Listen], workers: int, have: Sequence[ListenS
     wanted_names = {
         f"{kind}/{listen.address}/{listen.port}/{worker}"
         for listen in listens
-        for kind in ("udp", "tcp")
+        for kind in KINDS[listen.protocol]
         for worker in range(workers)
     }
     return [sock for sock in (*have, *opened) if sock.name in wanted_names]

@@ -1,4 +1,4 @@
-"""DNS over TCP (RFC 7766): many queries a connection, answered as they are ready, within bounds.
+"""DNS over TCP (RFC 7766) and, behind TLS, over TLS (RFC 7858): many queries a connection, answered as they are ready.
 
 Holds always: a message has a deadline from its first byte to its last; a connection has a bound on queries outstanding
 and stops being read beyond it, or while its peer does not read; an idle one is closed; one above the bound of all
@@ -8,10 +8,9 @@ connections is closed at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, cast
 
-from resolver._hot.engine import Engine
+from resolver.listeners.queries import Queries
 from resolver.settings import Tcp, mapped
 
 SWEEP_SECONDS = 0.5
@@ -19,53 +18,38 @@ HIGH_WATER_BYTES = 256 << 10
 
 
 class StreamServer:
-    """All TCP connections of a worker."""
+    """All connections of a worker over one transport."""
 
-    def __init__(self, engine: Engine, limits: Tcp, transport: int, settled: Callable[[], None]) -> None:
-        """`transport` is numbered as in lachan.compliance.v1; `settled` runs after queries went to the engine."""
-        self.engine = engine
+    def __init__(self, queries: Queries, limits: Tcp, transport: int) -> None:
+        """`transport` is numbered as in lachan.compliance.v1."""
+        self.queries = queries
         self.limits = limits
         self.transport = transport
-        self.settled = settled
         self.connections: set[StreamConnection] = set()
-        self._waiting: dict[int, StreamConnection] = {}
-        self._token = 0
+        self.retired = False
 
-    def protocol(self) -> StreamConnection:
-        """The factory that asyncio asks for each connection."""
-        return StreamConnection(self)
-
-    def ask(self, connection: StreamConnection, query: bytes, address: bytes) -> bytes | None:
-        """The answer, or None where it comes later by `deliver`."""
-        self._token += 1
-        answer = self.engine.answer(query, address, self.transport, self._token)
-        if answer is None:
-            self._waiting[self._token] = connection
-        return answer
-
-    def deliver(self, token: int, answer: bytes) -> None:
-        """Passes a late answer on, if its connection is still there."""
-        connection = self._waiting.pop(token, None)
-        if connection is not None:
-            connection.deliver(answer)
+    def protocol(self, profile: int = -1) -> StreamConnection:
+        """The factory of connections; `profile` is the one chosen by server name."""
+        return StreamConnection(self, profile)
 
     def sweep(self, now: float) -> None:
         """Closes what is idle or too slow; due every `SWEEP_SECONDS`."""
         for connection in [c for c in self.connections if c.overdue(now)]:
             connection.close()
 
-    def forget(self, connection: StreamConnection) -> None:
-        """A connection is gone: answers for it are dropped."""
-        self.connections.discard(connection)
-        if connection.outstanding:
-            self._waiting = {token: c for token, c in self._waiting.items() if c is not connection}
+    def retire(self) -> None:
+        """Takes no more queries; what was asked is still answered."""
+        self.retired = True
+        for connection in list(self.connections):
+            connection.retire()
 
 
 class StreamConnection(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, server: StreamServer) -> None:
+    def __init__(self, server: StreamServer, profile: int) -> None:
         self._server = server
+        self._profile = profile
         self._buffer = bytearray()
         self._address = b""
         self._now = asyncio.get_running_loop().time
@@ -81,53 +65,81 @@ class StreamConnection(asyncio.Protocol):
         """Takes the connection, or closes it where there are too many."""
         # uvloop makes transports of its own, which only behave as asyncio's.
         stream = cast("asyncio.Transport", transport)
+        server = self._server
         peer: Any = stream.get_extra_info("peername")
-        if not peer or len(self._server.connections) >= self._server.limits.connections:
+        if not peer or server.retired or len(server.connections) >= server.limits.connections:
             stream.abort()
             return
         self._transport = stream
         self._address = mapped(peer[0].partition("%")[0])
         stream.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        self._server.connections.add(self)
+        server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # asyncio's signature
-        """Forgets the connection."""
+        """Forgets the connection: answers for it are dropped."""
         self._transport = None
-        self._server.forget(self)
+        self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Takes every complete message of a read at once."""
         self._active_at = self._now()
-        if not self._buffer:
+        if self._ended:
+            return
+        if self._buffer:
+            self._buffer += data
+            at = self._take(self._buffer)
+            del self._buffer[:at]
+        else:
+            # Most reads hold whole messages: they need not be copied first.
             self._message_at = self._active_at
-        self._buffer += data
-        self._take()
+            at = self._take(data)
+            self._buffer += data[at:]
+        if at:
+            self._message_at = self._active_at
+        self._steer()
+        self._server.queries.settled()
 
-    def _take(self) -> None:
-        answers = []
-        at = 0
-        buffer = self._buffer
-        while len(buffer) - at >= 2 and self.outstanding < self._server.limits.outstanding:
-            size = buffer[at] << 8 | buffer[at + 1]
-            if len(buffer) - at < 2 + size:
+    def _take(self, data: bytes | bytearray) -> int:
+        """Asks what is complete, within bounds; how many bytes that were."""
+        transport, server = self._transport, self._server
+        ask, kind = server.queries.ask, server.transport
+        answers: list[bytes] = []
+        at = waiting = 0
+        end = len(data)
+        while transport is not None and end - at >= 2 and self.outstanding < server.limits.outstanding:
+            after = at + 2 + (data[at] << 8 | data[at + 1])
+            if after > end:
                 break
-            answer = self._server.ask(self, bytes(buffer[at + 2 : at + 2 + size]), self._address)
-            at += 2 + size
+            answer = ask(bytes(data[at + 2 : after]), self._address, kind, self._profile, self.deliver)
+            at = after
             if answer is None:
                 self.outstanding += 1
             elif answer:
                 answers += [len(answer).to_bytes(2, "big"), answer]
+                waiting += len(answer)
+                if waiting >= HIGH_WATER_BYTES:
+                    transport.write(b"".join(answers))
+                    answers.clear()
+                    waiting = 0
+                    if self._peer_slow:
+                        break
             else:
                 # Not a query: nothing this peer says can be trusted to be framed.
                 self.close()
-                return
+                return end
+        if answers and transport is not None:
+            transport.write(b"".join(answers))
+        return at
+
+    def _take_kept(self) -> None:
+        """Goes on with what was read before reading had to stop."""
+        if not self._buffer:
+            return
+        at = self._take(self._buffer)
         if at:
-            del buffer[:at]
-            self._message_at = self._active_at
-        if answers and self._transport is not None:
-            self._transport.writelines(answers)
-        self._steer()
-        self._server.settled()
+            del self._buffer[:at]
+            self._message_at = self._now()
+            self._server.queries.settled()
 
     def deliver(self, answer: bytes) -> None:
         """Writes a late answer."""
@@ -136,12 +148,10 @@ class StreamConnection(asyncio.Protocol):
             return
         self._active_at = self._now()
         if answer:
-            self._transport.writelines([len(answer).to_bytes(2, "big"), answer])
+            self._transport.write(len(answer).to_bytes(2, "big") + answer)
+        self._take_kept()
         self._steer()
-        if self._buffer:
-            self._take()
-        if self._ended and not self.outstanding and self._transport is not None:
-            self._transport.close()
+        self._close_if_done()
 
     def pause_writing(self) -> None:
         """The peer does not read: it is not read either."""
@@ -151,7 +161,14 @@ class StreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The peer reads again."""
         self._peer_slow = False
+        self._take_kept()
         self._steer()
+        self._close_if_done()
+
+    @property
+    def _busy(self) -> bool:
+        """Something is still owed to the client."""
+        return self.outstanding > 0 or (self._peer_slow and bool(self._buffer))
 
     def _steer(self) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -161,19 +178,31 @@ class StreamConnection(asyncio.Protocol):
             self._transport.pause_reading()
         elif self._paused and not stop:
             self._transport.resume_reading()
+            # What stood still meanwhile was not the client's delay.
+            self._message_at = self._now()
         self._paused = stop
 
     def eof_received(self) -> bool:
         """The client has asked everything: what it waits for is still answered."""
         self._ended = True
-        return bool(self.outstanding)
+        return self._busy
+
+    def retire(self) -> None:
+        """Takes no more queries, and closes once all are answered."""
+        self._ended = True
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._ended and not self._busy and self._transport is not None:
+            self._transport.close()
 
     def overdue(self, now: float) -> bool:
         """Idle for too long, or in the middle of a message for too long."""
         limits = self._server.limits
         if self._buffer and not self._paused and now - self._message_at > limits.message:
             return True
-        return now - self._active_at > limits.idle
+        # Who waits for an answer is not idle: the engine ends every wait.
+        return not self.outstanding and now - self._active_at > limits.idle
 
     def close(self) -> None:
         """Ends the connection."""

@@ -1,0 +1,243 @@
+"""TLS under a stream listener: bytes of the socket in, bytes of the protocol out.
+
+Holds always: no protocol sees a byte before the handshake is done, and a handshake has a deadline; a connection above
+the bound is closed before any cryptography is paid for; whoever does not read what we write is not read either; what a
+client sends wrong ends its connection with an alert and is not logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from resolver.listeners.certificate import Certificate
+from resolver.listeners.hello import HELLO_BYTES_MAX, server_name
+from resolver.listeners.stream import HIGH_WATER_BYTES
+from resolver.settings import Encrypted
+
+RECORD_BYTES = 16 << 10
+
+
+class Channel:
+    """One TLS connection as a server has it, without a socket."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._flight = bytearray()
+        self.open = False
+        """The handshake is done."""
+        self.ended = False
+        """The client has said that it will send no more."""
+        self.server_name: str | None = None
+        self.application_protocol: str | None = None
+
+    def receive(self, data: bytes) -> bytes:
+        """What the client says by these bytes; empty during the handshake.
+
+        Raises:
+            ssl.SSLError: This is no TLS, or not as agreed; `take` has the alert for the client.
+        """
+        incoming = self._incoming
+        incoming.write(data)
+        if not self.open:
+            self._shake(data)
+            if not self.open:
+                return b""
+        read = self._tls.read
+        parts = []
+        try:
+            # One record a call: what is pending is at least a part of another.
+            while incoming.pending and not self.ended:
+                part = read(RECORD_BYTES)
+                parts.append(part)
+                self.ended = not part
+        except ssl.SSLWantReadError:
+            pass
+        return b"".join(parts) if len(parts) != 1 else parts[0]
+
+    def _shake(self, data: bytes) -> None:
+        if len(self._flight) < HELLO_BYTES_MAX:
+            self._flight += data
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        self.open = True
+        self.server_name = server_name(bytes(self._flight))
+        self.application_protocol = self._tls.selected_alpn_protocol()
+        self._flight.clear()
+
+    def send(self, data: bytes) -> None:
+        """Says something to the client."""
+        sent = self._tls.write(data)
+        while sent < len(data):
+            # A record holds no more.
+            sent += self._tls.write(memoryview(data)[sent:])
+
+    def close(self) -> None:
+        """Says that nothing more will be said."""
+        try:
+            self._tls.unwrap()
+        except ssl.SSLError:
+            # The client has not said so yet (SSLWantReadError), or there is nothing left to be closed.
+            return
+
+    def take(self) -> bytes:
+        """What is to be sent to the client."""
+        return self._outgoing.read()
+
+
+class TlsServer:
+    """All TLS connections of a worker over one transport."""
+
+    def __init__(self, limits: Encrypted) -> None:
+        self.limits = limits
+        self.connections: set[TlsConnection] = set()
+
+    def protocol(self, certificate: Certificate, speak: Callable[[Channel], asyncio.Protocol]) -> TlsConnection:
+        """The factory of connections; `speak` makes what is spoken inside once the handshake is done."""
+        return TlsConnection(self, certificate, speak)
+
+    def sweep(self, now: float) -> None:
+        """Ends handshakes that take too long."""
+        for connection in [c for c in self.connections if c.overdue(now)]:
+            connection.abort()
+
+
+class TlsConnection(asyncio.Protocol, asyncio.Transport):
+    """One client's connection: a protocol to the socket, the transport of what is spoken inside."""
+
+    def __init__(
+        self, server: TlsServer, certificate: Certificate, speak: Callable[[Channel], asyncio.Protocol]
+    ) -> None:
+        super().__init__()
+        self._server = server
+        self._certificate = certificate
+        self._speak = speak
+        self._now = asyncio.get_running_loop().time
+        self._began_at = self._now()
+        self._socket: asyncio.Transport | None = None
+        self._channel: Channel | None = None
+        self._inner: asyncio.Protocol | None = None
+
+    # What the socket tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the connection, or closes it where there are too many, or no certificate to show."""
+        # uvloop makes transports of its own, which only behave as asyncio's.
+        stream = cast("asyncio.Transport", transport)
+        server, context = self._server, self._certificate.context
+        if context is None or len(server.connections) >= server.limits.connections:
+            stream.abort()
+            return
+        stream.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._socket = stream
+        self._channel = Channel(context)
+        server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        self._server.connections.discard(self)
+        self._socket = self._channel = None
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Passes on what was said."""
+        channel = self._channel
+        if channel is None:
+            return
+        try:
+            said = channel.receive(data)
+        except ssl.SSLError:
+            self._flush()
+            self._hang_up()
+            return
+        if channel.open and self._inner is None:
+            self._inner = self._speak(channel)
+            self._inner.connection_made(self)
+        if said and self._inner is not None:
+            self._inner.data_received(said)
+        # Where nothing was answered, TLS itself may have something to say: handshakes, tickets, key updates.
+        self._flush()
+        if channel.ended and not self.eof_received():
+            self.close()
+
+    def eof_received(self) -> bool:
+        """The client sends no more: the connection stays while something is owed to it."""
+        return self._inner is not None and bool(self._inner.eof_received())
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        if self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+    def overdue(self, now: float) -> bool:
+        """The handshake takes too long; afterwards what is spoken inside has deadlines of its own."""
+        return self._inner is None and now - self._began_at > self._server.limits.handshake
+
+    def _flush(self) -> None:
+        if self._channel is not None and self._socket is not None:
+            data = self._channel.take()
+            if data:
+                self._socket.write(data)
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
+    # What is spoken inside asks for.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends, encrypted, as few records as hold it."""
+        if self._channel is not None and not self.is_closing():
+            self._channel.send(bytes(data))
+            self._flush()
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Sends all of it at once."""
+        self.write(b"".join(list_of_data))
+
+    def close(self) -> None:
+        """Says goodbye and closes once everything is sent."""
+        if self._channel is not None and not self.is_closing():
+            self._channel.close()
+            self._flush()
+            self._hang_up()
+
+    def abort(self) -> None:
+        """Closes at once."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    def is_closing(self) -> bool:
+        """Whether it is being closed."""
+        return self._socket is None or self._socket.is_closing()
+
+    def pause_reading(self) -> None:
+        """Stops reading from the socket."""
+        if not self.is_closing():
+            cast("asyncio.Transport", self._socket).pause_reading()
+
+    def resume_reading(self) -> None:
+        """Reads on."""
+        if not self.is_closing():
+            cast("asyncio.Transport", self._socket).resume_reading()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """As the socket's own: what waits there is what waits."""
+        if self._socket is not None:
+            self._socket.set_write_buffer_limits(high, low)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What the socket knows."""
+        return default if self._socket is None else self._socket.get_extra_info(name, default)
