@@ -6,6 +6,7 @@ by GOAWAY; an answer that the client's window has no room for waits, and counts 
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -231,8 +232,9 @@ class Http2:
     def _refuse(self, number: int, refusal: Refusal, moment: Moment, *, unread: bool = False) -> None:
         self._streams.pop(number, None)
         if self._send_headers(number, refusal.status, refusal.headers, moment) and unread:
-            # The body is not worth reading (RFC 9113 8.1).
-            self._http.reset_stream(number, h2.errors.ErrorCodes.NO_ERROR)
+            # The body is not worth reading (RFC 9113 8.1), unless all of it came in the same read.
+            with contextlib.suppress(h2.exceptions.StreamClosedError):
+                self._http.reset_stream(number, h2.errors.ErrorCodes.NO_ERROR)
         self._end_if_done()
 
     def overdue(self, now: float, seconds: float) -> bool:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import h2.config
+import h2.connection
+import h2.events
 import httpx
 
 from tests.conformance.case import Case, Need
 from tests.conformance.packet import Seen, query, read
 from tests.conformance.place import Place
-from tests.conformance.transports import MEDIA, Doh, Transport
+from tests.conformance.transports import MEDIA, SECONDS, SERVER_NAME, Doh, Transport
 
 Talk = Callable[[Place, httpx.Client], None]
 PATH = "/dns-query"
@@ -99,7 +103,8 @@ def other_type(_: Place, client: httpx.Client) -> None:
 
 
 def too_large(_: Place, client: httpx.Client) -> None:
-    refused(client, (413,), "POST", PATH, content=bytes(70_000), headers=POSTED)
+    # As much as the server's window lets a client send before it looks at an answer.
+    refused(client, (413,), "POST", PATH, content=bytes(65_536), headers=POSTED)
 
 
 def at_once(_: Place, client: httpx.Client) -> None:
@@ -114,6 +119,32 @@ def identical(_: Place, client: httpx.Client) -> None:
     assert answered(get(client, query("bad.example", ident=0))).ident == 0
 
 
+def one_read(at: Place, transport: Transport) -> None:
+    """A request that is refused by its head, and its end in the same read, do not end the connection."""
+    assert isinstance(transport, Doh)
+    context = transport.target.trust
+    assert context is not None
+    client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    client.initiate_connection()
+    fields = [(":scheme", "https"), (":authority", SERVER_NAME), (":path", PATH), ("content-type", MEDIA)]
+    for number, method, body in ((1, "PUT", b""), (3, "DELETE", b"x"), (5, "POST", query("bad.example"))):
+        client.send_headers(number, [(":method", method), *fields])
+        client.send_data(number, body, end_stream=True)
+    with socket.create_connection((at.target.address, transport.target.port), timeout=SECONDS) as plain:
+        # A context of its own: httpx has told its own what it speaks.
+        context.set_alpn_protocols(["h2"])
+        with context.wrap_socket(plain, server_hostname=SERVER_NAME) as sock:
+            sock.sendall(client.data_to_send())
+            statuses = {}
+            while len(statuses) < 3:
+                data = sock.recv(65536)
+                assert data, f"closed after {statuses}"
+                for event in client.receive_data(data):
+                    if isinstance(event, h2.events.ResponseReceived):
+                        statuses[event.stream_id] = dict(event.headers)[b":status"]
+    assert statuses == {1: b"405", 3: b"405", 5: b"200"}
+
+
 def talk(ident: str, standard: str, title: str, how: Talk, *, http2: bool = True) -> Case:
     """A case that talks HTTP."""
 
@@ -125,19 +156,22 @@ def talk(ident: str, standard: str, title: str, how: Talk, *, http2: bool = True
     return Case(ident, standard, title, probe=probe, needs=(Need.HTTP,))
 
 
-CASES = tuple(
-    talk(f"{ident}-{version}", standard, f"{title}, {name}", how, http2=http2)
-    for version, name, http2 in (("h2", "HTTP/2", True), ("h1", "HTTP/1.1", False))
-    for ident, standard, title, how in (
-        ("8484-methods", "RFC 8484 4.1", "GET and POST are answered alike", both_methods),
-        ("8484-id", "RFC 8484 4.1", "an id of 0 comes back", identical),
-        ("8484-times", "RFC 8484 5.1", "kept no longer than the shortest TTL", times),
-        ("8484-failure", "RFC 8484 4.2.1", "a failure is the DNS's answer", failure),
-        ("8484-no-message", "RFC 8484 4.2.1", "what is no message is a bad request", no_message),
-        ("8484-method", "RFC 9110 15.5.6", "another method", other_method),
-        ("8484-path", "RFC 9110 15.5.5", "another path", other_path),
-        ("8484-type", "RFC 9110 15.5.16", "another media type", other_type),
-        ("8484-large", "RFC 9110 15.5.14", "a message beyond 65,535 octets", too_large),
-        ("8484-at-once", "RFC 8484 5.2", "many at once", at_once),
-    )
+CASES = (
+    Case("9113-8.1", "RFC 9113 8.1", "a refused request's end in the same read", probe=one_read, needs=(Need.HTTP,)),
+    *(
+        talk(f"{ident}-{version}", standard, f"{title}, {name}", how, http2=http2)
+        for version, name, http2 in (("h2", "HTTP/2", True), ("h1", "HTTP/1.1", False))
+        for ident, standard, title, how in (
+            ("8484-methods", "RFC 8484 4.1", "GET and POST are answered alike", both_methods),
+            ("8484-id", "RFC 8484 4.1", "an id of 0 comes back", identical),
+            ("8484-times", "RFC 8484 5.1", "kept no longer than the shortest TTL", times),
+            ("8484-failure", "RFC 8484 4.2.1", "a failure is the DNS's answer", failure),
+            ("8484-no-message", "RFC 8484 4.2.1", "what is no message is a bad request", no_message),
+            ("8484-method", "RFC 9110 15.5.6", "another method", other_method),
+            ("8484-path", "RFC 9110 15.5.5", "another path", other_path),
+            ("8484-type", "RFC 9110 15.5.16", "another media type", other_type),
+            ("8484-large", "RFC 9110 15.5.14", "a message beyond 65,535 octets", too_large),
+            ("8484-at-once", "RFC 8484 5.2", "many at once", at_once),
+        )
+    ),
 )
