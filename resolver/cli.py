@@ -127,6 +127,24 @@ def query(
 
 
 @app.command()
+def flush(
+    name: Annotated[str, typer.Argument(help="A domain name; `.` with --subtree is everything.")],
+    config: Config = DEFAULT,
+    subtree: Annotated[bool, typer.Option("--subtree", help="And every name below it.")] = False,
+) -> None:
+    """Forget what the cache holds of a name; the next query asks the upstream."""
+    from resolver import settings
+    from resolver.control import call
+    from resolver.worker import control_path
+
+    edge = settings.read(config)
+    # The cache is shared: any worker can do it for all.
+    message = {"command": "flush", "name": name, "subtree": subtree}
+    answer, _ = call(control_path(edge.file.runtime_dir, 0), message)
+    line(f"{answer['forgotten']} answers forgotten")
+
+
+@app.command()
 def status(config: Config = DEFAULT, as_json: Json = False) -> None:
     """Say what the running resolver does: list, workers, sync."""
     from resolver import settings

@@ -52,7 +52,6 @@ class RateLimitSettings(Settings):
     )
     misses_per_client: Count = 512
     misses_per_domain: Count = Field(default=1024, description="registrable domain: what random names have in common")
-    misses_per_upstream: Count = 6144
 
     @property
     def table_bytes(self) -> int:

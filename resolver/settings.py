@@ -17,6 +17,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from blocklist_sync.edge.agent import SyncSettings
 from lachan.config import ConfigPath, Duration, Settings, load
+from resolver.cookies import CookieSettings
+from resolver.limits import RateLimitSettings
 from resolver.uplink import UplinkSettings
 
 PROFILES_MAX = 8
@@ -139,6 +141,9 @@ class CacheSettings(Settings):
 
     size: Size = Field(default=64 << 20, ge=1 << 20, le=64 << 30)
     ttl_max: Duration = Field(default=86400.0, ge=1, le=604800)
+    stale: Duration = Field(
+        default=86400.0, ge=0, le=604800, description="beyond its TTL, for when no upstream answers (RFC 8767)"
+    )
 
 
 class Tcp(Settings):
@@ -209,6 +214,8 @@ class EdgeFile(Settings):
     forwarding: Forwarding = Forwarding()
     cache: CacheSettings = CacheSettings()
     tcp: Tcp = Tcp()
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    cookies: CookieSettings = CookieSettings()
     dot: Encrypted = Encrypted()
     doh: Encrypted = Encrypted()
     sinkhole: Sinkhole = Sinkhole()
@@ -279,6 +286,11 @@ class Edge:
     def window_seconds(self) -> int:
         """Length of a report's window."""
         return int(self.file.report.window)
+
+    @property
+    def shared_bytes(self) -> int:
+        """Memory that all workers share: the cache, and behind it the table of rates."""
+        return self.file.cache.size + self.file.rate_limit.table_bytes
 
     @property
     def ring_file(self) -> Path:

@@ -26,6 +26,8 @@ import uvloop
 from blocklist_sync.artifact import policy as bundles
 from blocklist_sync.artifact._snapshot import Snapshot
 from lachan import log
+from lachan.labels import wire_name
+from resolver import cookies
 from resolver._hot.cache import Cache
 from resolver._hot.counters import Counters
 from resolver._hot.engine import Engine
@@ -33,6 +35,7 @@ from resolver._hot.forward import Forwarder
 from resolver._hot.tally import Tally
 from resolver.control import Message, Server
 from resolver.counters import Ring
+from resolver.guard import make_guard
 from resolver.listeners.sockets import ListenSocket
 from resolver.listeners.stream import SWEEP_SECONDS
 from resolver.listeners.transports import StreamTransports
@@ -44,6 +47,7 @@ from resolver.upstream.stream import StreamUpstreams
 
 TICK_SECONDS = 0.025
 ROTATE_SECONDS = 1.0
+SECRETS_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
 
 
@@ -102,8 +106,10 @@ class Worker:
         file = self._edge.file
         self._random = random.SystemRandom()
         self._ring = Ring(self._edge.ring_file)
-        self._cache_map = mmap.mmap(brief.cache_fd, 0)
-        self._cache = Cache(self._cache_map, brief.cache_secret, brief.worker)
+        shared = memoryview(mmap.mmap(brief.cache_fd, self._edge.shared_bytes))
+        self._cache = Cache(shared[: file.cache.size], brief.cache_secret, brief.worker, int(file.cache.stale))
+        self._master = bytes.fromhex(brief.name_key)
+        self._guard = make_guard(file.cookies, file.rate_limit, shared[file.cache.size :], self._master, time.time())
         self._forwarder = Forwarder(int(file.forwarding.first_try * 1000), int(file.forwarding.tcp_timeout * 1000))
         for upstream in file.upstreams:
             self._forwarder.add_upstream(open_sockets(upstream, file.forwarding.sockets, self._random))
@@ -114,6 +120,7 @@ class Worker:
             self._cache,
             Counters(self._ring.part(brief.worker), self._edge.window_seconds),
             Tally(TallyFile(self._edge.tally_file, self._edge.workers).part(brief.worker)),
+            self._guard,
             self._forwarder,
             int(file.cache.ttl_max),
         )
@@ -123,14 +130,20 @@ class Worker:
         self._started_at = time.time()
         self._control = Server(
             control_path(file.runtime_dir, brief.worker),
-            {"status": self._status, "rules": self._take_rules, "handover": self._handover, "stop": self._stop},
+            {
+                "status": self._status,
+                "rules": self._take_rules,
+                "handover": self._handover,
+                "flush": self._flush,
+                "stop": self._stop,
+            },
         )
         self._stopping = asyncio.Event()
 
     def _policy(self, rules: Message, fd: int | None) -> Any:
         snapshot = map_snapshot(fd) if fd is not None else None
         bundle = bundles.parse(rules["bundle"].encode())
-        return compile_policy(self._edge, bundle, snapshot, rules["epoch"], bytes.fromhex(self._brief.name_key))
+        return compile_policy(self._edge, bundle, snapshot, rules["epoch"], self._master)
 
     # Commands of the supervisor.
 
@@ -159,6 +172,10 @@ class Worker:
             "name_key": self._brief.name_key,
         }
         return message, [self._brief.cache_fd, *(sock.fd for sock in self._sockets)]
+
+    def _flush(self, message: Message, _: list[int]) -> tuple[Message, list[int]]:
+        name = wire_name(message["name"]).lower()
+        return {"forgotten": self._cache.flush(name, bool(message["subtree"]))}, []
 
     def _stop(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
         self._stopping.set()
@@ -208,6 +225,15 @@ class Worker:
                 if not self._forwarder.replace(number, fd):
                     os.close(fd)
 
+    async def _renew_secrets(self) -> None:
+        """Makes cookies by the secrets of the day; a file of them that cannot be read leaves those before in force."""
+        while True:
+            await asyncio.sleep(SECRETS_SECONDS)
+            try:
+                self._guard.use(cookies.make(self._edge.file.cookies, self._master, time.time()))
+            except cookies.CookieError as error:
+                log.get().error("the secrets of cookies stay as they were", reason=str(error))
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
@@ -226,7 +252,7 @@ class Worker:
                 listening = socket.socket(fileno=os.dup(sock.fd))
                 servers.append(await self._loop.create_server(self._transports.factory(sock), sock=listening))
         self._loop.add_reader(self._forwarder.fd, self._hear)
-        for job in (self._rotate(), self._sweep()):
+        for job in (self._rotate(), self._renew_secrets(), self._sweep()):
             task = asyncio.create_task(job)
             self._tasks.add(task)
         log.get().info("serving", worker=self._brief.worker, serial=self._rules["serial"], sockets=len(self._sockets))

@@ -74,7 +74,7 @@ class Workers:
     def cache_entries(self) -> int:
         """How many answers the shared cache holds; walks all of it, some milliseconds."""
         if self._cache_map is None:
-            self._cache_map = mmap.mmap(self._cache_fd, 0)
+            self._cache_map = mmap.mmap(self._cache_fd, self._edge.file.cache.size)
         return Cache(self._cache_map, self._cache_secret, 0).entries(int(time.monotonic()))
 
     def find(self) -> list[Message]:
@@ -111,7 +111,7 @@ class Workers:
             os.close(stale)
         self._sockets = opened
         systemd.store(opened)
-        if self._cache_fd < 0 or os.fstat(self._cache_fd).st_size != self._edge.file.cache.size:
+        if self._cache_fd < 0 or os.fstat(self._cache_fd).st_size != self._edge.shared_bytes:
             self._make_cache()
         for status in living:
             await self._adopt_or_stop(status)
@@ -120,7 +120,7 @@ class Workers:
 
     def _make_cache(self) -> None:
         self._cache_fd = os.memfd_create("cache", os.MFD_CLOEXEC)
-        os.ftruncate(self._cache_fd, self._edge.file.cache.size)
+        os.ftruncate(self._cache_fd, self._edge.shared_bytes)
         self._cache_secret = secrets.randbits(64)
         self._name_key = secrets.token_hex(16)
 

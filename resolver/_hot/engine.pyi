@@ -1,14 +1,6 @@
-from resolver._hot.cache import Cache
-from resolver._hot.counters import Counters
-from resolver._hot.forward import Forwarder
-from resolver._hot.policy import Policy
-from resolver._hot.tally import Tally
+from resolver._hot.settle import Settler
 
-class Engine:
-    def __init__(
-        self, policy: Policy, cache: Cache, counters: Counters, tally: Tally, forwarder: Forwarder, ttl_max: int
-    ) -> None: ...
-    def use(self, policy: Policy) -> None: ...
+class Engine(Settler):
     @property
     def outstanding(self) -> int: ...
     def drain(self, fd: int, wildcard: bool) -> None: ...

@@ -1,89 +1,46 @@
-"""The packet path of one worker: what happens to a query, in which order, on every transport.
+"""A worker's engine: takes queries in batches and from streams, hears upstreams, sends what is to be said.
 
-Holds always: one call takes at most a batch and returns; a datagram that cannot be sent costs itself alone; no Python
-object is made for a query that the core settles; whatever a client sends, the worst it gets is silence.
+Holds always: one call takes at most a batch of batches and returns; a datagram that cannot be sent costs itself alone; no
+Python object is made for a query that comes by UDP and is answered by it.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from resolver._hot.answers cimport (
-    Kept, normalise, targets_listed, write_judged, write_kept, write_truncated)
-from resolver._hot.cache cimport (
-    FOUND_AGEING, FOUND_NOTHING, FOUND_STALE, KEY_CD, KEY_DO, PAYLOAD_MAX, Cache, Entry, Found)
-from resolver._hot.counters cimport (
-    CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, CELL_UPSTREAM_FAILURES, DROP_ACL, DROP_MALFORMED, DROP_OVERLOAD, DROP_SEND,
-    TRANSPORTS, Counters)
+from resolver._hot.answers cimport Kept, normalise, targets_listed, write_kept
+from resolver._hot.cache cimport FOUND_STALE, PAYLOAD_MAX, Entry
+from resolver._hot.cookies cimport COOKIE_CLIENT, COOKIE_NONE, COOKIE_OPTION_BYTES
+from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_MALFORMED, DROP_SEND, TRANSPORTS
 from resolver._hot.cursor cimport get16, get32, put16
 from resolver._hot.datagrams cimport BATCH, Datagrams
-from resolver._hot.forward cimport NOBODY, PENDING_MAX, Client, Forwarder, Pending, Waiter
-from resolver._hot.policy cimport ACTION_PASS, ACTION_SHADOW, Decision, Policy
-from resolver._hot.socket cimport (
-    CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, MSG_DONTWAIT, clock_gettime, epoll_event, epoll_wait, recv, timespec)
-from resolver._hot.tally cimport Tally
+from resolver._hot.forward cimport NOBODY, PENDING_MAX, Client, Pending, Waiter
+from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP, Settler
+from resolver._hot.socket cimport MSG_DONTWAIT, epoll_event, epoll_wait, recv
 from resolver._hot.wire cimport (
-    BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, READ_BADVERS,
-    READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, Reading, RD, REFUSED, SERVFAIL, TC, TYPE_ANY, UDP_CLASSIC, UDP_LIMIT, Query,
-    Response, pad, read_query, read_response, write_any, write_bare, write_error)
+    EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, FORMERR, MESSAGE_MAX, NOTIMP, REFUSED, SERVFAIL, TC, UDP_LIMIT, Query, Response, pad,
+    read_response, write_error)
 
 cdef enum:
     ROUNDS = 8                  # batches a call takes before other work gets its turn
-    UDP = 1
-    DOT = 3                     # this and those above it are encrypted
     FAILURE_SECONDS = 5         # RFC 9520 3.2
-    STALE_TTL = 30              # RFC 8767 4
     RECHECK_SECONDS = 30        # RFC 8767 5: between attempts to refresh what has expired
     PATIENCE_MS = 1800          # RFC 8767 5: the client response timer
     LAST_TRY = 2
 
 
-cdef class Engine:
-    """A worker's packet path over its parts.
+cdef class Engine(Settler):
+    """A `Settler` with its sockets."""
 
-    Args:
-        policy: The rules to begin with; `use` swaps them.
-        cache: The shared cache.
-        counters: This worker's counters.
-        tally: This worker's hits per listed name.
-        forwarder: Questions on their way.
-        ttl_max: Longest time an answer is kept and told, seconds.
-    """
-
-    cdef Policy policy
-    cdef Cache cache
-    cdef Counters counters
-    cdef Tally tally
-    cdef Forwarder forwarder
-    cdef uint32_t ttl_max
-    cdef uint32_t now           # seconds, monotonic
-    cdef int64_t now_ms         # milliseconds, monotonic
-    cdef int64_t wall           # seconds since 1970
-    cdef bint pending           # the last query settled waits for an upstream
-    cdef bint padding           # its client wants the answer's length hidden
     cdef Datagrams datagrams
-    cdef uint8_t scratch[MESSAGE_MAX + 64]
     cdef uint8_t response[MESSAGE_MAX + 1]
     cdef list settled           # (token, answer) of streams
     cdef list truncated         # what Python asks over TCP
 
-    def __cinit__(self, Policy policy not None, Cache cache not None, Counters counters not None, Tally tally not None,
-                  Forwarder forwarder not None, uint32_t ttl_max):
-        cdef int i
-        self.policy = policy
-        self.cache = cache
-        self.counters = counters
-        self.tally = tally
-        self.forwarder = forwarder
-        self.ttl_max = ttl_max
+    def __cinit__(self, *parts):
         self.settled = []
         self.truncated = []
         self.datagrams = Datagrams()
-        self.clock()
-
-    def use(self, Policy policy not None):
-        """Swaps the rules: the next query is judged by the new ones, whatever the cache holds."""
-        self.policy = policy
 
     @property
     def outstanding(self):
@@ -102,6 +59,7 @@ cdef class Engine:
         cdef Datagrams datagrams = self.datagrams
         cdef int count, i, rounds
         cdef uint32_t size
+        cdef uint8_t *out
         cdef Client *client
         self.clock()
         for rounds in range(ROUNDS):
@@ -114,8 +72,11 @@ cdef class Engine:
                     # From port 0: nothing can be sent there.
                     self.counters.drop(DROP_MALFORMED)
                     continue
-                size = self.settle(datagrams.packet(i), datagrams.size(i), client, self.room(fd))
+                out = self.room(fd)
+                size = self.settle(datagrams.packet(i), datagrams.size(i), client, out)
                 if size:
+                    if self.checked != COOKIE_NONE:
+                        size = self.guard.prove(out, size, &self.query, client, self.checked, self.wall)
                     datagrams.post(client, size)
             self.flush()
             if count < BATCH:
@@ -158,7 +119,9 @@ cdef class Engine:
         size = self.settle(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client, self.scratch)
         if size == 0 and self.pending:
             return None
-        if self.padding and transport >= DOT:
+        if size and self.checked != COOKIE_NONE and size + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
+            size = self.guard.prove(self.scratch, size, &self.query, &client, self.checked, self.wall)
+        if size and self.query.padded and transport >= DOT:
             size = pad(self.scratch, size, MESSAGE_MAX)
         return PyBytes_FromStringAndSize(<char *>self.scratch, size)
 
@@ -229,154 +192,6 @@ cdef class Engine:
                 self.give_up(at)
         self.flush()
 
-    # The order ----------------------------------------------------------------------------------------------------------
-
-    cdef uint32_t settle(self, const uint8_t *packet, uint32_t size, Client *client, uint8_t *out) noexcept nogil:
-        """Decides a query; the size of the answer in `out`, or 0: dropped, or on its way (`pending`).
-
-        `out` has OUT_BYTES for UDP and MESSAGE_MAX for streams.
-        """
-        cdef Query query
-        cdef Decision decision
-        cdef uint32_t written
-        cdef int profile
-        cdef Reading reading
-        self.pending = self.padding = False
-        # 1. Whoever is no client of ours costs a lookup and nothing more.
-        profile = self.policy.profile_of(client.high, client.low)
-        if profile < 0 and not self.policy.refuse:
-            self.counters.drop(DROP_ACL)
-            return 0
-        # 2. Nothing below may trust a byte that has not been read here.
-        reading = read_query(packet, size, &query)
-        if reading == READ_DROP:
-            self.counters.drop(DROP_MALFORMED)
-            return 0
-        self.padding = query.padded
-        if profile < 0:
-            return self.told(client, 0, REFUSED, write_error(out, &query, REFUSED, EDE_PROHIBITED) if reading == READ_OK else write_bare(out, packet, REFUSED))
-        if client.profile >= 0:
-            profile = client.profile
-        if reading == READ_FORMERR:
-            return self.told(client, profile, FORMERR, write_bare(out, packet, FORMERR))
-        if reading == READ_NOTIMP:
-            return self.told(client, profile, NOTIMP, write_bare(out, packet, NOTIMP))
-        if reading == READ_BADVERS:
-            return self.told(client, profile, BADVERS, write_error(out, &query, BADVERS, EDE_NONE))
-        # 3. The list speaks of the Internet's names only; of other classes we know nothing.
-        if query.qclass != CLASS_IN:
-            return self.told(client, profile, REFUSED, write_error(out, &query, REFUSED, EDE_NONE))
-        # 4. Policy stands before the cache: an answer kept from yesterday cannot pass today's list.
-        cdef uint64_t fingerprint = self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
-        if decision.action != ACTION_PASS:
-            self.hit(&decision)
-            if decision.action != ACTION_SHADOW:
-                return self.told(client, profile, 0xFFFF, self.policy.write(out, &query, &decision), out)
-        # 5. Who does not ask for recursion asks what others asked before (cache snooping).
-        if not query.flags & RD:
-            return self.told(client, profile, REFUSED, write_error(out, &query, REFUSED, EDE_PROHIBITED))
-        # 6. Types that mean more than one type: no recursion can answer them well.
-        if query.qtype == TYPE_ANY:
-            return self.told(client, profile, 0, write_any(out, &query))
-        if 249 <= query.qtype <= 254:
-            return self.told(client, profile, NOTIMP, write_error(out, &query, NOTIMP, EDE_NONE))
-        # 7. What is known already.
-        cdef uint16_t bits = (KEY_DO if query.want_dnssec else 0) | (KEY_CD if query.flags & CD else 0)
-        cdef uint32_t limit = MESSAGE_MAX
-        if client.transport == UDP:
-            limit = query.udp_size if query.udp_size < UDP_LIMIT else UDP_LIMIT
-        written = self.recall(&query, fingerprint, bits, profile, limit, out)
-        if written:
-            self.counters.add(CELL_CACHE_HITS)
-            return self.told(client, profile, 0xFFFF, written, out)
-        self.counters.add(CELL_CACHE_MISSES)
-        # 8. The same question on its way already.
-        cdef uint32_t at = self.forwarder.join(fingerprint, &query, bits)
-        cdef bint fresh = at == NOBODY
-        # 9. A question of its own.
-        if fresh:
-            at = self.forwarder.begin(fingerprint, &query, bits, self.now_ms)
-            if at == NOBODY:
-                self.counters.drop(DROP_OVERLOAD)
-                return 0
-        if not self.forwarder.wait(at, &query, client, profile):
-            self.counters.drop(DROP_OVERLOAD)
-            if fresh:
-                self.forwarder.end(at)
-            return 0
-        if fresh:
-            self.counters.add(CELL_FORWARDED)
-            if not self.forwarder.send(at, self.now_ms):
-                self.forwarder.end(at)
-                return self.told(client, profile, SERVFAIL, write_error(out, &query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY))
-        self.pending = True
-        return 0
-
-    cdef void hit(self, const Decision *decision) noexcept nogil:
-        """Counts a query that met a listed name."""
-        self.counters.blocked(decision.category, decision.action)
-        self.tally.add(decision.fingerprint, self.wall)
-
-    cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=NULL) noexcept nogil:
-        """Counts an answer; its size. Where `rcode` is 0xFFFF, the answer itself tells."""
-        self.counters.query(client.transport, profile, out[3] & 15 if rcode == 0xFFFF else rcode)
-        return size
-
-    cdef uint32_t recall(self, const Query *query, uint64_t fingerprint, uint16_t bits, uint32_t profile, uint32_t limit,
-                         uint8_t *out) noexcept nogil:
-        """The cache's answer for this client, or 0."""
-        cdef Entry entry
-        cdef Kept kept
-        cdef Found found = self.cache.get(fingerprint, query, bits, self.now, False, &entry)
-        if found == FOUND_NOTHING:
-            return 0
-        if found == FOUND_AGEING:
-            self.refresh(query, fingerprint, bits)
-        if self.keep(&entry, found == FOUND_STALE, &kept):
-            return self.write_for(query, profile, limit, &kept, out)
-        return write_kept(out, limit, query, &kept)
-
-    cdef bint keep(self, const Entry *entry, bint stale, Kept *kept) noexcept nogil:
-        """Makes a cached answer ready to be written; whether it leads to a name that is listed for somebody."""
-        cdef uint32_t verdict
-        kept.packet = entry.packet
-        kept.size = entry.head.packet_size
-        kept.ttls = entry.ttls
-        kept.ttl_count = entry.head.ttl_count
-        kept.age = 0 if stale else self.now - entry.head.stored_at
-        kept.ttl_max = STALE_TTL if stale else self.ttl_max
-        kept.ede = EDE_STALE if stale else EDE_NONE
-        if not entry.head.targets:
-            return False
-        verdict = <uint32_t>entry.head.verdict
-        if entry.head.verdict >> 32 != entry.head.sequence or verdict >> 1 != self.policy.epoch & 0x7FFFFFFF:
-            verdict = self.policy.epoch << 1 | targets_listed(self.policy, kept.packet, kept.size)
-            self.cache.judge(entry, verdict)
-        return verdict & 1
-
-    cdef void refresh(self, const Query *query, uint64_t fingerprint, uint16_t bits) noexcept nogil:
-        """Asks again for an answer that many ask for, before it expires; nobody waits for it."""
-        cdef uint32_t at
-        if self.forwarder.join(fingerprint, query, bits) != NOBODY:
-            return
-        at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
-        if at != NOBODY and not self.forwarder.send(at, self.now_ms):
-            self.forwarder.end(at)
-
-    cdef uint32_t write_for(self, const Query *query, uint32_t profile, uint32_t limit, const Kept *kept, uint8_t *out) noexcept nogil:
-        """An answer that leads to a listed name, as the client's profile would have it."""
-        cdef Decision decision
-        cdef uint32_t written = write_judged(self.scratch, self.policy, profile, query, kept, &decision)
-        if decision.action != ACTION_PASS:
-            self.hit(&decision)
-        if not written:
-            return write_kept(out, limit, query, kept)
-        if written > limit:
-            return write_truncated(out, query)
-        if out != self.scratch:
-            memcpy(out, self.scratch, written)
-        return written
-
     # What upstreams say -------------------------------------------------------------------------------------------------
 
     cdef void conclude(self, uint32_t at, uint32_t size, bint datagram) noexcept:
@@ -409,7 +224,7 @@ cdef class Engine:
                 return
         self.forwarder.unlist(at)
         if response.rcode == SERVFAIL and self.tell_stale(at):
-            self.forwarder.end(at)
+            self.finish(at)
             return
         normalise(self.response, &response)
         if response.targets:
@@ -425,7 +240,7 @@ cdef class Engine:
         kept.ttl_max = self.ttl_max
         kept.ede = EDE_NONE
         self.tell(pending, &kept, verdict & 1)
-        self.forwarder.end(at)
+        self.finish(at)
 
     cdef void give_up(self, uint32_t at) noexcept:
         """Nobody answers this question: what was known last, or SERVFAIL, to all who wait and who ask right after."""
@@ -436,7 +251,7 @@ cdef class Engine:
             self.forwarder.unlist(at)
         self.counters.add(CELL_UPSTREAM_FAILURES)
         if self.tell_stale(at):
-            self.forwarder.end(at)
+            self.finish(at)
             return
         memset(&response, 0, sizeof(Response))
         memcpy(packet, pending.question, pending.query.question_end)
@@ -445,7 +260,7 @@ cdef class Engine:
         response.end = pending.query.question_end
         self.cache.put(pending.fingerprint, &pending.query, pending.bits, self.now, packet, &response, FAILURE_SECONDS, 0)
         self.tell(pending, NULL, False)
-        self.forwarder.end(at)
+        self.finish(at)
 
     cdef bint tell_stale(self, uint32_t at) noexcept:
         """Tells all who wait what was known before it expired (RFC 8767), where that is still kept."""
@@ -479,10 +294,14 @@ cdef class Engine:
             query.want_dnssec = waiter.want_dnssec
             query.udp_size = waiter.udp_size
             datagram = waiter.client.transport == UDP
+            query.cookie_size = 8 if waiter.cookie and self.guard.cookies is not None else 0
+            query.cookie_at = query.question_end
             limit = MESSAGE_MAX
             out = self.scratch
             if datagram:
                 limit = query.udp_size if query.udp_size < UDP_LIMIT else UDP_LIMIT
+                if query.cookie_size:
+                    limit -= COOKIE_OPTION_BYTES
                 out = self.room(waiter.client.fd)
             if kept == NULL:
                 size = write_error(out, &query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY)
@@ -490,7 +309,10 @@ cdef class Engine:
                 size = self.write_for(&query, waiter.profile, limit, kept, out)
             else:
                 size = write_kept(out, limit, &query, kept)
-            self.told(&waiter.client, waiter.profile, 0xFFFF, size, out)
+            self.told(&waiter.client, waiter.profile, COUNT_AS_WRITTEN, size, out)
+            if query.cookie_size and size + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
+                # What it proved then does not matter now: a fresh one is as good.
+                size = self.guard.prove(out, size, &query, &waiter.client, COOKIE_CLIENT, self.wall)
             if datagram:
                 self.datagrams.post(&waiter.client, size)
             else:
@@ -498,17 +320,7 @@ cdef class Engine:
                     size = pad(out, size, MESSAGE_MAX)
                 self.settled.append((waiter.client.token, PyBytes_FromStringAndSize(<char *>out, size)))
 
-    # Sockets and clocks -------------------------------------------------------------------------------------------------
-
-    cdef void clock(self) noexcept nogil:
-        """Reads the clocks once a call: a tick's worth of delay changes no answer."""
-        cdef timespec now
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
-        self.now = <uint32_t>now.tv_sec
-        self.now_ms = <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
-        clock_gettime(CLOCK_REALTIME_COARSE, &now)
-        self.wall = now.tv_sec
-        self.counters.at(self.wall)
+    # Sockets -------------------------------------------------------------------------------------------------------------
 
     cdef uint8_t *room(self, int fd) noexcept nogil:
         """Where the next answer by this socket is written: OUT_BYTES."""

@@ -33,8 +33,8 @@ cdef struct Waiter:
     Client client
     # What is needed of the query to answer it.
     uint16_t flags, udp_size
-    bint edns, want_dnssec, padded
-    uint8_t question[272]
+    bint edns, want_dnssec, padded, cookie
+    uint8_t question[280]       # and behind it the client's cookie, where it sent one
 
 cdef struct Pending:
     uint32_t generation         # odd while in use
@@ -46,6 +46,7 @@ cdef struct Pending:
     uint8_t upstream, tries, tried
     bint stream                 # truncated: Python asks again over TCP
     uint64_t fingerprint
+    uint64_t shares[2]          # of the guard's bounds, to be given back
     uint16_t bits
     Query query                 # packet points to `question`
     uint8_t question[272]

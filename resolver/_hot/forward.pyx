@@ -162,6 +162,7 @@ cdef class Forwarder:
         pending.tries = pending.tried = 0
         pending.stream = False
         pending.begun_at = now
+        pending.shares[0] = pending.shares[1] = 0
         pending.waiters = NOBODY
         pending.waiter_count = 0
         pending.port = <uint16_t>PORTS_MAX
@@ -196,6 +197,9 @@ cdef class Forwarder:
         waiter.want_dnssec = query.want_dnssec
         waiter.padded = query.padded
         memcpy(waiter.question, query.packet, query.question_end)
+        waiter.cookie = query.cookie_size != 0
+        if waiter.cookie:
+            memcpy(waiter.question + query.question_end, query.packet + query.cookie_at, 8)
         return True
 
     cdef bint send(self, uint32_t at, int64_t now) noexcept nogil:

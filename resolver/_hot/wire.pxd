@@ -104,5 +104,6 @@ cdef uint32_t write_error(uint8_t *out, const Query *query, uint16_t rcode, uint
 cdef uint32_t write_bare(uint8_t *out, const uint8_t *packet, uint16_t rcode) noexcept nogil
 cdef uint32_t write_soa(uint8_t *out, uint32_t at, uint32_t owner, uint32_t ttl, uint32_t serial) noexcept nogil
 cdef uint32_t write_address(uint8_t *out, uint32_t at, uint16_t rtype, uint32_t ttl, uint32_t owner, const uint8_t *address) noexcept nogil
+cdef uint32_t find_opt(const uint8_t *out, uint32_t size) noexcept nogil
 cdef uint32_t pad(uint8_t *out, uint32_t size, uint32_t limit) noexcept nogil
 cdef uint32_t write_any(uint8_t *out, const Query *query) noexcept nogil

@@ -306,25 +306,29 @@ cdef uint32_t write_address(uint8_t *out, uint32_t at, uint16_t rtype, uint32_t 
     return at + 12 + length
 
 
-cdef uint32_t pad(uint8_t *out, uint32_t size, uint32_t limit) noexcept nogil:
-    """Pads an answer of ours, whose last record is OPT, to a multiple of PADDING_BLOCK within `limit` (RFC 8467)."""
+cdef uint32_t find_opt(const uint8_t *out, uint32_t size) noexcept nogil:
+    """Where OPT begins in an answer of ours, whose last record it is; 0 where there is none."""
     cdef Cursor cursor
-    cdef uint32_t records, opt = 0, length
+    cdef uint32_t records, opt = 0
     cursor.data = out
     cursor.size = size
     cursor.at = HEADER
-    if not skip_name(&cursor) or not skip(&cursor, 4):
-        return size
+    if size < HEADER or get16(out + 4) != 1 or not skip_name(&cursor) or not skip(&cursor, 4):
+        return 0
     records = <uint32_t>get16(out + 6) + get16(out + 8) + get16(out + 10)
     while records:
         records -= 1
         opt = cursor.at
         if not skip_name(&cursor) or not holds(&cursor, 10) or not skip(&cursor, 10 + <uint32_t>get16(out + cursor.at + 8)):
-            return size
-    if opt == 0 or get16(out + opt + 1) != TYPE_OPT:
-        return size
+            return 0
+    return opt if opt and get16(out + opt + 1) == TYPE_OPT else 0
+
+
+cdef uint32_t pad(uint8_t *out, uint32_t size, uint32_t limit) noexcept nogil:
+    """Pads an answer of ours to a multiple of PADDING_BLOCK within `limit` (RFC 8467); the new size."""
+    cdef uint32_t opt = find_opt(out, size), length
     length = (size + 4 + PADDING_BLOCK - 1) // PADDING_BLOCK * PADDING_BLOCK
-    if length > limit:
+    if opt == 0 or length > limit:
         return size
     put16(out + opt + 9, get16(out + opt + 9) + length - size)
     put16(out + size, OPTION_PADDING)

@@ -85,6 +85,15 @@ async def test_a_second_ask_is_answered_from_the_cache_with_less_time_to_live(ed
     assert later.question.qname == "KEPT.example"
 
 
+async def test_a_flushed_name_is_asked_for_anew(edge: Edge) -> None:
+    await edge.ask("kept.example")
+    await until(lambda: asyncio.run(edge.ask("kept.example")).answers[0].ttl < 300, "it ages")
+    result = await asyncio.to_thread(command, edge, "flush", "example", "--subtree")
+    assert (result.returncode, result.stdout) == (0, "1 answers forgotten\n")
+    wrong = await asyncio.to_thread(command, edge, "flush", "a..b")
+    assert (wrong.returncode, "Traceback" in wrong.stderr) == (1, False)
+
+
 @pytest.mark.debian("dig")
 @pytest.mark.parametrize("transport", ["+notcp", "+tcp"])
 async def test_dig_is_content(edge: Edge, transport: str) -> None:

@@ -19,11 +19,16 @@ from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.artifact.records import Entry
 from blocklist_sync.artifact.snapshot import Snapshot
 from resolver._hot.cache import Cache
+from resolver._hot.cookies import Cookies
 from resolver._hot.counters import LAYOUT, Counters
 from resolver._hot.engine import Engine
 from resolver._hot.forward import Forwarder
+from resolver._hot.guard import Guard
+from resolver._hot.limits import BUCKET_BYTES, Limits, Outstanding
 from resolver._hot.policy import Policy
+from resolver._hot.registrable import Registrable
 from resolver._hot.tally import TALLY_LAYOUT, Tally
+from resolver.limits import make_registrable
 from tests.support.blocklist import built
 
 UDP, TCP = 1, 2
@@ -334,6 +339,24 @@ class Rig:
         return self.count("queries", (transport * LAYOUT["profiles"] + profile) * LAYOUT["rcodes"] + slot)
 
 
+@functools.cache
+def _registrable() -> Registrable:
+    return make_registrable(1)
+
+
+def open_guard(
+    *,
+    cookies: Cookies | None = None,
+    per_second: int = 0,
+    burst: int = 1,
+    slip: int = 0,
+    misses: tuple[int, int] = (100_000, 100_000),
+) -> Guard:
+    """A guard that lets everybody do everything, but for what is said."""
+    limits = Limits(bytearray(1024 * BUCKET_BYTES), KEY, (per_second, burst, misses[0]), [], (32, 56), slip)
+    return Guard(cookies, limits, Outstanding(16384, 1), Outstanding(16384, 2), _registrable(), misses[1])
+
+
 def rig(
     rules: Policy | None = None,
     *,
@@ -347,6 +370,7 @@ def rig(
     memory: Memory | None = None,
     ring: mmap.mmap | memoryview | None = None,
     window_seconds: int = 300,
+    guard: Guard | None = None,
 ) -> Rig:
     """An engine over these rules, with upstreams that say nothing by themselves; `memory` is another engine's cache."""
     servers = [Upstream(sockets) for _ in range(upstreams)]
@@ -359,5 +383,5 @@ def rig(
     counters = Counters(memoryview(ring), window_seconds)
     tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)
     rules = rules or policy()
-    engine = Engine(rules, cache, counters, Tally(tally), forwarder, ttl_max)
+    engine = Engine(rules, cache, counters, Tally(tally), guard or open_guard(), forwarder, ttl_max)
     return Rig(rules, engine, cache, memory, forwarder, ring, tally, servers)

@@ -242,7 +242,8 @@ def test_questions_on_their_way_are_bounded_and_every_one_ends() -> None:
 
 
 def test_clients_that_wait_are_bounded() -> None:
-    own = rig()
+    # Building so many queries takes a while, in which no try may run out.
+    own = rig(timeout_ms=60_000)
     for name in names(64):
         for number in range(256):
             begin(own, question(name, id=number))

@@ -1,0 +1,41 @@
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from resolver._hot.answers cimport Kept
+from resolver._hot.cache cimport Cache, Entry
+from resolver._hot.counters cimport Counters
+from resolver._hot.forward cimport Client, Forwarder
+from resolver._hot.guard cimport Guard
+from resolver._hot.policy cimport Decision, Policy
+from resolver._hot.tally cimport Tally
+from resolver._hot.wire cimport Query
+
+cdef enum:
+    UDP = 1                     # as lachan.compliance.v1.Transport numbers them
+    DOT = 3                     # this and those above it are encrypted
+    COUNT_AS_WRITTEN = 0xFFFF
+
+cdef class Settler:
+    cdef Policy policy
+    cdef Cache cache
+    cdef Counters counters
+    cdef Tally tally
+    cdef Guard guard
+    cdef Forwarder forwarder
+    cdef uint32_t ttl_max
+    cdef uint32_t now           # seconds, monotonic
+    cdef int64_t now_ms         # milliseconds, monotonic
+    cdef int64_t wall           # seconds since 1970
+    cdef bint pending           # the last query settled waits for an upstream
+    cdef int checked            # what its cookie is worth
+    cdef Query query            # and what it asked
+    cdef uint8_t scratch[65599]     # MESSAGE_MAX and room for what is still put behind it
+    cdef uint32_t settle(self, const uint8_t *packet, uint32_t size, const Client *client, uint8_t *out) noexcept nogil
+    cdef void finish(self, uint32_t at) noexcept nogil
+    cdef void hit(self, const Decision *decision) noexcept nogil
+    cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=*) noexcept nogil
+    cdef uint32_t recall(self, const Query *query, uint64_t fingerprint, uint16_t bits, uint32_t profile, uint32_t limit,
+                         uint8_t *out) noexcept nogil
+    cdef bint keep(self, const Entry *entry, bint stale, Kept *kept) noexcept nogil
+    cdef void refresh(self, const Query *query, uint64_t fingerprint, uint16_t bits) noexcept nogil
+    cdef uint32_t write_for(self, const Query *query, uint32_t profile, uint32_t limit, const Kept *kept, uint8_t *out) noexcept nogil
+    cdef void clock(self) noexcept nogil

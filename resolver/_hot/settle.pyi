@@ -1,0 +1,19 @@
+from resolver._hot.cache import Cache
+from resolver._hot.counters import Counters
+from resolver._hot.forward import Forwarder
+from resolver._hot.guard import Guard
+from resolver._hot.policy import Policy
+from resolver._hot.tally import Tally
+
+class Settler:
+    def __init__(
+        self,
+        policy: Policy,
+        cache: Cache,
+        counters: Counters,
+        tally: Tally,
+        guard: Guard,
+        forwarder: Forwarder,
+        ttl_max: int,
+    ) -> None: ...
+    def use(self, policy: Policy) -> None: ...

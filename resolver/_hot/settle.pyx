@@ -1,0 +1,230 @@
+"""What happens to a query, in which order, on every transport: each step with its reason.
+
+Holds always: no Python object is made here; whatever a client sends, the worst it gets is silence; policy is asked
+before the cache, and about whatever the cache holds.
+"""
+
+from libc.string cimport memcpy
+
+from resolver._hot.answers cimport targets_listed, write_judged, write_kept, write_truncated
+from resolver._hot.cache cimport FOUND_AGEING, FOUND_NOTHING, FOUND_STALE, KEY_CD, KEY_DO, Found
+from resolver._hot.cookies cimport COOKIE_NONE, COOKIE_OPTION_BYTES
+from resolver._hot.counters cimport (
+    CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, DROP_ACL, DROP_MALFORMED, DROP_OVERLOAD, DROP_RATE_LIMIT)
+from resolver._hot.forward cimport NOBODY
+from resolver._hot.limits cimport ADMIT_PASS, ADMIT_SLIP
+from resolver._hot.policy cimport ACTION_PASS, ACTION_SHADOW
+from resolver._hot.socket cimport CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, clock_gettime, timespec
+from resolver._hot.wire cimport (
+    BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE, FORMERR, MESSAGE_MAX, NOTIMP, RD,
+    READ_BADVERS, READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, SERVFAIL, TYPE_ANY, UDP_LIMIT, Reading, read_query,
+    write_any, write_bare, write_error)
+
+cdef enum:
+    STALE_TTL = 30              # RFC 8767 4
+
+
+cdef class Settler:
+    """A worker's packet path over its parts; `Engine` moves queries in and answers out.
+
+    Args:
+        policy: The rules to begin with.
+        cache: The shared cache.
+        counters: This worker's counters.
+        tally: This worker's hits per listed name.
+        guard: Who may ask how much.
+        forwarder: Questions on their way.
+        ttl_max: Longest time an answer is kept and told, seconds.
+    """
+
+    def __cinit__(self, Policy policy not None, Cache cache not None, Counters counters not None, Tally tally not None,
+                  Guard guard not None, Forwarder forwarder not None, uint32_t ttl_max):
+        self.policy = policy
+        self.cache = cache
+        self.counters = counters
+        self.tally = tally
+        self.guard = guard
+        self.forwarder = forwarder
+        self.ttl_max = ttl_max
+        self.clock()
+
+    def use(self, Policy policy not None):
+        """Swaps the rules: the next query is judged by the new ones, whatever the cache holds."""
+        self.policy = policy
+
+    cdef void clock(self) noexcept nogil:
+        """Reads the clocks once a call: a tick's worth of delay changes no answer."""
+        cdef timespec now
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+        self.now = <uint32_t>now.tv_sec
+        self.now_ms = <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
+        clock_gettime(CLOCK_REALTIME_COARSE, &now)
+        self.wall = now.tv_sec
+        self.counters.at(self.wall)
+
+    cdef uint32_t settle(self, const uint8_t *packet, uint32_t size, const Client *client, uint8_t *out) noexcept nogil:
+        """Decides a query; the size of the answer in `out`, or 0: dropped, or on its way (`pending`).
+
+        `out` has OUT_BYTES for UDP and MESSAGE_MAX for streams.
+        """
+        cdef Query *query = &self.query
+        cdef Decision decision
+        cdef uint32_t written
+        cdef int profile, admitted
+        cdef Reading reading
+        self.pending = False
+        self.checked = COOKIE_NONE
+        # 1. Whoever is no client of ours costs a lookup and nothing more.
+        profile = self.policy.profile_of(client.high, client.low)
+        if profile < 0 and not self.policy.refuse:
+            self.counters.drop(DROP_ACL)
+            return 0
+        # 2. Nothing below may trust a byte that has not been read here.
+        reading = read_query(packet, size, query)
+        if reading == READ_DROP:
+            self.counters.drop(DROP_MALFORMED)
+            return 0
+        # 3. A source that is proven cannot be somebody else's victim, nor can one that shook hands; others have a rate.
+        if reading == READ_OK or reading == READ_BADVERS:
+            self.checked = self.guard.check(query, client, self.wall)
+        admitted = self.guard.admit(client, self.checked, self.now_ms)
+        if admitted != ADMIT_PASS:
+            self.counters.drop(DROP_RATE_LIMIT)
+            return write_truncated(out, query) if admitted == ADMIT_SLIP and reading == READ_OK else 0
+        if profile < 0:
+            return self.told(client, 0, REFUSED, write_error(out, query, REFUSED, EDE_PROHIBITED) if reading == READ_OK else write_bare(out, packet, REFUSED))
+        if client.profile >= 0:
+            profile = client.profile
+        if reading == READ_FORMERR:
+            written = self.guard.prove_bare(out, packet, size, client, self.wall)
+            if written:
+                return self.told(client, profile, 0, written)
+            return self.told(client, profile, FORMERR, write_bare(out, packet, FORMERR))
+        if reading == READ_NOTIMP:
+            return self.told(client, profile, NOTIMP, write_bare(out, packet, NOTIMP))
+        if reading == READ_BADVERS:
+            return self.told(client, profile, BADVERS, write_error(out, query, BADVERS, EDE_NONE))
+        # 4. The list speaks of the Internet's names only; of other classes we know nothing.
+        if query.qclass != CLASS_IN:
+            return self.told(client, profile, REFUSED, write_error(out, query, REFUSED, EDE_NONE))
+        # 5. Policy stands before the cache: an answer kept from yesterday cannot pass today's list.
+        cdef uint64_t fingerprint = self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
+        if decision.action != ACTION_PASS:
+            self.hit(&decision)
+            if decision.action != ACTION_SHADOW:
+                return self.told(client, profile, COUNT_AS_WRITTEN, self.policy.write(out, query, &decision), out)
+        # 6. Who does not ask for recursion asks what others asked before (cache snooping).
+        if not query.flags & RD:
+            return self.told(client, profile, REFUSED, write_error(out, query, REFUSED, EDE_PROHIBITED))
+        # 7. Types that mean more than one type: no recursion can answer them well.
+        if query.qtype == TYPE_ANY:
+            return self.told(client, profile, 0, write_any(out, query))
+        if 249 <= query.qtype <= 254:
+            return self.told(client, profile, NOTIMP, write_error(out, query, NOTIMP, EDE_NONE))
+        # 8. What is known already.
+        cdef uint16_t bits = (KEY_DO if query.want_dnssec else 0) | (KEY_CD if query.flags & CD else 0)
+        cdef uint32_t limit = MESSAGE_MAX
+        if client.transport == UDP:
+            limit = query.udp_size if query.udp_size < UDP_LIMIT else UDP_LIMIT
+            if self.checked != COOKIE_NONE:
+                limit -= COOKIE_OPTION_BYTES
+        written = self.recall(query, fingerprint, bits, profile, limit, out)
+        if written:
+            self.counters.add(CELL_CACHE_HITS)
+            return self.told(client, profile, COUNT_AS_WRITTEN, written, out)
+        self.counters.add(CELL_CACHE_MISSES)
+        # 9. The same question on its way already.
+        cdef uint32_t at = self.forwarder.join(fingerprint, query, bits)
+        cdef bint fresh = at == NOBODY
+        # 10. A question of its own, within its client's and its domain's share: random names must not crowd out others.
+        if fresh:
+            at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
+            if at == NOBODY:
+                self.counters.drop(DROP_OVERLOAD)
+                return 0
+            if not self.guard.take(query, client, self.forwarder.pendings[at].shares):
+                self.counters.drop(DROP_OVERLOAD)
+                self.finish(at)
+                return 0
+        if not self.forwarder.wait(at, query, client, profile):
+            self.counters.drop(DROP_OVERLOAD)
+            if fresh:
+                self.finish(at)
+            return 0
+        if fresh:
+            self.counters.add(CELL_FORWARDED)
+            if not self.forwarder.send(at, self.now_ms):
+                self.finish(at)
+                return self.told(client, profile, SERVFAIL, write_error(out, query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY))
+        self.pending = True
+        return 0
+
+    cdef void finish(self, uint32_t at) noexcept nogil:
+        """Forgets a question, and gives its shares back."""
+        self.guard.give(self.forwarder.pendings[at].shares)
+        self.forwarder.end(at)
+
+    cdef void hit(self, const Decision *decision) noexcept nogil:
+        """Counts a query that met a listed name."""
+        self.counters.blocked(decision.category, decision.action)
+        self.tally.add(decision.fingerprint, self.wall)
+
+    cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=NULL) noexcept nogil:
+        """Counts an answer; its size. Where `rcode` is COUNT_AS_WRITTEN, the answer itself tells."""
+        self.counters.query(client.transport, profile, out[3] & 15 if rcode == COUNT_AS_WRITTEN else rcode)
+        return size
+
+    cdef uint32_t recall(self, const Query *query, uint64_t fingerprint, uint16_t bits, uint32_t profile, uint32_t limit,
+                         uint8_t *out) noexcept nogil:
+        """The cache's answer for this client, or 0."""
+        cdef Entry entry
+        cdef Kept kept
+        cdef Found found = self.cache.get(fingerprint, query, bits, self.now, False, &entry)
+        if found == FOUND_NOTHING:
+            return 0
+        if found == FOUND_AGEING:
+            self.refresh(query, fingerprint, bits)
+        if self.keep(&entry, found == FOUND_STALE, &kept):
+            return self.write_for(query, profile, limit, &kept, out)
+        return write_kept(out, limit, query, &kept)
+
+    cdef bint keep(self, const Entry *entry, bint stale, Kept *kept) noexcept nogil:
+        """Makes a cached answer ready to be written; whether it leads to a name that is listed for somebody."""
+        cdef uint32_t verdict
+        kept.packet = entry.packet
+        kept.size = entry.head.packet_size
+        kept.ttls = entry.ttls
+        kept.ttl_count = entry.head.ttl_count
+        kept.age = 0 if stale else self.now - entry.head.stored_at
+        kept.ttl_max = STALE_TTL if stale else self.ttl_max
+        kept.ede = EDE_STALE if stale else EDE_NONE
+        if not entry.head.targets:
+            return False
+        verdict = <uint32_t>entry.head.verdict
+        if entry.head.verdict >> 32 != entry.head.sequence or verdict >> 1 != self.policy.epoch & 0x7FFFFFFF:
+            verdict = self.policy.epoch << 1 | targets_listed(self.policy, kept.packet, kept.size)
+            self.cache.judge(entry, verdict)
+        return verdict & 1
+
+    cdef void refresh(self, const Query *query, uint64_t fingerprint, uint16_t bits) noexcept nogil:
+        """Asks again for an answer that many ask for, before it expires; nobody waits for it."""
+        cdef uint32_t at
+        if self.forwarder.join(fingerprint, query, bits) != NOBODY:
+            return
+        at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
+        if at != NOBODY and not self.forwarder.send(at, self.now_ms):
+            self.finish(at)
+
+    cdef uint32_t write_for(self, const Query *query, uint32_t profile, uint32_t limit, const Kept *kept, uint8_t *out) noexcept nogil:
+        """An answer that leads to a listed name, as the client's profile would have it."""
+        cdef Decision decision
+        cdef uint32_t written = write_judged(self.scratch, self.policy, profile, query, kept, &decision)
+        if decision.action != ACTION_PASS:
+            self.hit(&decision)
+        if not written:
+            return write_kept(out, limit, query, kept)
+        if written > limit:
+            return write_truncated(out, query)
+        if out != self.scratch:
+            memcpy(out, self.scratch, written)
+        return written
