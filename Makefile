@@ -54,7 +54,7 @@ bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsp
 protos: ready  ## regenerate lachan/*/v1 from proto/
 	$(BIN)/python -m tests.support.protos
 
-lock: ## resolve the dependencies anew
+lock:  ## resolve the dependencies anew
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet pip-tools
 	for extra in edge: central:--extra=central dev:--all-extras; do build/lock/bin/pip-compile --quiet --upgrade \
 	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
