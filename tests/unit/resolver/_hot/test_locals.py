@@ -19,7 +19,7 @@ from lachan.labels import wire_name
 from resolver._hot.locals import FLAGS, KINDS, WAYS, Locals
 from tests.support.packets import error_code, question, read
 
-A, TXT, AAAA, DS, ANY, AXFR = 1, 16, 28, 43, 255, 252
+A, TXT = 1, 16
 EVERYBODY = 0xFF
 NONE = 0xFFFF
 Set = tuple[int, int, bytes, int, bytes]
@@ -259,8 +259,8 @@ def test_what_is_too_long_is_cut_at_a_record_or_not_told_at_all() -> None:
     whole = 12 + 15 + 9 * 112
     for limit, answers, additionals in (
         (2000, 9, 1),
-        (whole + 26 + 39, 9, 1),
-        (whole + 26 + 38, 9, 0),
+        (whole + 25 + 39, 9, 1),
+        (whole + 25 + 38, 9, 0),
         (whole + 39, 9, 0),
     ):
         _, answer = table.lookup(query, 0, limit)
