@@ -10,17 +10,17 @@ from typing import Literal
 
 from lachan.config import Settings
 
-# The country domains that Google lists as its own, by what they begin with.
+# The country domains that Google lists as its own, by what stands in front of the country.
 _GOOGLE = {
-    "google.": "com cat ad ae al am as at az ba be bf bg bi bj bs bt by ca cd cf cg ch ci cl cm cn cv cz de "
+    "": "com cat ad ae al am as at az ba be bf bg bi bj bs bt by ca cd cf cg ch ci cl cm cn cv cz de "
     "dj dk dm dz ee es fi fm fr ga ge gg gl gm gr gy hn hr ht hu ie im iq is it je jo kg ki kz "
     "la li lk lt lu lv md me mg mk ml mn mu mv mw ne nl no nr nu pl pn ps pt ro rs ru rw sc se "
     "sh si sk sm sn so sr st td tg tl tm tn to tt vu ws",
-    "google.com.": "af ag ar au bd bh bn bo br bz co cu cy do ec eg et fj gh gi gt hk jm kh kw lb ly mm mt mx "
+    "com.": "af ag ar au bd bh bn bo br bz co cu cy do ec eg et fj gh gi gt hk jm kh kw lb ly mm mt mx "
     "my na ng ni np om pa pe pg ph pk pr py qa sa sb sg sl sv tj tr tw ua uy vc vn",
-    "google.co.": "ao bw ck cr id il in jp ke kr ls ma mz nz th tz ug uk uz ve vi za zm zw",
+    "co.": "ao bw ck cr id il in jp ke kr ls ma mz nz th tz ug uk uz ve vi za zm zw",
 }
-GOOGLE_NAMES = tuple(f"www.{start}{end}" for start, ends in _GOOGLE.items() for end in ends.split())
+GOOGLE_NAMES = tuple(f"www.google.{start}{end}" for start, ends in _GOOGLE.items() for end in ends.split())
 GOOGLE_SAFE = "forcesafesearch.google.com"
 
 BING_NAMES = ("www.bing.com", "bing.com")

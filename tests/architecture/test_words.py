@@ -30,6 +30,14 @@ PUBLIC = {
     "xn--55qx5d.cn": "the same in A-labels",
     "ví-dụ.vn": "`example` in Vietnamese: a name with tone marks",
     "xn--v-d-rma6749a.vn": "the same in A-labels",
+    "use-application-dns.net": "by which browsers ask whether they may use DoH",
+    "icloud.com": "by which devices ask whether they may use a relay",
+    "google.com": "SafeSearch: aliases for schools",
+    "bing.com": "SafeSearch",
+    "duckduckgo.com": "SafeSearch",
+    "youtube.com": "SafeSearch",
+    "youtube-nocookie.com": "SafeSearch",
+    "googleapis.com": "SafeSearch: what YouTube's programs ask",
 }
 
 # Ends of names that are written about, without those that are words of a program too (`name`, `id`, `py`).
