@@ -17,6 +17,6 @@ cdef class Networks:
             half = rest >> 1
             middle = &self.ranges[at + half]
             # Without a branch: which half holds an address cannot be predicted.
-            at += half * <uint32_t>(middle.high < high or (middle.high == high and middle.low <= low))
+            at += half * (<uint32_t>(middle.high < high) | (<uint32_t>(middle.high == high) & <uint32_t>(middle.low <= low)))
             rest -= half
         return self.ranges[at].value
