@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import fcntl
 import json
 import mmap
@@ -42,7 +43,7 @@ from resolver.listeners.transports import StreamTransports
 from resolver.openings import TallyFile
 from resolver.policy import compile_policy
 from resolver.settings import Edge, EdgeFile, normalise
-from resolver.upstream.pool import open_socket, open_sockets
+from resolver.upstream.pool import PoolError, open_socket, open_sockets
 from resolver.upstream.stream import StreamUpstreams
 
 TICK_SECONDS = 0.025
@@ -221,9 +222,11 @@ class Worker:
         while True:
             await asyncio.sleep(ROTATE_SECONDS)
             for number, upstream in enumerate(self._edge.file.upstreams):
-                fd = open_socket(upstream, self._random)
-                if not self._forwarder.replace(number, fd):
-                    os.close(fd)
+                # Without a route for a while there is no fresh port: the one there is serves on.
+                with contextlib.suppress(PoolError):
+                    fd = open_socket(upstream, self._random)
+                    if not self._forwarder.replace(number, fd):
+                        os.close(fd)
 
     async def _renew_secrets(self) -> None:
         """Makes cookies by the secrets of the day; a file of them that cannot be read leaves those before in force."""
