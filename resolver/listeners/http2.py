@@ -27,6 +27,12 @@ STREAM_WINDOW_BYTES = doh.MESSAGE_MAX + 1
 CONNECTION_WINDOW_BYTES = 256 << 10
 CLOSED_STREAMS_KEPT = 1024
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# What we announce by not saying otherwise (RFC 9113 6.5.2).
+FRAME_BYTES_MAX = 16384
+# A head as it travels, over all its frames: it is never longer than what it says, but for what is not ours to refuse.
+BLOCK_BYTES_MAX = 2 * doh.HEAD_BYTES_MAX
+
 # What is said beside requests (resets, pings, settings, priorities, empty frames) is paid for by requests
 # (CVE-2023-44487 and its kin): a connection may be so far in debt.
 DEBT_MAX = 1000
@@ -37,6 +43,57 @@ COST_OF_A_RESET = 16
 class _Connection(h2.connection.H2Connection):
     # A long connection must not remember every stream it ever had.
     MAX_CLOSED_STREAMS = CLOSED_STREAMS_KEPT
+
+
+class _Frames:
+    """Walks along frames as they arrive: h2 looks at a frame when all of it is there, which may be 16 MB.
+
+    Holds always: no more of a frame than `FRAME_BYTES_MAX` is ever kept, nor of a head than `BLOCK_BYTES_MAX`.
+    """
+
+    _HEAD = 9
+    _HEADERS = 1
+    _CONTINUATION = 9
+    _END_HEADERS = 4
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._left = len(PREFACE)
+        self._in_headers = False
+        self._block = 0
+        self.begun_at: float | None = None
+        """When the frame, or the head of a request, began that has not come to its end."""
+
+    def walk(self, data: bytes, now: float) -> bool:
+        """Takes note of what arrived; False where a frame or a head is larger than allowed."""
+        at = 0
+        end = len(data)
+        while at < end:
+            if self._left:
+                step = min(self._left, end - at)
+                self._left -= step
+            else:
+                if not self._head and not self._in_headers:
+                    self.begun_at = now
+                step = min(self._HEAD - len(self._head), end - at)
+                self._head += data[at : at + step]
+                if len(self._head) == self._HEAD and not self._begin():
+                    return False
+            at += step
+        if not self._left and not self._head and not self._in_headers:
+            self.begun_at = None
+        elif self.begun_at is None:
+            self.begun_at = now
+        return True
+
+    def _begin(self) -> bool:
+        self._left = int.from_bytes(self._head[:3], "big")
+        kind, flags = self._head[3], self._head[4]
+        if kind in (self._HEADERS, self._CONTINUATION):
+            self._in_headers = not flags & self._END_HEADERS
+            self._block = self._left + (self._block if kind == self._CONTINUATION else 0)
+        self._head.clear()
+        return self._left <= FRAME_BYTES_MAX and self._block <= BLOCK_BYTES_MAX
 
 
 @dataclass
@@ -71,6 +128,7 @@ class Http2:
         )
         self._http.initiate_connection()
         self._http.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65535)
+        self._frames = _Frames()
         self._streams: dict[int, _Stream] = {}
         self._queries: deque[tuple[int, Query]] = deque()
         self._extra = b""
@@ -97,6 +155,10 @@ class Http2:
         if not data:
             self._retired = True
             self.ended = not self.outstanding
+            return
+        if not self._frames.walk(data, moment.seconds):
+            self._http.close_connection(h2.errors.ErrorCodes.FRAME_SIZE_ERROR)
+            self._end()
             return
         try:
             events = self._http.receive_data(data)
@@ -238,7 +300,10 @@ class Http2:
         self._end_if_done()
 
     def overdue(self, now: float, seconds: float) -> bool:
-        """A request began longer ago, and has not come to its end."""
+        """A request, or a frame, began longer ago, and has not come to its end."""
+        begun_at = self._frames.begun_at
+        if begun_at is not None and now - begun_at > seconds:
+            return True
         return any(not stream.whole and now - stream.begun_at > seconds for stream in self._streams.values())
 
     def retire(self, moment: Moment, *, late: bool = False) -> None:  # noqa: ARG002 # as Http1 has it

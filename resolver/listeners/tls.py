@@ -57,6 +57,9 @@ class Channel:
                 self.ended = not part
         except ssl.SSLWantReadError:
             pass
+        except ssl.SSLZeroReturnError:
+            # As an empty read, once we have said goodbye as well.
+            self.ended = True
         return b"".join(parts) if len(parts) != 1 else parts[0]
 
     def _shake(self, data: bytes) -> None:
