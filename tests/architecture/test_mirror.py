@@ -1,0 +1,129 @@
+"""Unit tests mirror the sources: whoever changes a module knows where its tests are.
+
+Holds always: `PACKAGE/FOLDER/NAME.py` is tested by `tests/unit/PACKAGE/FOLDER/test_NAME.py`, or `ELSEWHERE` says by
+which test and why there. A module without a branch, a loop or a comparison decides nothing and needs no test.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import PurePosixPath
+
+from tests.architecture.tree import PACKAGES, modules, text, tracked
+
+UNIT = PurePosixPath("tests/unit")
+
+EDGE = "tests/integration/test_edge.py"
+LIST_SERVICE = "tests/integration/test_blocklist_service.py"
+SYNC = "tests/integration/test_blocklist_sync.py"
+SERVICE = "tests/integration/test_compliance_service.py"
+STORES = "tests/integration/test_compliance_storage.py"
+CONSOLE = "tests/unit/compliance_api/web/test_app.py"
+FORMATS = "tests/unit/blocklist_sync/central/test_formats.py"
+
+# Module: the tests that cover it, and why they do not stand at the mirrored place.
+ELSEWHERE: dict[str, tuple[str, str]] = {
+    "blocklist_sync/central/cli.py": (LIST_SERVICE, "verbs are run as commands"),
+    "blocklist_sync/central/formats/adblock.py": (FORMATS, "the formats are told apart, so they are tested together"),
+    "blocklist_sync/central/formats/hosts.py": (FORMATS, "the formats are told apart, so they are tested together"),
+    "blocklist_sync/central/formats/plain.py": (FORMATS, "the formats are told apart, so they are tested together"),
+    "blocklist_sync/central/keys.py": (LIST_SERVICE, "keys matter by what is signed with them"),
+    "blocklist_sync/central/release.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
+    "blocklist_sync/central/server.py": (LIST_SERVICE, "a composition root, run as a process"),
+    "blocklist_sync/central/service.py": (LIST_SERVICE, "who may call is known by TLS alone"),
+    "blocklist_sync/edge/activate.py": (SYNC, "what is durable is seen after a kill and on a full disk"),
+    "blocklist_sync/edge/agent.py": (SYNC, "rounds against a real repository"),
+    "blocklist_sync/edge/client.py": (SYNC, "TUF against a real repository"),
+    "blocklist_sync/edge/fetcher.py": (SYNC, "real servers that drip, redirect and lie"),
+    "compliance_api/app.py": (SERVICE, "a composition root, run as a process"),
+    "compliance_api/probe/cli.py": ("tests/integration/test_probe.py", "verbs are run as commands"),
+    "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
+    "compliance_api/storage/assignments.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),
+    "compliance_api/storage/overview.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/reports.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
+    "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
+    "lachan/sqlitefile.py": ("tests/unit/lachan/test_spool.py", "what damage means is seen by what the file holds"),
+    "resolver/_hot/settle.pyx": (
+        "tests/unit/resolver/_hot/test_engine.py",
+        "the order is seen from where queries come in",
+    ),
+    "resolver/ask.py": (EDGE, "asks a running edge"),
+    "resolver/cli.py": (EDGE, "verbs are run as commands"),
+    "resolver/reporting.py": ("tests/integration/test_edge_reports.py", "windows that close on a real clock"),
+    "resolver/supervisor.py": (EDGE, "a composition root, run as a process"),
+    "resolver/worker.py": (EDGE, "a composition root, run as a process"),
+    "resolver/workers.py": (EDGE, "processes that die and are adopted"),
+}
+
+# Tests of something that is no module of its own.
+OF_NO_MODULE = {
+    "tests/unit/test_generated_stubs.py": "all stubs under lachan/ at once",
+    "tests/unit/compliance_api/web/test_styles.py": "the style sheet",
+    "tests/unit/deploy/test_docker.py": "the Dockerfiles",
+    "tests/unit/deploy/test_examples.py": "the example configurations",
+    "tests/unit/deploy/test_systemd.py": "the units",
+}
+
+DECISIONS = (
+    ast.If,
+    ast.IfExp,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.Try,
+    ast.Match,
+    ast.BoolOp,
+    ast.Compare,
+    ast.comprehension,
+)
+
+
+def decides(path: PurePosixPath) -> bool:
+    if path.suffix == ".pyx":
+        return True
+    functions = [
+        node for node in ast.walk(ast.parse(text(path))) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return any(isinstance(node, DECISIONS) for function in functions for node in ast.walk(function))
+
+
+def mirrored(path: PurePosixPath) -> PurePosixPath:
+    name = path.parent.name if path.stem == "__init__" else path.stem.lstrip("_")
+    folder = path.parent.parent if path.stem == "__init__" else path.parent
+    return UNIT / folder / f"test_{name}.py"
+
+
+def test_each_module_that_decides_is_tested_at_the_mirrored_place() -> None:
+    there = set(tracked())
+    untested = [
+        f"{path}: no {mirrored(path)}"
+        for path in modules()
+        if decides(path) and mirrored(path) not in there and str(path) not in ELSEWHERE
+    ]
+    assert untested == []
+
+
+def test_each_unit_test_has_its_module() -> None:
+    wanted = {mirrored(path) for path in tracked() if path.suffix in {".py", ".pyx", ".sh"}}
+    stray = [
+        str(path)
+        for path in tracked()
+        if path.is_relative_to(UNIT) and path.name.startswith("test_")
+        if path not in wanted and str(path) not in OF_NO_MODULE
+    ]
+    assert stray == []
+
+
+def test_the_exceptions_are_true() -> None:
+    there = {str(path) for path in tracked()}
+    for module, (test, reason) in ELSEWHERE.items():
+        assert module in there, f"{module} is gone"
+        assert test in there, f"{module}: {test} is gone"
+        assert reason
+        assert str(mirrored(PurePosixPath(module))) not in there, f"{module} has its own test: drop it here"
+        assert module.split("/")[0] in PACKAGES
+    assert [path for path in OF_NO_MODULE if path not in there] == []
