@@ -6,11 +6,12 @@ PORT_BASE ?= 10053
 CHECK     ?=
 CHEAT     ?= stale
 LIST      ?=
+SECONDS   ?= 60
 
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration conformance bench protos lock clean ready
+.PHONY: help demo test lint unit integration conformance fuzz bench protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +49,13 @@ integration: ready
 conformance: ready  ## every case of the standards over every transport (needs Debian's dig)
 	$(BIN)/python -m tests.conformance
 
+build/fuzz/site/atheris: lock/fuzz.txt
+	-@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target build/fuzz/site -r $<
+	-@touch -c $@
+
+fuzz: ready build/fuzz/site/atheris  ## inputs made for the edge's parsers, under sanitizers, for SECONDS=60
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
 bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf nsd unbound dnsdist)
 	$(BIN)/python tests/bench/bench.py --candidate tests/bench/candidate
 
@@ -59,6 +67,8 @@ lock:  ## resolve the dependencies anew
 	for extra in edge: central:--extra=central dev:--all-extras; do build/lock/bin/pip-compile --quiet --upgrade \
 	  --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
 	  $${extra#*:} -o lock/$${extra%%:*}.txt pyproject.toml; done
+	echo 'atheris>=3' | build/lock/bin/pip-compile --quiet --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links -o lock/fuzz.txt -
 
 clean:  ## remove what was built
 	rm -rf $(VENV) build *.egg-info
