@@ -180,9 +180,9 @@ def run_pure(kind: str, seconds: float, seed: int) -> Ran:
 def fuzz(seconds: float, only: str, seed: int) -> list[Ran]:
     """Runs the targets one after another."""
     kinds = [kind for kind in (*COMPILED, *GUIDED, *PURE) if only in ("", kind)]
-    if not (build.SITE / "atheris").exists():
+    if not (build.TOOLS / "atheris").exists():
         for kind in set(kinds) & PURE.keys():
-            terminal.line(f"{kind}: skipped, atheris is not in {build.SITE.relative_to(build.ROOT)}")
+            terminal.line(f"{kind}: skipped, atheris is not in {build.TOOLS.relative_to(build.ROOT)}")
         kinds = [kind for kind in kinds if kind not in PURE]
     whole = sum(SHARES[kind] for kind in kinds)
     results = []

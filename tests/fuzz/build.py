@@ -17,7 +17,7 @@ SOURCES = ROOT / "tests" / "fuzz"
 TREE = FOLDER / "tree"
 GUIDE = FOLDER / "libguide.so"
 PLAIN = FOLDER / "plain"
-SITE = FOLDER / "site"
+TOOLS = FOLDER / "site"
 """Where `make fuzz` puts atheris."""
 
 COPIED = ("blocklist_sync", "resolver", "lachan")

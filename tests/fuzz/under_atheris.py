@@ -17,7 +17,7 @@ INSTRUMENTED = ["lachan", "dnslib", "resolver.listeners", "h11", "h2"]
 def main() -> None:
     """Runs until the time is up or something breaks."""
     kind, state, seed, seconds = sys.argv[1:]
-    sys.path.insert(0, str(build.SITE))
+    sys.path.insert(0, str(build.TOOLS))
     import atheris  # type: ignore[import-not-found] # put there by `make fuzz`
 
     with atheris.instrument_imports(include=INSTRUMENTED):
