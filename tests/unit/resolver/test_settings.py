@@ -106,6 +106,65 @@ def test_several_contradictions_are_told_together() -> None:
     assert "report.window" in message
 
 
+ENCRYPTED = """\
+organisation: isp-a
+node: edge-1
+listen:
+  - {address: 127.0.0.1}
+  - address: 127.0.0.1
+    protocol: dot
+    tls: {certificate: c.pem, key: k.pem}
+    profiles: {server_names: {school.dns.example: school}}
+  - address: 127.0.0.1
+    protocol: doh
+    tls: {certificate: c.pem, key: k.pem}
+    profiles: {server_names: {school.dns.example: school, dns.example: default}, paths: {/dns-query/school: school}}
+profiles: [{name: school}]
+upstreams: [{address: 192.0.2.53}]
+blocklist: {snapshot: rules.snapshot}
+"""
+
+
+def test_each_protocol_has_its_port_and_a_profile_may_have_no_network_but_a_name_or_a_path() -> None:
+    made = edge(ENCRYPTED)
+    assert [(listen.protocol, listen.port) for listen in made.file.listen] == [("dns", 53), ("dot", 853), ("doh", 443)]
+    assert made.profiles == ("default", "school")
+    assert made.file.listen[2].profiles.paths == {"/dns-query/school": "school"}
+    assert (made.file.dot.handshake, made.file.doh.idle) == (5.0, 30.0)
+    assert edge(ENCRYPTED.replace("protocol: dot", "protocol: dot\n    port: 8853")).file.listen[1].port == 8853
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "match"),
+    [
+        (
+            ("[{name: school}]", "[]"),
+            "",
+            "listen.1.profiles.server_names.school.dns.example: there is no profile 'school'",
+        ),
+        (("[{name: school}]", "[]"), "", "listen.2.profiles.paths./dns-query/school: there is no profile"),
+        (("[{name: school}]", "[{name: school}, {name: spare}]"), "", "profiles.1: 'spare' has no networks, and no"),
+        (
+            ("{address: 127.0.0.1}", "{address: 127.0.0.1, tls: {certificate: c, key: k}}"),
+            "listen.0",
+            "tls: for dot and",
+        ),
+        (("{address: 127.0.0.1}", "{address: 127.0.0.1, protocol: doh}"), "listen.0", "tls: doh needs a certificate"),
+        (("{address: 127.0.0.1}", "{address: 127.0.0.1, profiles: {paths: {/: a}}}"), "listen.0", "profiles: for dot"),
+        (("{server_names: {school.dns.example: school}}", "{paths: {/a: school}}"), "listen.1", "dot has server names"),
+        (("protocol: dot", "protocol: doq"), "listen.1.protocol", "'dns', 'dot' or 'doh'"),
+        (("school.dns.example: school}}", "School.dns.example: school}}"), "listen.1.profiles.server_names", "pattern"),
+        (("/dns-query/school: school", "dns-query: school"), "listen.2.profiles.paths", "pattern"),
+        (("/dns-query/school: school", "/dns-query%a: school"), "listen.2.profiles.paths", "pattern"),
+        (("key: k.pem", "keys: k.pem"), "listen.1.tls.keys", "not permitted"),
+        (("protocol: doh", "protocol: doh\n    port: 853"), "", "listen: an address and port stand once"),
+    ],
+)
+def test_what_is_wrong_with_an_encrypted_listener_is_told(change: tuple[str, str], path: str, match: str) -> None:
+    found = problems(ENCRYPTED.replace(*change, 1))
+    assert any(place.startswith(path) and match in message for place, (message, _) in found.items()), found
+
+
 def test_upstreams_share_a_bounded_number_of_sockets() -> None:
     upstreams = ", ".join(f"{{address: 192.0.2.{number}}}" for number in range(16))
     text = LEAST.replace("{address: 192.0.2.53}", upstreams)

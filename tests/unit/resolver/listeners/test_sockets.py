@@ -61,6 +61,38 @@ def test_every_worker_has_a_socket_of_each_kind(opened: list[ListenSocket]) -> N
         assert bool(option(sock, socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) == (sock.kind == "tcp")
 
 
+def encrypted(protocol: str, port: int) -> Listen:
+    tls = {"certificate": "certificate.pem", "key": "key.pem"}
+    return Listen.model_validate({"address": "127.0.0.1", "port": port, "protocol": protocol, "tls": tls})
+
+
+@pytest.mark.parametrize("protocol", ["dot", "doh"])
+def test_an_encrypted_listener_has_one_kind_that_tells_what_is_spoken(
+    opened: list[ListenSocket], protocol: str
+) -> None:
+    port = free_port()
+    opened += open_sockets([encrypted(protocol, port)], 2)
+    assert [sock.name for sock in opened] == [f"{protocol}/127.0.0.1/{port}/{worker}" for worker in range(2)]
+    assert [ListenSocket.named(sock.name, sock.fd) for sock in opened] == opened
+    for sock in opened:
+        assert option(sock, socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        assert sock.layer == "tcp"
+    assert sorted(open_sockets([encrypted(protocol, port)], 2, opened), key=lambda sock: sock.fd) == opened
+
+
+def test_a_listener_that_changes_its_protocol_keeps_its_sockets(opened: list[ListenSocket]) -> None:
+    first, second = free_port(), free_port()
+    opened += open_sockets([encrypted("dot", first), Listen(address="127.0.0.1", port=second)], 2)
+    held = {sock.fd for sock in opened if sock.layer == "tcp"}
+    changed = open_sockets([Listen(address="127.0.0.1", port=first), encrypted("doh", second)], 2, opened)
+    opened += [sock for sock in changed if sock.fd not in {one.fd for one in opened}]
+    assert {sock.fd for sock in changed if sock.layer == "tcp"} == held
+    assert sorted(sock.name for sock in changed) == sorted(
+        [f"{kind}/127.0.0.1/{first}/{worker}" for kind in ("tcp", "udp") for worker in range(2)]
+        + [f"doh/127.0.0.1/{second}/{worker}" for worker in range(2)]
+    )
+
+
 def test_the_kernel_spreads_clients_over_workers(opened: list[ListenSocket]) -> None:
     port = free_port()
     opened += open_sockets([Listen(address="127.0.0.1", port=port)], 2)
