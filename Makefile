@@ -44,7 +44,7 @@ unit: ready
 	$(BIN)/pytest -q tests/unit tests/property tests/architecture
 
 integration: ready
-	$(BIN)/pytest -q tests/integration
+	$(BIN)/pytest -q tests/integration tests/faults
 
 conformance: ready  ## every case of the standards over every transport (needs Debian's dig)
 	$(BIN)/python -m tests.conformance
