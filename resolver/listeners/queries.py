@@ -17,7 +17,7 @@ class Queries:
 
     def __init__(self, engine: Engine, settled: Callable[[], None]) -> None:
         """`settled` runs after queries went to the engine."""
-        self._engine = engine
+        self._answer = engine.answer
         self._token = 0
         self._waiting: dict[int, Callable[[bytes], None]] = {}
         self.settled = settled
@@ -34,10 +34,11 @@ class Queries:
             profile: The index of the one that the client chose, or -1 where its network decides.
             deliver: Takes a late answer; does nothing where the client has gone.
         """
-        self._token += 1
-        answer = self._engine.answer(query, address, transport, self._token, profile)
+        # Where the answer is known at once, its number names nothing and serves the next query.
+        answer = self._answer(query, address, transport, self._token, profile)
         if answer is None:
             self._waiting[self._token] = deliver
+            self._token += 1
         return answer
 
     def deliver(self, token: int, answer: bytes) -> None:

@@ -102,15 +102,19 @@ class StreamConnection(asyncio.Protocol):
     def _take(self, data: bytes | bytearray) -> int:
         """Asks what is complete, within bounds; how many bytes that were."""
         transport, server = self._transport, self._server
-        ask, kind = server.queries.ask, server.transport
+        # Bound once: this loop is where a stream's time goes.
+        ask, kind, address, profile, deliver = (
+            server.queries.ask, server.transport, self._address, self._profile, self.deliver
+        )  # fmt: skip
+        limit = server.limits.outstanding
         answers: list[bytes] = []
         at = waiting = 0
         end = len(data)
-        while transport is not None and end - at >= 2 and self.outstanding < server.limits.outstanding:
+        while transport is not None and end - at >= 2 and self.outstanding < limit:
             after = at + 2 + (data[at] << 8 | data[at + 1])
             if after > end:
                 break
-            answer = ask(bytes(data[at + 2 : after]), self._address, kind, self._profile, self.deliver)
+            answer = ask(bytes(data[at + 2 : after]), address, kind, profile, deliver)
             at = after
             if answer is None:
                 self.outstanding += 1

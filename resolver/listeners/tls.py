@@ -60,7 +60,7 @@ class Channel:
         except ssl.SSLZeroReturnError:
             # As an empty read, once we have said goodbye as well.
             self.ended = True
-        return b"".join(parts) if len(parts) != 1 else parts[0]
+        return b"".join(parts)
 
     def _shake(self, data: bytes) -> None:
         if len(self._flight) < HELLO_BYTES_MAX:
@@ -74,7 +74,7 @@ class Channel:
         self.application_protocol = self._tls.selected_alpn_protocol()
         self._flight.clear()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray | memoryview) -> None:
         """Says something to the client."""
         sent = self._tls.write(data)
         while sent < len(data):
@@ -88,6 +88,11 @@ class Channel:
         except ssl.SSLError:
             # The client has not said so yet (SSLWantReadError), or there is nothing left to be closed.
             return
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes `take` has."""
+        return self._outgoing.pending
 
     def take(self) -> bytes:
         """What is to be sent to the client."""
@@ -166,7 +171,8 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         if said and self._inner is not None:
             self._inner.data_received(said)
         # Where nothing was answered, TLS itself may have something to say: handshakes, tickets, key updates.
-        self._flush()
+        if channel.unsent:
+            self._flush()
         if channel.ended and not self.eof_received():
             self.close()
 
@@ -202,9 +208,10 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Sends, encrypted, as few records as hold it."""
-        if self._channel is not None and not self.is_closing():
-            self._channel.send(bytes(data))
-            self._flush()
+        channel, sock = self._channel, self._socket
+        if channel is not None and sock is not None and not sock.is_closing():
+            channel.send(data)
+            sock.write(channel.take())
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Sends all of it at once."""
