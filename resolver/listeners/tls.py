@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from resolver.listeners.stream import HIGH_WATER_BYTES
 from resolver.settings import Encrypted
 
 RECORD_BYTES = 16 << 10
+HANDSHAKES_A_TURN = 8
 
 
 class Channel:
@@ -105,10 +107,29 @@ class TlsServer:
     def __init__(self, limits: Encrypted) -> None:
         self.limits = limits
         self.connections: set[TlsConnection] = set()
+        self._loop = asyncio.get_running_loop()
+        self._shaking: deque[tuple[TlsConnection, bytes]] = deque()
 
     def protocol(self, certificate: Certificate, speak: Callable[[Channel], asyncio.Protocol]) -> TlsConnection:
         """The factory of connections; `speak` makes what is spoken inside once the handshake is done."""
         return TlsConnection(self, certificate, speak)
+
+    def shake(self, connection: TlsConnection, data: bytes) -> None:
+        """Puts a step of a handshake in line.
+
+        A handshake costs as much as two hundred queries. A thousand that begin at once would hold up everybody's
+        queries on every transport; so a few are done in each turn of the loop, and what else there is comes between.
+        """
+        if not self._shaking:
+            self._loop.call_soon(self._shake_some)
+        self._shaking.append((connection, data))
+
+    def _shake_some(self) -> None:
+        for _ in range(min(HANDSHAKES_A_TURN, len(self._shaking))):
+            connection, data = self._shaking.popleft()
+            connection.go_on(data)
+        if self._shaking:
+            self._loop.call_soon(self._shake_some)
 
     def sweep(self, now: float) -> None:
         """Ends handshakes that take too long."""
@@ -155,16 +176,28 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Passes on what was said."""
+        """Passes on what was said, once the handshake is done."""
+        if self._channel is not None and not self._channel.open:
+            # No more than this is kept until its turn comes.
+            self.pause_reading()
+            self._server.shake(self, data)
+        else:
+            self.go_on(data)
+
+    def go_on(self, data: bytes) -> None:
+        """Takes what was received; during the handshake when its turn has come."""
         channel = self._channel
         if channel is None:
             return
+        shaking = not channel.open
         try:
             said = channel.receive(data)
         except ssl.SSLError:
             self._flush()
             self._hang_up()
             return
+        if shaking:
+            self.resume_reading()
         if channel.open and self._inner is None:
             self._inner = self._speak(channel)
             self._inner.connection_made(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from resolver.listeners.certificate import DOT_PROTOCOLS, Certificate, context
 from resolver.listeners.stream import HIGH_WATER_BYTES
-from resolver.listeners.tls import Channel, TlsServer
+from resolver.listeners.tls import HANDSHAKES_A_TURN, Channel, TlsConnection, TlsServer
 from resolver.settings import Encrypted
 from tests.support.tls import Authority, Client, opened
 
@@ -384,3 +385,42 @@ async def test_whoever_does_not_read_stops_what_is_spoken_inside(authority: Auth
         assert len(await reader.readexactly(sent)) == sent
         await until(lambda: "resume" in inner.happened)
         writer.close()
+
+
+@dataclass
+class Shaking:
+    """A connection that notes when its turn comes."""
+
+    turns: list[bytes]
+
+    def go_on(self, data: bytes) -> None:
+        self.turns.append(data)
+
+
+async def test_handshakes_that_come_all_at_once_leave_turns_to_others() -> None:
+    server = TlsServer(Encrypted())
+    turns: list[bytes] = []
+    expected = [bytes([number]) for number in range(2 * HANDSHAKES_A_TURN + 1)]
+    for data in expected:
+        server.shake(cast("TlsConnection", Shaking(turns)), data)
+    done = []
+    while len(turns) < len(expected):
+        await asyncio.sleep(0)
+        done.append(len(turns))
+    assert max(after - before for before, after in itertools.pairwise([0, *done])) == HANDSHAKES_A_TURN
+    assert turns == expected
+    server.shake(cast("TlsConnection", Shaking(turns)), b"later")
+    await until(lambda: turns[-1] == b"later")
+
+
+async def test_whoever_goes_before_the_handshake_s_turn_is_forgotten(authority: Authority) -> None:
+    async with serving(authority) as listening:
+        _, writer = await listening.client()
+        await until(lambda: listening.tls.connections)
+        [connection] = listening.tls.connections
+        listening.tls.shake(connection, b"\x16\3\1")
+        writer.transport.abort()
+        connection.abort()
+        await until(lambda: not listening.tls.connections)
+        connection.go_on(b"\x16\3\1")
+        assert listening.inner == []
