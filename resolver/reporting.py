@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 from lachan import clock, log
+from lachan.durable import FileError
 from lachan.spool import SpoolError
 from resolver.counters import Ring
-from resolver.openings import Openings
+from resolver.openings import Openings, OpeningsError
 from resolver.report import ClockState, ListState, Reporter, ReportError
 from resolver.windows import GRACE_SECONDS
 
@@ -83,7 +84,7 @@ class Reporting:
             try:
                 if await asyncio.to_thread(self.tell, now):
                     self._spooled()
-            except (SpoolError, ReportError) as error:
+            except (SpoolError, ReportError, OpeningsError, FileError) as error:
                 log.get().error("a window could not be told; trying again", reason=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

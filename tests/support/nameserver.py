@@ -20,6 +20,8 @@ class NameServer:
         self.tcp = tcp
         self.queries: list[tuple[str, bytes, tuple[str, int]]] = []
         self.port = 0
+        self.send: Callable[[bytes, tuple[str, int]], None] = lambda *_: None
+        """Sends a datagram, whenever it is time."""
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -30,6 +32,7 @@ class _Datagrams(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # The loop's own transport has the methods without the base class.
         self._transport = cast("asyncio.DatagramTransport", transport)
+        self._server.send = self._transport.sendto
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         assert self._transport is not None
