@@ -117,7 +117,10 @@ def query(
     from resolver.ask import ask
 
     edge = settings.read(config)
-    answer = asyncio.run(ask(edge.file.listen[0], name, qtype, tcp=tcp))
+    plain = next((listen for listen in edge.file.listen if listen.protocol == "dns"), None)
+    if plain is None:
+        raise ResolverError("this edge listens for encrypted queries only: ask it by kdig +tls or +https")
+    answer = asyncio.run(ask(plain, name, qtype, tcp=tcp))
     if as_json:
         document(answer.document())
         return
