@@ -94,8 +94,9 @@ class Supervisor:
     async def _activate(self, activation: Activation) -> None:
         """Puts a new list in force in every worker: each swaps one reference."""
         rules = await asyncio.to_thread(self._activated, activation, self._rules.epoch + 1)
-        old, self._rules = self._rules, rules
         await self._workers.announce(rules)
+        # Told to be in force only when every worker has it.
+        old, self._rules = self._rules, rules
         if old.fd is not None:
             os.close(old.fd)
         log.get().info("list in force", serial=rules.serial, entries=rules.entries)
