@@ -14,7 +14,8 @@ import trustme
 
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
-from resolver.settings import Listen
+from resolver.local import LocalSettings
+from resolver.settings import EdgeFile, Listen
 from tests.conformance.transports import SERVER_NAME, Target
 from tests.conformance.upstream import Upstream, upstream
 from tests.support.blocklist import OFFER, built, entry
@@ -23,6 +24,8 @@ from tests.support.edge import Edge, free_port
 SCHOOL = "127.0.0.3"
 STRANGER = "127.9.9.9"
 SETTLED = "bad.example"
+RESOLVER_NAME = "resolver.example"
+VERSION = "as configured"
 OTHER_ADDRESS = "127.0.0.2"
 """Of this machine; only a socket bound to every address hears it."""
 
@@ -49,6 +52,23 @@ class Place:
     """By the protocol's name, where the edge's settings have it."""
     raw: bool
     """Packets may be written with any source port."""
+
+
+def local_field() -> str | None:
+    """The setting that holds what the edge answers itself; None where it answers nothing itself."""
+    fields = EdgeFile.model_fields.items()
+    return next((name for name, field in fields if field.annotation is LocalSettings), None)
+
+
+def _answer_locally(edge: Edge) -> None:
+    name = local_field()
+    if name is not None:
+        edge.settings[name] = {
+            "name": RESOLVER_NAME,
+            "addresses": ["192.0.2.53"],
+            "chaos": {"version": VERSION},
+            "safe_search": {"profiles": ["school"]},
+        }
 
 
 def _encrypt(edge: Edge, folder: Path) -> dict[str, Target]:
@@ -93,6 +113,7 @@ async def place(folder: Path) -> AsyncIterator[Place]:
         )
         edge.settings["listen"].append({"address": "0.0.0.0", "port": wildcard})
         encrypted = _encrypt(edge, folder)
+        _answer_locally(edge)
         try:
             await edge.start()
             yield Place(

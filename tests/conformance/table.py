@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance import answers, cookies, forged, http, messages, rfc8906, streams, verdicts
+from tests.conformance import answers, cookies, forged, http, local, messages, rfc8906, streams, verdicts
 
 CASES = (
     *rfc8906.CASES,
@@ -13,4 +13,5 @@ CASES = (
     *http.CASES,
     *forged.CASES,
     *cookies.CASES,
+    *local.CASES,
 )

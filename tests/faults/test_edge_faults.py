@@ -77,7 +77,12 @@ def mixed(label: str) -> Iterator[str]:
     """Names without end: half of them listed, the others each asked for the first time or the second."""
     for number in itertools.count():
         yield f"n{number}.{LISTED}"
-        yield f"{label}{number // 2}.test"
+        yield f"{label}{number // 2}.example"
+
+
+def numbered(label: str) -> Iterator[str]:
+    """Names without end that no cache knows."""
+    return (f"{label}{number}.example" for number in itertools.count())
 
 
 async def load(edge: Edge, names: list[str], window: int = 16) -> Tally:
@@ -93,9 +98,9 @@ async def test_a_silent_upstream_costs_its_first_tries_alone(
         nameserver() as silent,
         running(tmp_path, [silent.port, clean.port], forwarding=forwarding, **common) as edge,
     ):
-        first = await load(edge, [f"first{number}.test" for number in range(100)])
+        first = await load(edge, [f"first{number}.example" for number in range(100)])
         asked = len(silent.queries)
-        later = await load(edge, [f"later{number}.test" for number in range(300)])
+        later = await load(edge, [f"later{number}.example" for number in range(300)])
         assert (first.lost, first.wrong, later.lost, later.wrong) == ([], [], [], [])
         # Passed over once it is known, and asked again now and then.
         assert 8 <= asked < 100
@@ -107,7 +112,7 @@ async def test_a_silent_upstream_costs_its_first_tries_alone(
         numbers = itertools.count()
 
         def used_again() -> bool:
-            tally = ask_all(edge.port, [f"again{next(numbers)}.test" for _ in range(20)], judge)
+            tally = ask_all(edge.port, [f"again{next(numbers)}.example" for _ in range(20)], judge)
             assert (tally.lost, tally.wrong) == ([], [])
             return len(silent.queries) > count + 100
 
@@ -117,7 +122,7 @@ async def test_a_silent_upstream_costs_its_first_tries_alone(
 async def test_with_every_upstream_silent_the_list_answers_at_once(tmp_path: Path, common: dict[str, object]) -> None:
     forwarding = {"sockets": 16, "first_try": "200ms"}
     async with nameserver() as silent, running(tmp_path, [silent.port], forwarding=forwarding, **common) as edge:
-        with Load(edge.port, (f"n{number}.waits.test" for number in itertools.count()), lambda *_: "", 64) as waiting:
+        with Load(edge.port, numbered("waits"), lambda *_: "", 64) as waiting:
             await until(lambda: silent.queries, "some wait")
             listed = await load(edge, [f"n{number}.{LISTED}" for number in range(2000)])
             tally = await asyncio.to_thread(waiting.stop)
@@ -126,7 +131,7 @@ async def test_with_every_upstream_silent_the_list_answers_at_once(tmp_path: Pat
         # Everybody who waited was told, in the time that three tries take.
         assert tally.lost == []
         assert tally.answered
-        assert (await edge.ask("after.test", tries=1)).rcode == SERVFAIL
+        assert (await edge.ask("after.example", tries=1)).rcode == SERVFAIL
 
 
 async def test_an_upstream_that_talks_nonsense_is_as_good_as_silent(
@@ -137,7 +142,7 @@ async def test_an_upstream_that_talks_nonsense_is_as_good_as_silent(
         nameserver(_garbage, _whole) as mad,
         running(tmp_path, [mad.port, clean.port], forwarding=forwarding, **common) as edge,
     ):
-        tally = await load(edge, [f"n{number}.test" for number in range(200)])
+        tally = await load(edge, [f"n{number}.example" for number in range(200)])
     assert (tally.lost, tally.wrong, tally.answered) == ([], [], 200)
 
 
@@ -154,7 +159,7 @@ async def test_a_slow_upstream_slows_nobody_who_does_not_need_it(tmp_path: Path,
         slow.udp = answer_later
         forwarding = {"sockets": 16, "first_try": "1s"}
         async with running(tmp_path, [slow.port], forwarding=forwarding, **common) as edge:
-            with Load(edge.port, (f"slow{number}.test" for number in itertools.count()), judge, 64) as load_of_misses:
+            with Load(edge.port, numbered("slow"), judge, 64) as load_of_misses:
                 await until(lambda: len(slow.queries) > 64, "misses wait")
                 listed = await load(edge, [f"n{number}.{LISTED}" for number in range(2000)])
                 misses = await asyncio.to_thread(load_of_misses.stop)
@@ -169,12 +174,12 @@ async def test_an_upstream_that_truncates_everything_is_asked_over_tcp(
     tmp_path: Path, common: dict[str, object]
 ) -> None:
     async with nameserver(_truncated, _whole) as server, running(tmp_path, [server.port], **common) as edge:
-        tally = await load(edge, [f"n{number}.test" for number in range(200)])
+        tally = await load(edge, [f"n{number}.example" for number in range(200)])
         assert (tally.lost, tally.wrong) == ([], [])
         assert {kind for kind, _, _ in server.queries} == {"udp", "tcp"}
         # And where TCP says nothing either, that is told in its time.
         server.tcp = lambda _: []
-        answer = await edge.ask("silent.test", tries=1)
+        answer = await edge.ask("silent.example", tries=1)
         assert answer.rcode == SERVFAIL
 
 
@@ -379,6 +384,6 @@ async def test_an_address_that_nobody_listens_on_is_no_upstream(
     forwarding = {"sockets": 8, "first_try": "200ms"}
     async with running(tmp_path, [free_port(), clean.port], forwarding=forwarding, **common) as edge:
         began = time.monotonic()
-        tally = await load(edge, [f"n{number}.test" for number in range(200)])
+        tally = await load(edge, [f"n{number}.example" for number in range(200)])
     assert (tally.lost, tally.wrong) == ([], [])
     assert time.monotonic() - began < 20

@@ -148,7 +148,7 @@ async def test_no_lie_is_believed(tmp_path: Path, snapshot: dict[str, str]) -> N
         async with running(
             tmp_path, [server.port], blocklist=snapshot, forwarding=forwarding, rate_limit=UNLIMITED
         ) as edge:
-            names = [f"n{number}.spoofed.test" for number in range(2000)]
+            names = [f"n{number}.spoofed.example" for number in range(2000)]
             first = ask_all(edge.port, names, believed, window=16)
             asked = len(server.seen)
             again = ask_all(edge.port, names, believed, window=16)
@@ -162,7 +162,7 @@ async def test_no_lie_is_believed(tmp_path: Path, snapshot: dict[str, str]) -> N
 
 def test_every_wrong_id_is_refused_and_the_right_one_taken() -> None:
     own = rig(policy(), sockets=1)
-    assert own.ask(question("flooded.test")) is None
+    assert own.ask(question("flooded.example")) is None
     asked, source = own.upstreams[0].receive()
     forged, right = answer(asked, FORGED)[2:], int.from_bytes(asked[:2], "big")
     for first in range(0, 0x10000, 64):
@@ -175,7 +175,7 @@ def test_every_wrong_id_is_refused_and_the_right_one_taken() -> None:
         assert own.engine.collect() == []
     assert own.engine.outstanding == 1
     own.upstreams[0].send(answer(asked, TRUE), source)
-    assert records(read(own.wait(own.token))) == [f"flooded.test. 300 IN A {TRUE}"]
+    assert records(read(own.wait(own.token))) == [f"flooded.example. 300 IN A {TRUE}"]
 
 
 def chi_square(counts: Counter[int], bins: int) -> float:
@@ -195,7 +195,9 @@ async def test_ids_and_ports_cannot_be_foretold(tmp_path: Path, snapshot: dict[s
         async with running(
             tmp_path, [server.port], blocklist=snapshot, forwarding=forwarding, rate_limit=UNLIMITED
         ) as edge:
-            tally = ask_all(edge.port, (f"n{number}.measured.test" for number in range(QUERIES)), believed, window=48)
+            tally = ask_all(
+                edge.port, (f"n{number}.measured.example" for number in range(QUERIES)), believed, window=48
+            )
     assert (tally.lost, tally.wrong) == ([], [])
     ids, ports = zip(*server.seen, strict=True)
     assert len(ids) >= QUERIES
