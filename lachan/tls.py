@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-
 from lachan.config import ConfigPath, Settings
 from lachan.errors import LachanError
 
@@ -102,6 +100,9 @@ def identity_of(pem: bytes) -> Identity:
     Raises:
         TlsError: It is no certificate, or does not name exactly one party of this system.
     """
+    # Whoever only names the files, as a worker of the edge does, need not hold the library in memory.
+    from cryptography import x509
+
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

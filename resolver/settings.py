@@ -15,11 +15,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from blocklist_sync.edge.agent import SyncSettings
+from blocklist_sync.edge.settings import SyncSettings
 from lachan.config import ConfigPath, Duration, Settings, load
+from resolver.authority import UplinkSettings
 from resolver.cookies import CookieSettings
 from resolver.limits import RateLimitSettings
-from resolver.uplink import UplinkSettings
 
 PROFILES_MAX = 8
 NETWORKS_MAX = 4096

@@ -22,19 +22,17 @@ from google.protobuf.message import DecodeError
 
 # This package comes with stubs for its modules but is not marked as typed.
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
-from pydantic import Field
 
 from lachan import channel, log, tls
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.compliance.v1 import report_service_pb2 as service
 from lachan.compliance.v1 import report_service_pb2_grpc as stubs
-from lachan.config import ConfigPath, Duration, Settings
 from lachan.spool import Item, Spool, SpoolCorruptError, SpoolError
-from lachan.tls import TlsError, TlsFiles
+from lachan.tls import TlsError
+from resolver.authority import UplinkSettings
 from resolver.delivery import Backoff, Delivery, Later
 from resolver.receipts import pinned, proofs_of
 
-BATCH_MAX = 256
 BATCH_BYTES_MAX = 3_000_000
 """Below the channel's bound on a message, with room for its framing."""
 RETRY_DELAY_MAX = 3600.0
@@ -64,24 +62,6 @@ _FAILURES = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: Failure.EXHAUSTED,
 }
 _PASSING = {Failure.UNAVAILABLE, Failure.EXHAUSTED}
-
-
-class UplinkSettings(Settings):
-    """Where reports go, and how patiently."""
-
-    target: str = Field(pattern=r"^(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$", description="HOST:PORT")
-    tls: TlsFiles
-    authority_key: ConfigPath = Field(description="public key (PEM) that receipts are signed with")
-    further_authority_keys: tuple[ConfigPath, ...] = Field(
-        default=(), max_length=8, description="keys that count as well, while the authority changes its own"
-    )
-    deadline: Duration = Field(default=20.0, ge=0.1, le=300, description="of one call")
-    backoff_first: Duration = Field(default=1.0, ge=0.01, le=60)
-    backoff_max: Duration = Field(default=300.0, ge=0.01, le=3600)
-    batch: int = Field(default=BATCH_MAX, ge=1, le=BATCH_MAX, description="reports in one call")
-    retry_held: Duration = Field(
-        default=3600.0, ge=1, le=86400, description="before a report that was refused is offered again"
-    )
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from lachan.compliance.v1 import report_pb2 as pb
 from lachan.config import ConfigPath, Settings
 from lachan.signing import SigningKey
 from lachan.spool import Spool
-from resolver.uplink import Uplink, UplinkSettings
+from resolver.authority import UplinkSettings
+from resolver.uplink import Uplink
 
 HEAD = "liar.head"
 TAKEN = "liar.taken"

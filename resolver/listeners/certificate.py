@@ -11,13 +11,15 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from cryptography import x509
+from typing import TYPE_CHECKING
 
 from lachan import log
 from lachan.config import ConfigError, Problem
 from lachan.tls import TlsError, read_pem
 from resolver.settings import Edge, ServerTls
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 LOOK_SECONDS = 1.0
 RENEW_SECONDS = 6 * 3600.0
@@ -43,6 +45,9 @@ def leaf(path: Path) -> x509.Certificate:
     Raises:
         TlsError: There is none.
     """
+    # An edge without encrypted listeners need not hold the library in memory.
+    from cryptography import x509
+
     try:
         return x509.load_pem_x509_certificate(read_pem(path))
     except ValueError as error:
@@ -138,6 +143,8 @@ class Certificate:
 
 
 def _speaks_for(certificate: x509.Certificate, name: str) -> bool:
+    from cryptography import x509
+
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

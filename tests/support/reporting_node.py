@@ -14,9 +14,10 @@ from lachan import log
 from lachan.config import load
 from lachan.signing import SigningKey
 from lachan.spool import Spool
+from resolver.authority import UplinkSettings
 from resolver.counters import WindowCounts
 from resolver.report import ClockState, ListState, Reporter
-from resolver.uplink import Uplink, UplinkSettings
+from resolver.uplink import Uplink
 
 BEGIN = 1_750_000_000
 SECONDS = 5

@@ -17,9 +17,10 @@ from lachan.config import ConfigError, parse
 from lachan.signing import SigningError, SigningKey
 from lachan.spool import Spool
 from lachan.tls import Role
+from resolver.authority import UplinkSettings
 from resolver.counters import WindowCounts
 from resolver.report import ClockState, ListState, Reporter
-from resolver.uplink import Failure, Uplink, UplinkSettings
+from resolver.uplink import Failure, Uplink
 from tests.support.authority import Authority
 from tests.support.wait import until
 

@@ -1,0 +1,31 @@
+"""What an edge is told of the service that takes its reports; every limit has its unit.
+
+Apart from what sends them, so that a worker, which reads the whole configuration, does not load gRPC.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lachan.config import ConfigPath, Duration, Settings
+from lachan.tls import TlsFiles
+
+BATCH_MAX = 256
+
+
+class UplinkSettings(Settings):
+    """Where reports go, and how patiently."""
+
+    target: str = Field(pattern=r"^(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$", description="HOST:PORT")
+    tls: TlsFiles
+    authority_key: ConfigPath = Field(description="public key (PEM) that receipts are signed with")
+    further_authority_keys: tuple[ConfigPath, ...] = Field(
+        default=(), max_length=8, description="keys that count as well, while the authority changes its own"
+    )
+    deadline: Duration = Field(default=20.0, ge=0.1, le=300, description="of one call")
+    backoff_first: Duration = Field(default=1.0, ge=0.01, le=60)
+    backoff_max: Duration = Field(default=300.0, ge=0.01, le=3600)
+    batch: int = Field(default=BATCH_MAX, ge=1, le=BATCH_MAX, description="reports in one call")
+    retry_held: Duration = Field(
+        default=3600.0, ge=1, le=86400, description="before a report that was refused is offered again"
+    )
