@@ -20,6 +20,8 @@ from lachan.config import ConfigPath, Duration, Settings, load
 from resolver.authority import UplinkSettings
 from resolver.cookies import CookieSettings
 from resolver.limits import RateLimitSettings
+from resolver.upstream.settings import Forwarding, Upstream
+from resolver.values import Address, Network, Port, ServerName, UrlPath
 
 PROFILES_MAX = 8
 NETWORKS_MAX = 4096
@@ -31,9 +33,6 @@ PRIVATE_NETWORKS = (
     "::1/128", "fc00::/7", "fe80::/10",
 )  # fmt: skip
 
-Address = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
-Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 _SIZES = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
@@ -52,8 +51,6 @@ Size = Annotated[int, BeforeValidator(_bytes)]
 
 
 ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
-ServerName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$")]
-UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]{0,254}$")]
 
 PORTS = {"dns": 53, "dot": 853, "doh": 443}
 
@@ -119,21 +116,6 @@ class ProfileNetworks(Settings):
         max_length=NETWORKS_MAX,
         description="may be empty where a listener's server name or path chooses it",
     )
-
-
-class Upstream(Settings):
-    """A resolver that answers what the list lets pass."""
-
-    address: Address
-    port: Port = 53
-
-
-class Forwarding(Settings):
-    """How upstreams are asked."""
-
-    first_try: Duration = Field(default=0.4, ge=0.05, le=5)
-    tcp_timeout: Duration = Field(default=3.0, ge=0.1, le=30)
-    sockets: int = Field(default=256, ge=1, le=1024, description="connected sockets for each upstream and worker")
 
 
 class CacheSettings(Settings):
@@ -238,7 +220,7 @@ class EdgeFile(Settings):
             for upstream in self.upstreams
             if (upstream.address, upstream.port) in places
         ]
-        if self.forwarding.sockets * len(self.upstreams) > 4096:
+        if self.forwarding.sockets * sum(upstream.protocol == "udp" for upstream in self.upstreams) > 4096:
             problems.append("forwarding.sockets: 4096 sockets over all upstreams are the most")
         if len(self.access.allow) + sum(len(profile.networks) for profile in self.profiles) > NETWORKS_MAX:
             problems.append(f"access.allow and profiles: {NETWORKS_MAX} networks in all are the most")

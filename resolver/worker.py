@@ -113,7 +113,10 @@ class Worker:
         self._guard = make_guard(file.cookies, file.rate_limit, shared[file.cache.size :], self._master, time.time())
         self._forwarder = Forwarder(int(file.forwarding.first_try * 1000), int(file.forwarding.tcp_timeout * 1000))
         for upstream in file.upstreams:
-            self._forwarder.add_upstream(open_sockets(upstream, file.forwarding.sockets, self._random))
+            datagrams = upstream.protocol == "udp"
+            self._forwarder.add_upstream(
+                open_sockets(upstream, file.forwarding.sockets, self._random) if datagrams else []
+            )
         self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout)
         self._rules = brief.rules
         self._engine = Engine(
@@ -126,6 +129,8 @@ class Worker:
             int(file.cache.ttl_max),
         )
         self._transports = StreamTransports(self._edge, self._engine, self._settled)
+        # Questions leave by streams as soon as they came in only where an upstream is reached by nothing else.
+        self._streaming = any(upstream.protocol != "udp" for upstream in file.upstreams)
         self._ticking = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._started_at = time.time()
@@ -194,6 +199,8 @@ class Worker:
 
     def _settled(self) -> None:
         """After queries went in: where some wait for an upstream, the clock must tick."""
+        if self._streaming:
+            self._hand_out()
         if not self._ticking and self._engine.outstanding:
             self._ticking = True
             self._loop.call_later(TICK_SECONDS, self._tick)
@@ -208,12 +215,16 @@ class Worker:
     def _pass_on(self) -> None:
         for token, answer in self._engine.collect():
             self._transports.deliver(token, answer)
-        for ticket, upstream, question, bits in self._engine.collect_truncated():
-            task = asyncio.create_task(self._ask_again(ticket, upstream, question, bits))
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Asks over streams what the engine cannot ask by a datagram."""
+        for ticket, upstream, question, bits in self._engine.collect_streamed():
+            task = asyncio.create_task(self._ask_by_stream(ticket, upstream, question, bits))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _ask_again(self, ticket: int, upstream: int, question: bytes, bits: int) -> None:
+    async def _ask_by_stream(self, ticket: int, upstream: int, question: bytes, bits: int) -> None:
         self._engine.deliver(ticket, await self._streams.ask(upstream, question, bits))
         self._pass_on()
 
@@ -222,6 +233,8 @@ class Worker:
         while True:
             await asyncio.sleep(ROTATE_SECONDS)
             for number, upstream in enumerate(self._edge.file.upstreams):
+                if upstream.protocol != "udp":
+                    continue
                 # Without a route for a while there is no fresh port: the one there is serves on.
                 with contextlib.suppress(PoolError):
                     fd = open_socket(upstream, self._random)

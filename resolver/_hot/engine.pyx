@@ -14,12 +14,12 @@ from resolver._hot.cookies cimport COOKIE_CLIENT, COOKIE_NONE, COOKIE_OPTION_BYT
 from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_MALFORMED, DROP_SEND, TRANSPORTS
 from resolver._hot.cursor cimport get16, get32, put16
 from resolver._hot.datagrams cimport BATCH, Datagrams
-from resolver._hot.forward cimport NOBODY, PENDING_MAX, Client, Pending, Waiter
+from resolver._hot.forward cimport NOBODY, Client, Pending, Waiter
 from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP, Settler
 from resolver._hot.socket cimport MSG_DONTWAIT, epoll_event, epoll_wait, recv
 from resolver._hot.wire cimport (
     EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, FORMERR, MESSAGE_MAX, NOTIMP, REFUSED, SERVFAIL, TC, UDP_LIMIT, Query, Response, pad,
-    read_response, write_error)
+    read_response, same_question, write_error)
 
 cdef enum:
     ROUNDS = 8                  # batches a call takes before other work gets its turn
@@ -35,11 +35,9 @@ cdef class Engine(Settler):
     cdef Datagrams datagrams
     cdef uint8_t response[MESSAGE_MAX + 1]
     cdef list settled           # (token, answer) of streams
-    cdef list truncated         # what Python asks over TCP
 
     def __cinit__(self, *parts):
         self.settled = []
-        self.truncated = []
         self.datagrams = Datagrams()
 
     @property
@@ -151,26 +149,36 @@ cdef class Engine(Settler):
         settled, self.settled = self.settled, []
         return settled
 
-    def collect_truncated(self):
-        """What to ask again over TCP: (ticket, upstream's number, question, KEY_ bits); `deliver` brings the answer."""
-        truncated, self.truncated = self.truncated, []
-        return truncated
+    def collect_streamed(self):
+        """What to ask over a stream: (ticket, upstream's number, question, KEY_ bits); `deliver` brings the answer.
+
+        A question goes to a stream because its upstream is reached by nothing else, or because its answer was truncated.
+        """
+        cdef list streamed = []
+        cdef uint32_t at = self.forwarder.collect()
+        cdef const Pending *pending
+        while at != NOBODY:
+            pending = &self.forwarder.pendings[at]
+            streamed.append((self.forwarder.ticket(at), pending.upstream,
+                             PyBytes_FromStringAndSize(<char *>pending.question, pending.query.question_end), pending.bits))
+            at = self.forwarder.collect()
+        return streamed
 
     def deliver(self, uint64_t ticket, bytes response):
-        """Brings what an upstream said over TCP, or None where it failed; a ticket that ran out is ignored."""
-        cdef uint32_t at = <uint32_t>(ticket & 0xFFFFFFFF)
-        cdef Pending *pending
+        """Brings what an upstream said over a stream, or None where it failed; a ticket that ran out is ignored."""
+        cdef uint32_t at
         self.clock()
-        if at >= PENDING_MAX:
+        at = self.forwarder.holder(ticket)
+        if at == NOBODY:
             return
-        pending = &self.forwarder.pendings[at]
-        if pending.generation != ticket >> 32 or not pending.stream:
-            return
-        if response is not None and PyBytes_GET_SIZE(response) <= MESSAGE_MAX:
+        if (response is not None and PyBytes_GET_SIZE(response) <= MESSAGE_MAX
+                and same_question(&self.forwarder.pendings[at].query, <const uint8_t *>PyBytes_AS_STRING(response),
+                                  <uint32_t>PyBytes_GET_SIZE(response))):
             memcpy(self.response, PyBytes_AS_STRING(response), PyBytes_GET_SIZE(response))
             self.conclude(at, <uint32_t>PyBytes_GET_SIZE(response), False)
         else:
-            self.give_up(at)
+            self.forwarder.failed(self.forwarder.pendings[at].upstream, self.now_ms)
+            self.again(at)
         self.flush()
 
     def tick(self):
@@ -187,9 +195,7 @@ cdef class Engine(Settler):
             at = self.forwarder.overdue(self.now_ms)
             if at == NOBODY:
                 break
-            if self.forwarder.pendings[at].stream or not self.forwarder.send(at, self.now_ms):
-                self.forwarder.pendings[at].tries = 0
-                self.give_up(at)
+            self.again(at)
         self.flush()
 
     # What upstreams say -------------------------------------------------------------------------------------------------
@@ -203,22 +209,19 @@ cdef class Engine(Settler):
         if not read_response(self.response, size, &response):
             # Id and question were right, the rest is not a message: as if it had not come.
             if not datagram:
-                self.give_up(at)
+                self.again(at)
             return
         self.forwarder.heard(at)
         if datagram and response.flags & TC:
-            self.forwarder.to_stream(at, self.now_ms)
-            self.truncated.append((<uint64_t>pending.generation << 32 | at, pending.upstream,
-                                   PyBytes_FromStringAndSize(<char *>pending.question, pending.query.question_end), pending.bits))
+            self.forwarder.hand_out(at, self.now_ms)
             return
         if response.rcode == SERVFAIL or response.rcode == REFUSED or response.rcode == NOTIMP or response.rcode == FORMERR or response.rcode > 15:
             self.counters.add(CELL_UPSTREAM_FAILURES)
             # Another upstream may know better; where there is none, this answer is the answer.
-            if datagram and self.forwarder.upstream_count > 1 and pending.tries < self.forwarder.upstream_count:
+            if self.forwarder.upstream_count > 1 and pending.tries < self.forwarder.upstream_count:
                 self.forwarder.unlist(at)
                 if self.forwarder.send(at, self.now_ms):
                     return
-                pending.tries = 0
             if response.rcode > 15:
                 self.give_up(at)
                 return
@@ -242,13 +245,22 @@ cdef class Engine(Settler):
         self.tell(pending, &kept, verdict & 1)
         self.finish(at)
 
+    cdef void again(self, uint32_t at) noexcept:
+        """The running try has failed: the next one, or nobody answers.
+
+        A stream is no place of chance: where it failed, only another upstream can do better.
+        """
+        cdef Pending *pending = &self.forwarder.pendings[at]
+        self.forwarder.unlist(at)
+        if (pending.stream and pending.tried + 1 == 1 << self.forwarder.upstream_count) or not self.forwarder.send(at, self.now_ms):
+            self.give_up(at)
+
     cdef void give_up(self, uint32_t at) noexcept:
         """Nobody answers this question: what was known last, or SERVFAIL, to all who wait and who ask right after."""
         cdef Pending *pending = &self.forwarder.pendings[at]
         cdef Response response
         cdef uint8_t packet[272]
-        if pending.tries:
-            self.forwarder.unlist(at)
+        self.forwarder.unlist(at)
         self.counters.add(CELL_UPSTREAM_FAILURES)
         if self.tell_stale(at):
             self.finish(at)

@@ -43,8 +43,12 @@ cdef struct Pending:
     uint32_t waiters, waiter_count
     int64_t begun_at, sent_at   # milliseconds, monotonic
     uint16_t id, port
-    uint8_t upstream, tries, tried
-    bint stream                 # truncated: Python asks again over TCP
+    uint8_t upstream, tries
+    uint16_t tried              # a bit for each upstream
+    uint16_t handed             # names the try among those handed out
+    bint listed                 # a try is running
+    bint stream                 # by Python, over a stream
+    bint handing                # waits to be handed out
     uint64_t fingerprint
     uint64_t shares[2]          # of the guard's bounds, to be given back
     uint16_t bits
@@ -57,7 +61,7 @@ cdef struct Port:
     uint16_t busy
 
 cdef struct Upstream:
-    uint32_t first, count       # ports
+    uint32_t first, count       # ports; none: it is reached by streams alone
     uint32_t failures           # timeouts in a row
     int64_t down_until          # milliseconds, monotonic
     int64_t back_off
@@ -80,6 +84,8 @@ cdef class Forwarder:
     cdef uint8_t random[4096]
     cdef uint32_t random_at
     cdef uint64_t secret
+    cdef uint32_t handing[8192]     # questions to be handed out, each once
+    cdef uint32_t handing_count
     cdef uint32_t random32(self) noexcept nogil
     cdef uint32_t join(self, uint64_t fingerprint, const Query *query, uint16_t bits) noexcept nogil
     cdef uint32_t begin(self, uint64_t fingerprint, const Query *query, uint16_t bits, int64_t now) noexcept nogil
@@ -90,7 +96,10 @@ cdef class Forwarder:
     cdef void failed(self, uint32_t upstream, int64_t now) noexcept nogil
     cdef uint32_t overdue(self, int64_t now) noexcept nogil
     cdef void unlist(self, uint32_t at) noexcept nogil
-    cdef void to_stream(self, uint32_t at, int64_t now) noexcept nogil
+    cdef void hand_out(self, uint32_t at, int64_t now) noexcept nogil
+    cdef uint32_t collect(self) noexcept nogil
+    cdef uint64_t ticket(self, uint32_t at) noexcept nogil
+    cdef uint32_t holder(self, uint64_t ticket) noexcept nogil
     cdef void release(self, uint32_t at) noexcept nogil
     cdef void end(self, uint32_t at) noexcept nogil
     cdef uint32_t id_bucket(self, uint32_t port, uint32_t id) noexcept nogil

@@ -69,12 +69,14 @@ cdef class Forwarder:
     def add_upstream(self, list fds):
         """Takes over an upstream's connected UDP sockets, each on a random port of its own; its number.
 
+        Without any it is reached by streams alone: every question to it is handed out.
+
         Raises:
             ValueError: There is no room for it.
         """
         cdef epoll_event event
         cdef uint32_t upstream = self.upstream_count
-        if upstream == UPSTREAMS_MAX or not fds or self.port_count + len(fds) > PORTS_MAX:
+        if upstream == UPSTREAMS_MAX or self.port_count + len(fds) > PORTS_MAX:
             raise ValueError(f"{UPSTREAMS_MAX} upstreams with {PORTS_MAX} sockets in all are the most")
         self.upstreams[upstream].first = self.port_count
         self.upstreams[upstream].count = len(fds)
@@ -159,8 +161,9 @@ cdef class Forwarder:
         pending.generation += 1
         pending.fingerprint = fingerprint
         pending.bits = bits
-        pending.tries = pending.tried = 0
-        pending.stream = False
+        pending.tries = 0
+        pending.tried = 0
+        pending.listed = pending.stream = False
         pending.begun_at = now
         pending.shares[0] = pending.shares[1] = 0
         pending.waiters = NOBODY
@@ -203,7 +206,7 @@ cdef class Forwarder:
         return True
 
     cdef bint send(self, uint32_t at, int64_t now) noexcept nogil:
-        """Sends the question's next try, from a random socket under a random id; False where no try is left."""
+        """Sends the question's next try, from a random socket under a random id, or hands it out; False where no try is left."""
         cdef Pending *pending = &self.pendings[at]
         cdef uint8_t packet[QUESTION_MAX + 11]
         cdef uint32_t size = pending.query.question_end, i, chosen, bucket
@@ -214,20 +217,25 @@ cdef class Forwarder:
         # The first that is in use and not tried yet; failing that the first not tried; failing that the first.
         chosen = self.upstream_count
         for i in range(self.upstream_count):
-            if not pending.tried >> (i & 7) & 1 and self.upstreams[i].down_until <= now:
+            if not pending.tried >> (i) & 1 and self.upstreams[i].down_until <= now:
                 chosen = i
                 break
         if chosen == self.upstream_count:
             for i in range(self.upstream_count):
-                if not pending.tried >> (i & 7) & 1:
+                if not pending.tried >> (i) & 1:
                     chosen = i
                     break
             else:
                 pending.tried = 0
                 chosen = 0
-        pending.tried |= <uint8_t>(1 << (chosen & 7))
+        pending.tried |= <uint16_t>(1 << chosen)
         upstream = &self.upstreams[chosen]
         pending.upstream = <uint8_t>chosen
+        pending.tries += 1
+        if upstream.count == 0:
+            self.hand_out(at, now)
+            return True
+        pending.stream = False
         i = self.random32()
         pending.id = <uint16_t>i
         pending.port = <uint16_t>(upstream.first + (i >> 16) % upstream.count)
@@ -246,8 +254,7 @@ cdef class Forwarder:
         put16(packet + size + 5, 0)
         put16(packet + size + 7, 0x8000 if pending.bits & KEY_DO else 0)
         put16(packet + size + 9, 0)
-        self.enlist(at, pending.tries, now)
-        pending.tries += 1
+        self.enlist(at, pending.tries - 1, now)
         # A socket that an ICMP error struck tells it once, then works: the try after the error is the real one.
         if send(port.fd, packet, size + 11, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 and errno == ECONNREFUSED:
             send(port.fd, packet, size + 11, MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -257,6 +264,7 @@ cdef class Forwarder:
         """Puts a question behind those of its try: each queue has one timeout, so the oldest is always first."""
         cdef Pending *pending = &self.pendings[at]
         pending.sent_at = now
+        pending.listed = True
         pending.newer = NOBODY
         pending.older = self.newest[queue]
         if pending.older != NOBODY:
@@ -270,8 +278,9 @@ cdef class Forwarder:
         cdef Pending *pending = &self.pendings[at]
         cdef uint32_t queue = QUEUE_STREAM if pending.stream else pending.tries - 1
         cdef uint32_t *link
-        if pending.tries == 0:
+        if not pending.listed:
             return
+        pending.listed = False
         if pending.older != NOBODY:
             self.pendings[pending.older].newer = pending.newer
         else:
@@ -329,11 +338,40 @@ cdef class Forwarder:
                 return at
         return NOBODY
 
-    cdef void to_stream(self, uint32_t at, int64_t now) noexcept nogil:
-        """Takes the try over UDP back and gives TCP its time."""
+    cdef void hand_out(self, uint32_t at, int64_t now) noexcept nogil:
+        """Makes the running try one by a stream, which has its own time; `collect` tells of it."""
+        cdef Pending *pending = &self.pendings[at]
         self.unlist(at)
-        self.pendings[at].stream = True
+        pending.stream = True
+        pending.handed += 1
         self.enlist(at, QUEUE_STREAM, now)
+        if not pending.handing:
+            pending.handing = True
+            self.handing[self.handing_count] = at
+            self.handing_count += 1
+
+    cdef uint32_t collect(self) noexcept nogil:
+        """A question to be handed out, or NOBODY; each is told once."""
+        cdef uint32_t at
+        while self.handing_count:
+            self.handing_count -= 1
+            at = self.handing[self.handing_count]
+            self.pendings[at].handing = False
+            if self.pendings[at].listed and self.pendings[at].stream:
+                return at
+        return NOBODY
+
+    cdef uint64_t ticket(self, uint32_t at) noexcept nogil:
+        """The name of the running try: question, its use of the table, and which of the tries handed out it is."""
+        cdef const Pending *pending = &self.pendings[at]
+        return <uint64_t>pending.generation << 32 | <uint32_t>pending.handed << 16 | at
+
+    cdef uint32_t holder(self, uint64_t ticket) noexcept nogil:
+        """The question whose running try was handed out under this name, or NOBODY: it has run out."""
+        cdef uint32_t at = <uint32_t>(ticket & 0xFFFF)
+        if at >= PENDING_MAX or not self.pendings[at].listed or not self.pendings[at].stream or self.ticket(at) != ticket:
+            return NOBODY
+        return at
 
     cdef void release(self, uint32_t at) noexcept nogil:
         """Lets go of the clients of a question: they have been answered."""

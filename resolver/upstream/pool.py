@@ -7,7 +7,7 @@ import random
 import socket
 
 from resolver.errors import ResolverError
-from resolver.settings import Upstream
+from resolver.upstream.settings import Upstream
 
 PORT_FIRST = 1024
 PORT_LAST = 65535

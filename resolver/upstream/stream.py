@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from lachan.exchange import Exchange, Manner, Outcome, Server, Transport, exchange
-from resolver.settings import Upstream
+from resolver.upstream.settings import Upstream
 
 CONNECTIONS_MAX = 128
 # The header behind the id: RD and AD, with CD where the client set it; one question, one additional record.

@@ -135,7 +135,7 @@ class Engine:
             self._waiting.discard(token)
             assert not answer or (len(answer) >= 12 and answer[2] & 0x80), "an answer is one"
         self._rig.told.clear()
-        self._tickets += engine.collect_truncated()
+        self._tickets += engine.collect_streamed()
         del self._tickets[:-16]
         if not engine.outstanding:
             assert not self._waiting, "an answer was lost"

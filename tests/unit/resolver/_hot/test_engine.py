@@ -96,7 +96,7 @@ def test_an_answer_is_as_long_as_a_message_may_be(own: Rig) -> None:
     asked, source = own.upstreams[0].receive()
     own.upstreams[0].send(reply(asked, said="QR RD RA TC"), source)
     own.turn()
-    [(ticket, _, _, _)] = own.engine.collect_truncated()
+    [(ticket, _, _, _)] = own.engine.collect_streamed()
     response = reply(asked, *lines, edns=False)
     assert 64000 < len(response) < 65536 - 11
     own.engine.deliver(ticket, response)
@@ -113,7 +113,7 @@ def test_a_response_of_the_largest_size_is_not_cut_over_streams(own: Rig) -> Non
     asked, source = own.upstreams[0].receive()
     own.upstreams[0].send(reply(asked, said="QR RD RA TC"), source)
     own.turn()
-    [(ticket, _, _, _)] = own.engine.collect_truncated()
+    [(ticket, _, _, _)] = own.engine.collect_streamed()
     head = asked[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + asked[12:-11]
     room = 65535 - len(head) - 12
     own.engine.deliver(ticket, head + b"\xc0\x0c\xff\0\0\1\0\0\0\5" + room.to_bytes(2, "big") + bytes(room))
@@ -157,5 +157,5 @@ def test_a_worker_answers_without_having_been_asked_anything() -> None:
     own = rig(upstreams=0)
     own.engine.hear()
     own.engine.tick()
-    assert (own.engine.collect(), own.engine.collect_truncated(), own.engine.outstanding) == ([], [], 0)
+    assert (own.engine.collect(), own.engine.collect_streamed(), own.engine.outstanding) == ([], [], 0)
     assert header_flags(read(own.ask(question("ok.example")))) == 0x8180

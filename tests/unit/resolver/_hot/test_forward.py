@@ -380,7 +380,7 @@ def truncate(own: Rig, query: bytes = question(NAME)) -> tuple[int, tuple[int, i
     truncated: list[tuple[int, int, bytes, int]] = []
 
     def collected() -> bool:
-        truncated.extend(own.engine.collect_truncated())
+        truncated.extend(own.engine.collect_streamed())
         return bool(truncated)
 
     own.until(collected)
@@ -416,7 +416,7 @@ def test_an_answer_by_datagram_is_late_once_it_was_truncated() -> None:
     own.turn()
     own.turn(0)
     assert own.told == {}
-    [(ticket, _, _, _)] = own.engine.collect_truncated()
+    [(ticket, _, _, _)] = own.engine.collect_streamed()
     own.engine.deliver(ticket, reply(asked, LINE.replace(".1", ".2")))
     assert records(read(own.wait(token))) == [LINE.replace(".1", ".2")]
 
@@ -449,12 +449,88 @@ def test_a_ticket_counts_once_and_for_its_question_alone() -> None:
     assert records(read(own.wait(waiting))) == [LINE]
 
 
+def over_tcp(asked: bytes) -> bytes:
+    """A question as it was handed out, as one that can be answered."""
+    return asked[:4] + b"\0\1\0\0\0\0\0\0" + asked[12:]
+
+
+def handed_out(own: Rig) -> list[tuple[int, int, bytes, int]]:
+    """What is to be asked over streams, once something is."""
+    found: list[tuple[int, int, bytes, int]] = []
+
+    def collected() -> bool:
+        found.extend(own.engine.collect_streamed())
+        return bool(found)
+
+    own.until(collected)
+    return found
+
+
 def test_a_failure_over_tcp_is_told_as_it_is() -> None:
-    own = rig(upstreams=2)
+    own = rig()
     token, (ticket, _, asked, _) = truncate(own)
-    own.engine.deliver(ticket, reply(asked[:4] + b"\0\1\0\0\0\0\0\0" + asked[12:], rcode="SERVFAIL"))
+    own.engine.deliver(ticket, reply(over_tcp(asked), rcode="SERVFAIL"))
     assert read(own.wait(token)).rcode() == dns.rcode.SERVFAIL
     assert own.forwarder.outstanding == 0
+
+
+@pytest.mark.parametrize("failure", [None, b"", "SERVFAIL", "question", "time"])
+def test_where_tcp_fails_another_upstream_is_asked(failure: bytes | str | None) -> None:
+    own = rig(upstreams=2, stream_ms=20 if failure == "time" else 20_000)
+    token, (ticket, upstream, asked, _) = truncate(own)
+    assert upstream == 0
+    if failure == "SERVFAIL":
+        own.engine.deliver(ticket, reply(over_tcp(asked), rcode="SERVFAIL"))
+    elif failure == "question":
+        own.engine.deliver(ticket, reply(question("other.example"), "other.example. 300 IN A 192.0.2.66"))
+    elif not isinstance(failure, str):
+        own.engine.deliver(ticket, failure)
+    second, source = own.upstreams[1].receive_while(own.turn)
+    own.upstreams[1].send(reply(second, LINE), source)
+    assert records(read(own.wait(token))) == [LINE]
+    # What it says now is late.
+    own.engine.deliver(ticket, reply(over_tcp(asked), LINE.replace(".1", ".66")))
+    assert records(read(own.ask(question(NAME)))) == [LINE]
+    assert own.forwarder.outstanding == 0
+
+
+# Upstreams without datagrams ------------------------------------------------------------------------------------------
+
+
+def test_a_question_to_an_upstream_without_sockets_is_handed_out_at_once() -> None:
+    own = rig(upstreams=2, sockets=0)
+    token = begin(own, question(NAME, do=True))
+    [(ticket, upstream, asked, bits)] = own.engine.collect_streamed()
+    assert (upstream, asked[12:], bits) == (0, b"\3www\2ok\7example\0\0\1\0\1", 1)
+    assert own.engine.collect_streamed() == []
+    own.engine.deliver(ticket, reply(over_tcp(asked), LINE))
+    assert records(read(own.wait(token))) == [LINE]
+    own.engine.deliver(ticket, reply(over_tcp(asked), LINE.replace(".1", ".66")))
+    assert records(read(own.ask(question(NAME, do=True)))) == [LINE]
+
+
+def test_streams_that_fail_go_on_to_the_next_upstream_and_end() -> None:
+    own = rig(upstreams=3, sockets=0, stream_ms=20)
+    token = begin(own)
+    tickets = []
+    for number in range(3):
+        [(ticket, upstream, asked, _)] = handed_out(own)
+        assert upstream == number
+        tickets.append(ticket)
+        if number == 0:
+            own.engine.deliver(ticket, None)
+        elif number == 1:
+            # The first one's answer comes while the second is asked: it ran out. The second runs out of time.
+            own.engine.deliver(tickets[0], reply(over_tcp(asked), LINE.replace(".1", ".66")))
+            assert own.told == {}
+        else:
+            own.engine.deliver(ticket, reply(over_tcp(asked), LINE))
+    assert records(read(own.wait(token))) == [LINE]
+    assert own.forwarder.outstanding == 0
+    assert len(set(tickets)) == 3
+    failing = begin(own, question("other.example"))
+    answer = read(own.wait(failing))
+    assert (answer.rcode(), error_code(answer)) == (dns.rcode.SERVFAIL, 22)
 
 
 # Sockets --------------------------------------------------------------------------------------------------------------
@@ -489,12 +565,10 @@ def test_a_socket_that_waits_is_kept() -> None:
 def test_sockets_and_upstreams_are_bounded() -> None:
     forwarder = Forwarder(100, 100)
     upstream = Upstream(1)
-    with pytest.raises(ValueError, match="16 upstreams"):
-        forwarder.add_upstream([])
     with pytest.raises(ValueError, match="4096 sockets"):
         forwarder.add_upstream([0] * 4097)
     for number in range(16):
-        assert forwarder.add_upstream(upstream.connected()) == number
+        assert forwarder.add_upstream(upstream.connected() if number else []) == number
     assert forwarder.upstream_count == 16
     one = upstream.connected()
     with pytest.raises(ValueError, match="16 upstreams"):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from resolver.settings import Upstream
 from resolver.upstream.pool import ATTEMPTS, PORT_FIRST, PORT_LAST, PoolError, open_socket, open_sockets
+from resolver.upstream.settings import Upstream
 
 
 def open_fds() -> set[str]:

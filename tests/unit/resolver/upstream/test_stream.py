@@ -9,7 +9,7 @@ import dns.flags
 import dns.message
 import pytest
 
-from resolver.settings import Upstream
+from resolver.upstream.settings import Upstream
 from resolver.upstream.stream import StreamUpstreams
 from tests.support.nameserver import nameserver
 from tests.support.packets import question, read, records, reply

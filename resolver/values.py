@@ -1,0 +1,14 @@
+"""Kinds of values that several parts of the edge's configuration share."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+Address = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
+Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+ServerName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$")]
+UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]{0,254}$")]
