@@ -16,12 +16,16 @@ static inline void lachan_fence_acquire(void) { __atomic_thread_fence(__ATOMIC_A
 /* Orders a sequence lock's claim before the plain writes after it. */
 static inline void lachan_fence_release(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
 
-static inline int lachan_claim(uint32_t *at, uint32_t expected, uint32_t wanted) {
-  return __atomic_compare_exchange_n(at, &expected, wanted, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+/* Two words that change together, 8-byte aligned: a sequence number, made odd, and who made it so. */
+static inline int lachan_claim_as(uint32_t *at, uint32_t sequence, uint32_t last, uint32_t writer) {
+  union { uint32_t words[2]; uint64_t both; } expected = {{sequence, last}}, wanted = {{sequence + 1, writer}};
+  return __atomic_compare_exchange_n((uint64_t *)at, &expected.both, wanted.both, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t lachan_load64(const uint64_t *at) { return __atomic_load_n(at, __ATOMIC_RELAXED); }
 
 static inline void lachan_store64(uint64_t *at, uint64_t value) { __atomic_store_n(at, value, __ATOMIC_RELAXED); }
+
+static inline void lachan_store64_release(uint64_t *at, uint64_t value) { __atomic_store_n(at, value, __ATOMIC_RELEASE); }
 
 #endif

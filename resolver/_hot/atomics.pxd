@@ -6,6 +6,7 @@ cdef extern from "atomics.h" nogil:
     void store_release "lachan_store_release"(uint32_t *at, uint32_t value)
     void fence_acquire "lachan_fence_acquire"()
     void fence_release "lachan_fence_release"()
-    bint claim "lachan_claim"(uint32_t *at, uint32_t expected, uint32_t wanted)
+    bint claim_as "lachan_claim_as"(uint32_t *at, uint32_t sequence, uint32_t last, uint32_t writer)
     uint64_t load64 "lachan_load64"(const uint64_t *at)
     void store64 "lachan_store64"(uint64_t *at, uint64_t value)
+    void store64_release "lachan_store64_release"(uint64_t *at, uint64_t value)

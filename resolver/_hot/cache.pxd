@@ -6,6 +6,8 @@ cdef enum:
     CLASSES = 3
     WAYS = 8
     PAYLOAD_MAX = 4096
+    WRITERS = 264               # processes that write at once, each with a number of its own
+    LINE_BYTES = 64             # for each of them: the place it is writing at, plus one; 0 for none
 
 cdef enum:
     # Bits of a key that are not the name or the type.
@@ -15,7 +17,7 @@ cdef enum:
 cdef struct Slot:
     # 48 bytes, then name, packet, TTL offsets. Written under an odd sequence number only.
     uint32_t sequence
-    uint32_t writer             # worker that claimed it last
+    uint32_t writer             # who claimed it last; changes with the sequence number, in one store
     uint64_t checksum           # keyed, over sequence, header and payload
     uint32_t stored_at          # seconds, monotonic
     uint32_t expires_at
@@ -55,7 +57,10 @@ cdef struct Entry:
 cdef class Cache:
     cdef Layer layers[CLASSES]
     cdef uint64_t secret
-    cdef uint32_t worker
+    cdef uint32_t writer
+    cdef uint64_t *writing      # this writer's line
+    cdef uint8_t *base
+    cdef uint8_t *lines
     cdef uint32_t stale         # seconds that an answer outlives its TTL, to be served where nothing better is to be had
     cdef object _buffer
     cdef uint8_t scratch[PAYLOAD_MAX]

@@ -2,7 +2,8 @@
 
 Holds always: memory is bounded by the buffer given; a reader never trusts a slot before it has copied it, seen the same
 even sequence number on both sides of the copy and recomputed a keyed checksum, so that a writer stopped or killed in the
-middle of a write costs an entry, never a wrong answer; a writer that finds a slot claimed skips the insert.
+middle of a write costs an entry, never a wrong answer; a writer that finds a slot claimed skips the insert; a claim names
+its writer from its first moment on and is ended by that writer alone, or by `release` once it has certainly ended.
 
 The hash is keyed by a secret of the machine's boot: an outsider cannot aim at one row.
 """
@@ -11,7 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from resolver._hot.atomics cimport claim, fence_acquire, fence_release, load64, load_acquire, load_relaxed, store64, store_release
+from resolver._hot.atomics cimport claim_as, fence_acquire, fence_release, load64, load_acquire, load_relaxed, store64, store64_release, store_release
 
 cdef uint32_t[CLASSES] SLOT_SIZES = [256, 1024, 4096]
 # Of each 64 parts of memory. Most answers fit the smallest class.
@@ -36,14 +37,14 @@ cdef class Cache:
     Args:
         buffer: Writable memory of at least `MIN_BYTES`, zeroed when it was made, aligned to 64.
         secret: 64 random bits, the same in all workers.
-        worker: This worker's number, noted in every slot it claims.
+        writer: This process's number, below `WRITERS`, which no other living process has.
         stale: Seconds that an answer outlives its TTL, to be served where no upstream answers (RFC 8767); 0: none.
 
     Raises:
-        ValueError: The buffer is smaller than `MIN_BYTES`.
+        ValueError: The buffer is smaller than `MIN_BYTES`, or the number is too large.
     """
 
-    def __cinit__(self, object buffer, uint64_t secret, uint32_t worker, uint32_t stale=0):
+    def __cinit__(self, object buffer, uint64_t secret, uint32_t writer, uint32_t stale=0):
         cdef Py_buffer view
         cdef uint8_t *at
         cdef uint64_t share, rows
@@ -52,13 +53,15 @@ cdef class Cache:
         try:
             if view.len < MIN_BYTES:
                 raise ValueError(f"the cache has {view.len} bytes; {MIN_BYTES} are the least")
-            at = <uint8_t *>view.buf
-            share = view.len // 64
+            if writer >= WRITERS:
+                raise ValueError(f"{writer} is no number of a writer: {WRITERS} are the most")
+            at = self.base = <uint8_t *>view.buf
+            share = (view.len - WRITERS * LINE_BYTES) // 64
         finally:
             PyBuffer_Release(&view)
         self._buffer = buffer       # keeps the mapping
         self.secret = secret
-        self.worker = worker
+        self.writer = writer
         self.stale = stale
         for i in range(CLASSES):
             # A row takes a line of tags, half a line of marks (padded to a whole one) and its slots.
@@ -71,6 +74,8 @@ cdef class Cache:
             at += rows * 64
             self.layers[i].slots = at
             at += rows * WAYS * SLOT_SIZES[i]
+        self.lines = at
+        self.writing = <uint64_t *>(at + writer * LINE_BYTES)
 
     @property
     def capacity(self):
@@ -116,6 +121,40 @@ cdef class Cache:
                     store64(&self.layers[k].tags[i], 0)
                     count += 1
         return count
+
+    def release(self, uint32_t writer):
+        """Frees the slot that a writer left claimed; whether there was one.
+
+        Only once its process has certainly ended: one that merely stands still would go on writing.
+
+        Raises:
+            ValueError: The number is too large.
+        """
+        cdef uint64_t *line
+        cdef uint64_t at, index
+        cdef uint32_t sequence
+        cdef int k
+        cdef bint freed = False
+        cdef Layer *layer
+        cdef Slot *slot
+        if writer >= WRITERS:
+            raise ValueError(f"{writer} is no number of a writer: {WRITERS} are the most")
+        line = <uint64_t *>(self.lines + writer * LINE_BYTES)
+        at = load64(line) - 1
+        for k in range(CLASSES):
+            layer = &self.layers[k]
+            index = (at - <uint64_t>(layer.slots - self.base)) // layer.slot_size
+            if index >= <uint64_t>layer.rows * WAYS or layer.slots + index * layer.slot_size != self.base + at:
+                continue
+            slot = <Slot *>(self.base + at)
+            sequence = load_acquire(&slot.sequence)
+            # It may have been killed right before its claim, and somebody else be at work here.
+            if sequence & 1 and load_relaxed(&slot.writer) == writer:
+                store64(&layer.tags[index], 0)
+                store_release(&slot.sequence, sequence + 1)
+                freed = True
+        store64(line, 0)
+        return freed
 
     cdef uint64_t tag(self, uint64_t fingerprint, uint16_t qtype, uint16_t bits) noexcept nogil:
         cdef uint64_t value = mix(fingerprint ^ self.secret ^ mix((<uint64_t>qtype << 16 | bits) + self.secret))
@@ -196,7 +235,7 @@ cdef class Cache:
         """Keeps an answer for `ttl` seconds, where it fits and the slot is free to write; whether it did."""
         cdef uint32_t size = <uint32_t>query.name_size + response.end + 2 * <uint32_t>response.ttl_count
         cdef uint64_t tag = self.tag(fingerprint, query.qtype, bits), index
-        cdef uint32_t row, i, victim = WAYS, sequence, lowest = 0xFFFFFFFF, rank
+        cdef uint32_t row, i, victim = WAYS, sequence, last, lowest = 0xFFFFFFFF, rank
         cdef int k = 0
         cdef Layer *layer
         cdef Slot *slot
@@ -231,10 +270,15 @@ cdef class Cache:
         index = <uint64_t>row * WAYS + victim
         slot = <Slot *>(layer.slots + index * layer.slot_size)
         sequence = load_relaxed(&slot.sequence)
-        if sequence & 1 or not claim(&slot.sequence, sequence, sequence + 1):
+        last = load_relaxed(&slot.writer)
+        if sequence & 1:
+            return False
+        # Noted before the claim, and until after its end: whoever cleans up after us need not search.
+        store64(self.writing, <uint64_t>(<uint8_t *>slot - self.base) + 1)
+        if not claim_as(&slot.sequence, sequence, last, self.writer):
+            store64(self.writing, 0)
             return False
         fence_release()
-        slot.writer = self.worker
         slot.stored_at = now
         slot.expires_at = now + ttl
         slot.verdict = <uint64_t>(sequence + 2) << 32 | verdict
@@ -256,6 +300,7 @@ cdef class Cache:
         head.sequence = sequence + 2
         slot.checksum = self.checksum(&head, payload, size)
         store_release(&slot.sequence, sequence + 2)
+        store64_release(self.writing, 0)
         self.forget_elsewhere(tag, k)
         return True
 

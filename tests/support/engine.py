@@ -146,6 +146,7 @@ SLOT = struct.Struct("<IIQIIQHHHHBBHI")
 SLOT_SIZES = (256, 1024, 4096)
 SHARES = (44, 14, 6)
 WAYS = 8
+LINES_BYTES = 264 * 64
 _64 = (1 << 64) - 1
 
 
@@ -220,9 +221,9 @@ def _now() -> int:
 class Memory:
     """A cache's memory, which engines may share. Its answers age by `age` alone: what passes on the clock is undone."""
 
-    def __init__(self, size: int, beyond: int = 0) -> None:
-        """`beyond` is memory behind the cache's, which nobody may touch."""
-        self.map = mmap.mmap(-1, size + beyond)
+    def __init__(self, size: int, beyond: int = 0, fd: int = -1) -> None:
+        """`beyond` is memory behind the cache's, which nobody may touch; `fd` shares it with another process."""
+        self.map = mmap.mmap(fd, size + beyond)
         self.size = size
         self.held = True
         self._second = _now()
@@ -232,7 +233,7 @@ class Memory:
         found = []
         at = 0
         for size, share in zip(SLOT_SIZES, SHARES, strict=True):
-            rows = share * (self.size // 64) // (128 + WAYS * size)
+            rows = share * ((self.size - LINES_BYTES) // 64) // (128 + WAYS * size)
             first = at + rows * 128
             for index, (tag,) in enumerate(struct.iter_unpack("<Q", self.map[at : at + rows * 64])):
                 if tag:
@@ -241,6 +242,14 @@ class Memory:
             at = first + rows * WAYS * size
         assert at <= self.size
         return found
+
+    def line(self, writer: int) -> int:
+        """Where a writer notes what it is writing."""
+        layers = [
+            share * ((self.size - LINES_BYTES) // 64) // (128 + WAYS * size) * (128 + WAYS * size)
+            for size, share in zip(SLOT_SIZES, SHARES, strict=True)
+        ]
+        return sum(layers) + writer * 64
 
     def age(self, seconds: int) -> None:
         """Makes every stored answer older."""
@@ -318,6 +327,14 @@ class Rig:
         self.upstreams[upstream].send(respond(asked), source)
         return self.wait(token)
 
+    def line(self, writer: int) -> int:
+        """Where a writer notes what it is writing."""
+        layers = [
+            share * ((self.size - LINES_BYTES) // 64) // (128 + WAYS * size) * (128 + WAYS * size)
+            for size, share in zip(SLOT_SIZES, SHARES, strict=True)
+        ]
+        return sum(layers) + writer * 64
+
     def age(self, seconds: int) -> None:
         """Makes every stored answer older."""
         self.memory.age(seconds)
@@ -368,6 +385,7 @@ def rig(
     ttl_max: int = 86400,
     stale: int = 86400,
     memory: Memory | None = None,
+    writer: int = 3,
     ring: mmap.mmap | memoryview | None = None,
     window_seconds: int = 300,
     guard: Guard | None = None,
@@ -378,7 +396,7 @@ def rig(
     for server in servers:
         forwarder.add_upstream(server.connected())
     memory = memory or Memory(cache_bytes)
-    cache = Cache(memoryview(memory.map)[: memory.size], SECRET, 3, stale)
+    cache = Cache(memoryview(memory.map)[: memory.size], SECRET, writer, stale)
     ring = ring or mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)
     counters = Counters(memoryview(ring), window_seconds)
     tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)
