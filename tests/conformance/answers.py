@@ -104,7 +104,7 @@ def joined(at: Place, transport: Transport) -> None:
     else:
         with ThreadPoolExecutor(2) as pool:
             waiting = [pool.submit(transport.ask, packet, "127.0.0.1") for packet in packets[:2]]
-            deadline = time.monotonic() + SECONDS / 2
+            deadline = time.monotonic() + SECONDS
             while not at.upstream.queries(held):
                 assert time.monotonic() < deadline, "the upstream was not asked"
             last = transport.ask(packets[2], "127.0.0.1")

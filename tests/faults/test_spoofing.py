@@ -30,6 +30,12 @@ TRUE, FORGED = "192.0.2.1", "192.0.2.66"
 SOCKETS = 64
 QUERIES = 24_000
 UNLIMITED = {"enabled": False, "misses_per_client": 4096, "misses_per_domain": 4096}
+ROOMY: dict[str, object] = {
+    # Nothing is asked twice for being slow, nor for want of room in one row of the cache.
+    "forwarding": {"sockets": SOCKETS, "first_try": "5s"},
+    "cache": {"size": "64MB"},
+    "rate_limit": UNLIMITED,
+}
 Source = tuple[str, int]
 Answering = Callable[["Upstream", bytes, Source], None]
 
@@ -143,11 +149,8 @@ class Liar:
 
 async def test_no_lie_is_believed(tmp_path: Path, snapshot: dict[str, str]) -> None:
     liar = Liar()
-    forwarding = {"sockets": SOCKETS, "first_try": "2s"}
     with upstream(liar) as server:
-        async with running(
-            tmp_path, [server.port], blocklist=snapshot, forwarding=forwarding, rate_limit=UNLIMITED
-        ) as edge:
+        async with running(tmp_path, [server.port], blocklist=snapshot, **ROOMY) as edge:
             names = [f"n{number}.spoofed.example" for number in range(2000)]
             first = ask_all(edge.port, names, believed, window=16)
             asked = len(server.seen)
@@ -190,11 +193,8 @@ async def test_ids_and_ports_cannot_be_foretold(tmp_path: Path, snapshot: dict[s
     def honest(server: Upstream, query: bytes, source: Source) -> None:
         server.send(answer(query, TRUE), source)
 
-    forwarding = {"sockets": SOCKETS, "first_try": "2s"}
     with upstream(honest) as server:
-        async with running(
-            tmp_path, [server.port], blocklist=snapshot, forwarding=forwarding, rate_limit=UNLIMITED
-        ) as edge:
+        async with running(tmp_path, [server.port], blocklist=snapshot, **ROOMY) as edge:
             tally = ask_all(
                 edge.port, (f"n{number}.measured.example" for number in range(QUERIES)), believed, window=48
             )

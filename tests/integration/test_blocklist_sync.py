@@ -289,7 +289,7 @@ async def test_a_faulty_network_is_no_verdict_on_a_release(
         server.faults = {"records.bin": fault}
         started = time.monotonic()
         await failed(quick, Failure.SLOW)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
     server.faults = {}
     activation = await agent.check()
     assert activation is not None

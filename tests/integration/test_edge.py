@@ -217,7 +217,7 @@ async def test_the_first_filtered_answer_comes_soon_after_the_start(
     began = time.monotonic()
     async with running(tmp_path, [clean], blocklist=snapshot) as edge:
         assert (await edge.ask("bad.example")).rcode == NXDOMAIN
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45
 
 
 async def test_the_metrics_endpoint_counts_what_was_asked(tmp_path: Path, clean: int, snapshot: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from lachan.exchange import Manner, Outcome, Server, Transport, exchange
 from lachan.message import Message, query, type_number
 from resolver.control import ControlError, call
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 COMMAND = [sys.executable, "-m", "resolver.cli"]
 
 
@@ -132,7 +132,7 @@ class Edge:
     async def ask(self, name: str, qtype: str = "A", *, tcp: bool = False, tries: int = 2, **options: Any) -> Message:
         """What it answers."""
         server = Server("127.0.0.1", self.port, Transport.TCP if tcp else Transport.UDP)
-        manner = Manner(tries=tries, timeout=3.0, follow_truncation=False)
+        manner = Manner(tries=tries, timeout=10.0, follow_truncation=False)
         result = await exchange(server, query(name, type_number(qtype), id=0, **options), manner)
         assert result.outcome is Outcome.ANSWERED, f"{name} {qtype}: {result.outcome}\n{self.log}"
         assert result.message is not None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 HEADER = b"\x01\x00\0\1\0\0\0\0\0\0"
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 15.0
 WINDOW = 32
 
 Judge = Callable[[str, bytes], str]
@@ -114,17 +114,19 @@ def _take(sock: socket.socket, waiting: dict[int, tuple[bytes, str, float]], jud
 class Load(threading.Thread):
     """Asks until told to stop, in a thread of its own."""
 
-    def __init__(self, port: int, names: Iterator[str], judge: Judge, window: int = 8) -> None:
+    def __init__(
+        self, port: int, names: Iterator[str], judge: Judge, window: int = 8, deadline: float = DEADLINE_SECONDS
+    ) -> None:
         super().__init__(name="load", daemon=True)
         self.tally = Tally()
-        self._parts = (port, names, judge, window)
+        self._parts = (port, names, judge, window, deadline)
         self._ending = threading.Event()
 
     def run(self) -> None:
         """As a thread does."""
-        port, names, judge, window = self._parts
+        port, names, judge, window, deadline = self._parts
         going = iter(lambda: None if self._ending.is_set() else next(names), None)
-        for _ in _asking(port, going, judge, window, DEADLINE_SECONDS, self.tally):
+        for _ in _asking(port, going, judge, window, deadline, self.tally):
             pass
 
     def __enter__(self) -> Self:
