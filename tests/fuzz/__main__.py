@@ -20,21 +20,26 @@ from pathlib import Path
 
 from lachan import terminal
 from tests.fuzz import build, corpus
-from tests.fuzz.targets import COMPILED, GUIDED, NAMES, PURE, SIZES, bench
+from tests.fuzz.targets import COMPILED, GUIDED, NAMES, PURE, SECRETS, SIZES, bench, own_names
 
 HANG_SECONDS = 20.0
 POLL_SECONDS = 0.1
 STATE = struct.Struct("<QIIII256s")
 SHARES = {
-    "query": 28,
-    "response": 24,
-    "chain": 10,
-    "engine": 16,
-    "release": 6,
-    "snapshot": 6,
+    "query": 24,
+    "response": 22,
+    "chain": 9,
+    "name": 3,
+    "cookie": 3,
+    "local": 4,
+    "engine": 10,
+    "guarded": 5,
+    "release": 4,
+    "snapshot": 4,
     "message": 4,
     "http1": 3,
     "http2": 4,
+    "hello": 1,
 }
 """Of the time."""
 FEWEST_SECONDS = 1.0
@@ -61,7 +66,7 @@ def child(kind: str, state: str, seed: int, seconds: float) -> None:
     if kind in COMPILED:
         fuzz_targets.name_list(NAMES)
         own = bench()
-        fuzz_targets.Bench(own.rules, own.cache).run(kind)
+        fuzz_targets.Bench(own.rules, own.cache, SECRETS, own_names()).run(kind)
     else:
         fuzz_targets.drive(GUIDED[kind]())
 
@@ -80,7 +85,7 @@ def replay(kind: str) -> None:
         fuzz_targets.start(str(build.FOLDER / f"replay-{kind}.state"), 1, SIZES[kind], 60.0, [], [])
         fuzz_targets.name_list(NAMES)
         own = bench()
-        target = fuzz_targets.Bench(own.rules, own.cache).target(kind)
+        target = fuzz_targets.Bench(own.rules, own.cache, SECRETS, own_names()).target(kind)
     for name, data in corpus.seeds(kind).items():
         terminal.line(f"{kind}: {name}")
         sys.stdout.flush()

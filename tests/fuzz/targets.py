@@ -16,12 +16,17 @@ from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.rules import Scope
 from lachan.message import MessageError, encode, parse
+from resolver._hot.cookies import Cookies
+from resolver._hot.locals import Locals
 from resolver._hot.policy import Policy
+from resolver.designated import Endpoint
 from resolver.listeners.doh import Moment, Resource
+from resolver.listeners.hello import server_name
 from resolver.listeners.http1 import Http1
 from resolver.listeners.http2 import Http2
+from resolver.local import LocalSettings, compile_locals
 from tests.support.blocklist import OFFER, entry
-from tests.support.engine import CLIENT, KEY, PROFILES, SCHOOL, STRANGER, Rig, policy, rig
+from tests.support.engine import CLIENT, KEY, PROFILES, SCHOOL, STRANGER, Rig, open_guard, policy, rig
 
 ENTRIES = (
     entry("bad.example"),
@@ -60,11 +65,32 @@ def rules(epoch: int = 1) -> Policy:
     return policy(*ENTRIES, epoch=epoch, actions=ACTIONS)
 
 
+SECRETS = Cookies((KEY, bytes(16)))
+LOCAL = LocalSettings.model_validate({
+    "name": "resolver.example", "addresses": ["192.0.2.53", "2001:db8::53"], "zones": ["inside.example"],
+    "forwarded": ["out.inside.example"], "chaos": {"version": "1"},
+    "records": [
+        {"name": "host.inside.example", "type": "A", "value": "192.0.2.10"},
+        {"name": "alias.example", "type": "CNAME", "value": "host.inside.example"},
+        {"name": "away.example", "type": "CNAME", "value": "elsewhere.test"},
+        {"name": "long.example", "type": "TXT", "value": "x" * 700},
+        {"name": "taught.example", "type": "A", "value": "192.0.2.11", "profiles": ["school"]},
+    ],
+})  # fmt: skip
+
+
+def own_names() -> Locals:
+    """The names that an edge answers itself, for two profiles."""
+    endpoints = (Endpoint("dot", 853), Endpoint("doh", 443, "/dns-query"))
+    return compile_locals(LOCAL, ("default", "school"), endpoints)
+
+
 class Engine:
     """A worker's engine with sockets on both sides; an input is a script for clients, upstreams and the clock."""
 
-    def __init__(self) -> None:
-        self._rig = rig(rules(), upstreams=2, sockets=4, timeout_ms=2, stream_ms=2, cache_bytes=1 << 20)
+    def __init__(self, *, guarded: bool = False) -> None:
+        guard = open_guard(cookies=SECRETS, per_second=200, burst=8, slip=2, misses=(6, 4)) if guarded else None
+        self._rig = rig(rules(), upstreams=2, sockets=4, timeout_ms=2, stream_ms=2, cache_bytes=1 << 20, guard=guard)
         self._listening, self._client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
         for sock in (self._listening, self._client):
             sock.bind(("127.0.0.1", 0))
@@ -209,6 +235,12 @@ def http1(data: bytes) -> None:
     _talk(Http1(RESOURCE, None), data)
 
 
+def hello(data: bytes) -> None:
+    """A client's first octets, as TLS has them."""
+    name = server_name(data)
+    assert name is None or (name.isascii() and name == name.lower() and len(name) < len(data)), "a name is one"
+
+
 def http2(data: bytes) -> None:
     """A client of DNS over HTTP/2, its preface said."""
     _talk(Http2(RESOURCE, "school.example", 100), data[:1] + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + data[1:])
@@ -226,20 +258,23 @@ def _lists() -> Lists:
 
 GUIDED: dict[str, Callable[[], Callable[[bytes], None]]] = {
     "engine": _engine,
+    "guarded": lambda: Engine(guarded=True),
     "release": lambda: _lists().release,
     "snapshot": lambda: _lists().snapshot,
 }
 """Targets over the compiled core, each made when it is needed."""
 
-PURE: dict[str, Callable[[bytes], None]] = {"message": message, "http1": http1, "http2": http2}
+PURE: dict[str, Callable[[bytes], None]] = {
+    "message": message, "http1": http1, "http2": http2, "hello": hello,
+}  # fmt: skip
 """Targets that atheris guides: nothing of them is compiled here."""
 
-COMPILED = ("query", "response", "chain")
+COMPILED = ("query", "response", "chain", "name", "cookie", "local")
 """Targets that stand in fuzz_targets.pyx."""
 
 SIZES = {
-    "query": 640, "response": 2048, "chain": 80, "engine": 1024, "release": 1024, "snapshot": 2048, "message": 2048,
-    "http1": 2048, "http2": 2048,
+    "query": 640, "response": 2048, "chain": 80, "name": 512, "cookie": 400, "local": 400, "engine": 1024,
+    "guarded": 1024, "release": 1024, "snapshot": 2048, "message": 2048, "http1": 2048, "http2": 2048, "hello": 1024,
 }  # fmt: skip
 """Octets of the largest input."""
 
