@@ -50,13 +50,40 @@ def call(
             reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
             raise ControlError(f"{path}: {reason}") from error
     try:
+        return _answered(path, data), received
+    except ControlError:
+        _close(received)
+        raise
+
+
+async def ask(path: Path, message: Message) -> Message:
+    """As `call` without descriptors, for a loop that has other work meanwhile.
+
+    Raises:
+        ControlError: As `call`.
+    """
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as sock:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await loop.sock_connect(sock, str(path))
+                await loop.sock_sendall(sock, json.dumps(message).encode())
+                data = await loop.sock_recv(sock, MESSAGE_MAX)
+        except TimeoutError as error:
+            raise ControlError(f"{path}: no answer in time") from error
+        except OSError as error:
+            raise ControlError(f"{path}: {error.strerror or error}") from error
+    return _answered(path, data)
+
+
+def _answered(path: Path, data: bytes) -> Message:
+    try:
         answer = _read(data) if data else {"error": "closed without an answer"}
     except ValueError as error:
         answer = {"error": f"the answer is none: {error}"}
     if "error" in answer:
-        _close(received)
         raise ControlError(f"{path}: {answer['error']}")
-    return answer, received
+    return answer
 
 
 def _read(data: bytes) -> Message:

@@ -20,7 +20,6 @@ from resolver._hot.locals import Locals
 from resolver.designated import RESINFO, SVCB, Endpoint, information, service
 from resolver.localtable import PROFILES_MAX, LocalError, LocalTable
 from resolver.safesearch import ALIAS_TTL, SafeSearch
-from resolver.whoami import LABEL as WHOAMI
 
 RECORDS_MAX = 10_000
 OWN_TTL = 300
@@ -131,7 +130,7 @@ class LocalSettings(Settings):
     @property
     def whoami_zone(self) -> str | None:
         """What stands behind the nonce of a `whoami` question."""
-        return f"{WHOAMI}.{self.name}" if self.name is not None else None
+        return f"{localzones.WHOAMI}.{self.name}" if self.name is not None else None
 
 
 def text_data(text: str) -> bytes:
@@ -192,7 +191,7 @@ def _own(table: LocalTable, settings: LocalSettings, endpoints: Sequence[Endpoin
         data = service(endpoint, priority, settings.name, settings.addresses)
         for name in (f"_dns.{localzones.RESOLVER_ARPA}", f"_dns.{settings.name}"):
             table.record(name, SVCB, OWN_TTL, data, beside=settings.name)
-    table.zone(f"{WHOAMI}.{settings.name}", OWN_TTL, "ask")
+    table.zone(f"{localzones.WHOAMI}.{settings.name}", OWN_TTL, "ask")
     # Never kept: it tells that the edge answers now.
     health = f"health.{settings.name}"
     table.record(health, TXT, 0, text_data("ok"))

@@ -46,6 +46,9 @@ CANARY = "use-application-dns.net"
 # Without them, devices tell their user that the network does not allow a relay, and ask here.
 PRIVATE_RELAY = ("mask.icloud.com", "mask-h2.icloud.com")
 
+# Below the resolver's own name, who answers: a nonce in front of it.
+WHOAMI = "whoami"
+
 # Zones answered here as zones are (RFC 6303 3), with this TTL and minimum.
 ZONE_TTL = 10_800
 SIGNAL_TTL = 300

@@ -19,7 +19,9 @@ from blocklist_sync.edge.settings import SyncSettings
 from lachan.config import ConfigPath, Duration, Settings, load
 from resolver.authority import UplinkSettings
 from resolver.cookies import CookieSettings
+from resolver.designated import Endpoint
 from resolver.limits import RateLimitSettings
+from resolver.local import LocalSettings
 from resolver.upstream.settings import Forwarding, Upstream
 from resolver.values import Address, Network, Port, ServerName, UrlPath
 
@@ -201,6 +203,7 @@ class EdgeFile(Settings):
     dot: Encrypted = Encrypted()
     doh: Encrypted = Encrypted()
     sinkhole: Sinkhole = Sinkhole()
+    local: LocalSettings = LocalSettings()
     blocklist: Blocklist
     report: Report = Report()
     metrics: Metrics | None = None
@@ -240,6 +243,11 @@ class EdgeFile(Settings):
             for key, profile in choices.items()
         ]
         wanted = {profile for _, profile in chosen}
+        chosen += [
+            (f"local.records.{index}.profiles", profile)
+            for index, record in enumerate(self.local.records)
+            for profile in record.profiles
+        ]
         return [
             *(f"{place}: there is no profile {profile!r}" for place, profile in chosen if profile not in known),
             *(
@@ -263,6 +271,11 @@ class Edge:
     def profiles(self) -> tuple[str, ...]:
         """Names of all profiles, the default first."""
         return (DEFAULT_PROFILE, *(profile.name for profile in self.file.profiles))
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where clients may ask encrypted, as told to those who look for it (RFC 9462)."""
+        return tuple(Endpoint(listen.protocol, listen.port) for listen in self.file.listen if listen.protocol != "dns")
 
     @property
     def window_seconds(self) -> int:

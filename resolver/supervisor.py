@@ -15,16 +15,17 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TextIO
 
 import uvloop
 
 from blocklist_sync.edge.agent import Activation, Agent
 from lachan import log
+from lachan.signing import SigningKey
 from lachan.spool import Spool
 from resolver import metrics, systemd
-from resolver.control import Message, Server
+from resolver.control import Handler, Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
 from resolver.enrolment import signing_key
 from resolver.errors import ResolverError
@@ -34,6 +35,7 @@ from resolver.reporting import Reporting
 from resolver.rules import Rules, load
 from resolver.settings import Edge
 from resolver.uplink import Uplink
+from resolver.whoami import Answerer
 from resolver.workers import Workers
 
 STATUS_SECONDS = 5.0
@@ -127,6 +129,18 @@ class Supervisor:
             "reports": {"waiting": reports.items, "held": reports.held, "oldest_at": reports.oldest_at},
         }
 
+    def _whoami(self, key: SigningKey) -> Handler:
+        """Answers of the node to who it is, for workers: none of them holds its key."""
+        zone = self._file.local.whoami_zone
+        answerer = Answerer(zone, f"{self._file.organisation}/{self._file.node}", key) if zone is not None else None
+
+        def answer(message: Message, _: list[int]) -> tuple[Message, Sequence[int]]:
+            query = bytes.fromhex(message["query"])
+            response = answerer.answer(query, time.time()) if answerer is not None else None
+            return {"response": (response or b"").hex()}, ()
+
+        return answer
+
     async def _watch_status(self) -> None:
         while True:
             self._workers_status = await self._workers.status()
@@ -164,11 +178,17 @@ class Supervisor:
         living = self._workers.find()
         epoch = 1 + max((status["rules"]["epoch"] for status in living), default=0)
         self._rules = await asyncio.to_thread(self._last_good, epoch)
+        key = signing_key(self._file.state_dir)
         spool = Spool(self._file.state_dir / "reports.spool")
-        control = Server(self._edge.control_socket, {"status": lambda *_: (self._status(spool), ())})
+        control = Server(
+            self._edge.control_socket,
+            {
+                "status": lambda *_: (self._status(spool), ()),
+                "whoami": self._whoami(key),
+            },
+        )
         try:
             await self._workers.start(self._rules, living)
-            key = signing_key(self._file.state_dir)
             reporter = Reporter(spool, key, self._file.organisation, self._file.node)
             uplink = Uplink(self._file.report.uplink, spool) if self._file.report.uplink is not None else None
             reporting = Reporting(

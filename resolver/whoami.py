@@ -12,8 +12,6 @@ from lachan.reply import Reply, respond, txt_record
 from lachan.signing import SigningKey
 from lachan.whoami import NONCE, Whoami
 
-LABEL = "whoami"
-
 
 def answer(query: bytes, zone: str, node: str, key: SigningKey, now: float, limit: int = 1232) -> bytes | None:
     """The response to a query for a nonce under `zone`, or None where it is none.

@@ -18,6 +18,7 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,13 @@ from resolver._hot.counters import Counters
 from resolver._hot.engine import Engine
 from resolver._hot.forward import Forwarder
 from resolver._hot.tally import Tally
-from resolver.control import Message, Server
+from resolver.control import ControlError, Message, Server, ask
 from resolver.counters import Ring
 from resolver.guard import make_guard
 from resolver.listeners.sockets import ListenSocket
 from resolver.listeners.stream import SWEEP_SECONDS
 from resolver.listeners.transports import StreamTransports
+from resolver.local import compile_locals
 from resolver.openings import TallyFile
 from resolver.policy import compile_policy
 from resolver.settings import Edge, EdgeFile, normalise
@@ -50,6 +52,7 @@ TICK_SECONDS = 0.025
 ROTATE_SECONDS = 1.0
 SECRETS_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
+ASKING_MAX = 4
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class Worker:
         self._rules = brief.rules
         self._engine = Engine(
             self._policy(brief.rules, brief.rules_fd),
+            compile_locals(file.local, self._edge.profiles, self._edge.endpoints),
             self._cache,
             Counters(self._ring.part(brief.worker), self._edge.window_seconds),
             Tally(TallyFile(self._edge.tally_file, self._edge.workers).part(brief.worker)),
@@ -132,6 +136,7 @@ class Worker:
         # Questions leave by streams as soon as they came in only where an upstream is reached by nothing else.
         self._streaming = any(upstream.protocol != "udp" for upstream in file.upstreams)
         self._ticking = False
+        self._asking = asyncio.Semaphore(ASKING_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._started_at = time.time()
         self._control = Server(
@@ -199,6 +204,8 @@ class Worker:
 
     def _settled(self) -> None:
         """After queries went in: where some wait for an upstream, the clock must tick."""
+        for ticket, query in self._engine.collect_asked():
+            self._keep(self._ask_supervisor(ticket, query))
         if self._streaming:
             self._hand_out()
         if not self._ticking and self._engine.outstanding:
@@ -220,9 +227,22 @@ class Worker:
     def _hand_out(self) -> None:
         """Asks over streams what the engine cannot ask by a datagram."""
         for ticket, upstream, question, bits in self._engine.collect_streamed():
-            task = asyncio.create_task(self._ask_by_stream(ticket, upstream, question, bits))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(self._ask_by_stream(ticket, upstream, question, bits))
+
+    def _keep(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask_supervisor(self, ticket: int, query: bytes) -> None:
+        """Has an answer made by the supervisor, who alone holds the node's key; without it, SERVFAIL."""
+        response = None
+        with contextlib.suppress(ControlError):
+            async with self._asking:
+                answer = await ask(self._edge.control_socket, {"command": "whoami", "query": query.hex()})
+                response = bytes.fromhex(answer["response"]) or None
+        self._engine.reply(ticket, query, response)
+        self._pass_on()
 
     async def _ask_by_stream(self, ticket: int, upstream: int, question: bytes, bits: int) -> None:
         self._engine.deliver(ticket, await self._streams.ask(upstream, question, bits))
@@ -269,8 +289,7 @@ class Worker:
                 servers.append(await self._loop.create_server(self._transports.factory(sock), sock=listening))
         self._loop.add_reader(self._forwarder.fd, self._hear)
         for job in (self._rotate(), self._renew_secrets(), self._sweep()):
-            task = asyncio.create_task(job)
-            self._tasks.add(task)
+            self._keep(job)
         log.get().info("serving", worker=self._brief.worker, serial=self._rules["serial"], sockets=len(self._sockets))
         await self._stopping.wait()
         for sock in self._sockets:

@@ -258,6 +258,8 @@ class Place:
             "profiles": [{"name": "school", "networks": ["127.0.0.2/32"]}],
             "upstreams": [{"address": ADDRESS, "port": self.ports.upstream}],
             "forwarding": {"sockets": 32},
+            # Names of this demonstration, which its upstream knows.
+            "local": {"forwarded": ["test"]},
             "cache": {"size": "8MB"},
             # The cheating operator has what it takes and does not use it: it looks for a newer list once a day, and
             # keeps its resolver's reports to itself.

@@ -8,18 +8,19 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from resolver._hot.answers cimport Kept, normalise, targets_listed, write_kept
+from resolver._hot.alias cimport write_alias
+from resolver._hot.answers cimport Kept, normalise, targets_listed, write_kept, write_truncated
 from resolver._hot.cache cimport FOUND_STALE, PAYLOAD_MAX, Entry
 from resolver._hot.cookies cimport COOKIE_CLIENT, COOKIE_NONE, COOKIE_OPTION_BYTES
-from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_MALFORMED, DROP_SEND, TRANSPORTS
+from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_MALFORMED, DROP_OVERLOAD, DROP_SEND, TRANSPORTS
 from resolver._hot.cursor cimport get16, get32, put16
 from resolver._hot.datagrams cimport BATCH, Datagrams
-from resolver._hot.forward cimport NOBODY, Client, Pending, Waiter
+from resolver._hot.forward cimport NO_ALIAS, NOBODY, Client, Pending, Waiter
 from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP, Settler
 from resolver._hot.socket cimport MSG_DONTWAIT, epoll_event, epoll_wait, recv
 from resolver._hot.wire cimport (
-    EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, FORMERR, MESSAGE_MAX, NOTIMP, REFUSED, SERVFAIL, TC, UDP_LIMIT, Query, Response, pad,
-    read_response, same_question, write_error)
+    EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, READ_OK, REFUSED, SERVFAIL, TC, UDP_LIMIT, Query,
+    Response, pad, read_query, read_response, same_question, write_error)
 
 cdef enum:
     ROUNDS = 8                  # batches a call takes before other work gets its turn
@@ -27,7 +28,12 @@ cdef enum:
     RECHECK_SECONDS = 30        # RFC 8767 5: between attempts to refresh what has expired
     PATIENCE_MS = 1800          # RFC 8767 5: the client response timer
     LAST_TRY = 2
+    ASKED_MAX = 64              # queries that wait for Python
 
+cdef struct Asked:
+    uint32_t generation
+    bint waits
+    Client client
 
 cdef class Engine(Settler):
     """A `Settler` with its sockets."""
@@ -35,9 +41,12 @@ cdef class Engine(Settler):
     cdef Datagrams datagrams
     cdef uint8_t response[MESSAGE_MAX + 1]
     cdef list settled           # (token, answer) of streams
+    cdef list asked             # what Python answers
+    cdef Asked asked_by[ASKED_MAX]
 
     def __cinit__(self, *parts):
         self.settled = []
+        self.asked = []
         self.datagrams = Datagrams()
 
     @property
@@ -76,6 +85,8 @@ cdef class Engine(Settler):
                     if self.checked != COOKIE_NONE:
                         size = self.guard.prove(out, size, &self.query, client, self.checked, self.wall)
                     datagrams.post(client, size)
+                elif self.asks:
+                    self.hand_over(datagrams.packet(i), datagrams.size(i), client)
             self.flush()
             if count < BATCH:
                 return
@@ -115,6 +126,9 @@ cdef class Engine(Settler):
         client.low = <uint64_t>get32(at + 8) << 32 | get32(at + 12)
         self.clock()
         size = self.settle(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client, self.scratch)
+        if size == 0 and self.asks:
+            waits = self.hand_over(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client)
+            return None if waits else b""
         if size == 0 and self.pending:
             return None
         if size and self.checked != COOKIE_NONE and size + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
@@ -294,12 +308,14 @@ cdef class Engine(Settler):
         cdef Waiter *waiter
         cdef Query query
         cdef uint8_t *out
-        cdef bint datagram
+        cdef bint datagram, alias
         memcpy(&query, &pending.query, sizeof(Query))
         while place != NOBODY:
             waiter = &self.forwarder.waiters[place]
             place = waiter.next
-            query.packet = waiter.question
+            alias = waiter.alias_ttl != NO_ALIAS
+            query.packet = &pending.question[0] if alias else &waiter.question[0]
+            query.question_end = pending.query.question_end
             query.id = get16(waiter.question)
             query.flags = waiter.flags
             query.edns = waiter.edns
@@ -307,7 +323,7 @@ cdef class Engine(Settler):
             query.udp_size = waiter.udp_size
             datagram = waiter.client.transport == UDP
             query.cookie_size = 8 if waiter.cookie and self.guard.cookies is not None else 0
-            query.cookie_at = query.question_end
+            query.cookie_at = waiter.question_end
             limit = MESSAGE_MAX
             out = self.scratch
             if datagram:
@@ -315,22 +331,98 @@ cdef class Engine(Settler):
                 if query.cookie_size:
                     limit -= COOKIE_OPTION_BYTES
                 out = self.room(waiter.client.fd)
-            if kept == NULL:
-                size = write_error(out, &query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY)
-            elif listed:
-                size = self.write_for(&query, waiter.profile, limit, kept, out)
+            if alias:
+                size = self.answer_to(&query, waiter.profile, MESSAGE_MAX, kept, listed, self.said)
+                query.packet = waiter.question
+                query.question_end = waiter.question_end
+                size = write_alias(out, limit, &query, pending.query.name, pending.query.name_size,
+                                   <uint32_t>waiter.alias_ttl, self.said, size)
             else:
-                size = write_kept(out, limit, &query, kept)
+                size = self.answer_to(&query, waiter.profile, limit, kept, listed, out)
             self.told(&waiter.client, waiter.profile, COUNT_AS_WRITTEN, size, out)
-            if query.cookie_size and size + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
-                # What it proved then does not matter now: a fresh one is as good.
-                size = self.guard.prove(out, size, &query, &waiter.client, COOKIE_CLIENT, self.wall)
-            if datagram:
-                self.datagrams.post(&waiter.client, size)
-            else:
-                if waiter.padded and waiter.client.transport >= DOT:
-                    size = pad(out, size, MESSAGE_MAX)
-                self.settled.append((waiter.client.token, PyBytes_FromStringAndSize(<char *>out, size)))
+            query.padded = waiter.padded
+            self.send_to(&waiter.client, &query, size, out)
+
+    cdef uint32_t answer_to(self, const Query *query, uint32_t profile, uint32_t limit, const Kept *kept, bint listed,
+                            uint8_t *out) noexcept nogil:
+        """What one client is told; SERVFAIL where nothing was heard."""
+        if kept == NULL:
+            return write_error(out, query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY)
+        if listed:
+            return self.write_for(query, profile, limit, kept, out)
+        return write_kept(out, limit, query, kept)
+
+    # What Python answers ------------------------------------------------------------------------------------------------
+
+    cdef bint hand_over(self, const uint8_t *packet, uint32_t size, const Client *client) noexcept:
+        """Leaves a query to Python; False where so many wait that there is no room: whoever asked may ask again."""
+        cdef uint32_t at = 0
+        while at < ASKED_MAX and self.asked_by[at].waits:
+            at += 1
+        if at == ASKED_MAX:
+            self.counters.drop(DROP_OVERLOAD)
+            return False
+        self.asked_by[at].waits = True
+        self.asked_by[at].generation += 1
+        self.asked_by[at].client = client[0]
+        self.asked.append((<uint64_t>self.asked_by[at].generation << 32 | at, PyBytes_FromStringAndSize(<char *>packet, size)))
+        return True
+
+    def collect_asked(self):
+        """Queries for Python to answer: (ticket, message); each is to be told by `reply`, whatever comes of it."""
+        asked, self.asked = self.asked, []
+        return asked
+
+    def reply(self, uint64_t ticket, bytes query not None, bytes response):
+        """Tells the answer to a query that was handed over, or SERVFAIL for None; a ticket is told once.
+
+        Args:
+            ticket: As `collect_asked` told it.
+            query: The message, as it told it.
+            response: A whole message with its OPT last, where it has one; one too long for the client is truncated.
+        """
+        cdef uint32_t at = <uint32_t>(ticket & 0xFFFFFFFF), size, limit = MESSAGE_MAX
+        cdef Client client
+        cdef Query read
+        cdef uint8_t *out = self.scratch
+        cdef int profile
+        self.clock()
+        if at >= ASKED_MAX or not self.asked_by[at].waits or self.asked_by[at].generation != ticket >> 32:
+            return
+        self.asked_by[at].waits = False
+        client = self.asked_by[at].client
+        if read_query(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &read) != READ_OK:
+            return
+        if self.guard.cookies is None:
+            read.cookie_size = 0
+        if client.transport == UDP:
+            limit = read.udp_size if read.udp_size < UDP_LIMIT else UDP_LIMIT
+            if read.cookie_size:
+                limit -= COOKIE_OPTION_BYTES
+            out = self.room(client.fd)
+        if response is None or PyBytes_GET_SIZE(response) < HEADER or PyBytes_GET_SIZE(response) > MESSAGE_MAX:
+            size = write_error(out, &read, SERVFAIL, EDE_NONE)
+        elif PyBytes_GET_SIZE(response) > limit:
+            size = write_truncated(out, &read)
+        else:
+            size = <uint32_t>PyBytes_GET_SIZE(response)
+            memcpy(out, PyBytes_AS_STRING(response), size)
+        profile = client.profile if client.profile >= 0 else self.policy.profile_of(client.high, client.low)
+        self.told(&client, profile if profile >= 0 else 0, COUNT_AS_WRITTEN, size, out)
+        self.send_to(&client, &read, size, out)
+        self.flush()
+
+    cdef void send_to(self, const Client *client, const Query *query, uint32_t size, uint8_t *out) noexcept:
+        """Sends an answer that came late, with what its client and its transport want behind it."""
+        if query.cookie_size and size + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
+            # What it proved then does not matter now: a fresh one is as good.
+            size = self.guard.prove(out, size, query, client, COOKIE_CLIENT, self.wall)
+        if client.transport == UDP:
+            self.datagrams.post(client, size)
+            return
+        if query.padded and client.transport >= DOT:
+            size = pad(out, size, MESSAGE_MAX)
+        self.settled.append((client.token, PyBytes_FromStringAndSize(<char *>out, size)))
 
     # Sockets -------------------------------------------------------------------------------------------------------------
 

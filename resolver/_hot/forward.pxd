@@ -12,6 +12,7 @@ cdef enum:
     TRIES_MAX = 3
     QUESTION_MAX = 271          # header, name, type, class
     NOBODY = 0xFFFFFFFF
+    NO_ALIAS = -1
     RANDOM_BYTES = 4096
     CONTROL_MAX = 64
 
@@ -32,7 +33,8 @@ cdef struct Waiter:
     uint32_t profile
     Client client
     # What is needed of the query to answer it.
-    uint16_t flags, udp_size
+    uint16_t flags, udp_size, question_end
+    int64_t alias_ttl           # where the question on its way is the target of what was asked; NO_ALIAS: it is what was asked
     bint edns, want_dnssec, padded, cookie
     uint8_t question[280]       # and behind it the client's cookie, where it sent one
 
@@ -89,7 +91,8 @@ cdef class Forwarder:
     cdef uint32_t random32(self) noexcept nogil
     cdef uint32_t join(self, uint64_t fingerprint, const Query *query, uint16_t bits) noexcept nogil
     cdef uint32_t begin(self, uint64_t fingerprint, const Query *query, uint16_t bits, int64_t now) noexcept nogil
-    cdef bint wait(self, uint32_t at, const Query *query, const Client *client, uint32_t profile) noexcept nogil
+    cdef bint wait(self, uint32_t at, const Query *query, const Client *client, uint32_t profile,
+                   int64_t alias_ttl) noexcept nogil
     cdef bint send(self, uint32_t at, int64_t now) noexcept nogil
     cdef uint32_t match(self, uint32_t port, const uint8_t *packet, uint32_t size) noexcept nogil
     cdef void heard(self, uint32_t at) noexcept nogil

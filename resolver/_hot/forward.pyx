@@ -180,8 +180,9 @@ cdef class Forwarder:
         self.by_key[bucket] = at
         return at
 
-    cdef bint wait(self, uint32_t at, const Query *query, const Client *client, uint32_t profile) noexcept nogil:
-        """Adds a client to a question; False where there is no room."""
+    cdef bint wait(self, uint32_t at, const Query *query, const Client *client, uint32_t profile,
+                   int64_t alias_ttl) noexcept nogil:
+        """Adds a client, who asked `query`, to a question; False where there is no room."""
         cdef Pending *pending = &self.pendings[at]
         cdef uint32_t place = self.free_waiter
         cdef Waiter *waiter
@@ -196,6 +197,8 @@ cdef class Forwarder:
         waiter.profile = profile
         waiter.flags = query.flags
         waiter.udp_size = query.udp_size
+        waiter.question_end = query.question_end
+        waiter.alias_ttl = alias_ttl
         waiter.edns = query.edns
         waiter.want_dnssec = query.want_dnssec
         waiter.padded = query.padded

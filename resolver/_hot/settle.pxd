@@ -5,6 +5,7 @@ from resolver._hot.cache cimport Cache, Entry
 from resolver._hot.counters cimport Counters
 from resolver._hot.forward cimport Client, Forwarder
 from resolver._hot.guard cimport Guard
+from resolver._hot.locals cimport Locals, Way
 from resolver._hot.policy cimport Decision, Policy
 from resolver._hot.tally cimport Tally
 from resolver._hot.wire cimport Query
@@ -16,6 +17,7 @@ cdef enum:
 
 cdef class Settler:
     cdef Policy policy
+    cdef Locals here
     cdef Cache cache
     cdef Counters counters
     cdef Tally tally
@@ -26,10 +28,18 @@ cdef class Settler:
     cdef int64_t now_ms         # milliseconds, monotonic
     cdef int64_t wall           # seconds since 1970
     cdef bint pending           # the last query settled waits for an upstream
+    cdef bint asks              # it is Python's to answer
     cdef int checked            # what its cookie is worth
     cdef Query query            # and what it asked
     cdef uint8_t scratch[65599]     # MESSAGE_MAX and room for what is still put behind it
+    cdef Query target           # what an alias leads to
+    cdef uint8_t target_packet[271]
+    cdef uint8_t said[65599]    # and what is said of it
     cdef uint32_t settle(self, const uint8_t *packet, uint32_t size, const Client *client, uint8_t *out) noexcept nogil
+    cdef uint32_t resolve(self, const Query *query, uint64_t fingerprint, const Client *client, uint32_t profile,
+                          uint32_t limit, const Query *asked, int64_t alias_ttl, uint8_t *out) noexcept nogil
+    cdef uint32_t follow(self, const Query *query, const Client *client, uint32_t profile, uint32_t limit, const Way *way,
+                         uint8_t *out) noexcept nogil
     cdef void finish(self, uint32_t at) noexcept nogil
     cdef void hit(self, const Decision *decision) noexcept nogil
     cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=*) noexcept nogil

@@ -2,6 +2,7 @@ from resolver._hot.cache import Cache
 from resolver._hot.counters import Counters
 from resolver._hot.forward import Forwarder
 from resolver._hot.guard import Guard
+from resolver._hot.locals import Locals
 from resolver._hot.policy import Policy
 from resolver._hot.tally import Tally
 
@@ -9,6 +10,7 @@ class Settler:
     def __init__(
         self,
         policy: Policy,
+        here: Locals,
         cache: Cache,
         counters: Counters,
         tally: Tally,

@@ -6,18 +6,20 @@ before the cache, and about whatever the cache holds.
 
 from libc.string cimport memcpy
 
+from resolver._hot.alias cimport ask_target, write_alias
 from resolver._hot.answers cimport targets_listed, write_judged, write_kept, write_truncated
 from resolver._hot.cache cimport FOUND_AGEING, FOUND_NOTHING, FOUND_STALE, KEY_CD, KEY_DO, Found
 from resolver._hot.cookies cimport COOKIE_NONE, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport (
     CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, DROP_ACL, DROP_MALFORMED, DROP_OVERLOAD, DROP_RATE_LIMIT)
-from resolver._hot.forward cimport NOBODY
+from resolver._hot.forward cimport NO_ALIAS, NOBODY
 from resolver._hot.limits cimport ADMIT_PASS, ADMIT_SLIP
+from resolver._hot.locals cimport WAY_ANSWER, WAY_ASK, WAY_REWRITE, Way
 from resolver._hot.policy cimport ACTION_PASS, ACTION_SHADOW
 from resolver._hot.socket cimport CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, clock_gettime, timespec
 from resolver._hot.wire cimport (
     BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE, FORMERR, MESSAGE_MAX, NOTIMP, RD,
-    READ_BADVERS, READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, SERVFAIL, TYPE_ANY, UDP_LIMIT, Reading, read_query,
+    READ_BADVERS, READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, SERVFAIL, TYPE_ANY, TYPE_CNAME, UDP_LIMIT, Reading, read_query,
     write_any, write_bare, write_error)
 
 cdef enum:
@@ -29,6 +31,7 @@ cdef class Settler:
 
     Args:
         policy: The rules to begin with.
+        here: What is answered here.
         cache: The shared cache.
         counters: This worker's counters.
         tally: This worker's hits per listed name.
@@ -37,9 +40,10 @@ cdef class Settler:
         ttl_max: Longest time an answer is kept and told, seconds.
     """
 
-    def __cinit__(self, Policy policy not None, Cache cache not None, Counters counters not None, Tally tally not None,
-                  Guard guard not None, Forwarder forwarder not None, uint32_t ttl_max):
+    def __cinit__(self, Policy policy not None, Locals here not None, Cache cache not None, Counters counters not None,
+                  Tally tally not None, Guard guard not None, Forwarder forwarder not None, uint32_t ttl_max):
         self.policy = policy
+        self.here = here
         self.cache = cache
         self.counters = counters
         self.tally = tally
@@ -63,16 +67,18 @@ cdef class Settler:
         self.counters.at(self.wall)
 
     cdef uint32_t settle(self, const uint8_t *packet, uint32_t size, const Client *client, uint8_t *out) noexcept nogil:
-        """Decides a query; the size of the answer in `out`, or 0: dropped, or on its way (`pending`).
+        """Decides a query; the size of the answer in `out`, or 0: dropped, on its way (`pending`), or Python's (`asks`).
 
         `out` has OUT_BYTES for UDP and MESSAGE_MAX for streams.
         """
         cdef Query *query = &self.query
         cdef Decision decision
-        cdef uint32_t written
+        cdef Way way
+        cdef uint32_t written, limit
+        cdef uint64_t fingerprint = 0
         cdef int profile, admitted
         cdef Reading reading
-        self.pending = False
+        self.pending = self.asks = False
         self.checked = COOKIE_NONE
         # 1. Whoever is no client of ours costs a lookup and nothing more.
         profile = self.policy.profile_of(client.high, client.low)
@@ -104,39 +110,73 @@ cdef class Settler:
             return self.told(client, profile, NOTIMP, write_bare(out, packet, NOTIMP))
         if reading == READ_BADVERS:
             return self.told(client, profile, BADVERS, write_error(out, query, BADVERS, EDE_NONE))
-        # 4. The list speaks of the Internet's names only; of other classes we know nothing.
-        if query.qclass != CLASS_IN:
-            return self.told(client, profile, REFUSED, write_error(out, query, REFUSED, EDE_NONE))
-        # 5. Policy stands before the cache: an answer kept from yesterday cannot pass today's list.
-        cdef uint64_t fingerprint = self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
-        if decision.action != ACTION_PASS:
-            self.hit(&decision)
-            if decision.action != ACTION_SHADOW:
-                return self.told(client, profile, COUNT_AS_WRITTEN, self.policy.write(out, query, &decision), out)
-        # 6. Who does not ask for recursion asks what others asked before (cache snooping).
-        if not query.flags & RD:
-            return self.told(client, profile, REFUSED, write_error(out, query, REFUSED, EDE_PROHIBITED))
-        # 7. Types that mean more than one type: no recursion can answer them well.
-        if query.qtype == TYPE_ANY:
-            return self.told(client, profile, 0, write_any(out, query))
-        if 249 <= query.qtype <= 254:
-            return self.told(client, profile, NOTIMP, write_error(out, query, NOTIMP, EDE_NONE))
-        # 8. What is known already.
-        cdef uint16_t bits = (KEY_DO if query.want_dnssec else 0) | (KEY_CD if query.flags & CD else 0)
-        cdef uint32_t limit = MESSAGE_MAX
+        # 4. Where an answer by UDP ends.
+        limit = MESSAGE_MAX
         if client.transport == UDP:
             limit = query.udp_size if query.udp_size < UDP_LIMIT else UDP_LIMIT
             if self.checked != COOKIE_NONE:
                 limit -= COOKIE_OPTION_BYTES
-        written = self.recall(query, fingerprint, bits, profile, limit, out)
+        # 5. The list speaks of the Internet's names only; policy stands before the cache: an answer kept from yesterday
+        #    cannot pass today's list.
+        if query.qclass == CLASS_IN:
+            fingerprint = self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
+            if decision.action != ACTION_PASS:
+                self.hit(&decision)
+                if decision.action != ACTION_SHADOW:
+                    return self.told(client, profile, COUNT_AS_WRITTEN, self.policy.write(out, query, &decision), out)
+        # 6. What is known here and nowhere else.
+        written = self.here.answer(out, query, profile, limit, &way)
+        if way.kind == WAY_ANSWER:
+            return self.told(client, profile, COUNT_AS_WRITTEN, written, out)
+        if way.kind == WAY_ASK:
+            self.asks = True
+            return 0
+        # 7. Of other classes we know nothing else.
+        if query.qclass != CLASS_IN:
+            return self.told(client, profile, REFUSED, write_error(out, query, REFUSED, EDE_NONE))
+        if way.kind == WAY_REWRITE:
+            written = self.follow(query, client, profile, limit, &way, out)
+            return self.told(client, profile, COUNT_AS_WRITTEN, written, out) if written else 0
+        # 8. Who does not ask for recursion asks what others asked before (cache snooping).
+        if not query.flags & RD:
+            return self.told(client, profile, REFUSED, write_error(out, query, REFUSED, EDE_PROHIBITED))
+        # 9. Types that mean more than one type: no recursion can answer them well.
+        if query.qtype == TYPE_ANY:
+            return self.told(client, profile, 0, write_any(out, query))
+        if 249 <= query.qtype <= 254:
+            return self.told(client, profile, NOTIMP, write_error(out, query, NOTIMP, EDE_NONE))
+        # 10. What others know.
+        written = self.resolve(query, fingerprint, client, profile, limit, query, NO_ALIAS, out)
+        return self.told(client, profile, COUNT_AS_WRITTEN, written, out) if written else 0
+
+    cdef uint32_t resolve(self, const Query *query, uint64_t fingerprint, const Client *client, uint32_t profile,
+                          uint32_t limit, const Query *asked, int64_t alias_ttl, uint8_t *out) noexcept nogil:
+        """Answers a question that the rules let pass, from the cache or by an upstream.
+
+        Args:
+            query: The question.
+            fingerprint: Of its name.
+            client: Who asked.
+            profile: The client's.
+            limit: The longest answer.
+            asked: What the client asked; another than `query` where that is the target of an alias.
+            alias_ttl: The alias's TTL, or NO_ALIAS.
+            out: Where the answer goes.
+
+        Returns:
+            The answer's size; 0 where it comes later (`pending`), or never.
+        """
+        cdef uint16_t bits = (KEY_DO if query.want_dnssec else 0) | (KEY_CD if query.flags & CD else 0)
+        # What is known already.
+        cdef uint32_t written = self.recall(query, fingerprint, bits, profile, limit, out)
         if written:
             self.counters.add(CELL_CACHE_HITS)
-            return self.told(client, profile, COUNT_AS_WRITTEN, written, out)
+            return written
         self.counters.add(CELL_CACHE_MISSES)
-        # 9. The same question on its way already.
+        # The same question on its way already.
         cdef uint32_t at = self.forwarder.join(fingerprint, query, bits)
         cdef bint fresh = at == NOBODY
-        # 10. A question of its own, within its client's and its domain's share: random names must not crowd out others.
+        # A question of its own, within its client's and its domain's share: random names must not crowd out others.
         if fresh:
             at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
             if at == NOBODY:
@@ -146,7 +186,7 @@ cdef class Settler:
                 self.counters.drop(DROP_OVERLOAD)
                 self.finish(at)
                 return 0
-        if not self.forwarder.wait(at, query, client, profile):
+        if not self.forwarder.wait(at, asked, client, profile, alias_ttl):
             self.counters.drop(DROP_OVERLOAD)
             if fresh:
                 self.finish(at)
@@ -155,9 +195,31 @@ cdef class Settler:
             self.counters.add(CELL_FORWARDED)
             if not self.forwarder.send(at, self.now_ms):
                 self.finish(at)
-                return self.told(client, profile, SERVFAIL, write_error(out, query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY))
+                return write_error(out, query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY)
         self.pending = True
         return 0
+
+    cdef uint32_t follow(self, const Query *query, const Client *client, uint32_t profile, uint32_t limit, const Way *way,
+                         uint8_t *out) noexcept nogil:
+        """An alias made here and what its target says; 0 where that comes later (`pending`), or never."""
+        cdef Query *target = &self.target
+        cdef Decision decision
+        cdef uint32_t written = 0
+        cdef uint64_t fingerprint
+        # Who does not ask for recursion follows it on his own.
+        if query.qtype == TYPE_CNAME or query.qtype == TYPE_ANY or not query.flags & RD:
+            return write_alias(out, limit, query, way.target, way.target_size, way.ttl, NULL, 0)
+        ask_target(target, self.target_packet, query, way.target, way.target_size)
+        fingerprint = self.policy.decide(target.name, target.label_at, target.labels, profile, &decision)
+        if decision.action != ACTION_PASS:
+            self.hit(&decision)
+            if decision.action != ACTION_SHADOW:
+                written = self.policy.write(self.said, target, &decision)
+        if not written:
+            written = self.resolve(target, fingerprint, client, profile, MESSAGE_MAX, query, way.ttl, self.said)
+        if not written:
+            return 0
+        return write_alias(out, limit, query, target.name, target.name_size, way.ttl, self.said, written)
 
     cdef void finish(self, uint32_t at) noexcept nogil:
         """Forgets a question, and gives its shares back."""

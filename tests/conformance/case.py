@@ -23,7 +23,6 @@ class Need(Enum):
     """What an edge may not offer yet."""
 
     COOKIES = "cookies"
-    LOCAL_NAMES = "local names"
     PADDING = "padding"
     STREAM = "a stream of messages"
     TCP = "bare TCP"

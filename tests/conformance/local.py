@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tests.conformance.case import Case, Need, Want
+from tests.conformance.case import Case, Want
 from tests.conformance.packet import query, read
 from tests.conformance.place import RESOLVER_NAME, SCHOOL, VERSION, Place
 from tests.conformance.transports import Transport
 
-NEEDS = (Need.LOCAL_NAMES,)
 OWN = "qr aa ra rd"
 """The edge is the authority for what nobody else can answer."""
 RESINFO = 261
@@ -19,7 +18,7 @@ INSIDE = (
 
 def one(ident: str, standard: str, title: str, packet: bytes, want: Want, source: str = "127.0.0.1") -> Case:
     """A case of one packet."""
-    return Case(ident, standard, title, want, packet, source=source, needs=NEEDS)
+    return Case(ident, standard, title, want, packet, source=source)
 
 
 def denied(zone: str, flags: str = OWN, ede: int = 0) -> Want:
@@ -54,8 +53,8 @@ CASES = (
     one("6303-loopback", "RFC 6303 4.2", "the loopback leads back to localhost", query("1.0.0.127.in-addr.arpa", "PTR"), Want(flags=OWN, answers=1, holds=(r"PTR localhost\.",), edns=True)),
     one("6303-v6", "RFC 6303 4.4", "so are those of IPv6", query("1.0.d.f.ip6.arpa", "PTR"), denied("d.f.ip6.arpa.")),
     one("6303-rd0", "RFC 6303 3", "without recursion as well", query("1.0.0.10.in-addr.arpa", "PTR", flags=""), denied("10.in-addr.arpa.", "qr aa ra")),
-    Case("6303-inside", "RFC 6303 3", "none of it is forwarded", probe=kept_inside, needs=NEEDS),
-    Case("7050-3", "RFC 7050 3", "ipv4only.arpa is forwarded", probe=forwarded, needs=NEEDS),
+    Case("6303-inside", "RFC 6303 3", "none of it is forwarded", probe=kept_inside),
+    Case("7050-3", "RFC 7050 3", "ipv4only.arpa is forwarded", probe=forwarded),
     one("9462-4", "RFC 9462 4", "where this resolver is found encrypted", query("_dns.resolver.arpa", "SVCB"), Want(flags=OWN, holds=(rf"SVCB 1 {RESOLVER_NAME}\. alpn=",), edns=True)),
     one("9462-6.4", "RFC 9462 6.4", "resolver.arpa is answered here", query("x.resolver.arpa"), denied("resolver.arpa.")),
     one("9606-3", "RFC 9606 3", "what this resolver says of itself", query("resolver.arpa", RESINFO), Want(flags=OWN, answers=1, holds=("exterr=",), edns=True)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tests.conformance.case import Need
 from tests.conformance.packet import COOKIE, opt, option, query, read
-from tests.conformance.place import Place, local_field
+from tests.conformance.place import Place
 from tests.conformance.transports import Doh, Dot, Tcp, Transport, Udp
 
 LETTERS = {kind.name: kind.letters for kind in (Udp, Tcp, Dot, Doh)}
@@ -43,8 +43,6 @@ def needs(at: Place) -> frozenset[Need]:
     answer = Udp(at.target).ask(cookie, "127.0.0.1")
     if answer is not None and COOKIE in read(answer).options:
         found.add(Need.COOKIES)
-    if local_field() is not None:
-        found.add(Need.LOCAL_NAMES)
     if at.raw:
         found.add(Need.ROOT)
     return frozenset(found)

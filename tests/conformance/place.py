@@ -14,8 +14,7 @@ import trustme
 
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
-from resolver.local import LocalSettings
-from resolver.settings import EdgeFile, Listen
+from resolver.settings import Listen
 from tests.conformance.transports import SERVER_NAME, Target
 from tests.conformance.upstream import Upstream, upstream
 from tests.support.blocklist import OFFER, built, entry
@@ -52,23 +51,6 @@ class Place:
     """By the protocol's name, where the edge's settings have it."""
     raw: bool
     """Packets may be written with any source port."""
-
-
-def local_field() -> str | None:
-    """The setting that holds what the edge answers itself; None where it answers nothing itself."""
-    fields = EdgeFile.model_fields.items()
-    return next((name for name, field in fields if field.annotation is LocalSettings), None)
-
-
-def _answer_locally(edge: Edge) -> None:
-    name = local_field()
-    if name is not None:
-        edge.settings[name] = {
-            "name": RESOLVER_NAME,
-            "addresses": ["192.0.2.53"],
-            "chaos": {"version": VERSION},
-            "safe_search": {"profiles": ["school"]},
-        }
 
 
 def _encrypt(edge: Edge, folder: Path) -> dict[str, Target]:
@@ -110,10 +92,15 @@ async def place(folder: Path) -> AsyncIterator[Place]:
             access={"allow": ["127.0.0.0/24"]},
             profiles=[{"name": "school", "networks": [f"{SCHOOL}/32"]}],
             forwarding={"sockets": 16, "first_try": "1s"},
+            local={
+                "name": RESOLVER_NAME,
+                "addresses": ["192.0.2.53"],
+                "chaos": {"version": VERSION},
+                "safe_search": {"profiles": ["school"]},
+            },
         )
         edge.settings["listen"].append({"address": "0.0.0.0", "port": wildcard})
         encrypted = _encrypt(edge, folder)
-        _answer_locally(edge)
         try:
             await edge.start()
             yield Place(

@@ -25,6 +25,7 @@ from resolver._hot.engine import Engine
 from resolver._hot.forward import Forwarder
 from resolver._hot.guard import Guard
 from resolver._hot.limits import BUCKET_BYTES, Limits, Outstanding
+from resolver._hot.locals import Locals
 from resolver._hot.policy import Policy
 from resolver._hot.registrable import Registrable
 from resolver._hot.tally import TALLY_LAYOUT, Tally
@@ -389,8 +390,12 @@ def rig(
     ring: mmap.mmap | memoryview | None = None,
     window_seconds: int = 300,
     guard: Guard | None = None,
+    here: Locals | None = None,
 ) -> Rig:
-    """An engine over these rules, with upstreams that say nothing by themselves; `memory` is another engine's cache."""
+    """An engine over these rules, with upstreams that say nothing by themselves.
+
+    `memory` is another engine's cache, `here` what it answers itself.
+    """
     servers = [Upstream(sockets) for _ in range(upstreams)]
     forwarder = Forwarder(timeout_ms, stream_ms)
     for server in servers:
@@ -401,5 +406,5 @@ def rig(
     counters = Counters(memoryview(ring), window_seconds)
     tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)
     rules = rules or policy()
-    engine = Engine(rules, cache, counters, Tally(tally), guard or open_guard(), forwarder, ttl_max)
+    engine = Engine(rules, here or Locals([]), cache, counters, Tally(tally), guard or open_guard(), forwarder, ttl_max)
     return Rig(rules, engine, cache, memory, forwarder, ring, tally, servers)

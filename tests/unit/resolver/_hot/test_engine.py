@@ -9,11 +9,13 @@ import pytest
 
 from blocklist_sync.artifact.categories import Action, Category
 from resolver._hot.counters import LAYOUT
+from resolver.localtable import LocalTable
 from tests.support.blocklist import OFFER, entry
 from tests.support.engine import CLIENT, SCHOOL, STRANGER, TCP, UDP, Rig, mapped, policy, rig
 from tests.support.packets import error_code, header_flags, question, read, records, reply
 
 TRANSPORTS = range(1, 6)
+OVERLOAD = 4
 LINE = "www.ok.example. 300 IN A 192.0.2.1"
 
 
@@ -159,3 +161,59 @@ def test_a_worker_answers_without_having_been_asked_anything() -> None:
     own.engine.tick()
     assert (own.engine.collect(), own.engine.collect_streamed(), own.engine.outstanding) == ([], [], 0)
     assert header_flags(read(own.ask(question("ok.example")))) == 0x8180
+
+
+NONCE = "4f9a1c2e7b.whoami.dns.operator.example"
+
+
+def told_by_python() -> Rig:
+    """An engine that leaves questions for a nonce to Python."""
+    made = LocalTable(2)
+    made.zone("whoami.dns.operator.example", 60, "ask")
+    return rig(policy(), here=made.compile())
+
+
+@pytest.mark.parametrize("transport", [UDP, TCP, 3, 4])
+def test_what_python_answers_reaches_who_asked(transport: int) -> None:
+    own = told_by_python()
+    query = question(NONCE, "TXT", id=77)
+    assert own.ask(query, transport=transport) is None
+    [(ticket, handed)] = own.engine.collect_asked()
+    assert handed == query
+    assert own.engine.collect_asked() == []
+    if transport != UDP:
+        own.engine.reply(ticket, query, reply(query, f'{NONCE}. 0 IN TXT "a"', said="QR AA RD RA"))
+        answer = read(own.wait(own.token))
+        assert (answer.id, records(answer)) == (77, [f'{NONCE}. 0 IN TXT "a"'])
+        assert own.queries(transport) == 1
+        # A ticket is told once.
+        own.engine.reply(ticket, query, reply(query))
+        own.turn(0)
+        assert own.told == {}
+
+
+def test_what_python_cannot_answer_is_a_failure() -> None:
+    own = told_by_python()
+    for said in (None, b"", b"short"):
+        query = question(NONCE, "TXT")
+        own.ask(query)
+        [(ticket, _)] = own.engine.collect_asked()
+        own.engine.reply(ticket, query, said)
+        assert read(own.wait(own.token)).rcode() == dns.rcode.SERVFAIL
+
+
+def test_so_many_wait_for_python_and_no_more() -> None:
+    own = told_by_python()
+    answers = [own.ask(question(NONCE, "TXT", id=number)) for number in range(70)]
+    assert answers == [None] * 64 + [b""] * 6
+    assert own.count("drop", OVERLOAD) == 6
+    asked = own.engine.collect_asked()
+    assert len(asked) == 64
+    for ticket, query in asked:
+        own.engine.reply(ticket, query, None)
+    assert own.ask(question(NONCE, "TXT")) is None
+    # Tickets of long ago, and of nobody.
+    for ticket in (asked[0][0], 64, 2**32 + 70, 2**63):
+        own.engine.reply(ticket, asked[0][1], None)
+    own.turn(0)
+    assert len(own.told) == 64
