@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from resolver._hot.alias cimport write_alias
 from resolver._hot.answers cimport Kept, normalise, targets_listed, write_kept, write_truncated
-from resolver._hot.cache cimport FOUND_STALE, PAYLOAD_MAX, Entry
+from resolver._hot.cache cimport FOUND_NOTHING, FOUND_STALE, PAYLOAD_MAX, Entry, Found
 from resolver._hot.cookies cimport COOKIE_CLIENT, COOKIE_NONE, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_MALFORMED, DROP_OVERLOAD, DROP_SEND, TRANSPORTS
 from resolver._hot.cursor cimport get16, get32, put16
@@ -24,7 +24,8 @@ from resolver._hot.wire cimport (
 
 cdef enum:
     ROUNDS = 8                  # batches a call takes before other work gets its turn
-    FAILURE_SECONDS = 5         # RFC 9520 3.2
+    FAILURE_SECONDS = 5         # RFC 9520 3.2: a failure is kept so long, one right after it twice as long,
+    FAILURE_SECONDS_MOST = 300  # and so on up to this
     RECHECK_SECONDS = 30        # RFC 8767 5: between attempts to refresh what has expired
     PATIENCE_MS = 1800          # RFC 8767 5: the client response timer
     LAST_TRY = 2
@@ -203,7 +204,7 @@ cdef class Engine(Settler):
         while at != NOBODY and self.now_ms - self.forwarder.pendings[at].begun_at >= PATIENCE_MS:
             # Clients give up soon: what was known last is better than nothing.
             if self.forwarder.pendings[at].waiters != NOBODY:
-                self.tell_stale(at)
+                self.fall_back(at)
             at = self.forwarder.pendings[at].newer
         while True:
             at = self.forwarder.overdue(self.now_ms)
@@ -231,7 +232,7 @@ cdef class Engine(Settler):
             return
         if response.rcode == SERVFAIL or response.rcode == REFUSED or response.rcode == NOTIMP or response.rcode == FORMERR or response.rcode > 15:
             self.counters.add(CELL_UPSTREAM_FAILURES)
-            # Another upstream may know better; where there is none, this answer is the answer.
+            # Another upstream may know better; where there is none, what was known last is better than this.
             if self.forwarder.upstream_count > 1 and pending.tries < self.forwarder.upstream_count:
                 self.forwarder.unlist(at)
                 if self.forwarder.send(at, self.now_ms):
@@ -239,10 +240,13 @@ cdef class Engine(Settler):
             if response.rcode > 15:
                 self.give_up(at)
                 return
+            self.forwarder.unlist(at)
+            if self.fall_back(at):
+                self.finish(at)
+                return
+            if response.rcode == SERVFAIL:
+                response.ttl = self.failure_ttl(pending)
         self.forwarder.unlist(at)
-        if response.rcode == SERVFAIL and self.tell_stale(at):
-            self.finish(at)
-            return
         normalise(self.response, &response)
         if response.targets:
             verdict = self.policy.epoch << 1 | targets_listed(self.policy, self.response, response.end)
@@ -276,7 +280,7 @@ cdef class Engine(Settler):
         cdef uint8_t packet[272]
         self.forwarder.unlist(at)
         self.counters.add(CELL_UPSTREAM_FAILURES)
-        if self.tell_stale(at):
+        if self.fall_back(at):
             self.finish(at)
             return
         memset(&response, 0, sizeof(Response))
@@ -284,23 +288,40 @@ cdef class Engine(Settler):
         put16(packet + 2, 0x8000 | SERVFAIL)
         memcpy(packet + 4, b"\0\1\0\0\0\0\0\0", 8)
         response.end = pending.query.question_end
-        self.cache.put(pending.fingerprint, &pending.query, pending.bits, self.now, packet, &response, FAILURE_SECONDS, 0)
+        self.cache.put(pending.fingerprint, &pending.query, pending.bits, self.now, packet, &response, self.failure_ttl(pending), 0)
         self.tell(pending, NULL, False)
         self.finish(at)
 
-    cdef bint tell_stale(self, uint32_t at) noexcept:
-        """Tells all who wait what was known before it expired (RFC 8767), where that is still kept."""
+    cdef bint fall_back(self, uint32_t at) noexcept:
+        """Tells all who wait what was known before (RFC 8767); False where nothing better than a failure is kept.
+
+        What has not expired stays as it is: a failure to renew it early is no reason to forget it.
+        """
         cdef Pending *pending = &self.forwarder.pendings[at]
         cdef Entry entry
         cdef Kept kept
         cdef bint listed
-        if self.cache.get(pending.fingerprint, &pending.query, pending.bits, self.now, True, &entry) != FOUND_STALE:
+        cdef Found found = self.cache.get(pending.fingerprint, &pending.query, pending.bits, self.now, True, &entry)
+        if found == FOUND_NOTHING or entry.packet[3] & 15 == SERVFAIL:
             return False
         self.cache.spare(&entry, self.now + RECHECK_SECONDS)
-        listed = self.keep(&entry, True, &kept)
+        listed = self.keep(&entry, found == FOUND_STALE, &kept)
         self.tell(pending, &kept, listed)
         self.forwarder.release(at)
         return True
+
+    cdef uint32_t failure_ttl(self, const Pending *pending) noexcept nogil:
+        """Seconds that a failure is kept: twice as long as one that came to its end a moment ago (RFC 9520 3.2)."""
+        cdef Entry entry
+        cdef uint32_t before
+        cdef Found found = self.cache.get(pending.fingerprint, &pending.query, pending.bits, self.now, True, &entry)
+        if found == FOUND_NOTHING or entry.packet[3] & 15 != SERVFAIL:
+            return FAILURE_SECONDS
+        before = entry.head.expires_at - entry.head.stored_at
+        # Whoever asks again only after a long time found no failure in between, as far as anybody knows.
+        if found == FOUND_STALE and self.now - entry.head.expires_at > before + FAILURE_SECONDS:
+            return FAILURE_SECONDS
+        return min(2 * before, <uint32_t>FAILURE_SECONDS_MOST)
 
     cdef void tell(self, const Pending *pending, const Kept *kept, bint listed) noexcept:
         """Answers everyone who waits, each under its own profile and with its own id, case, size and OPT."""

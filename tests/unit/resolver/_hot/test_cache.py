@@ -130,6 +130,23 @@ def test_a_failure_is_kept_for_five_seconds(own: Rig) -> None:
     assert own.ask(question(NAME)) is None
 
 
+def test_a_failure_that_goes_on_is_kept_ever_longer(own: Rig) -> None:
+    kept = []
+    for _ in range(9):
+        answer = read(own.exchange(question(NAME), lambda asked: reply(asked, rcode="SERVFAIL")))
+        # It is a failure, not an old answer.
+        assert (answer.rcode(), error_code(answer)) == (dns.rcode.SERVFAIL, None)
+        [slot] = own.memory.slots()
+        kept.append(slot.expires_at - slot.stored_at)
+        own.age(kept[-1])
+    assert kept == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    # Long after, it is a new one; and an answer ends the row.
+    own.age(1000)
+    own.exchange(question(NAME), lambda asked: reply(asked, rcode="SERVFAIL"))
+    [slot] = own.memory.slots()
+    assert slot.expires_at - slot.stored_at == 5
+
+
 @pytest.mark.parametrize("rcode", ["FORMERR", "NOTIMP", "REFUSED", "YXDOMAIN", "NOTAUTH"])
 def test_other_response_codes_are_told_and_not_kept(own: Rig, rcode: str) -> None:
     answer = read(keep(own, question(NAME), authority=[soa("ok.example.")], rcode=rcode))
@@ -489,11 +506,12 @@ def test_an_expired_answer_serves_where_no_upstream_answers() -> None:
     assert own.upstreams[0].waiting() == []
 
 
-def test_an_expired_answer_serves_where_the_upstream_fails() -> None:
+@pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED", "FORMERR", "NOTIMP"])
+def test_an_expired_answer_serves_where_the_upstream_fails(rcode: str) -> None:
     own = rig(upstreams=1)
     own.exchange(question(NAME), lambda asked: reply(asked, f"{NAME}. 300 IN A 192.0.2.1"))
     own.age(301)
-    stale = read(own.exchange(question(NAME, edns=True), lambda asked: reply(asked, rcode="SERVFAIL")))
+    stale = read(own.exchange(question(NAME, edns=True), lambda asked: reply(asked, rcode=rcode)))
     assert (stale.rcode(), error_code(stale), records(stale)) == (dns.rcode.NOERROR, 3, [f"{NAME}. 30 IN A 192.0.2.1"])
 
 
@@ -529,6 +547,25 @@ def test_a_listed_target_is_blocked_in_an_expired_answer_too() -> None:
     assert own.ask(question(NAME)) is None
     answer = read(own.wait(own.token))
     assert (answer.rcode(), records(answer)) == (dns.rcode.NXDOMAIN, [f"{NAME}. 30 IN CNAME www.bad.example."])
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_failure_to_renew_an_answer_early_forgets_nothing(silent: bool) -> None:
+    own = rig(upstreams=1, timeout_ms=20 if silent else 20_000)
+    own.exchange(question(NAME), lambda asked: reply(asked, f"{NAME}. 300 IN A 192.0.2.1"))
+    for _ in range(4):
+        own.ask(question(NAME))
+    own.age(280)
+    assert own.ask(question(NAME)) is not None
+    if not silent:
+        asked, at = own.upstreams[0].receive()
+        own.upstreams[0].send(reply(asked, rcode="SERVFAIL"), at)
+    own.until(lambda: not own.engine.outstanding)
+    assert records(read(own.ask(question(NAME)))) == [f"{NAME}. 20 IN A 192.0.2.1"]
+    # Nor when its time has come: it serves as an expired one, and nobody waits for what is known to fail.
+    own.age(25)
+    old = read(own.ask(question(NAME, edns=True)))
+    assert (records(old), error_code(old)) == ([f"{NAME}. 30 IN A 192.0.2.1"], 3)
 
 
 def test_a_popular_answer_is_asked_for_again_before_it_expires() -> None:
