@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -96,6 +97,14 @@ class Bypass(Settings):
 
     canary: bool = Field(default=True, description="browsers do not turn on DoH by themselves")
     private_relay_profiles: tuple[ProfileName, ...] = Field(default=("school",), max_length=8)
+
+
+@dataclass(frozen=True)
+class CheckPage:
+    """A name, and the addresses that it and every name below it have for whoever asks here."""
+
+    name: str
+    addresses: tuple[str, ...]
 
 
 class LocalSettings(Settings):
@@ -199,13 +208,26 @@ def _own(table: LocalTable, settings: LocalSettings, endpoints: Sequence[Endpoin
     table.record(health, AAAA, 0, ipaddress.ip_address("::1").packed)
 
 
-def compile_locals(settings: LocalSettings, profiles: Sequence[str], endpoints: Sequence[Endpoint] = ()) -> Locals:
+def _page(table: LocalTable, page: CheckPage) -> None:
+    # Kept by nobody: whoever asks another resolver from now on does not find them any more.
+    table.zone(page.name, 0, covers=True)
+    for address in map(ipaddress.ip_address, page.addresses):
+        table.record(page.name, A if address.version == 4 else AAAA, 0, address.packed)
+
+
+def compile_locals(
+    settings: LocalSettings,
+    profiles: Sequence[str],
+    endpoints: Sequence[Endpoint] = (),
+    page: CheckPage | None = None,
+) -> Locals:
     """The table of everything that is answered here.
 
     Args:
         settings: What was configured.
         profiles: Names of all profiles, in the order of their indices.
         endpoints: Where this resolver is asked encrypted, the best first; told where it has a name.
+        page: The page by which schools check their network; the names below its own are answered nowhere else.
 
     Raises:
         LocalError: The data contradicts itself, or is beyond a bound.
@@ -214,5 +236,7 @@ def compile_locals(settings: LocalSettings, profiles: Sequence[str], endpoints: 
     _zones(table, settings)
     _signals(table, settings, profiles)
     _operators(table, settings, profiles)
+    if page is not None:
+        _page(table, page)
     _own(table, settings, endpoints)
     return table.compile()

@@ -24,6 +24,7 @@ from lachan.compliance.v1 import report_pb2 as pb
 from lachan.message import rcode_name
 from lachan.spool import Stats
 from resolver.counters import WindowCounts
+from resolver.pages.counts import PageCounts
 from resolver.uplink import Failure, UplinkStatus
 
 OTHER = "other"
@@ -46,6 +47,7 @@ class Snapshot:
     cache_entries: int | None = None
     spool: Stats | None = None
     uplink: UplinkStatus | None = None
+    pages: PageCounts | None = None
 
 
 def problems(snapshot: Snapshot) -> Sequence[str]:
@@ -108,6 +110,8 @@ class EdgeCollector(Collector):
         yield from _resolver(snapshot)
         yield from _blocklist(snapshot)
         yield from _reports(snapshot)
+        if snapshot.pages is not None:
+            yield from _pages(snapshot.pages)
 
 
 def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
@@ -172,6 +176,21 @@ def _blocklist(snapshot: Snapshot) -> Iterator[Metric]:
         "Releases refused, by reason.",
         ["reason"],
         (((reason,), count) for reason, count in snapshot.refused.items()),
+    )
+
+
+def _pages(counts: PageCounts) -> Iterator[Metric]:
+    yield _counter(
+        "lachan_pages_shown",
+        "Web pages shown, by page and by the category of what was blocked.",
+        ["page", "category"],
+        counts.shown.items(),
+    )
+    yield _counter(
+        "lachan_pages_refused",
+        "Connections to the web pages that were refused or cut off, by reason.",
+        ["reason"],
+        (((reason,), count) for reason, count in counts.refused.items()),
     )
 
 

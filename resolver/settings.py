@@ -21,9 +21,10 @@ from resolver.authority import UplinkSettings
 from resolver.cookies import CookieSettings
 from resolver.designated import Endpoint
 from resolver.limits import RateLimitSettings
-from resolver.local import LocalSettings
+from resolver.local import CheckPage, LocalSettings
+from resolver.pages.settings import PagesSettings
 from resolver.upstream.settings import Forwarding, Upstream
-from resolver.values import Address, Network, Port, ServerName, UrlPath
+from resolver.values import Address, Network, Port, ServerName, ServerTls, UrlPath
 
 PROFILES_MAX = 8
 NETWORKS_MAX = 4096
@@ -34,7 +35,6 @@ PRIVATE_NETWORKS = (
     "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
     "::1/128", "fc00::/7", "fe80::/10",
 )  # fmt: skip
-
 
 _SIZES = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
@@ -55,13 +55,6 @@ Size = Annotated[int, BeforeValidator(_bytes)]
 ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
 
 PORTS = {"dns": 53, "dot": 853, "doh": 443}
-
-
-class ServerTls(Settings):
-    """A server's certificate chain and its key, PEM files. They are read again when they change."""
-
-    certificate: ConfigPath
-    key: ConfigPath
 
 
 class ListenProfiles(Settings):
@@ -204,6 +197,7 @@ class EdgeFile(Settings):
     doh: Encrypted = Encrypted()
     sinkhole: Sinkhole = Sinkhole()
     local: LocalSettings = LocalSettings()
+    pages: PagesSettings | None = Field(default=None, description="the block page, and the one that schools check by")
     blocklist: Blocklist
     report: Report = Report()
     metrics: Metrics | None = None
@@ -227,6 +221,9 @@ class EdgeFile(Settings):
             problems.append("forwarding.sockets: 4096 sockets over all upstreams are the most")
         if len(self.access.allow) + sum(len(profile.networks) for profile in self.profiles) > NETWORKS_MAX:
             problems.append(f"access.allow and profiles: {NETWORKS_MAX} networks in all are the most")
+        own, page = self.local.name, self.pages.name if self.pages is not None else None
+        if own is not None and page is not None and f".{own}".endswith(f".{page}"):
+            problems.append("pages.name: local.name must not be it, or stand below it")
         if self.report.window != int(self.report.window):
             problems.append("report.window: whole seconds")
         if len(str(self.runtime_dir)) > 80:
@@ -276,6 +273,12 @@ class Edge:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where clients may ask encrypted, as told to those who look for it (RFC 9462)."""
         return tuple(Endpoint(listen.protocol, listen.port) for listen in self.file.listen if listen.protocol != "dns")
+
+    @property
+    def check_page(self) -> CheckPage | None:
+        """The page by which schools check their network, where there is one."""
+        pages = self.file.pages
+        return None if pages is None or pages.name is None else CheckPage(pages.name, pages.reached_at)
 
     @property
     def window_seconds(self) -> int:

@@ -30,6 +30,7 @@ from resolver.counters import EPOCH_BYTES, Ring, Totals
 from resolver.enrolment import signing_key
 from resolver.errors import ResolverError
 from resolver.openings import Openings, TallyFile
+from resolver.pages.keeper import PageKeeper
 from resolver.report import ListState, Reporter
 from resolver.reporting import Reporting
 from resolver.rules import Rules, load
@@ -49,6 +50,7 @@ class Supervisor:
         self._file = edge.file
         self._rules = Rules(epoch=1)
         self._workers = Workers(edge)
+        self._pages = PageKeeper(edge)
         self._jobs: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._workers_status: list[Message] = []
@@ -97,6 +99,7 @@ class Supervisor:
         """Puts a new list in force in every worker: each swaps one reference."""
         rules = await asyncio.to_thread(self._activated, activation, self._rules.epoch + 1)
         await self._workers.announce(rules)
+        await self._pages.announce(rules)
         # Told to be in force only when every worker has it.
         old, self._rules = self._rules, rules
         if old.fd is not None:
@@ -144,6 +147,7 @@ class Supervisor:
     async def _watch_status(self) -> None:
         while True:
             self._workers_status = await self._workers.status()
+            await self._pages.look(self._agent.checked_at if self._agent is not None else 0)
             await asyncio.sleep(STATUS_SECONDS)
 
     def _start(self, job: Coroutine[Any, Any, None]) -> None:
@@ -189,6 +193,7 @@ class Supervisor:
         )
         try:
             await self._workers.start(self._rules, living)
+            await self._pages.start(self._rules)
             reporter = Reporter(spool, key, self._file.organisation, self._file.node)
             uplink = Uplink(self._file.report.uplink, spool) if self._file.report.uplink is not None else None
             reporting = Reporting(
@@ -221,6 +226,7 @@ class Supervisor:
             for task in self._jobs:
                 task.cancel()
             await asyncio.gather(*self._jobs, return_exceptions=True)
+            await self._pages.stop()
             await self._workers.stop()
             control.close()
             spool.close()
@@ -248,6 +254,7 @@ class Supervisor:
                     checked_at=agent.checked_at if agent is not None else 0,
                     refused=dict(agent.refused) if agent is not None else {},
                     cache_entries=self._workers.cache_entries(),
+                    pages=self._pages.counts,
                     spool=spool.stats(),
                     uplink=uplink.status if uplink is not None else None,
                 )

@@ -124,7 +124,7 @@ class Worker:
         self._rules = brief.rules
         self._engine = Engine(
             self._policy(brief.rules, brief.rules_fd),
-            compile_locals(file.local, self._edge.profiles, self._edge.endpoints),
+            compile_locals(file.local, self._edge.profiles, self._edge.endpoints, self._edge.check_page),
             self._cache,
             Counters(self._ring.part(brief.worker), self._edge.window_seconds),
             Tally(TallyFile(self._edge.tally_file, self._edge.workers).part(brief.worker)),

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from lachan import log
 from lachan.config import ConfigError, Problem
 from lachan.tls import TlsError, read_pem
-from resolver.settings import Edge, ServerTls
+from resolver.pages.settings import PagesSettings
+from resolver.settings import Edge
+from resolver.values import ServerTls
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -167,6 +169,26 @@ def _problems(edge: Edge) -> Iterator[Problem]:
         for name in listen.profiles.server_names:
             if not _speaks_for(certificate, name):
                 yield Problem(f"{place}.profiles.server_names.{name}", "the certificate does not speak for this name")
+    if edge.file.pages is not None:
+        yield from _page_problems(edge.file.pages)
+
+
+def _page_problems(pages: PagesSettings) -> Iterator[Problem]:
+    # A mark lies under a name of its own for each time that it is looked for.
+    wanted = () if pages.name is None else (pages.name, f"*.{pages.name}")
+    for index, listen in enumerate(pages.listen):
+        if listen.tls is None:
+            continue
+        place = f"pages.listen.{index}.tls"
+        try:
+            certificate = leaf(listen.tls.certificate)
+            context(listen.tls, ())
+        except TlsError as error:
+            yield Problem(place, str(error))
+            continue
+        for name in wanted:
+            if not _speaks_for(certificate, name):
+                yield Problem(place, f"the certificate does not speak for {name}")
 
 
 def check(edge: Edge, source: str) -> None:

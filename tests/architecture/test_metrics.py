@@ -15,6 +15,7 @@ import compliance_api.probe.metrics
 from lachan.spool import Stats
 from resolver.counters import WindowCounts
 from resolver.metrics import Snapshot, registry
+from resolver.pages.counts import PageCounts
 from resolver.uplink import UplinkStatus
 from tests.support.protos import ROOT
 
@@ -29,6 +30,7 @@ EDGE = Snapshot(
     cache_entries=1,
     spool=Stats(1, 1, 0, 0, 0.0),
     uplink=UplinkStatus(),
+    pages=PageCounts({("block", "gambling"): 1}, {"busy": 1}),
 )
 REGISTRIES = {
     "resolver/metrics.py": lambda: registry(lambda: EDGE),

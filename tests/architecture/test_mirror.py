@@ -14,6 +14,7 @@ from tests.architecture.tree import PACKAGES, modules, text, tracked
 UNIT = PurePosixPath("tests/unit")
 
 EDGE = "tests/integration/test_edge.py"
+PAGES = "tests/integration/test_edge_pages.py"
 LIST_SERVICE = "tests/integration/test_blocklist_service.py"
 SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
@@ -53,6 +54,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     ),
     "resolver/ask.py": (EDGE, "asks a running edge"),
     "resolver/cli.py": (EDGE, "verbs are run as commands"),
+    "resolver/pages/keeper.py": (PAGES, "processes that die and are taken over"),
+    "resolver/pages/server.py": (PAGES, "a composition root, run as a process"),
     "resolver/reporting.py": ("tests/integration/test_edge_reports.py", "windows that close on a real clock"),
     "resolver/supervisor.py": (EDGE, "a composition root, run as a process"),
     "resolver/worker.py": (EDGE, "a composition root, run as a process"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trustme
 
-from resolver.settings import ServerTls
+from resolver.values import ServerTls
 
 NAMES = ("dns.example", "school.dns.example", "127.0.0.1")
 

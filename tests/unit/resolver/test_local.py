@@ -10,7 +10,7 @@ from lachan.config import ConfigError, parse
 from lachan.labels import wire_name
 from resolver import localzones
 from resolver.designated import Endpoint
-from resolver.local import LocalSettings, compile_locals
+from resolver.local import CheckPage, LocalSettings, compile_locals
 from tests.support.packets import error_code, question, read
 
 PROFILES = ("default", "school")
@@ -239,3 +239,18 @@ def test_records_name_so_many_profiles_and_no_more() -> None:
     records = ",".join(f"{{name: a.x, type: A, value: 192.0.2.1, profiles: [p{number}]}}" for number in range(8))
     with pytest.raises(ConfigError, match="8 profiles"):
         settings(f"records: [{records}]")
+
+
+def test_a_school_s_page_and_every_name_below_it_are_found_here_and_kept_by_nobody() -> None:
+    page = CheckPage("check.operator.example", ("192.0.2.80", "2001:db8::80"))
+    table = compile_locals(OWN, PROFILES, ENDPOINTS, page)
+    for name in ("check.operator.example", "0123456789abcdef.check.operator.example", "A.B.Check.Operator.Example"):
+        for rdtype, data in (("A", "192.0.2.80"), ("AAAA", "2001:db8::80")):
+            way, answer = table.lookup(question(name, rdtype), 1)
+            assert way == "answer"
+            (rrset,) = read(answer).answer
+            assert (rrset.ttl, rrset[0].to_text(), rrset.name.to_text().lower()) == (0, data, f"{name.lower()}.")
+    way, answer = table.lookup(question("0123456789abcdef.check.operator.example", "HTTPS"), 0)
+    assert (way, dns.rcode.to_text(read(answer).rcode()), read(answer).authority[0].ttl) == ("answer", "NOERROR", 0)
+    assert table.lookup(question("dns.operator.example", "A"), 0)[0] == "answer"
+    assert table.lookup(question("www.operator.example", "A"), 0)[0] == "on"

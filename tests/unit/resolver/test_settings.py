@@ -238,3 +238,13 @@ def test_what_a_worker_is_told_is_what_the_supervisor_read(tmp_path: Path) -> No
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read(tmp_path / "edge.yaml")
+
+
+def test_a_page_s_name_is_its_own() -> None:
+    pages = "pages: {listen: [{address: 192.0.2.80}], operator: A, name: check.isp.example}\n"
+    made = edge(LEAST + pages + "local: {name: dns.isp.example}\n").check_page
+    assert made is not None
+    assert (made.name, made.addresses) == ("check.isp.example", ("192.0.2.80",))
+    for name in ("check.isp.example", "dns.check.isp.example"):
+        assert "pages.name" in problems(LEAST + pages + f"local: {{name: {name}}}\n")[""][0]
+    assert edge().check_page is None

@@ -19,7 +19,7 @@ from resolver.listeners.certificate import (
     check,
     context,
 )
-from resolver.settings import EdgeFile, normalise
+from resolver.settings import Edge, EdgeFile, normalise
 from tests.support.tls import Authority, Client, opened
 
 
@@ -197,3 +197,28 @@ def test_every_certificate_that_cannot_be_used_is_told_with_its_place(authority:
         "listen.1.profiles.server_names.a.b.dns.example",
         "listen.2.tls",
     ]
+
+
+def test_a_page_s_certificate_speaks_for_its_name_and_for_every_mark(authority: Authority) -> None:
+    listen = {"address": "127.0.0.1", "tls": authority.files.model_dump()}
+
+    def edge(**pages: object) -> Edge:
+        settings = {
+            "organisation": "a",
+            "node": "edge-1",
+            "listen": [{"address": "127.0.0.1"}],
+            "upstreams": [{"address": "192.0.2.1"}],
+            "blocklist": {"snapshot": "rules.snapshot"},
+            "pages": {"listen": [listen], "operator": "A"} | pages,
+        }
+        return normalise(EdgeFile.model_validate(settings))
+
+    authority.issue("check.isp.example")
+    check(edge(), "edge.yaml")
+    with pytest.raises(ConfigError, match=r"pages\.listen\.0\.tls: .* speak for \*\.check\.isp\.example"):
+        check(edge(name="check.isp.example"), "edge.yaml")
+    authority.issue("check.isp.example", "*.check.isp.example")
+    check(edge(name="check.isp.example"), "edge.yaml")
+    authority.files.key.unlink()
+    with pytest.raises(ConfigError, match=r"pages\.listen\.0\.tls: .*key\.pem"):
+        check(edge(), "edge.yaml")

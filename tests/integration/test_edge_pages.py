@@ -1,0 +1,147 @@
+"""The pages of a real edge: shown over HTTP and HTTPS, and shown on whatever dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lachan.message import NXDOMAIN
+from resolver.control import ControlError, call
+from tests.support.blocklist import built, entry
+from tests.support.edge import COMMAND, Edge, ended, free_port, running, until
+from tests.support.structure import Structure
+from tests.support.tls import Authority
+
+NAME = "check.isp.example"
+
+
+@dataclass
+class Pages:
+    """An edge with pages, and a browser's way to them."""
+
+    edge: Edge
+    http: int
+    https: int
+    metrics: int
+    authority: Authority
+
+    def get(self, host: str, path: str = "/", *, encrypted: bool = False) -> httpx.Response:
+        scheme, port = ("https", self.https) if encrypted else ("http", self.http)
+        trust: ssl.SSLContext | bool = self.authority.client("http/1.1") if encrypted else True
+        with httpx.Client(verify=trust, trust_env=False, timeout=10) as client:
+            return client.get(
+                f"{scheme}://127.0.0.1:{port}{path}", headers={"Host": host}, extensions={"sni_hostname": host}
+            )
+
+    def pid(self) -> int | None:
+        try:
+            return int(call(self.edge.runtime / "pages.sock", {"command": "status"})[0]["pid"])
+        except ControlError:
+            return None
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Pages]:
+    (tmp_path / "rules.snapshot").write_bytes(built(entry("bad.example"), serial=7))
+    authority = Authority(tmp_path)
+    authority.issue(NAME, f"*.{NAME}")
+    tls = {"certificate": str(authority.files.certificate), "key": str(authority.files.key)}
+    http, https, metrics = free_port(), free_port(), free_port()
+    settings: dict[str, Any] = {
+        "blocklist": {"snapshot": "rules.snapshot"},
+        "metrics": {"address": "127.0.0.1", "port": metrics},
+        "pages": {
+            "operator": "Nhà mạng Mẫu",
+            "operator_url": "https://isp.example/",
+            "appeal": "https://isp.example/appeal",
+            "name": NAME,
+            "listen": [
+                {"address": "127.0.0.1", "port": http},
+                {"address": "127.0.0.1", "port": https, "tls": tls},
+            ],
+        },
+    }
+    async with running(tmp_path, [free_port()], **settings) as edge:
+        made = Pages(edge, http, https, metrics, authority)
+        await until(made.pid, "the pages are up")
+        yield made
+
+
+async def test_a_browser_is_shown_why_and_whether_its_network_is_protected(place: Pages) -> None:
+    blocked = await asyncio.to_thread(place.get, "www.bad.example", "/any/path?x=1")
+    page = Structure.of(blocked.text)
+    assert (blocked.status_code, page.problems()) == (451, [])
+    assert blocked.headers["link"] == '<https://isp.example/>; rel="blocked-by"'
+    assert page.text.startswith("111 ")
+    assert "www.bad.example" in page.text
+    assert "12/QĐ" in page.text
+    assert (await asyncio.to_thread(place.get, "clean.example")).status_code == 404
+
+    for encrypted in (False, True):
+        check = await asyncio.to_thread(place.get, NAME, encrypted=encrypted)
+        page = Structure.of(check.text)
+        assert (check.status_code, page.problems()) == (200, [])
+        assert "số 7" in page.text
+        mark = httpx.URL(page.fetched[-1])
+        assert (mark.scheme, mark.port) == (("https", place.https) if encrypted else ("http", place.http))
+        # Who asks this resolver finds it, under whatever fresh name.
+        found = await place.edge.ask(mark.host)
+        assert [(record.rdata, record.ttl) for record in found.answers] == [(b"\x7f\0\0\1", 0)]
+        picture = await asyncio.to_thread(place.get, mark.host, mark.path, encrypted=encrypted)
+        assert picture.headers["content-type"].startswith("image/svg+xml")
+        assert "Mạng này được bảo vệ" in picture.text
+
+    async def told() -> str:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{place.metrics}/metrics")).text
+
+    line = 'lachan_pages_shown_total{category="gambling",page="block"} 1.0'
+    text = await until(lambda: (seen := asyncio.run(told())) and line in seen and seen, "it is counted")
+    assert 'lachan_pages_shown_total{category="none",page="mark"} 2.0' in text
+    # Who asked for what stands nowhere.
+    assert "bad.example" not in place.edge.log + text
+    assert not any("127.0.0.1" in one for one in place.edge.log.splitlines() if "component=pages" in one)
+
+
+async def test_pages_come_and_go_and_come_back_without_a_query_lost(place: Pages) -> None:
+    edge = place.edge
+    workers, first = edge.workers(), place.pid()
+    assert first is not None
+
+    # The process dies: another takes its place on the same sockets.
+    os.kill(first, signal.SIGKILL)
+    second = await until(lambda: (pid := place.pid()) != first and pid, "another process serves")
+    assert (await asyncio.to_thread(place.get, "bad.example")).status_code == 451
+
+    # The supervisor dies: pages are shown on; the next one takes the sockets over and tells what is in force.
+    edge.kill()
+    assert (await asyncio.to_thread(place.get, "bad.example")).status_code == 451
+    await edge.start()
+    third = await until(lambda: (pid := place.pid()) != second and pid, "a process of the next supervisor serves")
+    assert await until(lambda: ended(second), "the one before has ended")
+    assert (await asyncio.to_thread(place.get, "bad.example")).status_code == 451
+
+    assert edge.workers() == workers
+    assert (await edge.ask("bad.example")).rcode == NXDOMAIN
+    await edge.stop()
+    assert ended(third)
+    assert not (edge.runtime / "pages.sock").exists()
+
+
+async def test_what_cannot_be_served_is_told_before_it_is_started(place: Pages) -> None:
+    place.authority.issue("other.example")
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "validate", "--config", str(place.edge.config), stdout=-1, stderr=-1
+    )
+    _, complaint = await process.communicate()
+    assert process.returncode == 1
+    assert f"pages.listen.1.tls: the certificate does not speak for *.{NAME}" in complaint.decode()

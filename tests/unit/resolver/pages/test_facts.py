@@ -1,0 +1,66 @@
+"""Whose network, and why a name is blocked there."""
+
+from __future__ import annotations
+
+import pytest
+
+from blocklist_sync.artifact.categories import Category
+from resolver.pages.facts import Reason
+from tests.support.pages import STRANGER, STUDENT, SUBSCRIBER, facts
+
+
+@pytest.mark.parametrize(
+    ("address", "profile"),
+    [
+        (STUDENT, "school"),
+        (SUBSCRIBER, "default"),
+        (STRANGER, None),
+        ("2001:db8:5::1", "school"),
+        ("2001:db8:6::1", "default"),
+        ("2001:db9::1", None),
+        ("fe80::1%eth0", None),
+        ("::ffff:198.51.100.7", "school"),
+    ],
+)
+def test_the_narrowest_network_tells_the_profile(address: str, profile: str | None) -> None:
+    assert facts().profile_of(address) == profile
+
+
+def test_a_network_may_be_everything() -> None:
+    assert facts(access={"allow": ["0.0.0.0/0", "::/0"]}).profile_of(STRANGER) == "default"
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "reason"),
+    [
+        ("www.bad.example", "default", Reason("www.bad.example", "default", Category.GAMBLING, True, "12/QĐ")),
+        ("bad.example", "school", Reason("bad.example", "school", Category.GAMBLING, True, "12/QĐ")),
+        ("school-only.example", "school", Reason("school-only.example", "school", Category.SCAM, False, "34/QĐ")),
+        ("school-only.example", "default", None),
+        ("fine.bad.example", "default", None),
+        ("clean.example", "school", None),
+        ("192.0.2.80", "school", None),
+        ("bad.example", None, None),
+        (None, "school", None),
+    ],
+)
+def test_a_reason_is_the_rule_that_wins_for_the_profile(
+    name: str | None, profile: str | None, reason: Reason | None
+) -> None:
+    assert facts().reason(name, profile) == reason
+
+
+def test_the_order_of_what_nobody_may_look_up_is_not_told() -> None:
+    reason = facts().reason("worse.example", "default")
+    assert reason is not None
+    assert (reason.category, reason.order) == (Category.CSAM, None)
+
+
+def test_before_the_first_list_nothing_is_blocked() -> None:
+    assert facts(listed=False).reason("bad.example", "default") is None
+    assert [facts().protecting, facts(shadow=True).protecting, facts(listed=False).protecting] == [True, False, False]
+
+
+def test_a_profile_has_what_it_asks_for_and_what_nobody_may_see() -> None:
+    assert facts().categories("default") == [Category.CSAM, Category.SEXUAL_EXPLOITATION]
+    assert facts().categories("school") == list(Category)
