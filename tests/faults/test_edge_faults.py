@@ -93,7 +93,7 @@ async def load(edge: Edge, names: list[str], window: int = 16) -> Tally:
 async def test_a_silent_upstream_costs_its_first_tries_alone(
     tmp_path: Path, clean: NameServer, common: dict[str, object]
 ) -> None:
-    forwarding = {"sockets": 16, "first_try": "100ms"}
+    forwarding = {"sockets": 16, "first_try": "500ms"}
     async with (
         nameserver() as silent,
         running(tmp_path, [silent.port, clean.port], forwarding=forwarding, **common) as edge,
@@ -136,7 +136,7 @@ async def test_with_every_upstream_silent_the_list_answers_at_once(tmp_path: Pat
 async def test_an_upstream_that_talks_nonsense_is_as_good_as_silent(
     tmp_path: Path, clean: NameServer, common: dict[str, object]
 ) -> None:
-    forwarding = {"sockets": 16, "first_try": "100ms"}
+    forwarding = {"sockets": 16, "first_try": "500ms"}
     async with (
         nameserver(_garbage, _whole) as mad,
         running(tmp_path, [mad.port, clean.port], forwarding=forwarding, **common) as edge,
@@ -380,7 +380,7 @@ async def test_the_supervisor_dead_and_back_under_load_loses_no_query(
 async def test_an_address_that_nobody_listens_on_is_no_upstream(
     tmp_path: Path, clean: NameServer, common: dict[str, object]
 ) -> None:
-    forwarding = {"sockets": 8, "first_try": "200ms"}
+    forwarding = {"sockets": 8, "first_try": "500ms"}
     async with running(tmp_path, [free_port(), clean.port], forwarding=forwarding, **common) as edge:
         tally = await load(edge, [f"n{number}.example" for number in range(200)])
     assert (tally.lost, tally.wrong) == ([], [])

@@ -23,6 +23,9 @@ from tests.fuzz import build, corpus
 from tests.fuzz.targets import COMPILED, GUIDED, NAMES, PURE, SECRETS, SIZES, bench, own_names
 
 HANG_SECONDS = 20.0
+"""Of a core: a busy machine gives a child little of one."""
+STALL_SECONDS = 300.0
+"""By the clock: whoever waits uses no core."""
 POLL_SECONDS = 0.1
 STATE = struct.Struct("<QIIII256s")
 SHARES = {
@@ -105,12 +108,12 @@ def environment() -> dict[str, str]:
 
 def watch(process: subprocess.Popen[str], state: Path) -> str:
     """Waits for a child's end; what went wrong, empty where nothing did."""
-    last, since = -1, time.monotonic()
+    last, since, used = -1, time.monotonic(), 0.0
     while process.poll() is None:
         count = read_state(state)[0]
         if count != last:
-            last, since = count, time.monotonic()
-        elif time.monotonic() - since > HANG_SECONDS:
+            last, since, used = count, time.monotonic(), core_seconds(process.pid)
+        elif core_seconds(process.pid) - used > HANG_SECONDS or time.monotonic() - since > STALL_SECONDS:
             process.kill()
             process.wait()
             return f"an input took more than {HANG_SECONDS:g} s"
@@ -119,6 +122,15 @@ def watch(process: subprocess.Popen[str], state: Path) -> str:
         return ""
     assert process.stderr is not None
     return told(process.stderr.read())
+
+
+def core_seconds(pid: int) -> float:
+    """What a child has used of a core; 0 where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def told(output: str) -> str:
