@@ -33,7 +33,8 @@ SANITIZED = [
     "-w",
 ]
 LINKS = ["-fsanitize=address,undefined"]
-TARGETS = ("fuzz_targets.pyx", "guide.h")
+TARGETS = ("fuzz_targets.pyx", "fuzz_own.pyx", "fuzz_guide.pxd", "guide.h")
+BENCHES = ("fuzz_targets", "fuzz_own")
 GUIDED = ["-fsanitize-coverage=trace-pc,trace-cmp"]
 
 
@@ -128,19 +129,21 @@ def extensions() -> None:
     """Builds the sanitized modules in place; the current folder is the tree."""
     sources = sorted([*Path("blocklist_sync").rglob("*.pyx"), *Path("resolver").rglob("*.pyx")])
     _setup({".".join(source.with_suffix("").parts): source for source in sources}, SANITIZED + GUIDED, LINKS)
+    # What it cimports inline is compiled into it: the reader of names guides from there.
+    _setup({"fuzz_own": Path("fuzz_own.pyx")}, SANITIZED + GUIDED, LINKS)
     _setup({"fuzz_targets": Path("fuzz_targets.pyx")}, SANITIZED, LINKS)
 
 
 def targets() -> None:
     """Builds the targets over plain modules in place; the current folder is theirs."""
-    _setup({"fuzz_targets": Path("fuzz_targets.pyx")}, ["-O1", "-w"], [])
+    _setup({name: Path(f"{name}.pyx") for name in BENCHES}, ["-O1", "-w"], [])
 
 
 def _setup(sources: Mapping[str, Path], compiling: list[str], linking: list[str]) -> None:
     from Cython.Build import cythonize
     from setuptools import Extension, setup
 
-    guide = [f"-L{FOLDER}", "-lguide", f"-Wl,-rpath,{FOLDER}"] if "fuzz_targets" in sources else []
+    guide = [f"-L{FOLDER}", "-lguide", f"-Wl,-rpath,{FOLDER}"] if sources.keys() <= set(BENCHES) else []
     modules = [
         Extension(
             name,

@@ -4,54 +4,30 @@ Holds always: what a function may write to is exactly as large as its comment as
 first byte beyond; what it wrote is read again, and must be what the standards allow.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from fuzz_guide cimport (
+    guide_begin, guide_data, guide_end, guide_next, guide_open, guide_room, guide_seed, guide_word, must, reread)
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from resolver._hot.answers cimport (
     Kept, normalise, targets_listed, write_judged, write_kept, write_truncated)
 from resolver._hot.cache cimport FOUND_NOTHING, PAYLOAD_MAX, Cache, Entry
-from resolver._hot.cookies cimport (
-    CLIENT_COOKIE, COOKIE_BAD, COOKIE_CLIENT, COOKIE_NONE, COOKIE_OPTION_BYTES, COOKIE_VALID, SERVER_COOKIE, Cookies)
-from resolver._hot.cursor cimport LABELS_MAX, NAME_MAX, Cursor, get16, lowered, put16, read_name, skip, skip_name
-from resolver._hot.locals cimport DENIAL_BYTES, NONCE_MIN, WAY_ANSWER, WAY_ASK, WAY_REWRITE, Locals, Way
+from resolver._hot.cursor cimport Cursor, get16, put16, read_name, skip, skip_name
 from resolver._hot.policy cimport (
     ACTION_NODATA, ACTION_NXDOMAIN, ACTION_PASS, ACTION_REFUSED, ACTION_SHADOW, Decision, Policy)
 from resolver._hot.wire cimport (
-    AA, BADVERS, EDE_NONE, EDE_PROHIBITED, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, NXDOMAIN, OPT_BYTES, READ_BADVERS, READ_DROP,
+    BADVERS, EDE_NONE, EDE_PROHIBITED, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, NXDOMAIN, READ_BADVERS, READ_DROP,
     READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, TTLS_MAX, TYPE_CNAME, Query, Reading, Response, pad, read_query,
     read_response, same_question, split_labels, write_any, write_bare, write_error)
-
-cdef extern from "guide.h" nogil:
-    int guide_open(const char *path, uint64_t seed, uint32_t size_max, double seconds)
-    void guide_seed(const uint8_t *data, uint32_t size)
-    void guide_word(const uint8_t *data, uint32_t size)
-    int32_t guide_next()
-    const uint8_t *guide_data()
-    void guide_begin()
-    void guide_end()
-    uint8_t *guide_room(int which, uint32_t size)
-    void guide_fail(const char *what)
 
 cdef enum:
     KIND_QUERY = 0
     KIND_RESPONSE = 1
     KIND_CHAIN = 2
-    KIND_NAME = 3
-    KIND_COOKIE = 4
-    KIND_LOCAL = 5
     CHAIN_BYTES = 16384
-    NOW = 1700000000            # seconds since 1970
 
-KINDS = {
-    "query": KIND_QUERY, "response": KIND_RESPONSE, "chain": KIND_CHAIN, "name": KIND_NAME, "cookie": KIND_COOKIE,
-    "local": KIND_LOCAL,
-}
-
-
-cdef inline void must(bint condition, const char *what) noexcept nogil:
-    if not condition:
-        guide_fail(what)
+KINDS = {"query": KIND_QUERY, "response": KIND_RESPONSE, "chain": KIND_CHAIN}
 
 
 def start(str path, uint64_t seed, uint32_t size_max, double seconds, list seeds, list words):
@@ -78,23 +54,19 @@ def drive(object target not None):
 
 
 cdef class Bench:
-    """What the targets need: two policies' worth of rules in one, a cache, secrets of cookies, names of our own."""
+    """What the targets need: two policies' worth of rules in one, and a cache."""
 
     cdef Policy policy
     cdef Cache cache
-    cdef Cookies cookies
-    cdef Locals locals
     cdef Query query
     cdef Response response
     cdef uint8_t question[300]
     cdef uint8_t packet[CHAIN_BYTES]
     cdef uint32_t turn
 
-    def __cinit__(self, Policy policy not None, Cache cache not None, Cookies cookies not None, Locals locals not None):
+    def __cinit__(self, Policy policy not None, Cache cache not None):
         self.policy = policy
         self.cache = cache
-        self.cookies = cookies
-        self.locals = locals
 
     def run(self, str kind):
         """Until the time is up."""
@@ -125,114 +97,8 @@ cdef class Bench:
         elif kind == KIND_RESPONSE:
             if size >= 4:
                 self.one_response(data + 4, size - 4, data)
-        elif kind == KIND_CHAIN:
-            if size >= 4:
-                self.one_response(self.packet, self.build(data + 4, size - 4), data)
-        elif kind == KIND_NAME:
-            if size >= 2:
-                self.one_name(data + 2, size - 2, get16(data))
-        elif kind == KIND_COOKIE:
-            if size >= 2:
-                self.one_cookie(data + 2, size - 2, data)
-        elif size >= 2:
-            self.one_local(data + 2, size - 2, data)
-
-    # Names ----------------------------------------------------------------------------------------------------------
-
-    cdef void one_name(self, const uint8_t *data, uint32_t size, uint32_t at) noexcept nogil:
-        """The two readers agree where a name ends; what was read is a name, and reads as itself."""
-        cdef uint8_t *name = guide_room(0, NAME_MAX)
-        cdef uint8_t again[NAME_MAX]
-        cdef uint8_t label_at[128]
-        cdef uint8_t labels
-        cdef Cursor cursor, other
-        cdef int length
-        cdef uint32_t i
-        cursor.data = data
-        cursor.size = size
-        cursor.at = at if at <= size else size
-        other = cursor
-        length = read_name(&cursor, name)
-        if length < 0:
-            return
-        must(1 <= length <= NAME_MAX and name[length - 1] == 0, "a name ends with the root")
-        must(skip_name(&other) and other.at == cursor.at, "both readers go as far")
-        must(cursor.at <= size, "no name ends beyond the packet")
-        must(split_labels(name, length, label_at, &labels) and labels <= LABELS_MAX, "a name that was read has labels")
-        for i in range(<uint32_t>length):
-            must(name[i] == lowered(name[i]), "it is lowercased")
-        cursor.data = name
-        cursor.size = <uint32_t>length
-        cursor.at = 0
-        must(read_name(&cursor, again) == length and memcmp(again, name, length) == 0, "it reads as itself")
-
-    # Cookies --------------------------------------------------------------------------------------------------------
-
-    cdef void one_cookie(self, const uint8_t *data, uint32_t size, const uint8_t *control) noexcept nogil:
-        """`control`: the client's address, and its kind. What was made here is known again, here and for an hour."""
-        cdef Query *query = &self.query
-        cdef uint8_t address[16]
-        cdef uint8_t asked[HEADER + 5 + OPT_BYTES + COOKIE_OPTION_BYTES]
-        cdef uint32_t address_size = 16 if control[1] & 1 else 4, written
-        cdef int checked
-        cdef uint8_t *out
-        memset(address, control[0], 16)
-        out = guide_room(0, HEADER + OPT_BYTES + COOKIE_OPTION_BYTES)
-        written = self.cookies.answer_bare(out, data, size, address, address_size, NOW)
-        if written:
-            must(written == HEADER + OPT_BYTES + COOKIE_OPTION_BYTES, "a cookie alone has its size")
-            must(memcmp(out, data, 2) == 0 and out[2] & 0x80 and get16(out + 10) == 1 and get16(out + 4) == 0, "and its header")
-        if read_query(data, size, query) != READ_OK:
-            return
-        checked = self.cookies.check(query, address, address_size, NOW)
-        must((checked == COOKIE_NONE) == (query.cookie_size == 0), "no cookie is none")
-        must((checked == COOKIE_CLIENT) == (query.cookie_size == CLIENT_COOKIE), "eight octets are the client's")
-        out = guide_room(0, COOKIE_OPTION_BYTES)
-        written = self.cookies.write(out, 0, query, checked, address, address_size, NOW)
-        must(written == (COOKIE_OPTION_BYTES if checked != COOKIE_NONE else 0), "who has one gets one")
-        if checked == COOKIE_NONE:
-            return
-        memset(asked, 0, sizeof(asked))
-        asked[5] = asked[11] = asked[HEADER + 2] = asked[HEADER + 4] = 1
-        asked[HEADER + 5 + 2] = 41
-        asked[HEADER + 5 + 10] = COOKIE_OPTION_BYTES
-        memcpy(asked + HEADER + 5 + OPT_BYTES, out, COOKIE_OPTION_BYTES)
-        must(read_query(asked, sizeof(asked), query) == READ_OK, "what was written can be read")
-        must(query.cookie_size == CLIENT_COOKIE + SERVER_COOKIE, "whole")
-        must(self.holds(query, address, address_size, NOW) == COOKIE_VALID, "it holds")
-        must(self.holds(query, address, address_size, NOW + 7200) == COOKIE_BAD, "not for ever")
-        must(self.holds(query, address, address_size, NOW - 7200) == COOKIE_BAD, "nor from the future")
-        address[control[1] >> 1 & 3] ^= 1
-        must(self.holds(query, address, address_size, NOW) == COOKIE_BAD, "nor from elsewhere")
-        address[control[1] >> 1 & 3] ^= 1
-        asked[HEADER + 5 + OPT_BYTES + 4 + (control[1] >> 3) % (CLIENT_COOKIE + SERVER_COOKIE)] ^= 0x40
-        must(self.holds(query, address, address_size, NOW) == COOKIE_BAD, "nor changed in one bit")
-
-    cdef int holds(self, const Query *query, const uint8_t *address, uint32_t address_size, int64_t now) noexcept nogil:
-        return self.cookies.check(query, address, address_size, now)
-
-    # Names of our own -----------------------------------------------------------------------------------------------
-
-    cdef void one_local(self, const uint8_t *data, uint32_t size, const uint8_t *control) noexcept nogil:
-        """`control`: the client's profile, and the room for the answer."""
-        cdef Query *query = &self.query
-        cdef uint8_t label_at[128]
-        cdef uint8_t labels
-        cdef Way way
-        cdef uint32_t limit = 512 if control[1] & 1 else 1232 if control[1] & 2 else MESSAGE_MAX, written
-        cdef uint8_t *out
-        if read_query(data, size, query) != READ_OK:
-            return
-        must(<uint32_t>query.question_end + DENIAL_BYTES <= 512, "a denial always fits")
-        out = guide_room(0, limit)
-        written = self.locals.answer(out, query, control[0] & 7, limit, &way)
-        must((way.kind == WAY_ANSWER) == (written != 0), "an answer, or another way")
-        if written:
-            self.reread_as(out, written, limit, AA)
-        elif way.kind == WAY_REWRITE:
-            must(split_labels(way.target, way.target_size, label_at, &labels), "an alias leads to a name")
-        elif way.kind == WAY_ASK:
-            must(query.name[0] >= NONCE_MIN, "a nonce is long")
+        elif size >= 4:
+            self.one_response(self.packet, self.build(data + 4, size - 4), data)
 
     # Queries --------------------------------------------------------------------------------------------------------
 
@@ -256,11 +122,11 @@ cdef class Bench:
         must(query.udp_size >= 512, "a client takes 512 octets")
         must(query.cookie_size == 0 or query.cookie_at + query.cookie_size <= size, "a cookie is in the packet")
         out = guide_room(0, end + 17)
-        self.reread(out, write_error(out, query, BADVERS if reading == READ_BADVERS else REFUSED, EDE_PROHIBITED), end + 17)
+        reread(query, out, write_error(out, query, BADVERS if reading == READ_BADVERS else REFUSED, EDE_PROHIBITED), end + 17)
         out = guide_room(0, end + 11)
-        self.reread(out, write_truncated(out, query), end + 11)
+        reread(query, out, write_truncated(out, query), end + 11)
         out = guide_room(0, end + 39)
-        self.reread(out, write_any(out, query), end + 39)
+        reread(query, out, write_any(out, query), end + 39)
         for profile in range(self.policy.profile_count):
             self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
             if decision.action == ACTION_PASS:
@@ -269,20 +135,7 @@ cdef class Bench:
             for action in range(ACTION_NXDOMAIN, ACTION_REFUSED + 1):
                 decision.action = <uint8_t>action
                 out = guide_room(0, end + 65)
-                self.reread(out, self.policy.write(out, query, &decision), end + 65)
-
-    cdef void reread(self, const uint8_t *out, uint32_t size, uint32_t room) noexcept nogil:
-        """An answer of ours answers the query in `query` and can be read by our own reader to its last octet."""
-        self.reread_as(out, size, room, 0)
-
-    cdef void reread_as(self, const uint8_t *out, uint32_t size, uint32_t room, uint16_t flags) noexcept nogil:
-        """The same where some flags more may be set."""
-        cdef Response response
-        must(size <= room, "an answer fits the room that its writer asks for")
-        must(read_response(out, size, &response), "an answer of ours is well-formed")
-        must(same_question(&self.query, out, size), "an answer of ours repeats the question")
-        must(get16(out) == self.query.id and response.flags & 0x8000 and not response.flags & 0x7C40 & ~flags, "its header is an answer's")
-        must(memcmp(out + HEADER, self.query.packet + HEADER, self.query.name_size) == 0, "its letters are the client's")
+                reread(query, out, self.policy.write(out, query, &decision), end + 65)
 
     # Responses ------------------------------------------------------------------------------------------------------
 
@@ -334,7 +187,7 @@ cdef class Bench:
         limit = 512 if control[1] & 1 else 1232 if control[1] & 2 else MESSAGE_MAX
         out = guide_room(0, limit)
         written = write_kept(out, limit, query, &kept)
-        self.reread(out, written, limit)
+        reread(query, out, written, limit)
         profile = (control[1] >> 4) % self.policy.profile_count
         fingerprint = self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
         asked_listed = decision.action != ACTION_PASS       # answered before anybody else is asked
@@ -343,7 +196,7 @@ cdef class Bench:
             out = guide_room(0, MESSAGE_MAX)
             written = write_judged(out, self.policy, profile, query, &kept, &decision)
             if written:
-                self.reread(out, written, MESSAGE_MAX)
+                reread(query, out, written, MESSAGE_MAX)
             else:
                 out = guide_room(0, MESSAGE_MAX)
                 written = write_kept(out, MESSAGE_MAX, query, &kept)
@@ -356,7 +209,7 @@ cdef class Bench:
             out = guide_room(0, MESSAGE_MAX)
             written = write_kept(out, MESSAGE_MAX - 500, query, &kept)
             written = pad(out, written, MESSAGE_MAX)
-            self.reread(out, written, MESSAGE_MAX)
+            reread(query, out, written, MESSAGE_MAX)
             must(written % 468 == 0, "a padded answer fills its block")
         if response.ttl and response.end <= PAYLOAD_MAX:
             self.turn += 1

@@ -16,6 +16,9 @@ from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.rules import Scope
 from lachan.message import MessageError, encode, parse
+from lachan.reply import Reply, respond, txt_record
+from lachan.signing import SigningKey
+from resolver import whoami
 from resolver._hot.cookies import Cookies
 from resolver._hot.locals import Locals
 from resolver._hot.policy import Policy
@@ -65,6 +68,7 @@ def rules(epoch: int = 1) -> Policy:
     return policy(*ENTRIES, epoch=epoch, actions=ACTIONS)
 
 
+SIGNS = SigningKey.generate()
 SECRETS = Cookies((KEY, bytes(16)))
 LOCAL = LocalSettings.model_validate({
     "name": "resolver.example", "addresses": ["192.0.2.53", "2001:db8::53"], "zones": ["inside.example"],
@@ -90,7 +94,16 @@ class Engine:
 
     def __init__(self, *, guarded: bool = False) -> None:
         guard = open_guard(cookies=SECRETS, per_second=200, burst=8, slip=2, misses=(6, 4)) if guarded else None
-        self._rig = rig(rules(), upstreams=2, sockets=4, timeout_ms=2, stream_ms=2, cache_bytes=1 << 20, guard=guard)
+        self._rig = rig(
+            rules(),
+            upstreams=2,
+            sockets=4,
+            timeout_ms=2,
+            stream_ms=2,
+            cache_bytes=1 << 20,
+            guard=guard,
+            here=own_names(),
+        )
         self._listening, self._client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
         for sock in (self._listening, self._client):
             sock.bind(("127.0.0.1", 0))
@@ -98,6 +111,7 @@ class Engine:
         self._client.connect(self._listening.getsockname())
         self._waiting: set[int] = set()
         self._tickets: list[tuple[int, int, bytes, int]] = []
+        self._asked: list[tuple[int, bytes]] = []
         self._policies = [rules(2), rules(3), policy(epoch=4), policy(*ENTRIES, epoch=5, shadow=True)]
 
     def __call__(self, data: bytes) -> None:
@@ -109,6 +123,8 @@ class Engine:
             at += 2 + size
         self._rig.turn(0)
         self._collect()
+        while self._asked:
+            self._reply(False)
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while self._client.recv(65535):
                 pass
@@ -127,13 +143,21 @@ class Engine:
             case 3 | 4:
                 self._answer(operation, body)
             case 5:
-                if self._tickets:
+                if self._asked:
+                    self._reply(bool(operation & 64))
+                elif self._tickets:
                     ticket, _, question, _ = self._tickets.pop()
                     own.engine.deliver(ticket, self._respond(operation, question, body) if operation & 64 else None)
             case 6:
                 own.engine.use(self._policies[operation >> 3 & 3])
             case _:
                 own.engine.tick()
+        self._collect()
+
+    def _reply(self, answers: bool) -> None:
+        ticket, query = self._asked.pop()
+        said = Reply(answers=(txt_record("whoami.example", 0, b"node"),), aa=True)
+        self._rig.engine.reply(ticket, query, respond(query, said, 65535) if answers else None)
         self._collect()
 
     def _answer(self, operation: int, body: bytes) -> None:
@@ -163,7 +187,8 @@ class Engine:
         self._rig.told.clear()
         self._tickets += engine.collect_streamed()
         del self._tickets[:-16]
-        if not engine.outstanding:
+        self._asked += engine.collect_asked()
+        if not engine.outstanding and not self._asked:
             assert not self._waiting, "an answer was lost"
 
 
@@ -235,6 +260,12 @@ def http1(data: bytes) -> None:
     _talk(Http1(RESOURCE, None), data)
 
 
+def who(data: bytes) -> None:
+    """Who asks for a node's name."""
+    said = whoami.answer(data, "whoami.resolver.example", "a/edge-1", SIGNS, 1.7e9)
+    assert said is None or len(said) <= 1232, "an answer has its bounds"
+
+
 def hello(data: bytes) -> None:
     """A client's first octets, as TLS has them."""
     name = server_name(data)
@@ -265,20 +296,26 @@ GUIDED: dict[str, Callable[[], Callable[[bytes], None]]] = {
 """Targets over the compiled core, each made when it is needed."""
 
 PURE: dict[str, Callable[[bytes], None]] = {
-    "message": message, "http1": http1, "http2": http2, "hello": hello,
+    "message": message, "http1": http1, "http2": http2, "hello": hello, "whoami": who,
 }  # fmt: skip
 """Targets that atheris guides: nothing of them is compiled here."""
 
-COMPILED = ("query", "response", "chain", "name", "cookie", "local")
+BENCHED = ("query", "response", "chain")
 """Targets that stand in fuzz_targets.pyx."""
 
+OWN = ("name", "cookie", "local", "alias")
+"""Those in fuzz_own.pyx."""
+
+COMPILED = BENCHED + OWN
+
 SIZES = {
-    "query": 640, "response": 2048, "chain": 80, "name": 512, "cookie": 400, "local": 400, "engine": 1024,
-    "guarded": 1024, "release": 1024, "snapshot": 2048, "message": 2048, "http1": 2048, "http2": 2048, "hello": 1024,
+    "query": 640, "response": 2048, "chain": 80, "name": 512, "cookie": 400, "local": 400, "alias": 2048,
+    "engine": 1024, "guarded": 1024, "release": 1024, "snapshot": 2048, "message": 2048, "http1": 2048, "http2": 2048,
+    "hello": 1024, "whoami": 640,
 }  # fmt: skip
 """Octets of the largest input."""
 
 
 def bench() -> Rig:
-    """What compiled targets need."""
+    """What the compiled targets need."""
     return rig(rules(), upstreams=0)
