@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import functools
 import json
 import mmap
 import os
@@ -120,7 +121,7 @@ class Worker:
             self._forwarder.add_upstream(
                 open_sockets(upstream, file.forwarding.sockets, self._random) if datagrams else []
             )
-        self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout)
+        self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout, self._random)
         self._rules = brief.rules
         self._engine = Engine(
             self._policy(brief.rules, brief.rules_fd),
@@ -136,6 +137,7 @@ class Worker:
         # Questions leave by streams as soon as they came in only where an upstream is reached by nothing else.
         self._streaming = any(upstream.protocol != "udp" for upstream in file.upstreams)
         self._ticking = False
+        self._passing = False
         self._asking = asyncio.Semaphore(ASKING_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._started_at = time.time()
@@ -227,7 +229,18 @@ class Worker:
     def _hand_out(self) -> None:
         """Asks over streams what the engine cannot ask by a datagram."""
         for ticket, upstream, question, bits in self._engine.collect_streamed():
-            self._keep(self._ask_by_stream(ticket, upstream, question, bits))
+            self._streams.begin(upstream, question, bits, functools.partial(self._told, ticket))
+
+    def _told(self, ticket: int, answer: bytes | None) -> None:
+        self._engine.deliver(ticket, answer)
+        # What one read brings is passed on together.
+        if not self._passing:
+            self._passing = True
+            self._loop.call_soon(self._pass_on_together)
+
+    def _pass_on_together(self) -> None:
+        self._passing = False
+        self._pass_on()
 
     def _keep(self, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(job)
@@ -242,10 +255,6 @@ class Worker:
                 answer = await ask(self._edge.control_socket, {"command": "whoami", "query": query.hex()})
                 response = bytes.fromhex(answer["response"]) or None
         self._engine.reply(ticket, query, response)
-        self._pass_on()
-
-    async def _ask_by_stream(self, ticket: int, upstream: int, question: bytes, bits: int) -> None:
-        self._engine.deliver(ticket, await self._streams.ask(upstream, question, bits))
         self._pass_on()
 
     async def _rotate(self) -> None:
@@ -302,6 +311,7 @@ class Worker:
         deadline = self._loop.time() + self._edge.file.forwarding.tcp_timeout
         while self._engine.outstanding and self._loop.time() < deadline:  # noqa: ASYNC110 # the engine has no events
             await asyncio.sleep(TICK_SECONDS)
+        self._streams.close()
         # Goodbyes are still sent, to those who read them.
         deadline = self._loop.time() + CLOSE_SECONDS
         while self._transports.connections and self._loop.time() < deadline:  # noqa: ASYNC110 # connections have no events

@@ -12,88 +12,23 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import h2.config
-import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
 import hyperframe.frame
 
+from resolver.http2 import COST_OF_A_RESET, DEBT_MAX, PAID_BY_A_REQUEST, Frames, Http2Connection
 from resolver.listeners import doh
 from resolver.listeners.doh import Awaiting, Head, Moment, Query, Refusal, Resource
 
 # One byte more than a message: what is too large shows by it.
 STREAM_WINDOW_BYTES = doh.MESSAGE_MAX + 1
 CONNECTION_WINDOW_BYTES = 256 << 10
-CLOSED_STREAMS_KEPT = 1024
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-# What we announce by not saying otherwise (RFC 9113 6.5.2).
-FRAME_BYTES_MAX = 16384
-# A head as it travels, over all its frames: it is never longer than what it says, but for what is not ours to refuse.
+# A head as it travels: it is never longer than what it says, but for what is not ours to refuse.
 BLOCK_BYTES_MAX = 2 * doh.HEAD_BYTES_MAX
-
-# What is said beside requests (resets, pings, settings, priorities, empty frames) is paid for by requests
-# (CVE-2023-44487 and its kin): a connection may be so far in debt.
-DEBT_MAX = 1000
-PAID_BY_A_REQUEST = 8
-COST_OF_A_RESET = 16
-
-
-class _Connection(h2.connection.H2Connection):
-    # A long connection must not remember every stream it ever had.
-    MAX_CLOSED_STREAMS = CLOSED_STREAMS_KEPT
-
-
-class _Frames:
-    """Walks along frames as they arrive: h2 looks at a frame when all of it is there, which may be 16 MB.
-
-    Holds always: no more of a frame than `FRAME_BYTES_MAX` is ever kept, nor of a head than `BLOCK_BYTES_MAX`.
-    """
-
-    _HEAD = 9
-    _HEADERS = 1
-    _CONTINUATION = 9
-    _END_HEADERS = 4
-
-    def __init__(self) -> None:
-        self._head = bytearray()
-        self._left = len(PREFACE)
-        self._in_headers = False
-        self._block = 0
-        self.begun_at: float | None = None
-        """When the frame, or the head of a request, began that has not come to its end."""
-
-    def walk(self, data: bytes, now: float) -> bool:
-        """Takes note of what arrived; False where a frame or a head is larger than allowed."""
-        at = 0
-        end = len(data)
-        while at < end:
-            if self._left:
-                step = min(self._left, end - at)
-                self._left -= step
-            else:
-                if not self._head and not self._in_headers:
-                    self.begun_at = now
-                step = min(self._HEAD - len(self._head), end - at)
-                self._head += data[at : at + step]
-                if len(self._head) == self._HEAD and not self._begin():
-                    return False
-            at += step
-        if not self._left and not self._head and not self._in_headers:
-            self.begun_at = None
-        elif self.begun_at is None:
-            self.begun_at = now
-        return True
-
-    def _begin(self) -> bool:
-        self._left = int.from_bytes(self._head[:3], "big")
-        kind, flags = self._head[3], self._head[4]
-        if kind in (self._HEADERS, self._CONTINUATION):
-            self._in_headers = not flags & self._END_HEADERS
-            self._block = self._left + (self._block if kind == self._CONTINUATION else 0)
-        self._head.clear()
-        return self._left <= FRAME_BYTES_MAX and self._block <= BLOCK_BYTES_MAX
 
 
 @dataclass
@@ -117,7 +52,7 @@ class Http2:
         config = h2.config.H2Configuration(
             client_side=False, validate_outbound_headers=False, normalize_outbound_headers=False
         )
-        self._http = _Connection(config)
+        self._http = Http2Connection(config)
         self._http.local_settings = h2.settings.Settings(
             client=False,
             initial_values={
@@ -128,7 +63,7 @@ class Http2:
         )
         self._http.initiate_connection()
         self._http.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65535)
-        self._frames = _Frames()
+        self._frames = Frames(len(PREFACE), BLOCK_BYTES_MAX)
         self._streams: dict[int, _Stream] = {}
         self._queries: deque[tuple[int, Query]] = deque()
         self._extra = b""

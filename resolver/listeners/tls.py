@@ -13,92 +13,30 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from resolver.channel import TlsChannel
 from resolver.listeners.certificate import Certificate
 from resolver.listeners.hello import HELLO_BYTES_MAX, server_name
 from resolver.listeners.stream import HIGH_WATER_BYTES
 from resolver.settings import Encrypted
 
-RECORD_BYTES = 16 << 10
 HANDSHAKES_A_TURN = 8
 
 
-class Channel:
+class Channel(TlsChannel):
     """One TLS connection as a server has it, without a socket."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        super().__init__(context, server_side=True)
         self._flight = bytearray()
-        self.open = False
-        """The handshake is done."""
-        self.ended = False
-        """The client has said that it will send no more."""
         self.server_name: str | None = None
-        self.application_protocol: str | None = None
-
-    def receive(self, data: bytes) -> bytes:
-        """What the client says by these bytes; empty during the handshake.
-
-        Raises:
-            ssl.SSLError: This is no TLS, or not as agreed; `take` has the alert for the client.
-        """
-        incoming = self._incoming
-        incoming.write(data)
-        if not self.open:
-            self._shake(data)
-            if not self.open:
-                return b""
-        read = self._tls.read
-        parts = []
-        try:
-            # One record a call: what is pending is at least a part of another.
-            while incoming.pending and not self.ended:
-                part = read(RECORD_BYTES)
-                parts.append(part)
-                self.ended = not part
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            # As an empty read, once we have said goodbye as well.
-            self.ended = True
-        return b"".join(parts)
 
     def _shake(self, data: bytes) -> None:
         if len(self._flight) < HELLO_BYTES_MAX:
             self._flight += data
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return
-        self.open = True
-        self.server_name = server_name(bytes(self._flight))
-        self.application_protocol = self._tls.selected_alpn_protocol()
-        self._flight.clear()
-
-    def send(self, data: bytes | bytearray | memoryview) -> None:
-        """Says something to the client."""
-        sent = self._tls.write(data)
-        while sent < len(data):
-            # A record holds no more.
-            sent += self._tls.write(memoryview(data)[sent:])
-
-    def close(self) -> None:
-        """Says that nothing more will be said."""
-        try:
-            self._tls.unwrap()
-        except ssl.SSLError:
-            # The client has not said so yet (SSLWantReadError), or there is nothing left to be closed.
-            return
-
-    @property
-    def unsent(self) -> int:
-        """How many bytes `take` has."""
-        return self._outgoing.pending
-
-    def take(self) -> bytes:
-        """What is to be sent to the client."""
-        return self._outgoing.read()
+        super()._shake(data)
+        if self.open:
+            self.server_name = server_name(bytes(self._flight))
+            self._flight.clear()
 
 
 class TlsServer:

@@ -49,10 +49,13 @@ class Upstream(Settings):
     )
     path: UrlPath | None = Field(default=None, description=f"for doh: without it {DOH_PATH}")
     ca: ConfigPath | None = Field(
-        default=None, description="for dot and doh: who may vouch for it; without it, whom the system trusts"
+        default=None, description="for dot and doh: who may vouch for it; without it or pins, whom the system trusts"
     )
     pins: tuple[Pin, ...] = Field(
-        default=(), max_length=8, description="for dot and doh: public keys, one of which the certificate must hold"
+        default=(),
+        max_length=8,
+        description="for dot and doh: public keys, one of which the certificate must hold, whoever vouches for it "
+        "unless there is a ca as well",
     )
     group: GroupName = DEFAULT_GROUP
 
