@@ -137,13 +137,11 @@ def flush(
 ) -> None:
     """Forget what the cache holds of a name; the next query asks the upstream."""
     from resolver import settings
-    from resolver.control import call
-    from resolver.worker import control_path
+    from resolver.seats import ask_any
 
     edge = settings.read(config)
     # The cache is shared: any worker can do it for all.
-    message = {"command": "flush", "name": name, "subtree": subtree}
-    answer, _ = call(control_path(edge.file.runtime_dir, 0), message)
+    answer = ask_any(edge.file.runtime_dir, {"command": "flush", "name": name, "subtree": subtree})
     line(f"{answer['forgotten']} answers forgotten")
 
 

@@ -20,6 +20,7 @@ from lachan.config import ConfigPath, Duration, Settings, load
 from resolver.authority import UplinkSettings
 from resolver.cookies import CookieSettings
 from resolver.designated import Endpoint
+from resolver.heartbeats import LINE_BYTES
 from resolver.limits import RateLimitSettings
 from resolver.local import CheckPage, LocalSettings
 from resolver.pages.settings import PagesSettings
@@ -162,6 +163,17 @@ class Blocklist(Settings):
         return self
 
 
+class Processes(Settings):
+    """How workers are watched and replaced."""
+
+    stalled: Duration = Field(
+        default=3.0, ge=0.5, le=60, description="a worker that stands still for so long is ended and replaced"
+    )
+    linger: Duration = Field(
+        default=5.0, ge=0, le=300, description="that a replaced worker serves the connections it has"
+    )
+
+
 class Report(Settings):
     """What is told to the authority."""
 
@@ -199,6 +211,7 @@ class EdgeFile(Settings):
     local: LocalSettings = LocalSettings()
     pages: PagesSettings | None = Field(default=None, description="the block page, and the one that schools check by")
     blocklist: Blocklist
+    processes: Processes = Processes()
     report: Report = Report()
     metrics: Metrics | None = None
 
@@ -256,6 +269,15 @@ class EdgeFile(Settings):
 
 
 @dataclass(frozen=True)
+class Shared:
+    """The memory that all workers share, in parts."""
+
+    beats: memoryview
+    cache: memoryview
+    rates: memoryview
+
+
+@dataclass(frozen=True)
 class Edge:
     """The configuration in the form that the edge works with."""
 
@@ -286,9 +308,23 @@ class Edge:
         return int(self.file.report.window)
 
     @property
+    def seats(self) -> int:
+        """How many processes have a place in shared memory: one for each worker, one for who takes a worker's place."""
+        return self.workers + 1
+
+    @property
     def shared_bytes(self) -> int:
-        """Memory that all workers share: the cache, and behind it the table of rates."""
-        return self.file.cache.size + self.file.rate_limit.table_bytes
+        """Memory that all workers share."""
+        return self._rates_at + self.file.rate_limit.table_bytes
+
+    @property
+    def _rates_at(self) -> int:
+        return self.seats * LINE_BYTES + self.file.cache.size
+
+    def share(self, memory: memoryview) -> Shared:
+        """The parts of `shared_bytes` of memory."""
+        beats, rates = self.seats * LINE_BYTES, self._rates_at
+        return Shared(memory[:beats], memory[beats:rates], memory[rates:])
 
     @property
     def ring_file(self) -> Path:

@@ -39,7 +39,7 @@ from resolver.uplink import Uplink
 from resolver.whoami import Answerer
 from resolver.workers import Workers
 
-STATUS_SECONDS = 5.0
+STATUS_SECONDS = 1.0
 
 
 class Supervisor:
@@ -173,12 +173,12 @@ class Supervisor:
         ring = Ring.adopt_or_create(
             self._edge.ring_file,
             window_seconds=self._edge.window_seconds,
-            workers=self._edge.workers,
+            workers=self._edge.seats,
             profiles=self._edge.profiles,
             epoch=secrets.token_bytes(EPOCH_BYTES),
             now=int(time.time()),
         )
-        tally = TallyFile(self._edge.tally_file, self._edge.workers)
+        tally = TallyFile(self._edge.tally_file, self._edge.seats)
         living = self._workers.find()
         epoch = 1 + max((status["rules"]["epoch"] for status in living), default=0)
         self._rules = await asyncio.to_thread(self._last_good, epoch)
@@ -192,6 +192,7 @@ class Supervisor:
             },
         )
         try:
+            self._workers.open()
             await self._workers.start(self._rules, living)
             await self._pages.start(self._rules)
             reporter = Reporter(spool, key, self._file.organisation, self._file.node)
@@ -206,6 +207,7 @@ class Supervisor:
             )
             self._start(reporting.run())
             self._start(self._watch_status())
+            self._start(self._workers.watch())
             if uplink is not None:
                 self._start(uplink.run())
             if self._agent is not None:

@@ -2,7 +2,8 @@
 
 The order in which a query is settled stands in resolver/_hot/engine.pyx, each step with its reason; here the parts are
 put together. Holds always: a worker never serves before it has been told its rules; it outlives its supervisor and
-waits for the next one at its control socket; it takes no signal meant for the terminal.
+waits for the next one at its control socket; it drains for a sibling that stands still; it takes no signal meant for
+the terminal.
 """
 
 from __future__ import annotations
@@ -12,16 +13,12 @@ import asyncio
 import contextlib
 import fcntl
 import functools
-import json
 import mmap
 import os
 import random
 import signal
-import socket
 import time
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
@@ -36,15 +33,19 @@ from resolver._hot.counters import Counters
 from resolver._hot.engine import Engine
 from resolver._hot.forward import Forwarder
 from resolver._hot.tally import Tally
+from resolver.brief import Brief
 from resolver.control import ControlError, Message, Server, ask
 from resolver.counters import Ring
 from resolver.guard import make_guard
+from resolver.heartbeats import BEAT_SECONDS, Beats, duty, now_ms
+from resolver.listeners.serving import Serving
 from resolver.listeners.sockets import ListenSocket
 from resolver.listeners.stream import SWEEP_SECONDS
 from resolver.listeners.transports import StreamTransports
 from resolver.local import compile_locals
 from resolver.openings import TallyFile
 from resolver.policy import compile_policy
+from resolver.seats import control_path, sit
 from resolver.settings import Edge, EdgeFile, normalise
 from resolver.upstream.pool import PoolError, open_socket, open_sockets
 from resolver.upstream.stream import StreamUpstreams
@@ -54,43 +55,7 @@ ROTATE_SECONDS = 1.0
 SECRETS_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
 ASKING_MAX = 4
-
-
-@dataclass(frozen=True)
-class Brief:
-    """What a worker is told when it is exec'd, as JSON in an inherited descriptor."""
-
-    worker: int
-    settings: str
-    sockets: list[dict[str, Any]]
-    cache_fd: int
-    cache_secret: int
-    name_key: str
-    rules: dict[str, Any]
-    rules_fd: int | None
-
-    def to_fd(self) -> int:
-        """An anonymous file that holds it; the descriptor, which the caller owns."""
-        fd = os.memfd_create("brief")
-        os.write(fd, json.dumps(self.__dict__).encode())
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd
-
-    @classmethod
-    def from_fd(cls, fd: int) -> Brief:
-        """Reads and closes the descriptor."""
-        with os.fdopen(fd, "rb") as file:
-            return cls(**json.load(file))
-
-
-def spawn_arguments(brief_fd: int) -> list[str]:
-    """Arguments behind the interpreter that start a worker."""
-    return ["-m", "resolver.worker", "--brief", str(brief_fd)]
-
-
-def control_path(runtime_dir: Path, worker: int) -> Path:
-    """Where a worker listens for its supervisor."""
-    return runtime_dir / f"worker-{worker}.sock"
+HANDOVER_SOCKETS = 200
 
 
 def map_snapshot(fd: int) -> Snapshot:
@@ -103,18 +68,19 @@ def map_snapshot(fd: int) -> Snapshot:
 class Worker:
     """The parts of one loop."""
 
-    def __init__(self, brief: Brief) -> None:
+    def __init__(self, brief: Brief, edge: Edge) -> None:
         self._brief = brief
         self._loop = asyncio.get_running_loop()
-        self._edge: Edge = normalise(EdgeFile.model_validate_json(brief.settings))
+        self._edge = edge
         self._sockets = [ListenSocket(**sock) for sock in brief.sockets]
         file = self._edge.file
         self._random = random.SystemRandom()
         self._ring = Ring(self._edge.ring_file)
-        shared = memoryview(mmap.mmap(brief.cache_fd, self._edge.shared_bytes))
-        self._cache = Cache(shared[: file.cache.size], brief.cache_secret, brief.worker, int(file.cache.stale))
+        shared = self._edge.share(memoryview(mmap.mmap(brief.shared_fd, self._edge.shared_bytes)))
+        self._beats = Beats(shared.beats, self._edge.seats)
+        self._cache = Cache(shared.cache, brief.cache_secret, brief.seat, int(file.cache.stale))
         self._master = bytes.fromhex(brief.name_key)
-        self._guard = make_guard(file.cookies, file.rate_limit, shared[file.cache.size :], self._master, time.time())
+        self._guard = make_guard(file.cookies, file.rate_limit, shared.rates, self._master, time.time())
         self._forwarder = Forwarder(int(file.forwarding.first_try * 1000), int(file.forwarding.tcp_timeout * 1000))
         for upstream in file.upstreams:
             datagrams = upstream.protocol == "udp"
@@ -127,13 +93,14 @@ class Worker:
             self._policy(brief.rules, brief.rules_fd),
             compile_locals(file.local, self._edge.profiles, self._edge.endpoints, self._edge.check_page),
             self._cache,
-            Counters(self._ring.part(brief.worker), self._edge.window_seconds),
-            Tally(TallyFile(self._edge.tally_file, self._edge.workers).part(brief.worker)),
+            Counters(self._ring.part(brief.seat), self._edge.window_seconds),
+            Tally(TallyFile(self._edge.tally_file, self._edge.seats).part(brief.seat)),
             self._guard,
             self._forwarder,
             int(file.cache.ttl_max),
         )
         self._transports = StreamTransports(self._edge, self._engine, self._settled)
+        self._serving = Serving(self._sockets, self._drain, self._transports.factory)
         # Questions leave by streams as soon as they came in only where an upstream is reached by nothing else.
         self._streaming = any(upstream.protocol != "udp" for upstream in file.upstreams)
         self._ticking = False
@@ -142,7 +109,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._started_at = time.time()
         self._control = Server(
-            control_path(file.runtime_dir, brief.worker),
+            control_path(file.runtime_dir, brief.seat),
             {
                 "status": self._status,
                 "rules": self._take_rules,
@@ -152,6 +119,7 @@ class Worker:
             },
         )
         self._stopping = asyncio.Event()
+        self._linger = 0.0
 
     def _policy(self, rules: Message, fd: int | None) -> Any:
         snapshot = map_snapshot(fd) if fd is not None else None
@@ -163,6 +131,11 @@ class Worker:
     def _status(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
         return {
             "pid": os.getpid(),
+            "worker": self._brief.worker,
+            "seat": self._brief.seat,
+            # Its own sockets are read.
+            "serving": self._brief.worker in self._serving.numbers,
+            "drains_for": sorted(self._serving.numbers - {self._brief.worker}),
             "settings": self._brief.settings,
             "rules": {key: value for key, value in self._rules.items() if key != "bundle"},
             "outstanding": self._engine.outstanding,
@@ -178,19 +151,23 @@ class Worker:
         self._rules = message["rules"]
         return {"epoch": self._rules["epoch"]}, []
 
-    def _handover(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
-        message = {
-            "sockets": [sock.name for sock in self._sockets],
+    def _handover(self, message: Message, _: list[int]) -> tuple[Message, list[int]]:
+        # In parts: the kernel passes so many descriptors at once.
+        sockets = self._sockets[message["first"] : message["first"] + HANDOVER_SOCKETS]
+        answer = {
+            "sockets": [sock.name for sock in sockets],
+            "of": len(self._sockets),
             "cache_secret": self._brief.cache_secret,
             "name_key": self._brief.name_key,
         }
-        return message, [self._brief.cache_fd, *(sock.fd for sock in self._sockets)]
+        return answer, [self._brief.shared_fd, *(sock.fd for sock in sockets)]
 
     def _flush(self, message: Message, _: list[int]) -> tuple[Message, list[int]]:
         name = wire_name(message["name"]).lower()
         return {"forgotten": self._cache.flush(name, bool(message["subtree"]))}, []
 
-    def _stop(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
+    def _stop(self, message: Message, _: list[int]) -> tuple[Message, list[int]]:
+        self._linger = float(message["linger"])
         self._stopping.set()
         return {}, []
 
@@ -284,45 +261,57 @@ class Worker:
             await asyncio.sleep(SWEEP_SECONDS)
             self._transports.sweep(self._loop.time())
 
+    async def _beat(self) -> None:
+        """Says that this loop goes on, and drains for siblings of whom nobody says it."""
+        while True:
+            now = now_ms()
+            self._beats.beat(self._brief.seat, self._brief.worker, now)
+            wanted = duty(self._beats.read(), self._brief.worker, self._edge.workers, now)
+            drained = self._serving.numbers - {self._brief.worker}
+            for number in drained - wanted:
+                self._serving.leave(number)
+                log.get().info("a worker reads its sockets again", worker=number)
+            for number in wanted - drained:
+                try:
+                    await self._serving.take(number)
+                    log.get().warning("a worker stands still: draining for it", worker=number)
+                except OSError as error:
+                    log.get().error("cannot drain for a worker", worker=number, reason=error.strerror)
+            await asyncio.sleep(BEAT_SECONDS)
+
     async def run(self) -> None:
         """Serves until told to stop."""
-        servers = []
-        for sock in self._sockets:
-            if sock.worker != self._brief.worker:
-                continue
-            if sock.kind == "udp":
-                self._loop.add_reader(sock.fd, self._drain, sock.fd, sock.wildcard)
-            else:
-                # asyncio closes what it is given; the descriptor itself stays for a handover.
-                listening = socket.socket(fileno=os.dup(sock.fd))
-                servers.append(await self._loop.create_server(self._transports.factory(sock), sock=listening))
+        await self._serving.take(self._brief.worker)
         self._loop.add_reader(self._forwarder.fd, self._hear)
+        beating = asyncio.create_task(self._beat())
         for job in (self._rotate(), self._renew_secrets(), self._sweep()):
             self._keep(job)
         log.get().info("serving", worker=self._brief.worker, serial=self._rules["serial"], sockets=len(self._sockets))
         await self._stopping.wait()
-        for sock in self._sockets:
-            if sock.worker == self._brief.worker and sock.kind == "udp":
-                self._loop.remove_reader(sock.fd)
-        for server in servers:
-            server.close()
+        beating.cancel()
+        self._beats.leave(self._brief.seat)
+        for number in self._serving.numbers:
+            self._serving.leave(number)
+        # Who has a connection may go on with it for a while: most end by themselves.
+        await self._while(lambda: self._transports.connections, self._linger)
         self._transports.retire()
         # What is on its way to upstreams is still answered.
-        deadline = self._loop.time() + self._edge.file.forwarding.tcp_timeout
-        while self._engine.outstanding and self._loop.time() < deadline:  # noqa: ASYNC110 # the engine has no events
-            await asyncio.sleep(TICK_SECONDS)
+        await self._while(lambda: self._engine.outstanding, self._edge.file.forwarding.tcp_timeout)
         self._streams.close()
         # Goodbyes are still sent, to those who read them.
-        deadline = self._loop.time() + CLOSE_SECONDS
-        while self._transports.connections and self._loop.time() < deadline:  # noqa: ASYNC110 # connections have no events
-            await asyncio.sleep(TICK_SECONDS)
+        await self._while(lambda: self._transports.connections, CLOSE_SECONDS)
         self._control.close()
         for task in self._tasks:
             task.cancel()
 
+    async def _while(self, condition: Callable[[], object], seconds: float) -> None:
+        deadline = self._loop.time() + seconds
+        while condition() and self._loop.time() < deadline:  # noqa: ASYNC110 # neither of them has events
+            await asyncio.sleep(TICK_SECONDS)
 
-async def _main(brief: Brief) -> None:
-    await Worker(brief).run()
+
+async def _main(brief: Brief, edge: Edge) -> None:
+    await Worker(brief, edge).run()
 
 
 def main() -> None:
@@ -333,11 +322,14 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     brief = Brief.from_fd(arguments.brief)
-    for fd in (brief.cache_fd, *(sock["fd"] for sock in brief.sockets)):
+    for fd in (brief.shared_fd, *(sock["fd"] for sock in brief.sockets)):
         # Nothing that a worker starts may hold a listening socket.
         fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     log.configure(f"worker-{brief.worker}")
-    uvloop.run(_main(brief))
+    edge = normalise(EdgeFile.model_validate_json(brief.settings))
+    # Before anything shared is touched; held until this process ends.
+    with sit(edge.file.runtime_dir, brief.seat):
+        uvloop.run(_main(brief, edge))
 
 
 if __name__ == "__main__":

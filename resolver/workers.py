@@ -1,7 +1,9 @@
 """The supervisor's hold on its workers: starts them, finds those of an earlier supervisor, replaces those that die.
 
 Holds always: sockets are never bound beside those that a living worker holds; a worker is started with the rules in
-force, never without; a worker that dies at once again is started at growing intervals.
+force, never without; one that is replaced stops only once the other serves; one that stands still is ended; what a
+process left in shared memory is cleared away when it has certainly ended; a worker that dies at once again is started
+at growing intervals.
 """
 
 from __future__ import annotations
@@ -16,22 +18,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from lachan import log
 from resolver import systemd
 from resolver._hot.cache import Cache
+from resolver.brief import Brief, spawn_arguments
 from resolver.control import ControlError, Message, call
 from resolver.errors import ResolverError
+from resolver.heartbeats import Beats, Stalls, now_ms
 from resolver.listeners.sockets import ListenSocket, open_sockets
+from resolver.process import Process, ended, finish
 from resolver.rules import Rules
+from resolver.seats import control_path, sitting, used
 from resolver.settings import Edge
-from resolver.worker import Brief, control_path, spawn_arguments
 
 READY_SECONDS = 15.0
-STOP_SECONDS = 10.0
+FIND_SECONDS = 2.0
+STATUS_SECONDS = 1.0
+STOP_SECONDS = 6.0
 POLL_SECONDS = 0.02
+LOOK_SECONDS = 0.1
 BACK_OFF_FIRST = 0.1
 BACK_OFF_MOST = 5.0
 STEADY_SECONDS = 10.0
@@ -41,13 +47,6 @@ class WorkerError(ResolverError):
     """A worker cannot be started."""
 
 
-@dataclass
-class _Process:
-    pid: int
-    pidfd: int
-    child: subprocess.Popen[bytes] | None
-
-
 class Workers:
     """All workers of this edge."""
 
@@ -55,55 +54,88 @@ class Workers:
         self._edge = edge
         self._runtime = edge.file.runtime_dir
         self._settings = edge.file.model_dump_json()
-        self._processes: dict[int, _Process] = {}
+        # By seat: two processes serve one number while one takes the other's place.
+        self._processes: dict[int, Process] = {}
+        self._starting: set[int] = set()
+        self._turns: dict[int, asyncio.Lock] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self._sockets: list[ListenSocket] = []
-        self._cache_fd = -1
-        self._cache_map: mmap.mmap | None = None
+        self._shared_fd = -1
         self._cache_secret = 0
         self._name_key = ""
+        self._cache: Cache | None = None
+        self._beats: Beats | None = None
         self._rules: Rules | None = None
         self._stopping = False
         self.restarts = 0
 
     @property
     def alive(self) -> int:
-        """How many run."""
-        return len(self._processes)
+        """How many serve."""
+        return sum(not process.leaving for process in self._processes.values())
 
     def cache_entries(self) -> int:
         """How many answers the shared cache holds; walks all of it, some milliseconds."""
-        if self._cache_map is None:
-            self._cache_map = mmap.mmap(self._cache_fd, self._edge.file.cache.size)
-        return Cache(self._cache_map, self._cache_secret, 0).entries(int(time.monotonic()))
+        return self._cache.entries(int(time.monotonic())) if self._cache is not None else 0
+
+    # Those of an earlier supervisor ----------------------------------------------------------------------------------
 
     def find(self) -> list[Message]:
-        """What living workers of an earlier supervisor say of themselves; takes their sockets and cache over."""
-        living = []
-        for path in sorted(self._runtime.glob("worker-*.sock")):
-            try:
-                status, _ = call(path, {"command": "status"})
-            except ControlError:
-                path.unlink(missing_ok=True)
-                continue
-            living.append(status | {"path": str(path)})
-        if living:
-            answer, fds = call(Path(living[0]["path"]), {"command": "handover"})
-            self._cache_fd, *socket_fds = fds
-            self._cache_secret = answer["cache_secret"]
-            self._name_key = answer["name_key"]
-            self._sockets = [
-                ListenSocket.named(name, fd) for name, fd in zip(answer["sockets"], socket_fds, strict=True)
-            ]
-        return living
+        """What living workers of an earlier supervisor say of themselves; takes their sockets and memory over.
 
-    async def start(self, rules: Rules, living: Sequence[Message]) -> None:
-        """Brings every worker up, adopting those found by `find` where they run under the same settings.
+        One that lives and does not answer is ended: its seat cannot be given to another otherwise.
 
         Raises:
-            ResolverError: An address cannot be listened on, or a worker does not come up.
+            ResolverError: One cannot be ended.
         """
-        self._rules = rules
+        living = []
+        for seat in used(self._runtime):
+            pid = sitting(self._runtime, seat)
+            try:
+                if pid is not None:
+                    path = control_path(self._runtime, seat)
+                    living.append(call(path, {"command": "status"}, (), FIND_SECONDS)[0])
+            except ControlError as error:
+                log.get().error("a worker found does not answer; ending it", pid=pid, reason=str(error))
+                self._end(seat, pid)
+                pid = None
+            if pid is None:
+                control_path(self._runtime, seat).unlink(missing_ok=True)
+        if living:
+            self._take_over(living[0]["seat"])
+        return living
+
+    def _end(self, seat: int, pid: int | None) -> None:
+        deadline = time.monotonic() + FIND_SECONDS
+        while pid is not None and sitting(self._runtime, seat) == pid:
+            if time.monotonic() > deadline:
+                raise WorkerError(f"process {pid} holds the seat {seat} of a worker and cannot be ended")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
+
+    def _take_over(self, seat: int) -> None:
+        while True:
+            message = {"command": "handover", "first": len(self._sockets)}
+            answer, (shared_fd, *socket_fds) = call(control_path(self._runtime, seat), message)
+            if self._shared_fd >= 0:
+                os.close(shared_fd)
+            else:
+                self._shared_fd = shared_fd
+            self._sockets += [
+                ListenSocket.named(name, fd) for name, fd in zip(answer["sockets"], socket_fds, strict=True)
+            ]
+            if not socket_fds or len(self._sockets) == answer["of"]:
+                break
+        self._cache_secret = answer["cache_secret"]
+        self._name_key = answer["name_key"]
+
+    def open(self) -> None:
+        """Opens what is not held yet; afterwards no privilege is needed.
+
+        Raises:
+            ResolverError: An address cannot be listened on.
+        """
         if not self._sockets:
             self._sockets = systemd.stored()
         opened = open_sockets(self._edge.file.listen, self._edge.workers, self._sockets)
@@ -111,68 +143,121 @@ class Workers:
             os.close(stale)
         self._sockets = opened
         systemd.store(opened)
-        if self._cache_fd < 0 or os.fstat(self._cache_fd).st_size != self._edge.shared_bytes:
-            self._make_cache()
+
+    async def start(self, rules: Rules, living: Sequence[Message]) -> None:
+        """Brings every worker up, adopting those found by `find` where they run under the same settings.
+
+        Raises:
+            ResolverError: A worker does not come up.
+        """
+        self._rules = rules
+        kept = self._map({status["seat"] for status in living})
+        strangers = []
         for status in living:
-            await self._adopt_or_stop(status)
-        missing = [number for number in range(self._edge.workers) if number not in self._processes]
-        await asyncio.gather(*(self._spawn(number) for number in missing))
-
-    def _make_cache(self) -> None:
-        self._cache_fd = os.memfd_create("cache", os.MFD_CLOEXEC)
-        os.ftruncate(self._cache_fd, self._edge.shared_bytes)
-        self._cache_secret = secrets.randbits(64)
-        self._name_key = secrets.token_hex(16)
-
-    async def _adopt_or_stop(self, status: Message) -> None:
-        path = Path(status["path"])
-        number = int(path.stem.removeprefix("worker-"))
-        try:
-            if status["settings"] == self._settings and number < self._edge.workers:
-                await self._tell(number)
-                self._watch(number, status["pid"], None)
-                log.get().info("adopted", worker=number, pid=status["pid"])
-                return
-            # Under other settings it makes room; its sockets are held here, so nothing is refused meanwhile.
-            await asyncio.to_thread(call, path, {"command": "stop"})
-            await self._gone(status["pid"])
-        except ControlError as error:
-            log.get().warning("a worker of an earlier supervisor is gone", worker=number, reason=str(error))
-
-    async def _gone(self, pid: int) -> None:
-        """Waits until a process that may not be our child has ended, and ends it if it will not."""
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
+            with contextlib.suppress(ProcessLookupError):
+                process = Process(status["seat"], status["worker"], status["pid"], status["settings"])
+                if kept and await self._adopted(process):
+                    continue
+                process.leaving = True
+                strangers.append(process)
+                self._watch(process)
+        missing = [number for number in range(self._edge.workers) if self._serves(number) is None]
+        if not strangers:
+            await asyncio.gather(*(self._spawn(number) for number in missing))
             return
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await _ended(pidfd)
-        except TimeoutError:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        finally:
-            os.close(pidfd)
+        # One by one, each before one that serves under other settings ends, as far as there are seats.
+        for number in missing:
+            if not self._free_seats():
+                await self._retire(strangers.pop(0), 0)
+            await self._spawn(number)
+            for process in [process for process in strangers if process.number == number]:
+                strangers.remove(process)
+                await self._retire(process, self._edge.file.processes.linger)
+        await asyncio.gather(*(self._retire(process, 0) for process in strangers))
 
-    async def _spawn(self, number: int) -> None:
+    def _free_seats(self) -> set[int]:
+        return set(range(self._edge.seats)) - self._processes.keys() - self._starting
+
+    def _map(self, living: set[int]) -> bool:
+        """Maps the memory that all share, made anew where it is not laid out as wanted; whether it was there."""
+        kept = self._shared_fd >= 0 and os.fstat(self._shared_fd).st_size == self._edge.shared_bytes
+        if not kept:
+            self._shared_fd = os.memfd_create("shared", os.MFD_CLOEXEC)
+            os.ftruncate(self._shared_fd, self._edge.shared_bytes)
+            self._cache_secret = secrets.randbits(64)
+            self._name_key = secrets.token_hex(16)
+        shared = self._edge.share(memoryview(mmap.mmap(self._shared_fd, self._edge.shared_bytes)))
+        self._beats = Beats(shared.beats, self._edge.seats)
+        self._cache = Cache(shared.cache, self._cache_secret, 0)
+        for seat in set(range(self._edge.seats)) - living:
+            self._clear(seat)
+        return kept
+
+    def _clear(self, seat: int) -> None:
+        """Clears away what a process left that has certainly ended."""
+        # Of an earlier edge's there may be more seats than of this one's.
+        if self._beats is not None and self._cache is not None and seat < self._edge.seats:
+            self._beats.leave(seat)
+            self._cache.release(seat)
+
+    async def _adopted(self, process: Process) -> bool:
+        """Keeps a worker that was found, if it serves as it is wanted to."""
+        number = process.number
+        if process.settings != self._settings or number >= self._edge.workers or self._serves(number) is not None:
+            return False
+        try:
+            await self._tell(process)
+        except ControlError as error:
+            log.get().warning("a worker that was found does not take the rules", worker=number, reason=str(error))
+            return False
+        self._watch(process)
+        log.get().info("adopted", worker=number, pid=process.pid)
+        return True
+
+    # One worker's life ------------------------------------------------------------------------------------------------
+
+    async def _spawn(self, number: int) -> Process:
         rules = self._rules
         assert rules is not None  # noqa: S101 # start() has set it
-        control_path(self._runtime, number).unlink(missing_ok=True)
+        settings = self._settings
+        seat = min(self._free_seats())
+        self._starting.add(seat)
+        try:
+            child = self._exec(number, seat, rules)
+            try:
+                await self._ready(number, seat, child)
+            except BaseException:
+                child.kill()
+                child.wait()
+                self._clear(seat)
+                raise
+            process = Process(seat, number, child.pid, settings, child)
+            self._watch(process)
+        finally:
+            self._starting.discard(seat)
+        # Rules may have moved on while it started.
+        if self._rules is not rules:
+            await self._tell(process)
+        return process
+
+    def _exec(self, number: int, seat: int, rules: Rules) -> subprocess.Popen[bytes]:
         rules_fd = None if rules.fd is None else os.dup(rules.fd)
         brief = Brief(
             worker=number,
+            seat=seat,
             settings=self._settings,
             sockets=[sock.describe() for sock in self._sockets],
-            cache_fd=self._cache_fd,
+            shared_fd=self._shared_fd,
             cache_secret=self._cache_secret,
             name_key=self._name_key,
             rules=rules.describe(),
             rules_fd=rules_fd,
         )
         brief_fd = brief.to_fd()
-        inherited = [brief_fd, self._cache_fd, *(sock.fd for sock in self._sockets)]
+        inherited = [brief_fd, self._shared_fd, *(sock.fd for sock in self._sockets)]
         if rules_fd is not None:
             inherited.append(rules_fd)
-        child = subprocess.Popen(  # noqa: ASYNC220 # vfork and exec: a millisecond, and it is not awaited
+        child = subprocess.Popen(
             [sys.executable, *spawn_arguments(brief_fd)],
             pass_fds=inherited,
             stdin=subprocess.DEVNULL,
@@ -182,107 +267,160 @@ class Workers:
         os.close(brief_fd)
         if rules_fd is not None:
             os.close(rules_fd)
-        await self._ready(number, child)
-        self._watch(number, child.pid, child)
-        # Rules may have moved on while it started.
-        if self._rules is not rules:
-            await self._tell(number)
+        return child
 
-    async def _ready(self, number: int, child: subprocess.Popen[bytes]) -> None:
+    async def _ready(self, number: int, seat: int, child: subprocess.Popen[bytes]) -> None:
+        """Waits until a worker reads its sockets."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            try:
-                await asyncio.to_thread(call, control_path(self._runtime, number), {"command": "status"})
-            except ControlError as error:
-                if child.poll() is not None:
-                    raise WorkerError(f"worker {number} ended with status {child.returncode} while starting") from error
-                if time.monotonic() > deadline:
-                    child.kill()
-                    child.wait()
-                    raise WorkerError(f"worker {number} did not come up within {READY_SECONDS:g} s") from error
-                await asyncio.sleep(POLL_SECONDS)
-            else:
-                return
+            with contextlib.suppress(ControlError):
+                status, _ = await asyncio.to_thread(call, control_path(self._runtime, seat), {"command": "status"})
+                if status["pid"] == child.pid and status["serving"]:
+                    return
+            if child.poll() is not None:
+                raise WorkerError(f"worker {number} ended with status {child.returncode} while starting")
+            if time.monotonic() > deadline:
+                raise WorkerError(f"worker {number} did not come up within {READY_SECONDS:g} s")
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _watch(self, number: int, pid: int, child: subprocess.Popen[bytes] | None) -> None:
-        process = _Process(pid, os.pidfd_open(pid), child)
-        self._processes[number] = process
-        task = asyncio.create_task(self._mind(number, process))
+    def _watch(self, process: Process) -> None:
+        self._processes[process.seat] = process
+        task = asyncio.create_task(self._mind(process))
         self._watches.add(task)
         task.add_done_callback(self._watches.discard)
 
-    async def _mind(self, number: int, process: _Process) -> None:
-        """Waits for a worker's end, and starts another in its place."""
+    async def _mind(self, process: Process) -> None:
+        """Waits for a worker's end, and starts another in its place unless there is one."""
         started = time.monotonic()
-        try:
-            await _ended(process.pidfd)
-        finally:
-            os.close(process.pidfd)
-        status = process.child.wait() if process.child is not None else None
-        del self._processes[number]
+        await ended(process.pidfd)
+        status = process.reap()
+        del self._processes[process.seat]
+        self._clear(process.seat)
+        process.ended.set()
         back_off = BACK_OFF_FIRST if time.monotonic() - started > STEADY_SECONDS else 0.0
-        while not self._stopping:
+        while not (self._stopping or process.leaving):
             self.restarts += 1
-            log.get().error("a worker ended; starting another", worker=number, pid=process.pid, status=status)
+            log.get().error("a worker ended; starting another", worker=process.number, pid=process.pid, status=status)
             try:
-                await self._spawn(number)
+                async with self._turn(process.number):
+                    if self._serves(process.number) is None:
+                        await self._spawn(process.number)
             except ResolverError as error:
-                log.get().error("a worker does not start", worker=number, reason=str(error))
+                log.get().error("a worker does not start", worker=process.number, reason=str(error))
                 back_off = min(max(2 * back_off, BACK_OFF_FIRST), BACK_OFF_MOST)
                 await asyncio.sleep(back_off)
             else:
                 return
 
-    async def _tell(self, number: int) -> None:
+    def _turn(self, number: int) -> asyncio.Lock:
+        """Held by who starts a worker of this number."""
+        return self._turns.setdefault(number, asyncio.Lock())
+
+    def _serves(self, number: int) -> Process | None:
+        return next((p for p in self._processes.values() if p.number == number and not p.leaving), None)
+
+    async def _retire(self, process: Process, linger: float) -> None:
+        """Ends a worker that is not needed: what it was asked is still answered, within bounds."""
+        process.leaving = True
+        with contextlib.suppress(ControlError):
+            message = {"command": "stop", "linger": linger}
+            await asyncio.to_thread(call, control_path(self._runtime, process.seat), message)
+        bound = linger + self._edge.file.forwarding.tcp_timeout + STOP_SECONDS
+        await finish(process, bound)
+
+    async def renew(self, edge: Edge) -> None:
+        """Replaces every worker, one after another, by one under these settings and of the code as it is on the disk.
+
+        Args:
+            edge: Of the same listeners, workers and sizes of shared memory.
+
+        Raises:
+            ResolverError: One does not come up under them; those before are in force again.
+        """
+        before = self._edge, self._settings
+        self._edge, self._settings = edge, edge.file.model_dump_json()
+        try:
+            for number in range(edge.workers):
+                await self._replace(number)
+        except ResolverError:
+            self._edge, self._settings = before
+            for number in range(edge.workers):
+                process = self._serves(number)
+                if process is None or process.settings != self._settings:
+                    with contextlib.suppress(ResolverError):
+                        await self._replace(number)
+            raise
+
+    async def _replace(self, number: int) -> None:
+        async with self._turn(number):
+            before = self._serves(number)
+            await self._spawn(number)
+        if before is not None:
+            await self._retire(before, self._edge.file.processes.linger)
+
+    async def watch(self) -> None:
+        """Ends workers that stand still; their place is taken as if they had died."""
+        stalls = Stalls(int(LOOK_SECONDS * 1000))
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._beats is None:
+                continue
+            limit = int(self._edge.file.processes.stalled * 1000)
+            for seat in stalls.look(self._beats.read(), now_ms(), limit):
+                process = self._processes.get(seat)
+                if process is not None:
+                    log.get().error("a worker stands still; ending it", worker=process.number, pid=process.pid)
+                    process.kill()
+
+    # What all of them are told and tell -------------------------------------------------------------------------------
+
+    async def _tell(self, process: Process) -> None:
         rules = self._rules
         assert rules is not None  # noqa: S101 # start() has set it
         fds = [] if rules.fd is None else [rules.fd]
         message = {"command": "rules", "rules": rules.describe()}
-        await asyncio.to_thread(call, control_path(self._runtime, number), message, fds)
+        await asyncio.to_thread(call, control_path(self._runtime, process.seat), message, fds)
 
     async def announce(self, rules: Rules) -> None:
         """Puts rules in force in every worker; one that cannot be told is about to be replaced, with these rules."""
         self._rules = rules
-        numbers = list(self._processes)
-        for number, result in zip(
-            numbers, await asyncio.gather(*(self._tell(n) for n in numbers), return_exceptions=True), strict=True
+        processes = list(self._processes.values())
+        for process, result in zip(
+            processes, await asyncio.gather(*(self._tell(p) for p in processes), return_exceptions=True), strict=True
         ):
             if isinstance(result, ControlError):
-                log.get().error("a worker did not take the rules; ending it", worker=number, reason=str(result))
-                process = self._processes.get(number)
-                if process is not None:
-                    signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+                if not process.ended.is_set() and not process.leaving:
+                    log.get().error("a worker did not take the rules", worker=process.number, reason=str(result))
+                process.kill()
             elif isinstance(result, BaseException):
                 raise result
 
     async def status(self) -> list[Message]:
-        """What each worker says of itself."""
-        answers = []
-        for number in sorted(self._processes):
+        """What each worker says of itself, and what is seen of it from here."""
+        beats = {beat.seat: beat for beat in self._beats.read()} if self._beats is not None else {}
+        now = now_ms()
+        rows = sorted(self._processes.values(), key=lambda process: (process.number, process.leaving))
+
+        async def of(process: Process) -> Message:
+            path = control_path(self._runtime, process.seat)
+            told: Message = {}
             with contextlib.suppress(ControlError):
-                status, _ = await asyncio.to_thread(call, control_path(self._runtime, number), {"command": "status"})
-                status.pop("settings")
-                answers.append(status | {"worker": number})
-        return answers
+                told, _ = await asyncio.to_thread(call, path, {"command": "status"}, (), STATUS_SECONDS)
+                told.pop("settings")
+            return told | {
+                "worker": process.number,
+                "seat": process.seat,
+                "pid": process.pid,
+                "leaving": process.leaving,
+                "answers": bool(told),
+                "beat_ms": now - beats[process.seat].at if process.seat in beats else None,
+                "private_bytes": process.private_bytes(),
+            }
+
+        return list(await asyncio.gather(*(of(process) for process in rows)))
 
     async def stop(self) -> None:
         """Ends every worker; what waits for an upstream is still answered."""
         self._stopping = True
-        processes = dict(self._processes)
-        for number in processes:
-            with contextlib.suppress(ControlError):
-                await asyncio.to_thread(call, control_path(self._runtime, number), {"command": "stop"})
-        for process in processes.values():
-            await self._gone(process.pid)
+        await asyncio.gather(*(self._retire(process, 0) for process in list(self._processes.values())))
         await asyncio.gather(*self._watches, return_exceptions=True)
-
-
-async def _ended(pidfd: int) -> None:
-    """Waits until the process behind a pidfd has ended."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    loop.add_reader(pidfd, done.set)
-    try:
-        await done.wait()
-    finally:
-        loop.remove_reader(pidfd)

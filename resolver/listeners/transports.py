@@ -42,13 +42,18 @@ class StreamTransports:
         self._doh: HttpServer | None = None
         self._doh_tls = TlsServer(file.doh)
         self._certificates: dict[str, Certificate] = {}
+        self._factories: dict[tuple[str, str, int], Callable[[], asyncio.Protocol]] = {}
         self._looked_at = self._now()
 
     def factory(self, sock: ListenSocket) -> Callable[[], asyncio.Protocol]:
         """What makes the protocol of each connection to a socket."""
         if sock.kind == "tcp":
             return self._tcp.protocol
-        return self._over_tls(sock, self._listens[sock.address, sock.port])
+        # One for each listener, whoever's socket it is: its certificate is renewed in one place.
+        place = (sock.kind, sock.address, sock.port)
+        if place not in self._factories:
+            self._factories[place] = self._over_tls(sock, self._listens[sock.address, sock.port])
+        return self._factories[place]
 
     def _over_tls(self, sock: ListenSocket, listen: Listen) -> Callable[[], asyncio.Protocol]:
         assert listen.tls is not None  # noqa: S101 # the settings demand it

@@ -15,6 +15,7 @@ UNIT = PurePosixPath("tests/unit")
 
 EDGE = "tests/integration/test_edge.py"
 PAGES = "tests/integration/test_edge_pages.py"
+WORKERS = "tests/faults/test_worker_faults.py"
 LIST_SERVICE = "tests/integration/test_blocklist_service.py"
 SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
@@ -56,6 +57,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "resolver/cli.py": (EDGE, "verbs are run as commands"),
     "resolver/pages/keeper.py": (PAGES, "processes that die and are taken over"),
     "resolver/pages/server.py": (PAGES, "a composition root, run as a process"),
+    "resolver/listeners/serving.py": (WORKERS, "whose sockets are read is seen by who is answered"),
+    "resolver/process.py": (WORKERS, "processes that are killed and stopped"),
     "resolver/reporting.py": ("tests/integration/test_edge_reports.py", "windows that close on a real clock"),
     "resolver/supervisor.py": (EDGE, "a composition root, run as a process"),
     "resolver/worker.py": (EDGE, "a composition root, run as a process"),

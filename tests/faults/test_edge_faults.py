@@ -186,7 +186,9 @@ async def test_an_upstream_that_truncates_everything_is_asked_over_tcp(
 async def test_what_is_asked_while_a_worker_stands_still_is_answered_when_it_goes_on(
     tmp_path: Path, clean: NameServer, common: dict[str, object], workers: int
 ) -> None:
-    async with running(tmp_path, [clean.port], workers=workers, **common) as edge:
+    # Long enough to be told from one that is replaced.
+    patient = {"stalled": "60s"}
+    async with running(tmp_path, [clean.port], workers=workers, processes=patient, **common) as edge:
         pids = edge.workers()
         assert len(pids) == workers
         os.kill(pids[0], signal.SIGSTOP)

@@ -22,12 +22,13 @@ from tests.support.packets import question, raw, record
 NAME = "torn.ok.example"
 RDTYPE = "TYPE65280"
 RECORD_BYTES = 3800
+TTL = 20
 BEGIN_SECONDS = 30
 
 
 def answer(asked: bytes) -> bytes:
     """One that takes most of the largest slots, which lie across pages."""
-    return raw(asked, record(65280, bytes(RECORD_BYTES)))
+    return raw(asked, record(65280, bytes(RECORD_BYTES), ttl=TTL))
 
 
 def _place(size: int) -> int:
@@ -60,19 +61,20 @@ def stopped_in_the_middle(fd: int, size: int, writer: int) -> Iterator[subproces
     """Such a process, stopped by SIGSTOP; killed in every case."""
     heard, told = os.pipe()
     arguments = [sys.executable, "-m", "tests.support.midwrite", *map(str, (fd, size, writer, told))]
-    try:
-        with subprocess.Popen(arguments, pass_fds=(fd, told)) as process:
-            try:
-                assert select.select([heard], [], [], BEGIN_SECONDS)[0], "the writer did not get to its write"
-                process.send_signal(signal.SIGSTOP)
-                _, status = os.waitpid(process.pid, os.WUNTRACED)
-                assert os.WIFSTOPPED(status)
-                yield process
-            finally:
-                process.kill()
-    finally:
-        os.close(heard)
+    with (
+        open(heard, "rb", buffering=0) as begun,  # noqa: PTH123 # a descriptor, not a path
+        subprocess.Popen(arguments, pass_fds=(fd, told)) as process,
+    ):
         os.close(told)
+        try:
+            assert select.select([begun], [], [], BEGIN_SECONDS)[0], "the writer did not get to its write"
+            assert begun.read(1) == bytes([signal.SIGSEGV]), "the writer got past its write"
+            process.send_signal(signal.SIGSTOP)
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            yield process
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":
