@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from blocklist_sync.edge.settings import SyncSettings
 from lachan.config import ConfigPath, Duration, Settings, load
 from resolver.authority import UplinkSettings
+from resolver.contacts import ContactSettings
 from resolver.cookies import CookieSettings
 from resolver.designated import Endpoint
 from resolver.heartbeats import LINE_BYTES
@@ -210,6 +211,7 @@ class EdgeFile(Settings):
     sinkhole: Sinkhole = Sinkhole()
     local: LocalSettings = LocalSettings()
     pages: PagesSettings | None = Field(default=None, description="the block page, and the one that schools check by")
+    contacts: ContactSettings | None = Field(default=None, description="whom to turn to where a name is blocked")
     blocklist: Blocklist
     processes: Processes = Processes()
     report: Report = Report()

@@ -27,8 +27,9 @@ from blocklist_sync.artifact import policy as bundles
 from blocklist_sync.artifact._snapshot import Snapshot
 from lachan import log
 from lachan.labels import wire_name
-from resolver import cookies
+from resolver import contacts, cookies
 from resolver._hot.cache import Cache
+from resolver._hot.contacts import Contacts
 from resolver._hot.counters import Counters
 from resolver._hot.engine import Engine
 from resolver._hot.forward import Forwarder
@@ -99,6 +100,8 @@ class Worker:
             self._forwarder,
             int(file.cache.ttl_max),
         )
+        if file.contacts is not None:
+            self._engine.refer_to(Contacts(contacts.texts(file.contacts)))
         self._transports = StreamTransports(self._edge, self._engine, self._settled)
         self._serving = Serving(self._sockets, self._drain, self._transports.factory)
         # Questions leave by streams as soon as they came in only where an upstream is reached by nothing else.

@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from resolver._hot.alias cimport write_alias
 from resolver._hot.answers cimport Kept, normalise, targets_listed, write_kept, write_truncated
 from resolver._hot.cache cimport FOUND_NOTHING, FOUND_STALE, PAYLOAD_MAX, Entry, Found
+from resolver._hot.contacts cimport Contacts
 from resolver._hot.cookies cimport COOKIE_CLIENT, COOKIE_NONE, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_MALFORMED, DROP_OVERLOAD, DROP_SEND, TRANSPORTS
 from resolver._hot.cursor cimport get16, get32, put16
@@ -41,6 +42,7 @@ cdef class Engine(Settler):
 
     cdef Datagrams datagrams
     cdef uint8_t response[MESSAGE_MAX + 1]
+    cdef Contacts contacts
     cdef list settled           # (token, answer) of streams
     cdef list asked             # what Python answers
     cdef Asked asked_by[ASKED_MAX]
@@ -49,6 +51,11 @@ cdef class Engine(Settler):
         self.settled = []
         self.asked = []
         self.datagrams = Datagrams()
+        self.contacts = Contacts({})
+
+    def refer_to(self, Contacts contacts not None):
+        """Whom clients that ask for it, over an encrypted transport, are told to turn to where a name is blocked."""
+        self.contacts = contacts
 
     @property
     def outstanding(self):
@@ -134,6 +141,8 @@ cdef class Engine(Settler):
             return None
         if size and self.checked != COOKIE_NONE and size + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
             size = self.guard.prove(self.scratch, size, &self.query, &client, self.checked, self.wall)
+        if size and self.query.structured and transport >= DOT:
+            size = self.contacts.tell(self.scratch, size, MESSAGE_MAX)
         if size and self.query.padded and transport >= DOT:
             size = pad(self.scratch, size, MESSAGE_MAX)
         return PyBytes_FromStringAndSize(<char *>self.scratch, size)
@@ -362,6 +371,7 @@ cdef class Engine(Settler):
                 size = self.answer_to(&query, waiter.profile, limit, kept, listed, out)
             self.told(&waiter.client, waiter.profile, COUNT_AS_WRITTEN, size, out)
             query.padded = waiter.padded
+            query.structured = waiter.structured
             self.send_to(&waiter.client, &query, size, out)
 
     cdef uint32_t answer_to(self, const Query *query, uint32_t profile, uint32_t limit, const Kept *kept, bint listed,
@@ -441,6 +451,8 @@ cdef class Engine(Settler):
         if client.transport == UDP:
             self.datagrams.post(client, size)
             return
+        if query.structured and client.transport >= DOT:
+            size = self.contacts.tell(out, size, MESSAGE_MAX)
         if query.padded and client.transport >= DOT:
             size = pad(out, size, MESSAGE_MAX)
         self.settled.append((client.token, PyBytes_FromStringAndSize(<char *>out, size)))

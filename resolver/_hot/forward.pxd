@@ -35,7 +35,7 @@ cdef struct Waiter:
     # What is needed of the query to answer it.
     uint16_t flags, udp_size, question_end
     int64_t alias_ttl           # where the question on its way is the target of what was asked; NO_ALIAS: it is what was asked
-    bint edns, want_dnssec, padded, cookie
+    bint edns, want_dnssec, padded, structured, cookie
     uint8_t question[280]       # and behind it the client's cookie, where it sent one
 
 cdef struct Pending:

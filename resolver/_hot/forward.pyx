@@ -202,6 +202,7 @@ cdef class Forwarder:
         waiter.edns = query.edns
         waiter.want_dnssec = query.want_dnssec
         waiter.padded = query.padded
+        waiter.structured = query.structured
         memcpy(waiter.question, query.packet, query.question_end)
         waiter.cookie = query.cookie_size != 0
         if waiter.cookie:

@@ -70,6 +70,7 @@ cdef struct Query:
     bint edns
     bint want_dnssec            # DO
     bint padded                 # carries the padding option (RFC 7830)
+    bint structured             # carries an empty extended error: wants contacts with one (draft-ietf-dnsop-structured-dns-error)
     uint8_t cookie_size         # of the cookie option (RFC 7873); 0: none
     uint16_t cookie_at          # its offset in the packet
     uint8_t name[256]           # lowercased wire form

@@ -28,7 +28,7 @@ cdef Reading read_query(const uint8_t *packet, uint32_t size, Query *query) noex
     query.flags = get16(packet + 2)
     query.edns = False
     query.want_dnssec = False
-    query.padded = False
+    query.padded = query.structured = False
     query.cookie_size = 0
     query.udp_size = UDP_CLASSIC
     if query.flags & QR:
@@ -112,6 +112,8 @@ cdef bint read_options(Query *query, uint32_t at, uint32_t length) noexcept nogi
         code = get16(packet + at)
         if code == OPTION_PADDING:
             query.padded = True
+        elif code == OPTION_EDE:
+            query.structured = True
         elif code == OPTION_COOKIE and query.cookie_size == 0:
             # A client cookie alone, or with a server cookie of 8 to 32 bytes (RFC 7873 5.2.2).
             if option != 8 and (option < 16 or option > 40):

@@ -92,6 +92,7 @@ async def place(folder: Path) -> AsyncIterator[Place]:
             access={"allow": ["127.0.0.0/24"]},
             profiles=[{"name": "school", "networks": [f"{SCHOOL}/32"]}],
             forwarding={"sockets": 16, "first_try": "1s"},
+            contacts={"organisation": "Nhà mạng Mẫu", "uris": ["tel:+84123", "mailto:dns@isp.example"]},
             local={
                 "name": RESOLVER_NAME,
                 "addresses": ["192.0.2.53"],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.conformance.case import Case, Want
-from tests.conformance.packet import opt, query
-from tests.conformance.place import SCHOOL
+from tests.conformance.packet import EDE, opt, option, query, read
+from tests.conformance.place import SCHOOL, Place
+from tests.conformance.transports import Transport
 
 DO = opt(flags=0x8000)
 FORGED = r"192\.0\.2\.66"
@@ -18,6 +21,21 @@ def blocked(owner: str = "bad.example.", *, flags: str = "qr ra rd", do: bool = 
 def one(ident: str, standard: str, title: str, packet: bytes, want: Want, source: str = "127.0.0.1") -> Case:
     """A case of one packet."""
     return Case(ident, standard, title, want, packet, source=source)
+
+
+def referred(at: Place, transport: Transport) -> None:
+    """Who sends an empty extended error, over TLS, is told whom to turn to; over what could be forged nobody is."""
+    answer = transport.ask(query("bad.example", edns=opt(options=option(EDE, b"\0\0"))), "127.0.0.1")
+    assert answer is not None
+    seen = read(answer)
+    assert (seen.rcode, seen.ede) == ("NXDOMAIN", (16,))
+    text = seen.options[EDE][2:]
+    if transport.encrypted:
+        told = json.loads(text)
+        assert told["c"] == list(at.edge.settings["contacts"]["uris"])
+        assert {"c", "j", "o", "l"} == told.keys()
+    else:
+        assert text == b""
 
 
 CASES = (
@@ -51,6 +69,7 @@ CASES = (
     one("8914-16", "RFC 8914 4.17", "Censored: mandated", query("worse.example"), blocked("worse.example.")),
     one("8914-17", "RFC 8914 4.18", "Filtered: a school's wish", query("school-only.example"), blocked("school-only.example.", ede=17), SCHOOL),
     one("8914-mandated-school", "RFC 8914 4.17", "what is mandated stays Censored at school", query("bad.example"), blocked(), SCHOOL),
+    Case("8914-referred", "draft-ietf-dnsop-structured-dns-error 5", "contacts, to who asks for them", probe=referred),
     one("8914-none", "RFC 8914 2", "nobody else is filtered by a school's wish", query("school-only.example"), Want(answers=1, edns=True)),
     one(
         "6604-cname", "RFC 6604 3", "a chain to a listed name: kept, RCODE and SOA of its end", query("chain-%T.ok.example"),
