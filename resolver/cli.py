@@ -7,7 +7,7 @@ import mmap
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="The DNS reso
 Config = Annotated[Path, typer.Option("--config", "-c", help="edge.yaml", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
 DEFAULT = Path("/etc/lachan/edge.yaml")
+POLL_SECONDS = 0.1
 
 
 @app.command()
@@ -36,7 +37,7 @@ def serve(
     edge = settings.read(config)
     certificate.check(edge, str(config))
     log.configure("resolver", "json" if log_form == "json" else "text")
-    supervisor.serve(edge)
+    supervisor.serve(edge, config)
 
 
 @app.command()
@@ -54,12 +55,14 @@ def validate(config: Config = DEFAULT) -> None:
 @app.command()
 def enroll(config: Config = DEFAULT) -> None:
     """Make the node's signing key if there is none, and print its public half for the authority."""
-    from resolver import settings
-    from resolver.enrolment import signing_key
+    from resolver import privileges, settings
+    from resolver.enrolment import KEY_FILE, signing_key
 
     edge = settings.read(config)
     edge.file.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = signing_key(edge.file.state_dir)
+    # Made by root, it is read by whom the edge becomes.
+    privileges.give((edge.file.state_dir, edge.file.state_dir / KEY_FILE), edge.file.user)
     terminal.complain(f"{edge.file.organisation}/{edge.file.node}: key {key.public.key_id.hex()}")
     line(key.public.pem().decode().rstrip())
 
@@ -145,6 +148,25 @@ def flush(
     line(f"{answer['forgotten']} answers forgotten")
 
 
+@app.command("reload")
+def renew(config: Config = DEFAULT) -> None:
+    """Have the configuration read again: workers are replaced one after another, and no query is lost.
+
+    Fresh workers run the code as it is on the disk. What is wrong, or needs a restart, is said, and nothing changes.
+    """
+    from resolver import settings
+    from resolver.control import call
+
+    # The socket's place cannot change while an edge runs.
+    path = settings.read(config).control_socket
+    call(path, {"command": "reload"})
+    while (told := call(path, {"command": "status"})[0]["reload"])["state"] == "under way":
+        time.sleep(POLL_SECONDS)
+    if told["state"] != "done":
+        raise ResolverError(f"not reloaded, the configuration before stays in force: {told['reason']}")
+    line("reloaded")
+
+
 @app.command()
 def status(config: Config = DEFAULT, as_json: Json = False) -> None:
     """Say what the running resolver does: list, workers, sync."""
@@ -179,9 +201,22 @@ def status(config: Config = DEFAULT, as_json: Json = False) -> None:
     )
     table(
         "workers",
-        ("worker", "pid", "serial", "on their way", "connections"),
-        [(w["worker"], w["pid"], w["rules"]["serial"], w["outstanding"], w["connections"]) for w in answer["workers"]],
+        ("worker", "pid", "up for", "last beat", "own memory", "serial", "on their way", "connections", "drains for"),
+        [_worker(row, time.time()) for row in answer["workers"]],
     )
+
+
+def _worker(row: dict[str, Any], now: float) -> tuple[object, ...]:
+    """A line of the table; of one that does not answer, what is seen from outside."""
+    number = f"{row['worker']}{' (leaving)' if row['leaving'] else ''}"
+    beat = f"{row['beat_ms']} ms ago" if row["beat_ms"] is not None else "none"
+    memory = f"{row['private_bytes'] / (1 << 20):.1f} MB"
+    if not row["answers"]:
+        return (number, row["pid"], "does not answer", beat, memory, "", "", "", "")
+    drains = ", ".join(map(str, row["drains_for"])) or "none"
+    age = f"{int(now - row['started_at'])} s"
+    serial = row["rules"]["serial"]
+    return (number, row["pid"], age, beat, memory, serial, row["outstanding"], row["connections"], drains)
 
 
 main = terminal.run(app)

@@ -148,6 +148,21 @@ class Ring:
             now=now,
         )
 
+    def add_profiles(self, profiles: Sequence[str]) -> None:
+        """Names profiles that are new, behind those that have a number already.
+
+        Raises:
+            RingError: One that has a number is missing or stands elsewhere.
+        """
+        if tuple(profiles[: len(self.profiles)]) != self.profiles:
+            raise RingError(f"{self.path}: profiles have their numbers for as long as it counts")
+        if len(profiles) == len(self.profiles):
+            return
+        names = json.dumps(list(profiles)).encode()
+        self._map[_HEADER.size : _HEADER.size + len(names)] = names
+        self._map[_HEADER.size - 4 : _HEADER.size] = struct.pack("<I", len(names))
+        self.profiles = tuple(profiles)
+
     def part(self, worker: int) -> memoryview:
         """The writable cells of one worker, for resolver._hot.counters.Counters."""
         start = HEADER_BYTES + worker * PART_BYTES

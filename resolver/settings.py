@@ -196,6 +196,11 @@ class EdgeFile(Settings):
     node: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
     state_dir: ConfigPath = Path("/var/lib/lachan")
     runtime_dir: ConfigPath = Path("/run/lachan")
+    user: str | None = Field(
+        default=None,
+        pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
+        description="whom to become once sockets are bound, where the edge is started by root",
+    )
     workers: int = Field(default=0, ge=0, le=256, description="0: one for each core")
     listen: tuple[Listen, ...] = Field(min_length=1, max_length=64)
     access: Access = Access()
@@ -312,6 +317,13 @@ class Edge:
     def seats(self) -> int:
         """How many processes have a place in shared memory: one for each worker, one for who takes a worker's place."""
         return self.workers + 1
+
+    @property
+    def descriptors(self) -> int:
+        """How many a worker may need: all sockets, those to upstreams, clients' connections, and a reserve."""
+        file = self.file
+        sockets = 2 * len(file.listen) * self.workers + file.forwarding.sockets * len(file.upstreams)
+        return sockets + file.tcp.connections + file.dot.connections + file.doh.connections + 1024
 
     @property
     def shared_bytes(self) -> int:

@@ -16,19 +16,22 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 import uvloop
 
 from blocklist_sync.edge.agent import Activation, Agent
 from lachan import log
+from lachan.errors import LachanError
 from lachan.signing import SigningKey
 from lachan.spool import Spool
-from resolver import metrics, systemd
+from resolver import metrics, privileges, reload, settings, systemd
 from resolver.control import Handler, Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
 from resolver.enrolment import signing_key
 from resolver.errors import ResolverError
+from resolver.listeners import certificate
 from resolver.openings import Openings, TallyFile
 from resolver.pages.keeper import PageKeeper
 from resolver.report import ListState, Reporter
@@ -45,7 +48,9 @@ STATUS_SECONDS = 1.0
 class Supervisor:
     """All of an edge but its packet path."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, source: Path) -> None:
+        """`source` is where the configuration was read, and will be again."""
+        self._source = source.absolute()
         self._edge = edge
         self._file = edge.file
         self._rules = Rules(epoch=1)
@@ -54,6 +59,9 @@ class Supervisor:
         self._jobs: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._workers_status: list[Message] = []
+        self._living: list[Message] = []
+        self._reloading: asyncio.Task[None] | None = None
+        self._reloaded: Message = {"state": "never", "at": 0, "reason": ""}
         self._lock: TextIO | None = None
         self._agent = Agent(self._file.blocklist.sync, self._file.state_dir) if self._file.blocklist.sync else None
 
@@ -63,13 +71,19 @@ class Supervisor:
         Raises:
             ResolverError: One does, or a folder cannot be had.
         """
-        for folder in (self._file.state_dir, self._file.runtime_dir):
+        folders = (self._file.state_dir, self._file.runtime_dir)
+        lock = self._file.runtime_dir / "supervisor.lock"
+        for folder in folders:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 folder.chmod(0o700)
             except OSError as error:
                 raise ResolverError(f"{folder}: {error.strerror}") from error
-        self._lock = (self._file.runtime_dir / "supervisor.lock").open("w")
+        try:
+            self._lock = lock.open("w")
+        except OSError as error:
+            raise ResolverError(f"{lock}: {error.strerror}") from error
+        privileges.give((*folders, lock), self._file.user)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -129,16 +143,17 @@ class Supervisor:
             "shadow": self._file.blocklist.shadow,
             "workers": self._workers_status,
             "restarts": self._workers.restarts,
+            "reload": self._reloaded,
             "reports": {"waiting": reports.items, "held": reports.held, "oldest_at": reports.oldest_at},
         }
 
     def _whoami(self, key: SigningKey) -> Handler:
         """Answers of the node to who it is, for workers: none of them holds its key."""
-        zone = self._file.local.whoami_zone
-        answerer = Answerer(zone, f"{self._file.organisation}/{self._file.node}", key) if zone is not None else None
 
         def answer(message: Message, _: list[int]) -> tuple[Message, Sequence[int]]:
             query = bytes.fromhex(message["query"])
+            zone = self._file.local.whoami_zone
+            answerer = Answerer(zone, f"{self._file.organisation}/{self._file.node}", key) if zone is not None else None
             response = answerer.answer(query, time.time()) if answerer is not None else None
             return {"response": (response or b"").hex()}, ()
 
@@ -160,13 +175,65 @@ class Supervisor:
         if not task.cancelled():
             self._stopping.set()
 
+    # Other settings ---------------------------------------------------------------------------------------------------
+
+    def _reload(self, ring: Ring) -> Message:
+        """Reads the configuration again and begins to put it in force.
+
+        Raises:
+            LachanError: It is not good, or needs a restart; the one in force stays.
+        """
+        if self._reloading is not None and not self._reloading.done():
+            raise ResolverError("a reload is under way")
+        edge = settings.read(self._source)
+        certificate.check(edge, str(self._source))
+        reload.check(self._edge, edge, str(self._source))
+        self._reloaded = {"state": "under way", "at": int(time.time()), "reason": ""}
+        self._reloading = asyncio.create_task(self._renew(edge, ring))
+        return {}
+
+    async def _renew(self, edge: Edge, ring: Ring) -> None:
+        log.get().info("reloading: workers are replaced one after another")
+        try:
+            ring.add_profiles(edge.profiles)
+            await self._workers.renew(edge)
+        except ResolverError as error:
+            self._reloaded |= {"state": "failed", "reason": str(error)}
+            log.get().error("the configuration before stays in force", reason=str(error))
+            return
+        self._edge, self._file = edge, edge.file
+        self._pages.renew(edge)
+        self._reloaded |= {"state": "done"}
+        log.get().info("reloaded", workers=self._workers.alive)
+
+    def _hang_up(self, ring: Ring) -> None:
+        try:
+            self._reload(ring)
+        except LachanError as error:
+            log.get().error("not reloaded, the configuration before stays in force", reason=str(error))
+
+    def prepare(self) -> None:
+        """Does what needs privileges, and gives them up; before there is a second thread.
+
+        Raises:
+            ResolverError: As `run`.
+        """
+        privileges.raise_descriptors(self._edge.descriptors)
+        self._take_place()
+        self._living = self._workers.find()
+        self._workers.open()
+        self._pages.open()
+        privileges.drop(self._file.user)
+        if self._file.user is not None:
+            # What root could read, this user may not.
+            certificate.check(self._edge, str(self._source))
+
     async def run(self) -> None:
-        """Serves until told to stop by SIGTERM or SIGINT.
+        """Serves until told to stop by SIGTERM or SIGINT; SIGHUP has the configuration read again.
 
         Raises:
             ResolverError: The edge cannot start; nothing is left running that was not running before.
         """
-        self._take_place()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -179,8 +246,8 @@ class Supervisor:
             now=int(time.time()),
         )
         tally = TallyFile(self._edge.tally_file, self._edge.seats)
-        living = self._workers.find()
-        epoch = 1 + max((status["rules"]["epoch"] for status in living), default=0)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up, ring)
+        epoch = 1 + max((status["rules"]["epoch"] for status in self._living), default=0)
         self._rules = await asyncio.to_thread(self._last_good, epoch)
         key = signing_key(self._file.state_dir)
         spool = Spool(self._file.state_dir / "reports.spool")
@@ -189,12 +256,12 @@ class Supervisor:
             {
                 "status": lambda *_: (self._status(spool), ()),
                 "whoami": self._whoami(key),
+                "reload": lambda *_: (self._reload(ring), ()),
             },
         )
         try:
-            self._workers.open()
-            await self._workers.start(self._rules, living)
-            await self._pages.start(self._rules)
+            await self._workers.start(self._rules, self._living)
+            self._pages.start(self._rules)
             reporter = Reporter(spool, key, self._file.organisation, self._file.node)
             uplink = Uplink(self._file.report.uplink, spool) if self._file.report.uplink is not None else None
             reporting = Reporting(
@@ -225,9 +292,10 @@ class Supervisor:
                 systemd.notify("STOPPING=1")
         finally:
             failed = [task for task in self._jobs if task.done() and not task.cancelled() and task.exception()]
-            for task in self._jobs:
+            jobs = [*self._jobs, *([self._reloading] if self._reloading is not None else [])]
+            for task in jobs:
                 task.cancel()
-            await asyncio.gather(*self._jobs, return_exceptions=True)
+            await asyncio.gather(*jobs, return_exceptions=True)
             await self._pages.stop()
             await self._workers.stop()
             control.close()
@@ -268,14 +336,12 @@ def _nothing() -> None:
     pass
 
 
-async def _serve(edge: Edge) -> None:
-    await Supervisor(edge).run()
-
-
-def serve(edge: Edge) -> None:
-    """Runs an edge in this process until it is told to stop.
+def serve(edge: Edge, source: Path) -> None:
+    """Runs an edge in this process until it is told to stop; `source` is where its configuration was read.
 
     Raises:
         ResolverError: It cannot start.
     """
-    uvloop.run(_serve(edge))
+    supervisor = Supervisor(edge, source)
+    supervisor.prepare()
+    uvloop.run(supervisor.run())

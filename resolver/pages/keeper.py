@@ -60,21 +60,24 @@ class PageKeeper:
         self.counts: PageCounts | None = None
         """None where there are no pages, or none was heard of yet."""
 
-    async def start(self, rules: Rules) -> None:
-        """Opens the addresses, taking over those that a process of an earlier supervisor holds, and starts serving.
+    def open(self) -> None:
+        """Opens the addresses, taking over those that a process of an earlier supervisor holds.
 
         Raises:
             SocketError: An address cannot be listened on.
         """
-        self._rules = rules
-        await asyncio.to_thread(self._take_over)
+        self._take_over()
         wanted = {(one.address, one.port): one for one in self._settings.listen} if self._settings is not None else {}
         for place in self._sockets.keys() - wanted.keys():
             self._sockets.pop(place).close()
         for place, listen in wanted.items():
             if place not in self._sockets:
                 self._sockets[place] = _open(listen)
-        if wanted:
+
+    def start(self, rules: Rules) -> None:
+        """Starts serving."""
+        self._rules = rules
+        if self._sockets:
             self._keeping = asyncio.create_task(self._keep())
 
     def _take_over(self) -> None:
@@ -154,6 +157,13 @@ class PageKeeper:
             log.get().warning("the pages did not take the rules; ending them", reason=str(error))
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+
+    def renew(self, edge: Edge) -> None:
+        """Serves under other settings, of the same addresses: what is asked meanwhile waits in the sockets."""
+        self._settings = edge.file.pages
+        self._document = edge.file.model_dump_json()
+        if self._process is not None:
+            self._process.terminate()
 
     async def look(self, checked_at: int) -> None:
         """Tells when a newer list was last asked for, and hears what was shown."""

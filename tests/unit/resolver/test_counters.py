@@ -274,3 +274,16 @@ def test_the_header_has_room_for_the_longest_names(path: Path) -> None:
     ring = create(path, profiles=names)
     assert ring.profiles == tuple(names)
     ring.close()
+
+
+def test_profiles_are_added_behind_those_that_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "counters.ring"
+    ring = Ring.create(
+        path, window_seconds=STEP, workers=1, profiles=["default", "school"], epoch=b"e" * 16, previous=b"", now=1
+    )
+    ring.add_profiles(["default", "school"])
+    ring.add_profiles(["default", "school", "home"])
+    assert ring.profiles == Ring(path).profiles == ("default", "school", "home")
+    for wrong in (["default"], ["default", "home", "school"], []):
+        with pytest.raises(RingError, match=r"counters\.ring"):
+            ring.add_profiles(wrong)
