@@ -180,6 +180,9 @@ def _blocklist(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _pages(counts: PageCounts) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "lachan_pages_up", "Whether the process that serves the web pages runs, 1 or 0.", value=counts.up
+    )
     yield _counter(
         "lachan_pages_shown",
         "Web pages shown, by page and by the category of what was blocked.",

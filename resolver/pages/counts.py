@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 class PageCounts:
     """What was shown and refused since the process started."""
 
+    up: bool
+    """The process runs."""
     shown: dict[tuple[str, str], int] = field(default_factory=dict)
     """By page and category."""
     refused: dict[str, int] = field(default_factory=dict)

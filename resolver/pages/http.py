@@ -80,6 +80,11 @@ class Exchange:
         except h11.RemoteProtocolError as error:
             return Response(HTTPStatus(error.error_status_hint))
 
+    @property
+    def unread(self) -> bool:
+        """The client may be sending still what will not be read."""
+        return self._http.their_state is not h11.DONE
+
     def _waits_for_us(self) -> bool:
         # Whoever asks before sending its body is answered without it.
         return self._request is not None and self._http.they_are_waiting_for_100_continue

@@ -57,8 +57,15 @@ class PageKeeper:
         self._checked_at = 0
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
-        self.counts: PageCounts | None = None
-        """None where there are no pages, or none was heard of yet."""
+        self._shown: dict[tuple[str, str], int] = {}
+        self._refused: dict[str, int] = {}
+
+    @property
+    def counts(self) -> PageCounts | None:
+        """What was last heard of the process; None where there are to be no pages."""
+        if self._settings is None:
+            return None
+        return PageCounts(self._process is not None, self._shown, self._refused)
 
     def open(self) -> None:
         """Opens the addresses, taking over those that a process of an earlier supervisor holds.
@@ -172,8 +179,8 @@ class PageKeeper:
             return
         with contextlib.suppress(ControlError):
             status, _ = await asyncio.to_thread(call, self._path, {"command": "status", "checked_at": checked_at})
-            shown = {(page, category): count for page, category, count in status["shown"]}
-            self.counts = PageCounts(shown, status["refused"])
+            self._shown = {(page, category): count for page, category, count in status["shown"]}
+            self._refused = status["refused"]
 
     async def stop(self) -> None:
         """Ends the process."""

@@ -16,7 +16,7 @@ from email.utils import formatdate
 from typing import Any, cast
 
 from resolver.listeners.certificate import LOOK_SECONDS, Certificate
-from resolver.listeners.tls import Channel, TlsServer
+from resolver.listeners.tls import Channel, TlsConnection, TlsServer
 from resolver.pages.checkpage import NONCE_BYTES, Place
 from resolver.pages.facts import Facts
 from resolver.pages.http import Exchange, Response
@@ -77,7 +77,7 @@ class PageServer:
         """Ends what takes too long, and looks for new certificates; due every `SWEEP_SECONDS`."""
         self._tls.sweep(now)
         for connection in [one for one in self.connections if one.overdue(now)]:
-            self.refused["slow"] += 1
+            self.refused["slow"] += not connection.answered
             connection.abort()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
@@ -134,15 +134,24 @@ class Connection(asyncio.Protocol):
         if said is not None:
             self._answered = True
             self._transport.write(said)
-            self._transport.close()
+            if self._exchange.unread and not isinstance(self._transport, TlsConnection):
+                # To close on what was not read would be a reset, which can take the page away before it is seen.
+                self._transport.write_eof()
+            else:
+                self._transport.close()
 
     def eof_received(self) -> bool:
-        """The client has said everything: where that was no request, there is nothing to wait for."""
-        return self._answered
+        """The client has said everything: what was written is still sent, and more there is not to come."""
+        return False
 
     def overdue(self, now: float) -> bool:
         """The exchange takes too long."""
         return now - self._began_at > self._server.settings.deadline
+
+    @property
+    def answered(self) -> bool:
+        """The response is on its way."""
+        return self._answered
 
     def abort(self) -> None:
         """Closes at once."""

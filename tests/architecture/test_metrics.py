@@ -30,7 +30,7 @@ EDGE = Snapshot(
     cache_entries=1,
     spool=Stats(1, 1, 0, 0, 0.0),
     uplink=UplinkStatus(),
-    pages=PageCounts({("block", "gambling"): 1}, {"busy": 1}),
+    pages=PageCounts(True, {("block", "gambling"): 1}, {"busy": 1}),
 )
 REGISTRIES = {
     "resolver/metrics.py": lambda: registry(lambda: EDGE),

@@ -100,6 +100,21 @@ async def test_what_is_no_request_is_told_so_and_counted() -> None:
         assert place.server.refused == {"malformed": 2}
 
 
+async def test_who_sends_more_than_is_read_sees_the_page_all_the_same() -> None:
+    head = b"POST /upload HTTP/1.1\r\nHost: bad.example\r\nContent-Length: 2000000\r\n\r\n"
+    async with listening() as place:
+        reader, writer = await place.connect()
+        writer.write(head + bytes(2_000_000))
+        await writer.drain()
+        async with asyncio.timeout(10):
+            data = await reader.read()
+        assert data.startswith(b"HTTP/1.1 451 ")
+        assert data.endswith(b"</html>\n")
+        writer.close()
+        await place.forgotten()
+        assert not place.server.refused
+
+
 async def test_so_many_at_once_and_so_many_of_one_client() -> None:
     for bounds in ({"connections": 2}, {"connections_per_client": 2}):
         async with listening(**bounds) as place:
