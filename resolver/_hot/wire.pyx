@@ -154,7 +154,7 @@ cdef bint read_response(const uint8_t *packet, uint32_t size, Response *response
     compressed against bytes that will move.
     """
     cdef Cursor cursor
-    cdef uint32_t section, count, total = 0, ttl, owner_at, lowest = 0x7FFFFFFF, negative = 0
+    cdef uint32_t section, count, total = 0, ttl, owner_at, lowest = 0xFFFFFFFF, negative = 0
     cdef uint16_t rtype, length
     cdef bint soa = False, stop = False
     cdef uint32_t final = 0     # answers that are neither a link of a chain nor a signature
@@ -196,8 +196,7 @@ cdef bint read_response(const uint8_t *packet, uint32_t size, Response *response
                 response.rcode |= <uint16_t>packet[cursor.at + 4] << 4
                 stop = True
             elif not stop:
-                if ttl > 0x7FFFFFFF:
-                    ttl = 0         # RFC 2181 8
+                # One with the highest bit set is long, like any other beyond the limit (RFC 8767 4).
                 if response.ttl_count < TTLS_MAX:
                     response.ttl_at[response.ttl_count] = <uint16_t>(cursor.at + 4)
                 response.ttl_count += 1

@@ -265,10 +265,14 @@ class Memory:
             slot.write()
 
     def hold(self) -> None:
-        """Due before the engine reads the clock."""
+        """Due before the engine reads the clock; what it stored since the last time is as new as now."""
         now = _now()
         if now != self._second and self.held:
-            self.age(self._second - now)
+            for slot in self.slots():
+                passed = now - max(self._second, slot.stored_at)
+                slot.stored_at += passed
+                slot.expires_at += passed
+                slot.write()
         self._second = now
 
 

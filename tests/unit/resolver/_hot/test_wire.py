@@ -272,12 +272,15 @@ def test_ad_is_for_those_who_asked_for_it() -> None:
     assert header_flags(read(other)) == dns.flags.QR | dns.flags.RA | dns.flags.RD
 
 
-def test_a_ttl_with_its_highest_bit_set_is_none_at_all() -> None:
+@pytest.mark.parametrize("ttl", [0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_a_ttl_with_its_highest_bit_set_is_long_like_any_other(ttl: int) -> None:
+    # RFC 8767 4, which changes RFC 2181 8.
     own = rig()
-    line = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 0x80000000, 4) + b"\xc0\0\2\1"
+    line = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, ttl, 4) + b"\xc0\0\2\1"
     query = question("www.ok.example", edns=False)
-    own.exchange(query, lambda q: q[:2] + b"\x81\x80" + struct.pack("!HHHH", 1, 1, 0, 0) + q[12:-11] + line)
-    assert own.ask(query) is None
+    answer = own.exchange(query, lambda q: q[:2] + b"\x81\x80" + struct.pack("!HHHH", 1, 1, 0, 0) + q[12:-11] + line)
+    assert records(read(answer)) == ["www.ok.example. 86400 IN A 192.0.2.1"]
+    assert own.ask(query) == answer
 
 
 def test_ttls_are_told_up_to_their_limit() -> None:
