@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -46,6 +47,11 @@ class Brief:
         """Reads and closes the descriptor."""
         with os.fdopen(fd, "rb") as file:
             return cls(**json.load(file))
+
+
+def digest(settings: str) -> str:
+    """How workers and supervisor tell whether they mean the same settings, however long these are."""
+    return hashlib.sha256(settings.encode()).hexdigest()
 
 
 def spawn_arguments(brief_fd: int) -> list[str]:

@@ -49,6 +49,8 @@ class WindowCounts:
     cache_hits: int = 0
     cache_misses: int = 0
     forwarded: int = 0
+    allowed: int = 0
+    rebound: int = 0
 
 
 class RingError(ResolverError):
@@ -212,6 +214,8 @@ class Ring:
             cache_hits=cells[LAYOUT["cache_hits"]],
             cache_misses=cells[LAYOUT["cache_misses"]],
             forwarded=cells[LAYOUT["forwarded"]],
+            allowed=cells[LAYOUT["allowed"]],
+            rebound=cells[LAYOUT["rebound"]],
         )
 
     def close(self) -> None:
@@ -239,6 +243,8 @@ def _combined(a: WindowCounts, b: WindowCounts, how: Callable[[int, int], int]) 
         cache_hits=how(a.cache_hits, b.cache_hits),
         cache_misses=how(a.cache_misses, b.cache_misses),
         forwarded=how(a.forwarded, b.forwarded),
+        allowed=how(a.allowed, b.allowed),
+        rebound=how(a.rebound, b.rebound),
     )
 
 

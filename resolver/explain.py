@@ -76,7 +76,7 @@ def explain(text: str, snapshot: Snapshot, bundle: PolicyBundle, edge: Edge) -> 
             lifted = any(in_force(m.rule, categories[profile]) and not m.rule.exception for m in matches)
             actions[profile] = "pass (by an exception)" if lifted else "pass"
         else:
-            action = bundle.actions[winner.rule.category].label
+            action = bundle.action(winner.rule.category).label
             actions[profile] = f"count only ({action})" if edge.file.blocklist.shadow else action
     return Explanation(
         name=name,

@@ -28,6 +28,7 @@ from resolver.pages.counts import PageCounts
 from resolver.uplink import Failure, UplinkStatus
 
 OTHER = "other"
+OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,10 @@ def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield _counter(
         "lachan_resolver_blocked",
-        "Queries for listed names, by category and by what was done.",
+        "Queries for listed names and the operator's own, by category and by what was done.",
         ["category", "action"],
         (
-            ((_CATEGORIES.get(category, OTHER), _ACTIONS.get(action, OTHER)), count)
+            ((_CATEGORIES.get(category, OTHER) if category else OPERATOR, _ACTIONS.get(action, OTHER)), count)
             for (category, action), count in counts.blocked.items()
         ),
     )
@@ -143,6 +144,8 @@ def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
     )
     for name, text, count in (
         ("overridden", "Answers given against the list under an emergency override.", counts.overridden),
+        ("allowed", "Answers given where the operator's allowlist lifted a rule.", counts.allowed),
+        ("rebound", "Answers with private addresses of public names, told as none.", counts.rebound),
         ("upstream_failures", "Queries to upstreams that brought no usable answer.", counts.upstream_failures),
         ("forwarded", "Queries passed on to an upstream.", counts.forwarded),
         ("cache_hits", "Queries answered from the cache.", counts.cache_hits),

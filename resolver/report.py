@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lachan import signing
@@ -25,6 +25,7 @@ from lachan.signing import SigningKey
 from lachan.spool import Item, Spool
 from resolver.counters import WindowCounts
 from resolver.errors import ResolverError
+from resolver.overrides import Told
 from resolver.windows import Span, cover, covers, due_windows, lost_before
 
 EPOCH_BYTES = 16
@@ -126,7 +127,7 @@ def counted(counts: WindowCounts) -> pb.Report:
             blocked=[
                 pb.BlockCount(category=pb.Category.ValueType(category), action=pb.Action.ValueType(action), count=count)
                 for (category, action), count in sorted(counts.blocked.items())
-                if count
+                if count and category
             ],
             drops=[
                 pb.DropCount(reason=pb.DropReason.ValueType(reason), count=count)
@@ -134,6 +135,9 @@ def counted(counts: WindowCounts) -> pb.Report:
                 if count
             ],
             overridden=counts.overridden,
+            allowed=counts.allowed,
+            # Category 0: no claim about the list.
+            operator_blocked=sum(count for (category, _), count in counts.blocked.items() if not category),
             upstream_failures=counts.upstream_failures,
         )
     except ValueError as error:
@@ -198,11 +202,12 @@ class Reporter:
         *,
         enforcing: bool,
         commitment: tuple[int, bytes] | None = None,
+        overrides: Sequence[Told] = (),
     ) -> Item:
         """Makes, signs and spools the report of one window.
 
         `commitment` is the hour before the window's and the root over its counts per listed name; every report of an
-        hour repeats it.
+        hour repeats it. `overrides` are those in force at some moment of the window.
 
         Raises:
             ReportError: The window was told, or the values fit into no report.
@@ -240,6 +245,18 @@ class Reporter:
                         synchronised=clock.synchronised, max_error_us=clock.max_error_us, stepped_ms=clock.stepped_ms
                     ),
                     enforcing=enforcing,
+                    overrides=[
+                        pb.Override(
+                            fingerprint=one.fingerprint,
+                            entry=one.entry,
+                            category=pb.Category.ValueType(one.category),
+                            subtree=one.subtree,
+                            reason=pb.OverrideReason.ValueType(one.code),
+                            created_at=one.created_at,
+                            ends_at=one.ends_at,
+                        )
+                        for one in overrides
+                    ],
                     rule_commitment=pb.RuleCommitment(hour=commitment[0], root=commitment[1]) if commitment else None,
                 )
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from blocklist_sync.artifact import snapshot as snapshots
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.policy import PolicyBundle
 from resolver.errors import ResolverError
+from resolver.overrides import Override
 
 SNAPSHOT_MAX_BYTES = 4 << 30
 _COPY_BYTES = 8 << 20
@@ -44,6 +46,8 @@ class Rules:
     published_at: int = 0
     bundle: PolicyBundle = field(default_factory=bundles.default)
     fd: int | None = None
+    overrides: tuple[Override, ...] = ()
+    """Each holds until its own end."""
 
     def describe(self) -> dict[str, Any]:
         """As workers are told, the descriptor apart."""
@@ -54,11 +58,17 @@ class Rules:
             "entries": self.entries,
             "activated_at": self.activated_at,
             "bundle": self.bundle.encode().decode(),
+            "overrides": [one.document() for one in self.overrides],
         }
 
-    def renewed(self, epoch: int) -> Rules:
-        """The same under another epoch."""
-        return replace(self, epoch=epoch)
+    def overridden(self, overrides: tuple[Override, ...], epoch: int) -> Rules:
+        """The same with other overrides, under another epoch."""
+        return replace(self, overrides=overrides, epoch=epoch)
+
+
+def facts(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a description, what stays small whatever is in force."""
+    return {key: value for key, value in description.items() if key not in {"bundle", "overrides"}}
 
 
 def seal(path: Path) -> int:

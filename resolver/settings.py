@@ -24,7 +24,9 @@ from resolver.designated import Endpoint
 from resolver.heartbeats import LINE_BYTES
 from resolver.limits import RateLimitSettings
 from resolver.local import CheckPage, LocalSettings
+from resolver.ownnames import OwnSettings, Rebinding, check, read_files
 from resolver.pages.settings import PagesSettings
+from resolver.schedule import Actions, OpenCategory, Schedule
 from resolver.upstream.settings import Forwarding, Upstream
 from resolver.values import Address, Network, Port, ServerName, ServerTls, UrlPath
 
@@ -105,7 +107,7 @@ class Access(Settings):
 
 
 class ProfileNetworks(Settings):
-    """Networks that want a profile of the policy bundle, a school's as a rule."""
+    """Networks that want a profile, a school's as a rule: what the policy bundle says of it, and what is added here."""
 
     name: ProfileName
     networks: tuple[Network, ...] = Field(
@@ -113,6 +115,11 @@ class ProfileNetworks(Settings):
         max_length=NETWORKS_MAX,
         description="may be empty where a listener's server name or path chooses it",
     )
+    categories: tuple[OpenCategory, ...] = Field(
+        default=(), max_length=8, description="asked for besides what the policy bundle says of this profile"
+    )
+    actions: Actions = Field(default={}, description="where the policy bundle leaves them open")
+    schedule: Schedule | None = Field(default=None, description="when it asks for more")
 
 
 class CacheSettings(Settings):
@@ -217,6 +224,11 @@ class EdgeFile(Settings):
     local: LocalSettings = LocalSettings()
     pages: PagesSettings | None = Field(default=None, description="the block page, and the one that schools check by")
     contacts: ContactSettings | None = Field(default=None, description="whom to turn to where a name is blocked")
+    actions: Actions = Field(
+        default={}, description="how a category is answered, where the policy bundle leaves it open"
+    )
+    own: OwnSettings = OwnSettings()
+    rebinding: Rebinding = Rebinding()
     blocklist: Blocklist
     processes: Processes = Processes()
     report: Report = Report()
@@ -237,7 +249,8 @@ class EdgeFile(Settings):
             for upstream in self.upstreams
             if (upstream.address, upstream.port) in places
         ]
-        problems += self.forwarding.problems(self.upstreams)
+        if self.forwarding.sockets * sum(upstream.protocol == "udp" for upstream in self.upstreams) > 4096:
+            problems.append("forwarding.sockets: 4096 sockets over all upstreams are the most")
         if len(self.access.allow) + sum(len(profile.networks) for profile in self.profiles) > NETWORKS_MAX:
             problems.append(f"access.allow and profiles: {NETWORKS_MAX} networks in all are the most")
         own, page = self.local.name, self.pages.name if self.pages is not None else None
@@ -270,6 +283,11 @@ class EdgeFile(Settings):
                 f"profiles.{index}: {profile.name!r} has no networks, and no listener chooses it"
                 for index, profile in enumerate(self.profiles)
                 if not profile.networks and profile.name not in wanted
+            ),
+            *(
+                f"rebinding.profiles: there is no profile {profile!r}"
+                for profile in self.rebinding.profiles or ()
+                if profile not in known
             ),
         ]
 
@@ -350,6 +368,16 @@ class Edge:
         return self.file.runtime_dir / "tally.ring"
 
     @property
+    def overrides_file(self) -> Path:
+        """Where emergency overrides are kept."""
+        return self.file.state_dir / "overrides.json"
+
+    @property
+    def private_names(self) -> tuple[str, ...]:
+        """Names below which private addresses are right."""
+        return (*self.file.rebinding.allow, *self.file.local.forwarded)
+
+    @property
     def control_socket(self) -> Path:
         """Where the supervisor listens for commands."""
         return self.file.runtime_dir / "supervisor.sock"
@@ -383,4 +411,7 @@ def read(path: Path) -> Edge:
     Raises:
         lachan.config.ConfigError: With every problem found in it.
     """
-    return normalise(load(path, EdgeFile))
+    file = load(path, EdgeFile)
+    own = read_files(file.own, str(path))
+    check(own, str(path))
+    return normalise(file.model_copy(update={"own": own}))

@@ -36,7 +36,7 @@ from resolver.openings import Openings, TallyFile
 from resolver.pages.keeper import PageKeeper
 from resolver.report import ListState, Reporter
 from resolver.reporting import Reporting
-from resolver.rules import Rules, load
+from resolver.rules import Rules, facts, load
 from resolver.settings import Edge
 from resolver.uplink import Uplink
 from resolver.whoami import Answerer
@@ -136,7 +136,7 @@ class Supervisor:
         return {
             "organisation": self._file.organisation,
             "node": self._file.node,
-            "list": {key: value for key, value in self._rules.describe().items() if key != "bundle"},
+            "list": facts(self._rules.describe()),
             "published_at": self._rules.published_at,
             "checked_at": agent.checked_at if agent is not None else 0,
             "refused": agent.refused if agent is not None else {},

@@ -23,8 +23,6 @@ from typing import Any
 
 import uvloop
 
-from blocklist_sync.artifact import policy as bundles
-from blocklist_sync.artifact._snapshot import Snapshot
 from lachan import log
 from lachan.labels import wire_name
 from resolver import contacts, cookies
@@ -32,38 +30,32 @@ from resolver._hot.cache import Cache
 from resolver._hot.contacts import Contacts
 from resolver._hot.counters import Counters
 from resolver._hot.engine import Engine
+from resolver._hot.forward import Forwarder
 from resolver._hot.tally import Tally
-from resolver.brief import Brief
+from resolver.brief import Brief, digest
 from resolver.control import ControlError, Message, Server, ask
 from resolver.counters import Ring
 from resolver.guard import make_guard
 from resolver.heartbeats import BEAT_SECONDS, Beats, duty, now_ms
+from resolver.inforce import InForce
 from resolver.listeners.serving import Serving
 from resolver.listeners.sockets import ListenSocket
 from resolver.listeners.stream import SWEEP_SECONDS
 from resolver.listeners.transports import StreamTransports
 from resolver.local import compile_locals
 from resolver.openings import TallyFile
-from resolver.policy import compile_policy
 from resolver.seats import control_path, sit
 from resolver.settings import Edge, EdgeFile, normalise
-from resolver.upstream.pool import PoolError, make_forwarder, open_socket
+from resolver.upstream.pool import PoolError, open_socket, open_sockets
 from resolver.upstream.stream import StreamUpstreams
 
 TICK_SECONDS = 0.025
 ROTATE_SECONDS = 1.0
-CHECK_SECONDS = 1.0
 SECRETS_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
+TURN_SECONDS = 0.5
 ASKING_MAX = 4
 HANDOVER_SOCKETS = 200
-
-
-def map_snapshot(fd: int) -> Snapshot:
-    """Maps a sealed snapshot, every page of it present: no query ever waits for a page."""
-    with os.fdopen(fd, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        return Snapshot(mmap.mmap(file.fileno(), size, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ))
 
 
 class Worker:
@@ -82,11 +74,16 @@ class Worker:
         self._cache = Cache(shared.cache, brief.cache_secret, brief.seat, int(file.cache.stale))
         self._master = bytes.fromhex(brief.name_key)
         self._guard = make_guard(file.cookies, file.rate_limit, shared.rates, self._master, time.time())
-        self._forwarder = make_forwarder(file.upstreams, file.forwarding, self._random)
+        self._forwarder = Forwarder(int(file.forwarding.first_try * 1000), int(file.forwarding.tcp_timeout * 1000))
+        for upstream in file.upstreams:
+            datagrams = upstream.protocol == "udp"
+            self._forwarder.add_upstream(
+                open_sockets(upstream, file.forwarding.sockets, self._random) if datagrams else []
+            )
         self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout, self._random)
-        self._rules = brief.rules
+        self._rules = InForce(edge, self._master, brief.rules, brief.rules_fd, time.time())
         self._engine = Engine(
-            self._policy(brief.rules, brief.rules_fd),
+            self._rules.policy,
             compile_locals(file.local, self._edge.profiles, self._edge.endpoints, self._edge.check_page),
             self._cache,
             Counters(self._ring.part(brief.seat), self._edge.window_seconds),
@@ -119,11 +116,6 @@ class Worker:
         self._stopping = asyncio.Event()
         self._linger = 0.0
 
-    def _policy(self, rules: Message, fd: int | None) -> Any:
-        snapshot = map_snapshot(fd) if fd is not None else None
-        bundle = bundles.parse(rules["bundle"].encode())
-        return compile_policy(self._edge, bundle, snapshot, rules["epoch"], self._master)
-
     # Commands of the supervisor.
 
     def _status(self, _: Message, __: list[int]) -> tuple[Message, list[int]]:
@@ -134,8 +126,9 @@ class Worker:
             # Its own sockets are read.
             "serving": self._brief.worker in self._serving.numbers,
             "drains_for": sorted(self._serving.numbers - {self._brief.worker}),
-            "settings": self._brief.settings,
-            "rules": {key: value for key, value in self._rules.items() if key != "bundle"},
+            "settings": digest(self._brief.settings),
+            "rules": self._rules.facts(),
+            "standing": self._rules.standing(),
             "outstanding": self._engine.outstanding,
             "connections": self._transports.connections,
             "certificates": self._transports.certificates(),
@@ -145,9 +138,9 @@ class Worker:
 
     def _take_rules(self, message: Message, fds: list[int]) -> tuple[Message, list[int]]:
         fd = fds.pop(0) if fds else None
-        self._engine.use(self._policy(message["rules"], fd))
-        self._rules = message["rules"]
-        return {"epoch": self._rules["epoch"]}, []
+        self._rules.take(message["rules"], fd, time.time())
+        self._engine.use(self._rules.policy)
+        return {"epoch": self._rules.policy.epoch}, []
 
     def _handover(self, message: Message, _: list[int]) -> tuple[Message, list[int]]:
         # In parts: the kernel passes so many descriptors at once.
@@ -245,13 +238,6 @@ class Worker:
                     if not self._forwarder.replace(number, fd):
                         os.close(fd)
 
-    async def _check_upstreams(self) -> None:
-        """Asks those that are down whether they are back."""
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            self._engine.check()
-            self._settled()
-
     async def _renew_secrets(self) -> None:
         """Makes cookies by the secrets of the day; a file of them that cannot be read leaves those before in force."""
         while True:
@@ -260,6 +246,13 @@ class Worker:
                 self._guard.use(cookies.make(self._edge.file.cookies, self._master, time.time()))
             except cookies.CookieError as error:
                 log.get().error("the secrets of cookies stay as they were", reason=str(error))
+
+    async def _turn(self) -> None:
+        """Swaps the tables when a schedule turns or an override ends."""
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            if self._rules.turn(time.time()):
+                self._engine.use(self._rules.policy)
 
     async def _sweep(self) -> None:
         while True:
@@ -289,9 +282,11 @@ class Worker:
         await self._serving.take(self._brief.worker)
         self._loop.add_reader(self._forwarder.fd, self._hear)
         beating = asyncio.create_task(self._beat())
-        for job in (self._rotate(), self._check_upstreams(), self._renew_secrets(), self._sweep()):
+        for job in (self._rotate(), self._renew_secrets(), self._sweep(), self._turn()):
             self._keep(job)
-        log.get().info("serving", worker=self._brief.worker, serial=self._rules["serial"], sockets=len(self._sockets))
+        log.get().info(
+            "serving", worker=self._brief.worker, serial=self._rules.facts()["serial"], sockets=len(self._sockets)
+        )
         await self._stopping.wait()
         beating.cancel()
         self._beats.leave(self._brief.seat)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from lachan import log
 from resolver import systemd
 from resolver._hot.cache import Cache
-from resolver.brief import Brief, spawn_arguments
+from resolver.brief import Brief, digest, spawn_arguments
 from resolver.control import ControlError, Message, call
 from resolver.errors import ResolverError
 from resolver.heartbeats import Beats, Stalls, now_ms
@@ -203,7 +203,11 @@ class Workers:
     async def _adopted(self, process: Process) -> bool:
         """Keeps a worker that was found, if it serves as it is wanted to."""
         number = process.number
-        if process.settings != self._settings or number >= self._edge.workers or self._serves(number) is not None:
+        if (
+            process.settings != digest(self._settings)
+            or number >= self._edge.workers
+            or self._serves(number) is not None
+        ):
             return False
         try:
             await self._tell(process)
@@ -219,7 +223,7 @@ class Workers:
     async def _spawn(self, number: int) -> Process:
         rules = self._rules
         assert rules is not None  # noqa: S101 # start() has set it
-        settings = self._settings
+        settings = digest(self._settings)
         seat = min(self._free_seats())
         self._starting.add(seat)
         try:
@@ -346,7 +350,7 @@ class Workers:
             self._edge, self._settings = before
             for number in range(edge.workers):
                 process = self._serves(number)
-                if process is None or process.settings != self._settings:
+                if process is None or process.settings != digest(self._settings):
                     with contextlib.suppress(ResolverError):
                         await self._replace(number)
             raise

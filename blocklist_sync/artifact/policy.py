@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from blocklist_sync.artifact.categories import ACTION_OF_LABEL, CATEGORY_OF_LABEL, Action, Category
+from blocklist_sync.artifact.categories import ACTION_OF_LABEL, ALWAYS_MANDATED, CATEGORY_OF_LABEL, Action, Category
 from blocklist_sync.artifact.errors import ArtifactError
 
 VERSION = 1
@@ -37,10 +37,17 @@ class PolicyError(ArtifactError):
 
 @dataclass(frozen=True)
 class PolicyBundle:
-    """What the signed bundle says; what is mandated is in force for every profile and stands in none of them."""
+    """What the signed bundle says; what is mandated is in force for every profile and stands in none of them.
+
+    Where `actions` leaves a category out, whoever runs an edge may choose; NXDOMAIN otherwise.
+    """
 
     profiles: Mapping[str, frozenset[Category]]
     actions: Mapping[Category, Action]
+
+    def action(self, category: Category) -> Action:
+        """How a category is answered where the edge says nothing of its own."""
+        return self.actions.get(category, Action.NXDOMAIN)
 
     def categories(self, profile: str) -> frozenset[Category]:
         """What a profile asks for; an unknown one asks for what the default does."""
@@ -57,7 +64,10 @@ class PolicyBundle:
 
 
 def default() -> PolicyBundle:
-    """The bundle a list starts with: schools ask for everything, everybody else for what is mandated."""
+    """The bundle a list starts with: schools ask for everything, everybody else for what is mandated.
+
+    How the rest is answered is left to the edges.
+    """
     school = (
         Category.PORNOGRAPHY,
         Category.GAMBLING,
@@ -68,7 +78,7 @@ def default() -> PolicyBundle:
     )
     return PolicyBundle(
         MappingProxyType({DEFAULT_PROFILE: frozenset(), "school": frozenset(school)}),
-        MappingProxyType(dict.fromkeys(Category, Action.NXDOMAIN)),
+        MappingProxyType(dict.fromkeys(ALWAYS_MANDATED, Action.NXDOMAIN)),
     )
 
 
@@ -111,7 +121,7 @@ class _Reader:
         return profiles
 
     def actions(self, value: Any) -> dict[Category, Action]:
-        actions = dict.fromkeys(Category, Action.NXDOMAIN)
+        actions = {}
         for name, wanted in self.mapping(value, "actions").items():
             category = self.of_set(name, CATEGORY_OF_LABEL, "category", f"actions.{name:.40}")
             action = self.of_set(wanted, ACTION_OF_LABEL, "action", f"actions.{name:.40}")

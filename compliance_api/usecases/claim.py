@@ -22,6 +22,8 @@ from lachan.tls import Identity
 
 MAX_REPORT_BYTES = 1 << 16
 MAX_CELLS = 2000
+MAX_OVERRIDES = 256
+MAX_OVERRIDE_SECONDS = 72 * 3600
 MAX_WINDOW_SECONDS = 86_400
 EPOCH_BYTES = 16
 DIGEST_BYTES = 32
@@ -90,6 +92,21 @@ def _check_cells(check: _Checker, report: pb.Report) -> None:
     check.count("report.drops", sum(drop.count for drop in report.drops))
 
 
+def _check_overrides(check: _Checker, report: pb.Report) -> None:
+    check.wants("report.overrides", len(report.overrides) <= MAX_OVERRIDES, f"at most {MAX_OVERRIDES}")
+    for index, one in enumerate(report.overrides[:MAX_OVERRIDES]):
+        place = f"report.overrides[{index}]"
+        check.wants(f"{place}.category", one.category in pb.Category.values(), "unknown")
+        check.wants(f"{place}.reason", one.reason in pb.OverrideReason.values(), "unknown")
+        check.time(f"{place}.created_at", one.created_at)
+        check.time(f"{place}.ends_at", one.ends_at)
+        check.wants(
+            f"{place}.ends_at",
+            0 <= one.ends_at - one.created_at <= MAX_OVERRIDE_SECONDS,
+            f"up to {MAX_OVERRIDE_SECONDS} seconds after created_at",
+        )
+
+
 def _check(check: _Checker, report: pb.Report) -> None:
     check.size("report.boot_epoch", report.boot_epoch, EPOCH_BYTES)
     check.size("report.previous_boot_epoch", report.previous_boot_epoch, 0, EPOCH_BYTES)
@@ -106,6 +123,9 @@ def _check(check: _Checker, report: pb.Report) -> None:
     check.time("report.list.checked_at", report.list.checked_at)
     check.count("report.overridden", report.overridden)
     check.count("report.upstream_failures", report.upstream_failures)
+    check.count("report.allowed", report.allowed)
+    check.count("report.operator_blocked", report.operator_blocked)
+    _check_overrides(check, report)
     if report.HasField("rule_commitment"):
         check.size("report.rule_commitment.root", report.rule_commitment.root, DIGEST_BYTES)
         check.time("report.rule_commitment.hour", report.rule_commitment.hour)

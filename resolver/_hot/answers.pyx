@@ -114,6 +114,7 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
     cdef uint16_t rtype, count
     cdef uint32_t at, hops = 0, owner = HEADER, ttl, owner_size
     cdef uint8_t found[256]
+    cdef Decision one
     memcpy(name, query.name, query.name_size)
     at = write_start(out, query, 0, NOERROR)
     decision.action = ACTION_PASS
@@ -137,10 +138,13 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
                     return fail(out, query, decision)
                 # A DNAME leads nowhere by itself: the CNAME made from it does.
                 if rtype != TYPE_DNAME and owner_size == <uint32_t>size and memcmp(found, name, size) == 0:
-                    policy.decide(target, label_at, labels, profile, decision)
+                    policy.decide(target, label_at, labels, profile, &one)
+                    # A name that is only counted is remembered, wherever the chain goes on to.
+                    if one.action != ACTION_PASS:
+                        decision[0] = one
                     if rtype == TYPE_CNAME:
                         break
-                    if decision.action != ACTION_PASS and decision.action != ACTION_SHADOW:
+                    if one.action != ACTION_PASS and one.action < ACTION_SHADOW:
                         # A service binding that leads to a listed name: as if there were none of its type.
                         decision.action = ACTION_NODATA
                         decision.denies_all = False
@@ -149,7 +153,7 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
             skip(&cursor, 10 + <uint32_t>get16(kept.packet + cursor.at + 8))
         else:
             return 0
-        if decision.action == ACTION_REFUSED:
+        if one.action == ACTION_REFUSED:
             return write_error(out, query, REFUSED, decision.ede)
         ttl = get32(kept.packet + cursor.at + 4)
         if ttl > kept.ttl_max:
@@ -163,7 +167,7 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
         owner = at + 12
         memcpy(out + owner, target, target_size)
         at = owner + target_size
-        if decision.action != ACTION_PASS and decision.action != ACTION_SHADOW:
+        if one.action != ACTION_PASS and one.action < ACTION_SHADOW:
             at = policy.write_records(out, at, query, decision, owner, label_at, labels)
             if decision.action == ACTION_NXDOMAIN and decision.denies_all:
                 out[3] |= NXDOMAIN

@@ -13,7 +13,6 @@ cdef enum:
     # Bits of a key that are not the name or the type.
     KEY_DO = 1
     KEY_CD = 2
-    KEY_OWN = 4                 # a question of our own: no client joins it
 
 cdef struct Slot:
     # 48 bytes, then name, packet, TTL offsets. Written under an odd sequence number only.
@@ -28,9 +27,14 @@ cdef struct Slot:
     uint16_t packet_size
     uint16_t ttl_count
     uint8_t name_size
-    uint8_t targets             # carries names that policy looks at
+    uint8_t traits              # what policy looks at
     uint16_t pad
     uint32_t retry_at           # while expired: before this, monotonic seconds, upstreams are known not to answer
+
+cdef enum:
+    # Traits of a kept answer.
+    TRAIT_TARGETS = 1           # it leads to other names
+    TRAIT_PRIVATE = 2           # it carries an address of the asker's own network
 
 cdef enum Found:
     # What the cache has for a question.

@@ -165,7 +165,7 @@ cdef class Cache:
         cdef uint32_t at = 0
         value = mix(value ^ (<uint64_t>head.stored_at << 32 | head.expires_at))
         value = mix(value ^ (<uint64_t>head.qtype << 48 | <uint64_t>head.bits << 32 | <uint64_t>head.packet_size << 16 | head.ttl_count))
-        value = mix(value ^ (<uint64_t>head.name_size << 32 | head.targets))
+        value = mix(value ^ (<uint64_t>head.name_size << 32 | head.traits))
         while size - at >= 8:
             memcpy(&word, payload + at, 8)
             value = (value ^ word) * <uint64_t>0x9E3779B97F4A7C15
@@ -287,7 +287,7 @@ cdef class Cache:
         slot.packet_size = <uint16_t>response.end
         slot.ttl_count = response.ttl_count
         slot.name_size = query.name_size
-        slot.targets = response.targets
+        slot.traits = (TRAIT_TARGETS if response.targets else 0) | (TRAIT_PRIVATE if response.private else 0)
         slot.retry_at = 0
         payload = <uint8_t *>slot + sizeof(Slot)
         memcpy(payload, query.name, query.name_size)

@@ -24,6 +24,8 @@ LAYOUT = {
     "cache_hits": CELL_CACHE_HITS,
     "cache_misses": CELL_CACHE_MISSES,
     "forwarded": CELL_FORWARDED,
+    "allowed": CELL_ALLOWED,
+    "rebound": CELL_REBOUND,
     "drop": CELL_DROPS,
     "blocked": CELL_BLOCKED,
     "queries": CELL_QUERIES,

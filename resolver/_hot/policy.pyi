@@ -12,10 +12,16 @@ class Policy:
         shadow: bool,
         refuse: bool,
         key: bytes,
+        profile_actions: list[dict[int, int]] = ...,
+        ever: list[int] = ...,
+        names: list[tuple[bytes, str, int, int]] = ...,
+        shielded: list[bool] = ...,
     ) -> None: ...
     @property
     def epoch(self) -> int: ...
     @property
     def snapshot(self) -> Snapshot | None: ...
+    @property
+    def shields(self) -> bool: ...
     @property
     def profiles(self) -> tuple[str, ...]: ...

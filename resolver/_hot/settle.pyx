@@ -8,19 +8,20 @@ from libc.string cimport memcpy
 
 from resolver._hot.alias cimport ask_target, write_alias
 from resolver._hot.answers cimport targets_listed, write_judged, write_kept, write_truncated
-from resolver._hot.cache cimport FOUND_AGEING, FOUND_NOTHING, FOUND_STALE, KEY_CD, KEY_DO, Found
+from resolver._hot.cache cimport FOUND_AGEING, FOUND_NOTHING, FOUND_STALE, KEY_CD, KEY_DO, TRAIT_PRIVATE, TRAIT_TARGETS, Found
 from resolver._hot.cookies cimport COOKIE_NONE, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport (
-    CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, DROP_ACL, DROP_MALFORMED, DROP_OVERLOAD, DROP_RATE_LIMIT)
-from resolver._hot.forward cimport GROUP_SHIFT, NO_ALIAS, NOBODY
+    CELL_ALLOWED, CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, CELL_OVERRIDDEN, CELL_REBOUND, DROP_ACL, DROP_MALFORMED,
+    DROP_OVERLOAD, DROP_RATE_LIMIT)
+from resolver._hot.forward cimport NO_ALIAS, NOBODY
 from resolver._hot.limits cimport ADMIT_PASS, ADMIT_SLIP
 from resolver._hot.locals cimport WAY_ANSWER, WAY_ASK, WAY_REWRITE, Way
-from resolver._hot.policy cimport ACTION_PASS, ACTION_SHADOW
-from resolver._hot.socket cimport CLOCK_MONOTONIC, CLOCK_REALTIME_COARSE, clock_gettime, timespec
+from resolver._hot.policy cimport ACTION_NODATA, ACTION_OVERRIDDEN, ACTION_PASS, ACTION_SHADOW
+from resolver._hot.socket cimport CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, clock_gettime, timespec
 from resolver._hot.wire cimport (
-    BADVERS, CD, CLASS_IN, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE, FORMERR, MESSAGE_MAX, NOTIMP, RD,
-    READ_BADVERS, READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, SERVFAIL, TYPE_ANY, TYPE_CNAME, UDP_LIMIT, Reading, read_query,
-    write_any, write_bare, write_error)
+    BADVERS, CD, CLASS_IN, EDE_BLOCKED, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE, FORMERR, MESSAGE_MAX,
+    NOTIMP, RD, READ_BADVERS, READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, SERVFAIL, TYPE_ANY, TYPE_CNAME, UDP_LIMIT,
+    Reading, read_query, write_any, write_bare, write_error)
 
 cdef enum:
     STALE_TTL = 30              # RFC 8767 4
@@ -59,9 +60,9 @@ cdef class Settler:
     cdef void clock(self) noexcept nogil:
         """Reads the clocks once a call: a tick's worth of delay changes no answer."""
         cdef timespec now
-        clock_gettime(CLOCK_MONOTONIC, &now)
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
         self.now = <uint32_t>now.tv_sec
-        self.now_us = <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
+        self.now_ms = <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
         clock_gettime(CLOCK_REALTIME_COARSE, &now)
         self.wall = now.tv_sec
         self.counters.at(self.wall)
@@ -93,7 +94,7 @@ cdef class Settler:
         # 3. A source that is proven cannot be somebody else's victim, nor can one that shook hands; others have a rate.
         if reading == READ_OK or reading == READ_BADVERS:
             self.checked = self.guard.check(query, client, self.wall)
-        admitted = self.guard.admit(client, self.checked, self.now_us // 1000)
+        admitted = self.guard.admit(client, self.checked, self.now_ms)
         if admitted != ADMIT_PASS:
             self.counters.drop(DROP_RATE_LIMIT)
             return write_truncated(out, query) if admitted == ADMIT_SLIP and reading == READ_OK else 0
@@ -122,7 +123,7 @@ cdef class Settler:
             fingerprint = self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
             if decision.action != ACTION_PASS:
                 self.hit(&decision)
-                if decision.action != ACTION_SHADOW:
+                if decision.action < ACTION_SHADOW:
                     return self.told(client, profile, COUNT_AS_WRITTEN, self.policy.write(out, query, &decision), out)
         # 6. What is known here and nowhere else.
         written = self.here.answer(out, query, profile, limit, &way)
@@ -167,9 +168,6 @@ cdef class Settler:
             The answer's size; 0 where it comes later (`pending`), or never.
         """
         cdef uint16_t bits = (KEY_DO if query.want_dnssec else 0) | (KEY_CD if query.flags & CD else 0)
-        # Names of a group of upstreams are kept apart from those that others answer.
-        if self.forwarder.routes.count:
-            bits |= <uint16_t>(self.forwarder.routes.group_of(query.name, query.name_size, query.label_at, query.labels) << GROUP_SHIFT)
         # What is known already.
         cdef uint32_t written = self.recall(query, fingerprint, bits, profile, limit, out)
         if written:
@@ -181,22 +179,23 @@ cdef class Settler:
         cdef bint fresh = at == NOBODY
         # A question of its own, within its client's and its domain's share: random names must not crowd out others.
         if fresh:
-            at = self.forwarder.begin(fingerprint, query, bits, self.now_us)
+            at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
             if at == NOBODY:
-                return self.overloaded(query, client, out)
+                self.counters.drop(DROP_OVERLOAD)
+                return 0
             if not self.guard.take(query, client, self.forwarder.pendings[at].shares):
+                self.counters.drop(DROP_OVERLOAD)
                 self.finish(at)
-                return self.overloaded(query, client, out)
+                return 0
         if not self.forwarder.wait(at, asked, client, profile, alias_ttl):
+            self.counters.drop(DROP_OVERLOAD)
             if fresh:
                 self.finish(at)
-            return self.overloaded(query, client, out)
+            return 0
         if fresh:
             self.counters.add(CELL_FORWARDED)
-            if not self.forwarder.send(at, self.now_us):
+            if not self.forwarder.send(at, self.now_ms):
                 self.finish(at)
-                if self.forwarder.crowded:
-                    return self.overloaded(query, client, out)
                 return write_error(out, query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY)
         self.pending = True
         return 0
@@ -215,7 +214,7 @@ cdef class Settler:
         fingerprint = self.policy.decide(target.name, target.label_at, target.labels, profile, &decision)
         if decision.action != ACTION_PASS:
             self.hit(&decision)
-            if decision.action != ACTION_SHADOW:
+            if decision.action < ACTION_SHADOW:
                 written = self.policy.write(self.said, target, &decision)
         if not written:
             written = self.resolve(target, fingerprint, client, profile, MESSAGE_MAX, query, way.ttl, self.said)
@@ -223,22 +222,19 @@ cdef class Settler:
             return 0
         return write_alias(out, limit, query, target.name, target.name_size, way.ttl, self.said, written)
 
-    cdef uint32_t overloaded(self, const Query *query, const Client *client, uint8_t *out) noexcept nogil:
-        """Too much waits: silence by UDP, where a forged source would cost a victim an answer; by streams, that it fails."""
-        if client.transport == UDP:
-            self.counters.drop(DROP_OVERLOAD)
-            return 0
-        return write_error(out, query, SERVFAIL, EDE_NONE)
-
     cdef void finish(self, uint32_t at) noexcept nogil:
         """Forgets a question, and gives its shares back."""
         self.guard.give(self.forwarder.pendings[at].shares)
         self.forwarder.end(at)
 
     cdef void hit(self, const Decision *decision) noexcept nogil:
-        """Counts a query that met a listed name."""
+        """Counts a query that met a listed name, or a name of the operator's own."""
+        if decision.category:
+            self.tally.add(decision.fingerprint, self.wall)
+        elif decision.action >= ACTION_OVERRIDDEN:
+            self.counters.add(CELL_OVERRIDDEN if decision.action == ACTION_OVERRIDDEN else CELL_ALLOWED)
+            return
         self.counters.blocked(decision.category, decision.action)
-        self.tally.add(decision.fingerprint, self.wall)
 
     cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=NULL) noexcept nogil:
         """Counts an answer; its size. Where `rcode` is COUNT_AS_WRITTEN, the answer itself tells."""
@@ -260,7 +256,7 @@ cdef class Settler:
         return write_kept(out, limit, query, &kept)
 
     cdef bint keep(self, const Entry *entry, bint stale, Kept *kept) noexcept nogil:
-        """Makes a cached answer ready to be written; whether it leads to a name that is listed for somebody."""
+        """Makes a cached answer ready to be written; whether it has to be judged for whoever asks."""
         cdef uint32_t verdict
         kept.packet = entry.packet
         kept.size = entry.head.packet_size
@@ -269,29 +265,39 @@ cdef class Settler:
         kept.age = 0 if stale else self.now - entry.head.stored_at
         kept.ttl_max = STALE_TTL if stale else self.ttl_max
         kept.ede = EDE_STALE if stale else EDE_NONE
-        if not entry.head.targets:
+        if not entry.head.traits:
             return False
+        kept.private = entry.head.traits & TRAIT_PRIVATE and self.policy.shields
+        if not entry.head.traits & TRAIT_TARGETS:
+            return kept.private
         verdict = <uint32_t>entry.head.verdict
         if entry.head.verdict >> 32 != entry.head.sequence or verdict >> 1 != self.policy.epoch & 0x7FFFFFFF:
             verdict = self.policy.epoch << 1 | targets_listed(self.policy, kept.packet, kept.size)
             self.cache.judge(entry, verdict)
-        return verdict & 1
+        return verdict & 1 or kept.private
 
     cdef void refresh(self, const Query *query, uint64_t fingerprint, uint16_t bits) noexcept nogil:
         """Asks again for an answer that many ask for, before it expires; nobody waits for it."""
         cdef uint32_t at
         if self.forwarder.join(fingerprint, query, bits) != NOBODY:
             return
-        at = self.forwarder.begin(fingerprint, query, bits, self.now_us)
-        if at != NOBODY and not self.forwarder.send(at, self.now_us):
+        at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
+        if at != NOBODY and not self.forwarder.send(at, self.now_ms):
             self.finish(at)
 
     cdef uint32_t write_for(self, const Query *query, uint32_t profile, uint32_t limit, const Kept *kept, uint8_t *out) noexcept nogil:
-        """An answer that leads to a listed name, as the client's profile would have it."""
+        """An answer that leads to a listed name or into the client's own network, as the client's profile would have it."""
         cdef Decision decision
         cdef uint32_t written = write_judged(self.scratch, self.policy, profile, query, kept, &decision)
         if decision.action != ACTION_PASS:
             self.hit(&decision)
+        if not written and kept.private and self.policy.rebound(query.name, query.label_at, query.labels, profile):
+            # As if the name had no address: its owner must not reach into the network of whoever asks.
+            self.counters.add(CELL_REBOUND)
+            decision.action = ACTION_NODATA
+            decision.denies_all = False
+            decision.ede = EDE_BLOCKED
+            return self.policy.write(out, query, &decision)
         if not written:
             return write_kept(out, limit, query, kept)
         if written > limit:

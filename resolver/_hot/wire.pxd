@@ -92,6 +92,7 @@ cdef struct Response:
     uint32_t end                # behind the last record kept
     uint32_t ttl                # seconds that it may be cached; 0: not at all
     bint targets                # carries CNAME, DNAME, SVCB or HTTPS
+    bint private                # carries an address that no public name should have, or data that may hide one
     uint16_t ttl_count
     uint16_t ttl_at[128]
 

@@ -5,6 +5,7 @@ Holds always: no byte outside `size` is read; what a function writes fits the ro
 
 from libc.string cimport memcpy, memset
 
+from resolver._hot.addresses cimport private4, private6, private_hints
 from resolver._hot.cursor cimport (
     LABEL_MAX, NAME_MAX, Cursor, get16, get32, holds, lowered, put16, put32, skip, skip_name)
 
@@ -163,7 +164,7 @@ cdef bint read_response(const uint8_t *packet, uint32_t size, Response *response
         return False
     response.flags = get16(packet + 2)
     response.rcode = response.flags & 15
-    response.targets = False
+    response.targets = response.private = False
     response.ttl_count = 0
     response.additionals = 0
     cursor.data = packet
@@ -200,6 +201,12 @@ cdef bint read_response(const uint8_t *packet, uint32_t size, Response *response
                 if response.ttl_count < TTLS_MAX:
                     response.ttl_at[response.ttl_count] = <uint16_t>(cursor.at + 4)
                 response.ttl_count += 1
+                if rtype == TYPE_A:
+                    response.private |= length != 4 or private4(get32(packet + cursor.at + 10))
+                elif rtype == TYPE_AAAA:
+                    response.private |= length != 16 or private6(packet + cursor.at + 10)
+                elif rtype == TYPE_SVCB or rtype == TYPE_HTTPS:
+                    response.private |= private_hints(packet + cursor.at + 10, length)
                 if section < 2 and ttl < lowest:
                     lowest = ttl
                 if section == 0:

@@ -106,3 +106,92 @@ def test_an_nxdomain_denies_nothing_that_would_pass(
         below = data.draw(st.sampled_from([name, f"a.{name}", f"c.b.{name}", *known, *(f"a.{one}" for one in known)]))
         # Downstream caches may deny all that is below from now on (RFC 8020): all of it must be blocked here too.
         assert read(own.ask(question(below, rd=False))).rcode() != dns.rcode.REFUSED
+
+
+SCOPES = st.sampled_from(["exact", "subtree"])
+OWN = st.dictionaries(
+    st.tuples(NAMES, st.sampled_from(["override", "allow", "block"])),
+    st.tuples(SCOPES, st.sampled_from(Action)),
+    min_size=1,
+    max_size=12,
+)
+
+
+def depth_of(own: dict[tuple[str, str], tuple[str, Action]], kind: str, name: str) -> int:
+    """The labels of the deepest name of a kind that reaches `name`; 0 for none."""
+    return max(
+        (
+            one.count(".") + 1
+            for (one, its), (scope, _) in own.items()
+            if its == kind and (one == name or (scope == "subtree" and name.endswith("." + one)))
+        ),
+        default=0,
+    )
+
+
+def without(matches: list[Match], override: int, allow: int) -> list[Match]:
+    return [
+        match
+        for match in matches
+        if match.rule.exception or match.depth > (override if match.rule.mandated else max(override, allow))
+    ]
+
+
+@given(ENTRIES, OWN, NAMES, WANTED)
+@settings(max_examples=600, deadline=None)
+def test_own_names_lift_and_add_as_stated(
+    entries: list[Entry], named: dict[tuple[str, str], tuple[str, Action]], name: str, wanted: set[Category]
+) -> None:
+    own = shared()
+    rules = policy(
+        *entries,
+        profiles=[("wish", [int(category) for category in wanted], False)],
+        networks=[("0.0.0.0/0", 0)],
+        names=[(one, kind, scope, action) for (one, kind), (scope, action) in named.items()],
+    )
+    own.engine.use(rules)
+    assert rules.snapshot is not None
+    matches = rules.snapshot.lookup(name)
+    override, allow, block = (depth_of(named, kind, name) for kind in ("override", "allow", "block"))
+    won = decide(without(matches, override, allow), wanted)
+    blocks = block > override and block > allow
+    before = own.count("overridden"), own.count("allowed"), own.count("blocked")
+    answer = read(own.ask(question(name, rd=False)))
+    overridden, allowed = own.count("overridden") - before[0], own.count("allowed") - before[1]
+    if won is not None and (won.rule.mandated or not blocks or won.depth >= block):
+        assert error_code(answer) == (16 if won.rule.mandated else 17)
+    elif blocks:
+        assert error_code(answer) == 15
+    else:
+        assert (answer.rcode(), error_code(answer)) == (dns.rcode.REFUSED, 18)
+        # An override counts where what it lifted would have blocked without it; failing that the allowlist does.
+        needed = (block > allow) or decide(without(matches, 0, allow), wanted) is not None
+        lifted = bool(block) or decide(matches, wanted) is not None
+        assert (overridden, allowed) == (
+            int(bool(override) and needed),
+            int(bool(allow) and lifted and not (override and needed)),
+        )
+        return
+    assert (overridden, allowed) == (0, 0)
+
+
+@given(ENTRIES, OWN, NAMES, WANTED, st.data())
+@settings(max_examples=300, deadline=None)
+def test_an_nxdomain_denies_nothing_that_own_names_let_through(
+    entries: list[Entry],
+    named: dict[tuple[str, str], tuple[str, Action]],
+    name: str,
+    wanted: set[Category],
+    data: st.DataObject,
+) -> None:
+    own = shared()
+    names = [(one, kind, scope, action) for (one, kind), (scope, action) in named.items()]
+    profiles = [("wish", [int(category) for category in wanted], False)]
+    own.engine.use(policy(*entries, profiles=profiles, networks=[("0.0.0.0/0", 0)], names=names))
+    answer = read(own.ask(question(name, rd=False)))
+    if answer.rcode() == dns.rcode.NXDOMAIN:
+        known = [one for one, _ in named if one.endswith("." + name)]
+        below = data.draw(st.sampled_from([name, f"a.{name}", f"c.b.{name}", *known, *(f"a.{one}" for one in known)]))
+        assert read(own.ask(question(below, rd=False))).rcode() != dns.rcode.REFUSED or error_code(
+            read(own.ask(question(below, rd=False)))
+        ) in {15, 16, 17}

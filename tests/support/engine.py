@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.artifact.records import Entry
 from blocklist_sync.artifact.snapshot import Snapshot
+from lachan.labels import wire_name
 from resolver._hot.cache import Cache
 from resolver._hot.cookies import Cookies
 from resolver._hot.counters import LAYOUT, Counters
@@ -26,9 +27,9 @@ from resolver._hot.forward import Forwarder
 from resolver._hot.guard import Guard
 from resolver._hot.limits import BUCKET_BYTES, Limits, Outstanding
 from resolver._hot.locals import Locals
+from resolver._hot.own import EXACT, SUBTREE
 from resolver._hot.policy import Policy
 from resolver._hot.registrable import Registrable
-from resolver._hot.routes import Routes
 from resolver._hot.tally import TALLY_LAYOUT, Tally
 from resolver.limits import make_registrable
 from tests.support.blocklist import built
@@ -69,8 +70,12 @@ def policy(
     refuse: bool = True,
     serial: int = 1,
     listed: bool = True,
+    profile_actions: Sequence[Mapping[Category, Action]] = (),
+    ever: Sequence[Category] = (),
+    names: Sequence[tuple[str, str, str] | tuple[str, str, str, Action]] = (),
+    shielded: Sequence[bool] = (),
 ) -> Policy:
-    """The tables for a list; without `listed` there has never been one."""
+    """The tables for a list; without `listed` there never was one. `names` are name, kind, scope, perhaps action."""
     nets = []
     for text, profile in networks:
         net = ipaddress.ip_network(text)
@@ -87,6 +92,13 @@ def policy(
         shadow,
         refuse,
         KEY,
+        profile_actions=[{int(one): int(action) for one, action in own.items()} for own in profile_actions],
+        ever=[int(category) for category in ever],
+        names=[
+            (wire_name(name), kind, SUBTREE if scope == "subtree" else EXACT, int(*action))
+            for name, kind, scope, *action in names
+        ],
+        shielded=list(shielded),
     )
 
 
@@ -140,10 +152,6 @@ class Upstream:
             found.append(self.socket.recvfrom(65535))
         return found
 
-    def waiting_now(self) -> bool:
-        """Whether something has arrived."""
-        return bool(select.select([self.socket], [], [], 0)[0])
-
     def send(self, packet: bytes, source: tuple[str, int]) -> None:
         self.socket.sendto(packet, source)
 
@@ -180,7 +188,7 @@ class Slot:
     packet_size: int
     ttl_count: int
     name_size: int
-    targets: int
+    traits: int
     pad: int
     pad2: int
 
@@ -198,7 +206,7 @@ class Slot:
         value = SECRET ^ self.sequence
         value = _mix(value ^ (self.stored_at << 32 | self.expires_at))
         value = _mix(value ^ (self.qtype << 48 | self.bits << 32 | self.packet_size << 16 | self.ttl_count))
-        value = _mix(value ^ (self.name_size << 32 | self.targets))
+        value = _mix(value ^ (self.name_size << 32 | self.traits))
         data = self.memory[self.payload]
         whole = len(data) // 8 * 8
         for (word,) in struct.iter_unpack("<Q", data[:whole]):
@@ -214,14 +222,14 @@ class Slot:
             self.checksum = self.sum()
         SLOT.pack_into(
             self.memory, self.at, self.sequence, self.writer, self.checksum, self.stored_at, self.expires_at,
-            self.verdict, self.qtype, self.bits, self.packet_size, self.ttl_count, self.name_size, self.targets,
+            self.verdict, self.qtype, self.bits, self.packet_size, self.ttl_count, self.name_size, self.traits,
             self.pad, self.pad2,
         )  # fmt: skip
 
 
 def _now() -> int:
-    """Seconds on the clock that the engine reads."""
-    return int(time.clock_gettime(time.CLOCK_MONOTONIC))
+    """Seconds on the clock that the engine reads, CLOCK_MONOTONIC_COARSE."""
+    return int(time.clock_gettime(6))
 
 
 class Memory:
@@ -400,22 +408,15 @@ def rig(
     window_seconds: int = 300,
     guard: Guard | None = None,
     here: Locals | None = None,
-    strategy: str = "strict",
-    mixed_case: bool = False,
-    routes: Routes | None = None,
-    groups: Sequence[int] = (),
-    most: int = 100_000,
 ) -> Rig:
     """An engine over these rules, with upstreams that say nothing by themselves.
 
-    `memory` is another engine's cache, `here` what it answers itself; `groups` tells the group of each upstream.
+    `memory` is another engine's cache, `here` what it answers itself.
     """
     servers = [Upstream(sockets) for _ in range(upstreams)]
-    forwarder = Forwarder(timeout_ms, stream_ms, routes, mixed_case)
-    for number, server in enumerate(servers):
-        forwarder.add_upstream(server.connected(), groups[number] if groups else 0, most)
-    for group in range(16):
-        forwarder.use_strategy(group, strategy)
+    forwarder = Forwarder(timeout_ms, stream_ms)
+    for server in servers:
+        forwarder.add_upstream(server.connected())
     memory = memory or Memory(cache_bytes)
     cache = Cache(memoryview(memory.map)[: memory.size], SECRET, writer, stale)
     ring = ring or mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)

@@ -126,6 +126,32 @@ DROP_REASON_OVERLOAD: DropReason.ValueType  # 4
 DROP_REASON_SEND: DropReason.ValueType  # 5
 Global___DropReason: _TypeAlias = DropReason  # noqa: Y015
 
+class _OverrideReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OverrideReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverrideReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OVERRIDE_REASON_UNSPECIFIED: _OverrideReason.ValueType  # 0
+    OVERRIDE_REASON_OTHER: _OverrideReason.ValueType  # 1
+    OVERRIDE_REASON_WRONGLY_LISTED: _OverrideReason.ValueType  # 2
+    OVERRIDE_REASON_ESSENTIAL_SERVICE: _OverrideReason.ValueType  # 3
+    OVERRIDE_REASON_TECHNICAL_FAULT: _OverrideReason.ValueType  # 4
+    OVERRIDE_REASON_AUTHORITY_REQUEST: _OverrideReason.ValueType  # 5
+    OVERRIDE_REASON_COURT_ORDER: _OverrideReason.ValueType  # 6
+
+class OverrideReason(_OverrideReason, metaclass=_OverrideReasonEnumTypeWrapper):
+    """Why an operator let a listed name pass for some hours."""
+
+OVERRIDE_REASON_UNSPECIFIED: OverrideReason.ValueType  # 0
+OVERRIDE_REASON_OTHER: OverrideReason.ValueType  # 1
+OVERRIDE_REASON_WRONGLY_LISTED: OverrideReason.ValueType  # 2
+OVERRIDE_REASON_ESSENTIAL_SERVICE: OverrideReason.ValueType  # 3
+OVERRIDE_REASON_TECHNICAL_FAULT: OverrideReason.ValueType  # 4
+OVERRIDE_REASON_AUTHORITY_REQUEST: OverrideReason.ValueType  # 5
+OVERRIDE_REASON_COURT_ORDER: OverrideReason.ValueType  # 6
+Global___OverrideReason: _TypeAlias = OverrideReason  # noqa: Y015
+
 @_typing.final
 class QueryCount(_message.Message):
     """One cell of the table of queries answered within the window."""
@@ -160,7 +186,7 @@ Global___QueryCount: _TypeAlias = QueryCount  # noqa: Y015
 
 @_typing.final
 class BlockCount(_message.Message):
-    """Answers that policy gave within the window."""
+    """Answers that the list brought within the window."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -208,6 +234,53 @@ class DropCount(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DropCount: _TypeAlias = DropCount  # noqa: Y015
+
+@_typing.final
+class Override(_message.Message):
+    """An emergency override that was in force at some moment of the window. The name does not leave the edge, nor do the words
+    of its reason.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SUBTREE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    fingerprint: _builtins.int
+    """Of the name, under the key of the list in force; 0 without a list."""
+    entry: _builtins.int
+    """Of the listed name whose rule it lifts; 0 where the list in force has none."""
+    category: Global___Category.ValueType
+    """Of that rule."""
+    subtree: _builtins.bool
+    """Reaches everything below the name as well."""
+    reason: Global___OverrideReason.ValueType
+    created_at: _builtins.int
+    """Seconds since 1970-01-01 UTC."""
+    ends_at: _builtins.int
+    """When it runs out or was taken back, same unit; at most 72 hours later."""
+    def __init__(
+        self,
+        *,
+        fingerprint: _builtins.int = ...,
+        entry: _builtins.int = ...,
+        category: Global___Category.ValueType = ...,
+        subtree: _builtins.bool = ...,
+        reason: Global___OverrideReason.ValueType = ...,
+        created_at: _builtins.int = ...,
+        ends_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "created_at", b"created_at", "ends_at", b"ends_at", "entry", b"entry", "fingerprint", b"fingerprint", "reason", b"reason", "subtree", b"subtree"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Override: _TypeAlias = Override  # noqa: Y015
 
 @_typing.final
 class ListState(_message.Message):
@@ -328,6 +401,9 @@ class Report(_message.Message):
     CLOCK_FIELD_NUMBER: _builtins.int
     ENFORCING_FIELD_NUMBER: _builtins.int
     RULE_COMMITMENT_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    OPERATOR_BLOCKED_FIELD_NUMBER: _builtins.int
     organisation: _builtins.str
     """Identifiers as in the node's certificate: [a-z0-9-], at most 63 bytes each."""
     node: _builtins.str
@@ -351,6 +427,10 @@ class Report(_message.Message):
     upstream_failures: _builtins.int
     enforcing: _builtins.bool
     """False in shadow mode."""
+    allowed: _builtins.int
+    """Answers given where the operator's allowlist lifted a rule that is not mandated."""
+    operator_blocked: _builtins.int
+    """Answers by the operator's own blocks, none of the list's; not in `blocked`."""
     @_builtins.property
     def list(self) -> Global___ListState: ...
     @_builtins.property
@@ -363,6 +443,10 @@ class Report(_message.Message):
     def clock(self) -> Global___ClockState: ...
     @_builtins.property
     def rule_commitment(self) -> Global___RuleCommitment: ...
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Override]:
+        """At most 256."""
+
     def __init__(
         self,
         *,
@@ -385,10 +469,13 @@ class Report(_message.Message):
         clock: Global___ClockState | None = ...,
         enforcing: _builtins.bool = ...,
         rule_commitment: Global___RuleCommitment | None = ...,
+        overrides: _abc.Iterable[Global___Override] | None = ...,
+        allowed: _builtins.int = ...,
+        operator_blocked: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "list", b"list", "rule_commitment", b"rule_commitment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "boot_epoch", b"boot_epoch", "clock", b"clock", "drops", b"drops", "enforcing", b"enforcing", "list", b"list", "node", b"node", "organisation", b"organisation", "overridden", b"overridden", "previous_boot_epoch", b"previous_boot_epoch", "previous_digest", b"previous_digest", "queries", b"queries", "rule_commitment", b"rule_commitment", "sequence", b"sequence", "spool_lost", b"spool_lost", "upstream_failures", b"upstream_failures", "window_seconds", b"window_seconds", "window_start", b"window_start", "windows_lost", b"windows_lost"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "blocked", b"blocked", "boot_epoch", b"boot_epoch", "clock", b"clock", "drops", b"drops", "enforcing", b"enforcing", "list", b"list", "node", b"node", "operator_blocked", b"operator_blocked", "organisation", b"organisation", "overridden", b"overridden", "overrides", b"overrides", "previous_boot_epoch", b"previous_boot_epoch", "previous_digest", b"previous_digest", "queries", b"queries", "rule_commitment", b"rule_commitment", "sequence", b"sequence", "spool_lost", b"spool_lost", "upstream_failures", b"upstream_failures", "window_seconds", b"window_seconds", "window_start", b"window_start", "windows_lost", b"windows_lost"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,12 +10,14 @@ from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.categories import Category
 from lachan.config import parse
 from resolver._hot.policy import Policy
-from resolver.policy import compile_policy
+from resolver.policy import compile_policy, standing
 from resolver.settings import Edge, EdgeFile, normalise
 from tests.support.blocklist import OFFER, built, entry
 from tests.support.engine import KEY, mapped, rig
 from tests.support.packets import error_code, question, read, records
 
+NOON = 1_764_738_000.0
+"""Wednesday, 3 December 2025, 12:00 in Ho Chi Minh City."""
 ENTRIES = (entry("bad.example"), entry("adult.example", Category.PORNOGRAPHY, order=OFFER))
 CONFIGURATION = """
 organisation: a
@@ -38,7 +40,8 @@ def tables(
     configuration: Edge | None = None, bundle: bundles.PolicyBundle | None = None, *, listed: bool = True
 ) -> Policy:
     snapshot = Snapshot(built(*ENTRIES)) if listed else None
-    return compile_policy(configuration or edge(), bundle or bundles.default(), snapshot, 5, KEY)
+    own, said = configuration or edge(), bundle or bundles.default()
+    return compile_policy(own, standing(own, said, (), NOON), snapshot, 5, KEY)
 
 
 def verdict(policy: Policy, name: str, client: str, rdtype: str = "A") -> tuple[str, int | None] | None:
@@ -72,7 +75,7 @@ def test_strangers_are_refused_or_dropped_as_configured() -> None:
 
 
 def test_the_bundle_says_how_a_category_is_answered() -> None:
-    document = bundles.default().encode().replace(b'"gambling": "nxdomain"', b'"gambling": "sinkhole"')
+    document = bundles.default().encode().replace(b'"csam": "nxdomain"', b'"gambling": "sinkhole"')
     policy = tables(bundle=bundles.parse(document))
     own = rig(policy, upstreams=0)
     found = {

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from blocklist_sync.artifact.categories import Category
 from lachan import signing
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.signing import SigningKey
 from lachan.spool import Limits, Spool, SpoolFullError
 from resolver.counters import WindowCounts
+from resolver.overrides import Told
 from resolver.report import ClockState, Head, ListState, Reporter, ReportError, counted
 
 NOON = 1_750_000_200
@@ -23,15 +25,19 @@ LIST = ListState(serial=7, records_digest=b"\x07" * 32, activated_at=NOON - 50, 
 CLOCK = ClockState(synchronised=True, max_error_us=1500, stepped_ms=3)
 
 
+OVERRIDE = Told(1 << 63, 6, int(Category.SCAM), True, 6, NOON, NOON + 60)
+
+
 def window(start: int, seconds: int = 300) -> WindowCounts:
     return WindowCounts(
         window_start=start,
         window_seconds=seconds,
         queries={(2, "school", 0): 5, (1, "default", 3): 9, (1, "default", 0): start % 97 + 1, (1, "idle", 0): 0},
-        blocked={(3, 1): 4, (1, 2): 6},
+        blocked={(3, 1): 4, (1, 2): 6, (0, 1): 7, (0, 5): 1},
         drops={2: 1},
         overridden=1,
         upstream_failures=2,
+        allowed=3,
     )
 
 
@@ -52,7 +58,9 @@ def reporter(spool: Spool) -> Reporter:
 
 
 def write(spool: Spool, start: int, epoch: bytes = EPOCH, now: float | None = None) -> pb.Report:
-    item = reporter(spool).write(window(start), epoch, LIST, CLOCK, now or start + 302, enforcing=True)
+    item = reporter(spool).write(
+        window(start), epoch, LIST, CLOCK, now or start + 302, enforcing=True, overrides=[OVERRIDE]
+    )
     return report_of(item.payload)
 
 
@@ -77,6 +85,10 @@ def test_a_report_says_everything(spool: Spool) -> None:
     assert [(cell.category, cell.action, cell.count) for cell in report.blocked] == [(1, 2, 6), (3, 1, 4)]
     assert [(cell.reason, cell.count) for cell in report.drops] == [(2, 1)]
     assert (report.overridden, report.upstream_failures, report.enforcing) == (1, 2, True)
+    assert (report.allowed, report.operator_blocked) == (3, 8)
+    [lifted] = report.overrides
+    assert (lifted.fingerprint, lifted.entry, lifted.category, lifted.subtree) == (1 << 63, 6, pb.CATEGORY_SCAM, True)
+    assert (lifted.reason, lifted.created_at, lifted.ends_at) == (pb.OVERRIDE_REASON_COURT_ORDER, NOON, NOON + 60)
     assert (report.list.serial, report.list.records_digest, report.list.releases_refused) == (7, b"\x07" * 32, 2)
     assert (report.list.activated_at, report.list.checked_at) == (NOON - 50, NOON)
     assert (report.clock.synchronised, report.clock.max_error_us, report.clock.stepped_ms) == (True, 1500, 3)

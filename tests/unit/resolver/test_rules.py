@@ -8,7 +8,8 @@ import pytest
 
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact._snapshot import Snapshot
-from resolver.rules import Rules, RulesError, load, seal
+from resolver.overrides import Override, ReasonCode
+from resolver.rules import Rules, RulesError, facts, load, seal
 from tests.support.blocklist import built, entry, release
 
 
@@ -89,4 +90,6 @@ def test_a_folder_is_no_snapshot_and_nothing_stays_open(tmp_path: Path) -> None:
 
 def test_another_epoch_is_the_same_rules() -> None:
     rules = Rules(epoch=1, serial=5)
-    assert rules.renewed(2) == Rules(epoch=2, serial=5)
+    one = Override("a.example", "exact", ReasonCode.OTHER, "for a test", 1, 2)
+    assert rules.overridden((one,), 2) == Rules(epoch=2, serial=5, overrides=(one,))
+    assert facts(rules.overridden((one,), 2).describe()).keys() == rules.describe().keys() - {"bundle", "overrides"}

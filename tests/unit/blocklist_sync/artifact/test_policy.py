@@ -15,12 +15,15 @@ def test_the_default_comes_back() -> None:
     assert Category.GAMBLING in bundle.categories("school")
     assert bundle.categories("unheard-of") == frozenset()
     assert bundle.actions[Category.CSAM] is Action.NXDOMAIN
+    assert Category.GAMBLING not in bundle.actions, "edges may choose"
 
 
 def test_actions_left_out_are_nxdomain() -> None:
     document = {"version": 1, "profiles": {"default": ["scam"]}, "actions": {"scam": "null_ip"}}
     bundle = policy.parse(json.dumps(document).encode())
-    assert (bundle.actions[Category.SCAM], bundle.actions[Category.DRUGS]) == (Action.NULL_IP, Action.NXDOMAIN)
+    assert (bundle.action(Category.SCAM), bundle.action(Category.DRUGS)) == (Action.NULL_IP, Action.NXDOMAIN)
+    assert set(bundle.actions) == {Category.SCAM}, "what is left out is open"
+    assert policy.parse(bundle.encode()) == bundle
 
 
 def test_every_problem_is_told_with_its_path() -> None:

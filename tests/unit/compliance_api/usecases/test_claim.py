@@ -67,6 +67,14 @@ def test_a_good_report_is_read_whole() -> None:
         ({"window_start": 1_700_000_101}, "report.window_start"),
         ({"window_start": -300}, "report.window_start"),
         ({"windows_lost": 1 << 63}, "report.windows_lost"),
+        ({"allowed": 1 << 63}, "report.allowed"),
+        ({"operator_blocked": 1 << 63}, "report.operator_blocked"),
+        ({"overrides": [pb.Override()] * 257}, "report.overrides"),
+        ({"overrides": [pb.Override(category=99)]}, "report.overrides[0].category"),  # type: ignore[arg-type] # foreign
+        ({"overrides": [pb.Override(reason=99)]}, "report.overrides[0].reason"),  # type: ignore[arg-type] # foreign
+        ({"overrides": [pb.Override(created_at=-1)]}, "report.overrides[0].created_at"),
+        ({"overrides": [pb.Override(created_at=9, ends_at=8)]}, "report.overrides[0].ends_at"),
+        ({"overrides": [pb.Override(created_at=9, ends_at=259_210)]}, "report.overrides[0].ends_at"),
         ({"list": pb.ListState(serial=1)}, "report.list.records_digest"),
         ({"list": pb.ListState(serial=0, records_digest=b"x" * 32)}, "report.list.records_digest"),
         ({"list": pb.ListState(activated_at=1 << 40)}, "report.list.activated_at"),

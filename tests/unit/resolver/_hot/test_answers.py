@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import struct
 from collections.abc import Callable
@@ -350,3 +351,123 @@ def test_chains_of_the_longest_names_fit() -> None:
     assert len(answer.answer) == 16
     assert denial(answer)[:2] == ("NXDOMAIN", "bad.example.")
     assert own.queries(TCP, rcode=3) == 1
+
+
+# Private addresses of public names ------------------------------------------------------------------------------------
+
+PRIVATE = [
+    "A 10.0.0.1", "A 172.16.0.1", "A 172.31.255.255", "A 192.168.1.1", "A 100.64.0.1", "A 100.127.255.255",
+    "A 127.0.0.1", "A 169.254.1.1", "A 0.0.0.0", "AAAA ::", "AAAA ::1", "AAAA fe80::1", "AAAA febf::1", "AAAA fec0::1",
+    "AAAA fc00::1", "AAAA fdff::1", "AAAA ::ffff:192.168.1.1", "AAAA ::10.0.0.1", "AAAA 64:ff9b::10.1.2.3",
+    "AAAA 2002:c0a8:101::1", "HTTPS 1 . alpn=h2 ipv4hint=198.51.100.1,10.0.0.1",
+    "HTTPS 1 . ipv6hint=2001:db8::1,fd00::1", "SVCB 1 svc.ok.example. port=53 ipv6hint=::ffff:127.0.0.1",
+]  # fmt: skip
+NETWORKS = [
+    ipaddress.IPv4Network(text)
+    for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+]
+PUBLIC = [
+    *(f"A {network.network_address - 1}" for network in NETWORKS),
+    *(f"A {network.broadcast_address + 1}" for network in NETWORKS),
+    "AAAA 2001:db8::1", "AAAA ::ffff:198.51.100.1", "AAAA 64:ff9b::c000:aa", "AAAA fe00::1", "AAAA 2002:c633::",
+    "AAAA ff02::1", "AAAA 64:ff9b:1::a00:1", "HTTPS 1 . alpn=h2 ipv4hint=198.51.100.1 ipv6hint=2001:db8::1",
+    "HTTPS 0 svc.ok.example.", "HTTPS 1 .", 'TXT "10.0.0.1"',
+]  # fmt: skip
+
+
+def shielded(*names: tuple[str, str, str], entries: tuple[Entry, ...] = ()) -> Rig:
+    """Schools see no private address of a public name; everybody else does."""
+    return rig(policy(*entries, shielded=[False, True], names=names))
+
+
+@pytest.mark.parametrize("data", PRIVATE)
+def test_a_public_name_with_a_private_address_has_none_for_those_who_are_shielded(ask: Ask, data: str) -> None:
+    own = shielded()
+    line = f"www.ok.example. 300 IN {data}"
+    answer = read(ask(own, "WWW.ok.example", line, rdtype=data.partition(" ")[0], client=SCHOOL))
+    assert (records(answer), denial(answer), error_code(answer)) == (
+        [],
+        ("NOERROR", "WWW.ok.example.", 10, 10),
+        15,
+    )
+    assert own.count("rebound") in {1, 2}, "it is counted whenever it is told"
+    assert len(records(read(own.ask(question("www.ok.example", data.partition(" ")[0]))))) == 1, (
+        "others see what there is"
+    )
+
+
+@pytest.mark.parametrize("data", PUBLIC)
+def test_what_is_public_passes(ask: Ask, data: str) -> None:
+    own = shielded()
+    line = f"www.ok.example. 300 IN {data}"
+    assert len(records(read(ask(own, "www.ok.example", line, rdtype=data.partition(" ")[0], client=SCHOOL)))) == 1
+    assert own.count("rebound") == 0
+
+
+def test_one_private_address_takes_all_with_it_wherever_it_stands(ask: Ask) -> None:
+    for lines in (
+        ("www.ok.example. 300 IN A 198.51.100.1", "www.ok.example. 300 IN A 192.168.0.1"),
+        ("www.ok.example. 300 IN CNAME a.cdn.test.", "a.cdn.test. 300 IN A 10.0.0.1"),
+    ):
+        answer = read(ask(shielded(), "www.ok.example", *lines, client=SCHOOL))
+        assert (records(answer), error_code(answer)) == ([], 15)
+    own = shielded()
+    query = question("svc.ok.example", "HTTPS")
+    beside = ["a.cdn.test. 300 IN A 127.0.0.1"]
+    line = "svc.ok.example. 300 IN HTTPS 1 a.cdn.test."
+    assert records(read(own.exchange(query, lambda q: reply(q, line, additional=beside), client=SCHOOL))) == []
+
+
+@pytest.mark.parametrize(
+    ("rtype", "data"),
+    [
+        (1, b""), (1, b"\xc6\x33\x64"), (1, b"\xc6\x33\x64\1\0"), (28, bytes(15)), (28, b"\x20\1" + bytes(15)),
+        (65, b""), (65, b"\0\1"), (65, b"\0\1\1a"), (65, b"\0\1\0\0\4"), (65, b"\0\1\0\0\4\0\5\xc6\x33\x64\1\1"),
+        (65, b"\0\1\0\0\4\0\5\xc6\x33\x64\1"), (65, b"\0\1\0\0\6\0\3abc"), (65, b"\0\1\xc0\x0c\0\3\0\2\0\x35"),
+        (65, b"\0\1\0" + b"\0\3\0\2\0\x35" + b"\0\4\0\4\x7f\0\0\1"),
+    ],
+)  # fmt: skip
+def test_data_that_some_client_might_read_otherwise_is_not_shown(rtype: int, data: bytes) -> None:
+    own = shielded()
+    query = question("www.ok.example", "A" if rtype == 1 else "AAAA" if rtype == 28 else "HTTPS")
+    answer = read(own.exchange(query, lambda asked: raw(asked, record(rtype, data)), client=SCHOOL))
+    # A target that cannot be read is SERVFAIL for everybody; all else has no data.
+    assert (records(answer), answer.rcode() in {dns.rcode.NOERROR, dns.rcode.SERVFAIL}) == ([], True)
+
+
+def test_an_owner_that_is_compressed_hides_nothing() -> None:
+    own = shielded()
+    respond = itertools.cycle([b"\xc0\x0c", b"\3www\xc0\x10", b"\3www\2ok\xc0\x13"])
+    for _ in range(3):
+        answer = own.exchange(
+            question("www.ok.example"), lambda q: raw(q, record(1, b"\x0a\0\0\1", next(respond), ttl=0)), client=SCHOOL
+        )
+        assert (records(read(answer)), error_code(read(answer))) == ([], 15)
+
+
+def test_where_private_addresses_are_right_they_are_shown(ask: Ask) -> None:
+    names = (("corp.example", "private", "subtree"), ("lan", "private", "subtree"))
+    for name in ("corp.example", "x.y.corp.example", "printer.lan"):
+        own = shielded(*names)
+        assert len(records(read(ask(own, name, f"{name}. 300 IN A 10.0.0.1", client=SCHOOL)))) == 1
+    # What is asked counts: a stranger's alias to such a name is the attack itself.
+    lines = ("www.ok.example. 300 IN CNAME corp.example.", "corp.example. 300 IN A 10.0.0.1")
+    assert records(read(ask(shielded(*names), "www.ok.example", *lines, client=SCHOOL))) == []
+
+
+def test_a_listed_target_is_told_before_a_private_address(ask: Ask) -> None:
+    lines = ("www.ok.example. 300 IN CNAME x.bad.example.", "x.bad.example. 20 IN A 10.0.0.1")
+    answer = read(ask(shielded(entries=(BAD,)), "www.ok.example", *lines, client=SCHOOL))
+    assert (denial(answer)[0], error_code(answer)) == ("NXDOMAIN", 16)
+
+
+def test_waiters_of_one_question_are_shielded_each_by_their_own_profile() -> None:
+    own = shielded()
+    query = question("www.ok.example")
+    assert own.ask(query, client=SCHOOL) is None
+    school = own.token
+    assert own.ask(query) is None
+    other = own.token
+    asked, source = own.upstreams[0].receive()
+    own.upstreams[0].send(reply(asked, "www.ok.example. 300 IN A 10.0.0.1"), source)
+    assert (len(records(read(own.wait(school)))), len(records(read(own.wait(other))))) == (0, 1)

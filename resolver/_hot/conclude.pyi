@@ -1,3 +1,0 @@
-from resolver._hot.settle import Settler
-
-class Concluder(Settler): ...
