@@ -146,7 +146,9 @@ class PageKeeper:
                     self._process.kill()
                 status = await self._process.wait()
                 self._process = None
-                log.get().error("the process of the pages ended; starting another", status=status)
+                # Who was told to end, to serve under other settings, says so by its status.
+                say = log.get().error if status else log.get().info
+                say("the process of the pages ended; starting another", status=status)
             steady = loop.time() - started > STEADY_SECONDS
             back_off = BACK_OFF_FIRST if steady else min(max(2 * back_off, BACK_OFF_FIRST), BACK_OFF_MOST)
             await asyncio.sleep(back_off)

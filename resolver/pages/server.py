@@ -133,6 +133,7 @@ class Pages:
             factory = self._server.factory(listens[sock["address"], sock["port"]])
             servers.append(await self._loop.create_server(factory, sock=listening))
         log.get().info("serving", addresses=len(servers))
+        self._loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
         sweeping = asyncio.create_task(self._sweep())
         await self._stopping.wait()
         for server in servers:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from lachan.message import NXDOMAIN
 from resolver.control import ControlError, call
@@ -49,16 +50,11 @@ class Pages:
             return None
 
 
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Pages]:
-    (tmp_path / "rules.snapshot").write_bytes(built(entry("bad.example"), serial=7))
-    authority = Authority(tmp_path)
-    authority.issue(NAME, f"*.{NAME}")
+def configured(authority: Authority, http: int, https: int) -> dict[str, Any]:
+    """What an edge with pages is told."""
     tls = {"certificate": str(authority.files.certificate), "key": str(authority.files.key)}
-    http, https, metrics = free_port(), free_port(), free_port()
-    settings: dict[str, Any] = {
+    return {
         "blocklist": {"snapshot": "rules.snapshot"},
-        "metrics": {"address": "127.0.0.1", "port": metrics},
         "pages": {
             "operator": "Nhà mạng Mẫu",
             "operator_url": "https://isp.example/",
@@ -70,6 +66,15 @@ async def place(tmp_path: Path) -> AsyncIterator[Pages]:
             ],
         },
     }
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Pages]:
+    (tmp_path / "rules.snapshot").write_bytes(built(entry("bad.example"), serial=7))
+    authority = Authority(tmp_path)
+    authority.issue(NAME, f"*.{NAME}")
+    http, https, metrics = free_port(), free_port(), free_port()
+    settings = configured(authority, http, https) | {"metrics": {"address": "127.0.0.1", "port": metrics}}
     async with running(tmp_path, [free_port()], **settings) as edge:
         made = Pages(edge, http, https, metrics, authority)
         await until(made.pid, "the pages are up")
@@ -125,6 +130,16 @@ async def test_pages_come_and_go_and_come_back_without_a_query_lost(place: Pages
     second = await until(lambda: (pid := place.pid()) != first and pid, "another process serves")
     assert (await asyncio.to_thread(place.get, "bad.example")).status_code == 451
 
+    # Other settings: another process shows them, and the one before has ended by itself.
+    edge.settings["pages"]["operator"] = "Nhà mạng Khác"
+    edge.config.write_text(yaml.safe_dump(edge.settings))
+    assert edge.process is not None
+    edge.process.send_signal(signal.SIGHUP)
+    await until(lambda: "Nhà mạng Khác" in place.get("bad.example").text, "the pages have other settings")
+    assert ended(second)
+    second = await until(place.pid, "it is up")
+    workers = edge.workers()
+
     # The supervisor dies: pages are shown on; the next one takes the sockets over and tells what is in force.
     edge.kill()
     assert (await asyncio.to_thread(place.get, "bad.example")).status_code == 451
@@ -140,10 +155,13 @@ async def test_pages_come_and_go_and_come_back_without_a_query_lost(place: Pages
     assert not (edge.runtime / "pages.sock").exists()
 
 
-async def test_what_cannot_be_served_is_told_before_it_is_started(place: Pages) -> None:
-    place.authority.issue("other.example")
+async def test_what_cannot_be_served_is_told_before_it_is_started(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue(NAME)
+    edge = Edge(tmp_path, [53], **configured(authority, 80, 443))
+    edge.config.write_text(yaml.safe_dump(edge.settings))
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "validate", "--config", str(place.edge.config), stdout=-1, stderr=-1
+        *COMMAND, "validate", "--config", str(edge.config), stdout=-1, stderr=-1
     )
     _, complaint = await process.communicate()
     assert process.returncode == 1
