@@ -30,12 +30,12 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     from resolver import settings, supervisor
-    from resolver.listeners import certificate
+    from resolver.check import check
 
     if log_form not in ("text", "json"):
         raise ResolverError("--log: text or json")
     edge = settings.read(config)
-    certificate.check(edge, str(config))
+    check(edge, str(config))
     log.configure("resolver", "json" if log_form == "json" else "text")
     supervisor.serve(edge, config)
 
@@ -44,10 +44,10 @@ def serve(
 def validate(config: Config = DEFAULT) -> None:
     """Check a configuration: every error at once, each with its path and line."""
     from resolver import settings
-    from resolver.listeners import certificate
+    from resolver.check import check
 
     edge = settings.read(config)
-    certificate.check(edge, str(config))
+    check(edge, str(config))
     profiles = ", ".join(edge.profiles)
     line(f"{config}: good: {len(edge.file.listen)} addresses, {edge.workers} workers, profiles {profiles}")
 

@@ -26,6 +26,7 @@ from lachan.spool import Stats
 from resolver.counters import WindowCounts
 from resolver.pages.counts import PageCounts
 from resolver.uplink import Failure, UplinkStatus
+from resolver.upstream.counts import StreamCounts
 
 OTHER = "other"
 OPERATOR = "operator"
@@ -49,6 +50,8 @@ class Snapshot:
     spool: Stats | None = None
     uplink: UplinkStatus | None = None
     pages: PageCounts | None = None
+    streams: Mapping[str, StreamCounts] = field(default_factory=dict)
+    """Connections to upstreams, by their labels in the configuration."""
 
 
 def problems(snapshot: Snapshot) -> Sequence[str]:
@@ -109,6 +112,7 @@ class EdgeCollector(Collector):
             snapshot = self._read()
         yield self._build
         yield from _resolver(snapshot)
+        yield from _streams(snapshot.streams)
         yield from _blocklist(snapshot)
         yield from _reports(snapshot)
         if snapshot.pages is not None:
@@ -155,6 +159,34 @@ def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("lachan_resolver_workers", "Workers that are alive.", value=snapshot.workers)
     if snapshot.cache_entries is not None:
         yield GaugeMetricFamily("lachan_resolver_cache_entries", "Answers in the cache.", value=snapshot.cache_entries)
+
+
+def _streams(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
+    connections = GaugeMetricFamily(
+        "lachan_resolver_upstream_connections", "Connections to upstreams that are open.", labels=["upstream"]
+    )
+    for label, one in sorted(streams.items()):
+        connections.add_metric([label], one.connections)
+    yield connections
+    for name, word, text in (
+        ("questions", "asked", "Questions asked of upstreams by connections."),
+        ("connections_opened", "opened", "Connections to upstreams that came to be open."),
+        ("sessions_resumed", "resumed", "Connections to upstreams that began with the TLS session of another."),
+        ("questions_moved", "moved", "Questions asked again because their connection ended."),
+        ("questions_overdue", "overdue", "Questions given up because no answer came in time."),
+    ):
+        yield _counter(
+            f"lachan_resolver_upstream_{name}",
+            text,
+            ["upstream"],
+            (((label,), one.counts.get(word, 0)) for label, one in streams.items()),
+        )
+    yield _counter(
+        "lachan_resolver_upstream_connection_failures",
+        "Connections to upstreams that failed, and questions refused on them, by reason.",
+        ["upstream", "reason"],
+        (((label, reason), count) for label, one in streams.items() for reason, count in one.failures.items()),
+    )
 
 
 def _blocklist(snapshot: Snapshot) -> Iterator[Metric]:

@@ -27,11 +27,11 @@ from lachan.errors import LachanError
 from lachan.signing import SigningKey
 from lachan.spool import Spool
 from resolver import metrics, privileges, reload, settings, systemd
+from resolver.check import check
 from resolver.control import Handler, Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
 from resolver.enrolment import signing_key
 from resolver.errors import ResolverError
-from resolver.listeners import certificate
 from resolver.openings import Openings, TallyFile
 from resolver.pages.keeper import PageKeeper
 from resolver.report import ListState, Reporter
@@ -39,6 +39,7 @@ from resolver.reporting import Reporting
 from resolver.rules import Rules, facts, load
 from resolver.settings import Edge
 from resolver.uplink import Uplink
+from resolver.upstream.counts import StreamTotals
 from resolver.whoami import Answerer
 from resolver.workers import Workers
 
@@ -62,6 +63,7 @@ class Supervisor:
         self._living: list[Message] = []
         self._reloading: asyncio.Task[None] | None = None
         self._reloaded: Message = {"state": "never", "at": 0, "reason": ""}
+        self._streams = StreamTotals()
         self._lock: TextIO | None = None
         self._agent = Agent(self._file.blocklist.sync, self._file.state_dir) if self._file.blocklist.sync else None
 
@@ -162,6 +164,7 @@ class Supervisor:
     async def _watch_status(self) -> None:
         while True:
             self._workers_status = await self._workers.status()
+            self._streams.take(self._workers_status)
             await self._pages.look(self._agent.checked_at if self._agent is not None else 0)
             await asyncio.sleep(STATUS_SECONDS)
 
@@ -186,7 +189,7 @@ class Supervisor:
         if self._reloading is not None and not self._reloading.done():
             raise ResolverError("a reload is under way")
         edge = settings.read(self._source)
-        certificate.check(edge, str(self._source))
+        check(edge, str(self._source))
         reload.check(self._edge, edge, str(self._source))
         self._reloaded = {"state": "under way", "at": int(time.time()), "reason": ""}
         self._reloading = asyncio.create_task(self._renew(edge, ring))
@@ -226,7 +229,7 @@ class Supervisor:
         privileges.drop(self._file.user)
         if self._file.user is not None:
             # What root could read, this user may not.
-            certificate.check(self._edge, str(self._source))
+            check(self._edge, str(self._source))
 
     async def run(self) -> None:
         """Serves until told to stop by SIGTERM or SIGINT; SIGHUP has the configuration read again.
@@ -327,6 +330,7 @@ class Supervisor:
                     pages=self._pages.counts,
                     spool=spool.stats(),
                     uplink=uplink.status if uplink is not None else None,
+                    streams=self._streams.upstreams,
                 )
 
         return metrics.serve(self._file.metrics.address, self._file.metrics.port, read)

@@ -133,6 +133,7 @@ class Worker:
             "connections": self._transports.connections,
             "certificates": self._transports.certificates(),
             "upstreams": self._forwarder.health(),
+            "streams": self._streams.status(),
             "started_at": self._started_at,
         }, []
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lachan import log
-from lachan.config import ConfigError, Problem
+from lachan.config import Problem
 from lachan.tls import TlsError, read_pem
 from resolver.pages.settings import PagesSettings
 from resolver.settings import Edge
@@ -155,7 +155,8 @@ def _speaks_for(certificate: x509.Certificate, name: str) -> bool:
     return name in known or f"*.{name.partition('.')[2]}" in known
 
 
-def _problems(edge: Edge) -> Iterator[Problem]:
+def problems(edge: Edge) -> Iterator[Problem]:
+    """What is wrong with the certificates that a configuration names."""
     for index, listen in enumerate(edge.file.listen):
         if listen.tls is None:
             continue
@@ -189,14 +190,3 @@ def _page_problems(pages: PagesSettings) -> Iterator[Problem]:
         for name in wanted:
             if not _speaks_for(certificate, name):
                 yield Problem(place, f"the certificate does not speak for {name}")
-
-
-def check(edge: Edge, source: str) -> None:
-    """Looks at every certificate that a configuration names: at start, what cannot be used is an error.
-
-    Raises:
-        lachan.config.ConfigError: With every problem found.
-    """
-    problems = list(_problems(edge))
-    if problems:
-        raise ConfigError(source, problems)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import ssl
 from base64 import b64decode
+from collections.abc import Iterator, Sequence
 
+from lachan.config import Problem
 from lachan.tls import TlsError, read_pem
 from resolver.channel import TlsChannel
 from resolver.upstream.settings import Upstream
@@ -50,6 +52,16 @@ def context(upstream: Upstream) -> ssl.SSLContext:
     if upstream.protocol == "doh":
         made.set_alpn_protocols(list(DOH_PROTOCOLS))
     return made
+
+
+def problems(upstreams: Sequence[Upstream]) -> Iterator[Problem]:
+    """What is wrong with the authorities that a configuration names."""
+    for index, upstream in enumerate(upstreams):
+        if upstream.ca is not None:
+            try:
+                context(upstream)
+            except TlsError as error:
+                yield Problem(f"upstreams.{index}.ca", str(error))
 
 
 def pin_of(certificate: bytes) -> bytes:

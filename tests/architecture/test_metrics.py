@@ -17,6 +17,7 @@ from resolver.counters import WindowCounts
 from resolver.metrics import Snapshot, registry
 from resolver.pages.counts import PageCounts
 from resolver.uplink import UplinkStatus
+from resolver.upstream.counts import StreamCounts
 from tests.support.protos import ROOT
 
 EDGE = Snapshot(
@@ -30,6 +31,7 @@ EDGE = Snapshot(
     cache_entries=1,
     spool=Stats(1, 1, 0, 0, 0.0),
     uplink=UplinkStatus(),
+    streams={"dot:192.0.2.1:853": StreamCounts(1, {"asked": 1}, {"certificate": 1})},
     pages=PageCounts(True, {("block", "gambling"): 1}, {"busy": 1}),
 )
 REGISTRIES = {

@@ -7,6 +7,7 @@ from lachan.spool import Stats
 from resolver.counters import WindowCounts
 from resolver.metrics import Snapshot, problems, registry
 from resolver.uplink import Failure, UplinkStatus
+from resolver.upstream.counts import StreamCounts
 
 COUNTS = WindowCounts(
     window_start=0,
@@ -33,6 +34,7 @@ FULL = Snapshot(
     refused={"expired": 2},
     cache_entries=500,
     spool=Stats(items=3, bytes=4096, held=1, dropped=0, oldest_at=400.0),
+    streams={"dot:192.0.2.1:853": StreamCounts(2, {"asked": 8, "moved": 1}, {"certificate": 3})},
     uplink=UplinkStatus(submitted=9, failures={Failure.DENIED: 2}),
 )
 
@@ -59,6 +61,11 @@ def test_everything_is_told_under_its_name() -> None:
         "lachan_resolver_dropped_total|acl": 0,
         "lachan_resolver_dropped_total|other": 2,
         "lachan_resolver_overridden_total": 1,
+        "lachan_resolver_upstream_connections|dot:192.0.2.1:853": 2,
+        "lachan_resolver_upstream_questions_total|dot:192.0.2.1:853": 8,
+        "lachan_resolver_upstream_questions_moved_total|dot:192.0.2.1:853": 1,
+        "lachan_resolver_upstream_questions_overdue_total|dot:192.0.2.1:853": 0,
+        "lachan_resolver_upstream_connection_failures_total|certificate|dot:192.0.2.1:853": 3,
         "lachan_resolver_upstream_failures_total": 6,
         "lachan_resolver_forwarded_total": 12,
         "lachan_resolver_allowed_total": 13,

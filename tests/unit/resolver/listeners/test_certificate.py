@@ -10,13 +10,13 @@ from structlog.testing import capture_logs
 
 from lachan.config import ConfigError
 from lachan.tls import TlsError
+from resolver.check import check
 from resolver.listeners.certificate import (
     DOH_PROTOCOLS,
     DOT_PROTOCOLS,
     LOOK_SECONDS,
     RENEW_SECONDS,
     Certificate,
-    check,
     context,
 )
 from resolver.settings import Edge, EdgeFile, normalise
