@@ -20,8 +20,15 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+OWN = Saying("Nhà mạng không mở trang này", "Your network operator does not open this page")
 BLOCKED = Saying("Trang này bị chặn để bảo vệ trẻ em", "This page is blocked to protect children")
 UNKNOWN = Saying("Không có trang nào ở đây", "There is no page here")
+
+
+def _heading(reason: Reason | None) -> Saying:
+    if reason is None:
+        return UNKNOWN
+    return BLOCKED if reason.category is not None else OWN
 
 
 def _lead(reason: Reason | None) -> Saying:
@@ -32,6 +39,11 @@ def _lead(reason: Reason | None) -> Saying:
             "You were led to the block page, but the address you asked for is not on this network's list. It may have "
             "been taken off just now: try again in a few minutes.",
         )
+    if reason.category is None:
+        return Saying(
+            "Địa chỉ này bị chặn theo quy định riêng của nhà mạng, không phải theo danh sách của cơ quan quản lý.",
+            "This address is blocked by a rule of your operator's own, not by the authority's list.",
+        )
     return Saying(
         "Mạng bạn đang dùng không mở địa chỉ này, vì nó nằm trong danh sách những trang gây hại cho trẻ em.",
         "The network that you use does not open this address, because it is on the list of sites that harm children.",
@@ -39,8 +51,10 @@ def _lead(reason: Reason | None) -> Saying:
 
 
 def _rows(reason: Reason, *, english: bool) -> Markup:
-    category = words.CATEGORIES[reason.category]
+    category = words.CATEGORIES[reason.category] if reason.category is not None else words.OWN
     wish = words.BY_ORDER if reason.mandated else words.by_profile(reason.profile)
+    if reason.category is None:
+        wish = words.BY_OPERATOR
     told: list[tuple[Saying, str]] = [
         (Saying("Địa chỉ", "Address"), code(reason.name)),
         (Saying("Lý do", "Reason"), category.en if english else category.vi),
@@ -61,7 +75,7 @@ def _appeal(settings: PagesSettings) -> tuple[Markup, Markup]:
 
 def respond(reason: Reason | None, settings: PagesSettings) -> Response:
     """The page for a name that is blocked for a reason, or for none that is known."""
-    heading = BLOCKED if reason is not None else UNKNOWN
+    heading = _heading(reason)
     lead, (appeal_vi, appeal_en) = _lead(reason), _appeal(settings)
     content = fill(
         "block.html",

@@ -111,8 +111,8 @@ def _term(vi: str, en: str) -> Markup:
     return both(Saying(vi, en))
 
 
-def _blocked(facts: Facts, profile: str) -> Saying:
-    said = words.listing([words.CATEGORIES[category] for category in facts.categories(profile)])
+def _blocked(facts: Facts, profile: str, now: int) -> Saying:
+    said = words.listing([words.CATEGORIES[category] for category in facts.categories(profile, now)])
     return Saying(
         f"{said.vi}; và những gì văn bản yêu cầu chặn cho mọi người",
         f"{said.en}; and whatever an order blocks for everybody",
@@ -131,7 +131,7 @@ def _list(facts: Facts, now: int) -> Saying:
 def _facts(facts: Facts, profile: str | None, now: int) -> Markup:
     pairs = [(_term("Mức lọc", "Filter"), both(words.profile(profile)))]
     if profile is not None:
-        pairs.append((_term("Nội dung bị chặn", "What is blocked"), both(_blocked(facts, profile))))
+        pairs.append((_term("Nội dung bị chặn", "What is blocked"), both(_blocked(facts, profile, now))))
     blocking = words.BLOCKING if facts.protecting else words.COUNTING if facts.shadow else words.NOTHING
     pairs.append((_term("Đang chặn", "Blocking"), both(blocking)))
     pairs.append((_term("Danh sách đang áp dụng", "List in force"), both(_list(facts, now))))

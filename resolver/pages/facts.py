@@ -6,13 +6,16 @@ a profile and goes no further.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
 from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.artifact.rules import decide
+from resolver.ownnames import OwnSettings
+from resolver.policy import profile_table
 from resolver.settings import Edge, mapped
 
 
@@ -22,10 +25,28 @@ class Reason:
 
     name: str
     profile: str
-    category: Category
+    category: Category | None
+    """None: the operator blocks it on their own account."""
     mandated: bool
     order: str | None
     """The order's number; None where it is not told."""
+
+
+@dataclass(frozen=True)
+class OwnRule:
+    """What the operator says of a name, and of all below it where it reaches so far."""
+
+    blocks: bool
+    subtree: bool
+
+
+def own_rules(settings: OwnSettings) -> dict[str, OwnRule]:
+    """The operator's own names."""
+    return {
+        one.name: OwnRule(blocks, one.scope == "subtree")
+        for blocks, names in ((True, settings.block), (False, settings.allow))
+        for one in names
+    }
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,7 @@ class Facts:
     serial: int = 0
     published_at: int = 0
     checked_at: int = 0
+    own: Mapping[str, OwnRule] = field(default_factory=dict)
 
     @property
     def shadow(self) -> bool:
@@ -58,15 +80,38 @@ class Facts:
                 return profile
         return None
 
-    def categories(self, profile: str) -> list[Category]:
-        """What is blocked for a profile whatever an order says, and what it asks for."""
-        return sorted(ALWAYS_MANDATED | self.bundle.categories(profile))
+    def _asked(self, profile: str, now: float) -> frozenset[Category]:
+        chosen = next((one for one in self.edge.file.profiles if one.name == profile), None)
+        return profile_table(self.edge, self.bundle, chosen, now).categories
 
-    def reason(self, name: str | None, profile: str | None) -> Reason | None:
-        """Why a name is blocked for a profile, None where it is not, or the profile is a stranger's."""
-        if name is None or profile is None or self.snapshot is None:
+    def categories(self, profile: str, now: float) -> list[Category]:
+        """What is blocked for a profile whatever an order says, and what it asks for at this hour."""
+        return sorted(ALWAYS_MANDATED | self._asked(profile, now))
+
+    def _own(self, name: str) -> OwnRule | None:
+        """The operator's rule on the name, or the deepest of those above that reach it."""
+        suffix, exact = name, True
+        while suffix:
+            rule = self.own.get(suffix)
+            if rule is not None and (exact or rule.subtree):
+                return rule
+            suffix, exact = suffix.partition(".")[2], False
+        return None
+
+    def reason(self, name: str | None, profile: str | None, now: float) -> Reason | None:
+        """Why a name is blocked for a profile, None where it is not, or the profile is a stranger's.
+
+        Args:
+            name: As the client asks for it.
+            profile: That of its network.
+            now: Seconds since 1970: profiles have hours.
+        """
+        if name is None or profile is None:
             return None
-        match = decide(self.snapshot.lookup(name), self.bundle.categories(profile))
+        match = decide(self.snapshot.lookup(name), self._asked(profile, now)) if self.snapshot is not None else None
+        own = self._own(name)
+        if own is not None and not (match is not None and match.rule.mandated):
+            return Reason(name, profile, None, False, None) if own.blocks else None
         if match is None:
             return None
         rule = match.rule

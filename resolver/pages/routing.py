@@ -12,12 +12,13 @@ from http import HTTPStatus
 
 from resolver.pages import blockpage, checkpage
 from resolver.pages.checkpage import Place
-from resolver.pages.facts import Facts
+from resolver.pages.facts import Facts, Reason
 from resolver.pages.http import Request, Response
 from resolver.pages.settings import PagesSettings
 from resolver.pages.templates import icon
 
 NO_CATEGORY = "none"
+OWN_CATEGORY = "own"
 ICON_PATH = "/favicon.ico"
 
 _HTML = ("Content-Type", "text/html; charset=utf-8")
@@ -56,8 +57,8 @@ class Router:
         elif request.path == ICON_PATH:
             response = Response(HTTPStatus.OK, (("Content-Type", "image/svg+xml"),), icon())
         else:
-            reason = facts.reason(request.host, facts.profile_of(client))
-            self.shown["block", reason.category.label if reason is not None else NO_CATEGORY] += 1
+            reason = facts.reason(request.host, facts.profile_of(client), now)
+            self.shown["block", _label(reason)] += 1
             response = blockpage.respond(reason, self._settings)
         return finished(response)
 
@@ -77,6 +78,12 @@ class Router:
         self.shown["check", NO_CATEGORY] += 1
         origin = None if found else place.origin(f"{nonce}.{name}")
         return checkpage.respond(facts, self._settings, client, now, origin)
+
+
+def _label(reason: Reason | None) -> str:
+    if reason is None:
+        return NO_CATEGORY
+    return reason.category.label if reason.category is not None else OWN_CATEGORY
 
 
 def finished(response: Response) -> Response:

@@ -23,7 +23,7 @@ from blocklist_sync.artifact import policy as bundles
 from blocklist_sync.artifact._snapshot import Snapshot
 from lachan import log
 from resolver.control import Handler, Message, Server
-from resolver.pages.facts import Facts
+from resolver.pages.facts import Facts, own_rules
 from resolver.pages.listener import PageServer
 from resolver.settings import Edge, EdgeFile, normalise
 
@@ -74,6 +74,7 @@ def read_facts(edge: Edge, rules: Message, fd: int | None) -> Facts:
         serial=rules["serial"],
         published_at=rules["published_at"],
         checked_at=rules["checked_at"],
+        own=own_rules(edge.file.own),
     )
 
 

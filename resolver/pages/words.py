@@ -36,6 +36,8 @@ PROFILES: Mapping[str, Saying] = {
 NOBODY = Saying(
     "không thuộc mạng nào mà bộ phân giải này phục vụ", "none: your network is not among those this resolver serves"
 )
+OWN = Saying("quy định riêng của nhà mạng", "a rule of the operator's own")
+BY_OPERATOR = Saying("nhà mạng của bạn", "your network operator")
 BY_NETWORK = Saying("theo mạng của thiết bị", "that of the device's network")
 BY_ORDER = Saying("cơ quan quản lý, cho tất cả mọi người", "the authority, for everybody")
 NEVER = Saying("chưa lần nào", "never")

@@ -7,7 +7,7 @@ from typing import Any
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.categories import Category
-from resolver.pages.facts import Facts
+from resolver.pages.facts import Facts, own_rules
 from resolver.pages.settings import PagesSettings
 from resolver.settings import EdgeFile, normalise
 from tests.support.blocklist import OFFER, built, entry
@@ -45,4 +45,5 @@ def facts(*, shadow: bool = False, listed: bool = True, **settings: Any) -> Fact
     if not listed:
         return Facts(edge, policy.default(), None, ())
     snapshot = Snapshot(built(*ENTRIES, serial=42))
-    return Facts(edge, policy.default(), snapshot, snapshot.orders, 42, NOW - 7200, NOW - 30)
+    own = own_rules(edge.file.own)
+    return Facts(edge, policy.default(), snapshot, snapshot.orders, 42, NOW - 7200, NOW - 30, own)

@@ -58,6 +58,15 @@ def test_the_law_is_451_and_says_who_blocks_a_wish_is_403_and_nothing_is_404() -
     assert nothing.status == HTTPStatus.NOT_FOUND
 
 
+def test_what_the_operator_blocks_is_not_put_down_to_the_law() -> None:
+    response, page_ = page(Reason("own.example", "default", None, False, None), operator_url="https://isp.example/")
+    assert response.status == HTTPStatus.FORBIDDEN
+    assert page_.problems() == []
+    assert "quy định riêng của nhà mạng" in page_.text
+    assert "để bảo vệ trẻ em" not in page_.text
+    assert "authority, for everybody" not in page_.text
+
+
 def test_no_reason_is_made_up() -> None:
     _, page_ = page(None)
     assert not any(said.vi in page_.text for said in words.CATEGORIES.values())
