@@ -40,6 +40,8 @@ class Snapshot:
     counts: WindowCounts
     """Since the supervisor started."""
     workers: int
+    restarts: int = 0
+    """Of workers, since the supervisor started."""
     serial: int = 0
     entries: int = 0
     published_at: int = 0
@@ -157,6 +159,9 @@ def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
     ):
         yield CounterMetricFamily(f"lachan_resolver_{name}", text, value=count)
     yield GaugeMetricFamily("lachan_resolver_workers", "Workers that are alive.", value=snapshot.workers)
+    yield CounterMetricFamily(
+        "lachan_resolver_worker_restarts", "Workers that ended and were replaced.", value=snapshot.restarts
+    )
     if snapshot.cache_entries is not None:
         yield GaugeMetricFamily("lachan_resolver_cache_entries", "Answers in the cache.", value=snapshot.cache_entries)
 

@@ -321,6 +321,7 @@ class Supervisor:
                     now=now,
                     counts=totals.read(int(now)),
                     workers=self._workers.alive,
+                    restarts=self._workers.restarts,
                     serial=rules.serial,
                     entries=rules.entries,
                     published_at=rules.published_at,

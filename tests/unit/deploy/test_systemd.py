@@ -48,6 +48,11 @@ def test_dns_survives_the_supervisor() -> None:
     assert unit["StartLimitIntervalSec"] == "0"
 
 
+def test_a_reload_waits_for_its_outcome() -> None:
+    unit = settings(SYSTEMD / "lachan-resolver.service")
+    assert unit["ExecReload"] == unit["ExecStart"].removesuffix(" --log json").replace(" serve ", " reload ")
+
+
 def test_the_resolver_may_bind_port_53_and_nothing_more() -> None:
     unit = settings(SYSTEMD / "lachan-resolver.service")
     assert unit["AmbientCapabilities"] == unit["CapabilityBoundingSet"] == "CAP_NET_BIND_SERVICE"
