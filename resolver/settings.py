@@ -249,8 +249,7 @@ class EdgeFile(Settings):
             for upstream in self.upstreams
             if (upstream.address, upstream.port) in places
         ]
-        if self.forwarding.sockets * sum(upstream.protocol == "udp" for upstream in self.upstreams) > 4096:
-            problems.append("forwarding.sockets: 4096 sockets over all upstreams are the most")
+        problems += self.forwarding.problems(self.upstreams)
         if len(self.access.allow) + sum(len(profile.networks) for profile in self.profiles) > NETWORKS_MAX:
             problems.append(f"access.allow and profiles: {NETWORKS_MAX} networks in all are the most")
         own, page = self.local.name, self.pages.name if self.pages is not None else None

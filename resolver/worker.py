@@ -30,7 +30,6 @@ from resolver._hot.cache import Cache
 from resolver._hot.contacts import Contacts
 from resolver._hot.counters import Counters
 from resolver._hot.engine import Engine
-from resolver._hot.forward import Forwarder
 from resolver._hot.tally import Tally
 from resolver.brief import Brief, digest
 from resolver.control import ControlError, Message, Server, ask
@@ -46,11 +45,12 @@ from resolver.local import compile_locals
 from resolver.openings import TallyFile
 from resolver.seats import control_path, sit
 from resolver.settings import Edge, EdgeFile, normalise
-from resolver.upstream.pool import PoolError, open_socket, open_sockets
+from resolver.upstream.pool import PoolError, make_forwarder, open_socket
 from resolver.upstream.stream import StreamUpstreams
 
 TICK_SECONDS = 0.025
 ROTATE_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 SECRETS_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
 TURN_SECONDS = 0.5
@@ -74,12 +74,7 @@ class Worker:
         self._cache = Cache(shared.cache, brief.cache_secret, brief.seat, int(file.cache.stale))
         self._master = bytes.fromhex(brief.name_key)
         self._guard = make_guard(file.cookies, file.rate_limit, shared.rates, self._master, time.time())
-        self._forwarder = Forwarder(int(file.forwarding.first_try * 1000), int(file.forwarding.tcp_timeout * 1000))
-        for upstream in file.upstreams:
-            datagrams = upstream.protocol == "udp"
-            self._forwarder.add_upstream(
-                open_sockets(upstream, file.forwarding.sockets, self._random) if datagrams else []
-            )
+        self._forwarder = make_forwarder(file.upstreams, file.forwarding, self._random)
         self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout, self._random)
         self._rules = InForce(edge, self._master, brief.rules, brief.rules_fd, time.time())
         self._engine = Engine(
@@ -239,6 +234,13 @@ class Worker:
                     if not self._forwarder.replace(number, fd):
                         os.close(fd)
 
+    async def _check_upstreams(self) -> None:
+        """Asks those that are down whether they are back."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            self._engine.check()
+            self._settled()
+
     async def _renew_secrets(self) -> None:
         """Makes cookies by the secrets of the day; a file of them that cannot be read leaves those before in force."""
         while True:
@@ -283,7 +285,7 @@ class Worker:
         await self._serving.take(self._brief.worker)
         self._loop.add_reader(self._forwarder.fd, self._hear)
         beating = asyncio.create_task(self._beat())
-        for job in (self._rotate(), self._renew_secrets(), self._sweep(), self._turn()):
+        for job in (self._rotate(), self._check_upstreams(), self._renew_secrets(), self._sweep(), self._turn()):
             self._keep(job)
         log.get().info(
             "serving", worker=self._brief.worker, serial=self._rules.facts()["serial"], sockets=len(self._sockets)

@@ -13,6 +13,7 @@ cdef enum:
     # Bits of a key that are not the name or the type.
     KEY_DO = 1
     KEY_CD = 2
+    KEY_OWN = 4                 # a question of our own: no client joins it
 
 cdef struct Slot:
     # 48 bytes, then name, packet, TTL offsets. Written under an odd sequence number only.

@@ -1,20 +1,30 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from resolver._hot.wire cimport Query, Response
+from resolver._hot.routes cimport Routes
+from resolver._hot.upstreams cimport Upstreams
+from resolver._hot.wire cimport Query
 
 cdef enum:
     PENDING_MAX = 8192          # questions on the way at once
     WAITERS_MAX = 16384         # clients that wait for them
     WAITERS_EACH = 256          # of them on one question
     BUCKETS = 16384
-    PORTS_MAX = 4096            # sockets of all upstreams
-    UPSTREAMS_MAX = 16
+    LEGS = 2                    # upstreams that one question may be on its way to at once
+    LEGS_MAX = 16384
     TRIES_MAX = 3
+    QUEUES = 4
     QUESTION_MAX = 271          # header, name, type, class
     NOBODY = 0xFFFFFFFF
     NO_ALIAS = -1
-    RANDOM_BYTES = 4096
+    QUARANTINE = 16384          # ids remembered for not being drawn
     CONTROL_MAX = 64
+    GROUP_SHIFT = 8             # bits of a key below this are KEY_ bits, those above a group
+
+cdef enum:
+    # Kinds of questions.
+    KIND_CLIENT = 0
+    KIND_HEALTH = 1             # whether a down upstream is back
+    KIND_LOOP = 2               # whether what we send to it comes back to us
 
 cdef struct Client:
     # Where an answer goes.
@@ -38,73 +48,76 @@ cdef struct Waiter:
     bint edns, want_dnssec, padded, structured, cookie
     uint8_t question[280]       # and behind it the client's cookie, where it sent one
 
+cdef enum LegState:
+    LEG_NONE = 0
+    LEG_DATAGRAM = 1
+    LEG_STREAM = 2              # by Python, over a stream
+
+cdef struct Leg:
+    # A question on its way to one upstream.
+    LegState state
+    uint32_t id_next            # chain of the table by id
+    uint16_t id, port
+    uint8_t upstream
+    bint handing                # waits to be handed out
+    uint16_t handed             # names the leg among those handed out
+    int64_t sent_at             # microseconds, monotonic
+    uint64_t case_bits          # which letters went as capitals; 0: none
+
 cdef struct Pending:
     uint32_t generation         # odd while in use
-    uint32_t id_next, key_next  # chains of the two tables
-    uint32_t older, newer       # of those at the same try, by deadline
+    uint32_t key_next           # chain of the table by question
+    uint32_t older, newer       # of those in the same queue, by deadline
     uint32_t waiters, waiter_count
-    int64_t begun_at, sent_at   # milliseconds, monotonic
-    uint16_t id, port
-    uint8_t upstream, tries
+    int64_t begun_at, queued_at     # microseconds, monotonic
+    uint8_t tries, queue, kind
+    bint listed                 # stands in a queue: a try is running
+    bint stale_told             # clients were told what had expired, or there was nothing to tell
+    bint streamed               # the last try went over a stream
     uint16_t tried              # a bit for each upstream
-    uint16_t handed             # names the try among those handed out
-    bint listed                 # a try is running
-    bint stream                 # by Python, over a stream
-    bint handing                # waits to be handed out
+    uint16_t bits               # KEY_ bits, and the group above them
     uint64_t fingerprint
     uint64_t shares[2]          # of the guard's bounds, to be given back
-    uint16_t bits
+    Leg legs[LEGS]
     Query query                 # packet points to `question`
     uint8_t question[272]
 
-cdef struct Port:
-    int fd
-    uint16_t upstream
-    uint16_t busy
-
-cdef struct Upstream:
-    uint32_t first, count       # ports; none: it is reached by streams alone
-    uint32_t failures           # timeouts in a row
-    int64_t down_until          # milliseconds, monotonic
-    int64_t back_off
-
-cdef class Forwarder:
+cdef class Forwarder(Upstreams):
+    cdef Routes routes
     cdef Pending *pendings
     cdef Waiter *waiters
-    cdef uint32_t *by_id
+    cdef uint32_t *by_id        # legs
     cdef uint32_t *by_key
     cdef uint32_t free_pending, free_waiter
     cdef readonly uint32_t outstanding
-    cdef uint32_t oldest[4]
-    cdef uint32_t newest[4]
-    cdef Port ports[4096]
-    cdef uint32_t port_count
-    cdef Upstream upstreams[16]
-    cdef readonly uint32_t upstream_count
-    cdef readonly int fd
-    cdef int64_t timeout[4]
-    cdef uint8_t random[4096]
-    cdef uint32_t random_at
+    cdef uint32_t oldest[QUEUES]
+    cdef uint32_t newest[QUEUES]
+    cdef int64_t timeout[QUEUES]
     cdef uint64_t secret
-    cdef uint32_t handing[8192]     # questions to be handed out, each once
+    cdef uint64_t *quarantine
+    cdef uint32_t handing[LEGS_MAX]     # legs to be handed out, each once
     cdef uint32_t handing_count
-    cdef uint32_t random32(self) noexcept nogil
     cdef uint32_t join(self, uint64_t fingerprint, const Query *query, uint16_t bits) noexcept nogil
     cdef uint32_t begin(self, uint64_t fingerprint, const Query *query, uint16_t bits, int64_t now) noexcept nogil
     cdef bint wait(self, uint32_t at, const Query *query, const Client *client, uint32_t profile,
                    int64_t alias_ttl) noexcept nogil
     cdef bint send(self, uint32_t at, int64_t now) noexcept nogil
-    cdef uint32_t match(self, uint32_t port, const uint8_t *packet, uint32_t size) noexcept nogil
-    cdef void heard(self, uint32_t at) noexcept nogil
-    cdef void failed(self, uint32_t upstream, int64_t now) noexcept nogil
+    cdef bint send_to(self, uint32_t at, uint32_t upstream, int64_t now) noexcept nogil
+    cdef bint launch(self, uint32_t at, uint32_t leg, uint32_t upstream, int64_t now) noexcept nogil
+    cdef bint draw(self, Leg *leg, uint32_t upstream, int64_t now) noexcept nogil
+    cdef void hand(self, uint32_t at, uint32_t leg, int64_t now) noexcept nogil
+    cdef uint32_t match(self, uint32_t port, const uint8_t *packet, uint32_t size, int64_t now) noexcept nogil
     cdef uint32_t overdue(self, int64_t now) noexcept nogil
+    cdef bint untried(self, uint32_t at) noexcept nogil
+    cdef void to_stream(self, uint32_t at, uint32_t leg, int64_t now) noexcept nogil
+    cdef bint abandon(self, uint32_t at, uint32_t leg) noexcept nogil
+    cdef void recall_leg(self, uint32_t at, uint32_t leg) noexcept nogil
     cdef void unlist(self, uint32_t at) noexcept nogil
-    cdef void hand_out(self, uint32_t at, int64_t now) noexcept nogil
     cdef uint32_t collect(self) noexcept nogil
-    cdef uint64_t ticket(self, uint32_t at) noexcept nogil
+    cdef uint64_t ticket(self, uint32_t leg) noexcept nogil
     cdef uint32_t holder(self, uint64_t ticket) noexcept nogil
     cdef void release(self, uint32_t at) noexcept nogil
     cdef void end(self, uint32_t at) noexcept nogil
-    cdef uint32_t id_bucket(self, uint32_t port, uint32_t id) noexcept nogil
     cdef uint32_t key_bucket(self, uint64_t fingerprint, uint32_t qtype, uint32_t bits) noexcept nogil
     cdef void enlist(self, uint32_t at, uint32_t queue, int64_t now) noexcept nogil
+    cdef void leave_queue(self, uint32_t at) noexcept nogil

@@ -1,45 +1,51 @@
 """Questions on their way to upstreams: who waits for them, by which socket and id they left, and when to try again.
 
 Holds always: an answer counts only if it came by the connected socket that the question left by, with its random id and
-its whole question (RFC 5452); every table is bounded and made once; an identical question joins the one on its way; a
-question that is given up is told to everyone who waits.
+its whole question in the case it was asked in (RFC 5452); no two questions on their way share socket and id; every table
+is bounded and made once; an identical question joins the one on its way; a question that is given up is told to everyone
+who waits.
 
-Decides nothing about answers: the engine does, and owns the order.
+A question is on its way by one or two legs, one for each upstream that is asked at the moment. Decides nothing about
+answers: the engine does, and owns the order.
 """
 
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy
 
-from resolver._hot.cursor cimport get16, put16
-from resolver._hot.socket cimport (
-    ECONNREFUSED, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, MSG_DONTWAIT, MSG_NOSIGNAL, close, epoll_create1, epoll_ctl,
-    epoll_event, errno, getrandom, send)
-from resolver._hot.wire cimport AD, CD, HEADER, RD, TYPE_OPT, UDP_LIMIT, same_question
 from resolver._hot.cache cimport KEY_CD, KEY_DO
+from resolver._hot.cursor cimport get16, put16
+from resolver._hot.lettercase cimport capitals, load_word
+from resolver._hot.socket cimport ECONNREFUSED, MSG_DONTWAIT, MSG_NOSIGNAL, errno, send
+from resolver._hot.upstreams cimport NO_UPSTREAM, PORTS_MAX, STRATEGY_PARALLEL, UPSTREAMS_MAX, Port, Upstream
+from resolver._hot.wire cimport AD, CD, HEADER, RD, TYPE_OPT, UDP_LIMIT, same_question
 
 cdef enum:
     QUEUE_STREAM = 3            # behind the tries over UDP
-    FAILURES_DOWN = 8           # timeouts in a row that take an upstream out
-    BACK_OFF_FIRST = 1000       # milliseconds
-    BACK_OFF_MOST = 60000
+    QUEUE_CHECK = 2             # the longest of those
+    QUARANTINE_SECONDS = 30
+    DRAWS = 32
 
 
-cdef class Forwarder:
+cdef class Forwarder(Upstreams):
     """The tables.
 
     Args:
         timeout_ms: How long the first try waits; the second waits twice as long, the third four times.
-        stream_ms: How long an answer over TCP may take.
+        stream_ms: How long an answer over a stream may take.
+        routes: Which group of upstreams answers for which names; the first for all, where None.
+        mixed_case: Whether questions go in random case to upstreams that keep it (draft-vixie-dnsext-dns0x20).
     """
 
-    def __cinit__(self, int64_t timeout_ms, int64_t stream_ms):
+    def __cinit__(self, int64_t timeout_ms, int64_t stream_ms, Routes routes=None, bint mixed_case=True):
         cdef uint32_t i
+        self.routes = Routes([]) if routes is None else routes
+        self.mixed_case = mixed_case
         self.pendings = <Pending *>calloc(PENDING_MAX, sizeof(Pending))
         self.waiters = <Waiter *>calloc(WAITERS_MAX, sizeof(Waiter))
         self.by_id = <uint32_t *>calloc(BUCKETS, sizeof(uint32_t))
         self.by_key = <uint32_t *>calloc(BUCKETS, sizeof(uint32_t))
-        self.fd = epoll_create1(EPOLL_CLOEXEC)
-        if not (self.pendings and self.waiters and self.by_id and self.by_key) or self.fd < 0:
+        self.quarantine = <uint64_t *>calloc(QUARANTINE, sizeof(uint64_t))
+        if not (self.pendings and self.waiters and self.by_id and self.by_key and self.quarantine):
             raise MemoryError("no room for the tables of the forwarder")
         for i in range(BUCKETS):
             self.by_id[i] = self.by_key[i] = NOBODY
@@ -47,91 +53,19 @@ cdef class Forwarder:
             self.pendings[i].key_next = i + 1 if i + 1 < PENDING_MAX else NOBODY
         for i in range(WAITERS_MAX):
             self.waiters[i].next = i + 1 if i + 1 < WAITERS_MAX else NOBODY
-        for i in range(4):
+        for i in range(QUEUES):
             self.oldest[i] = self.newest[i] = NOBODY
         for i in range(TRIES_MAX):
-            self.timeout[i] = timeout_ms << i
-        self.timeout[QUEUE_STREAM] = stream_ms
-        self.random_at = RANDOM_BYTES
+            self.timeout[i] = timeout_ms * 1000 << i
+        self.timeout[QUEUE_STREAM] = stream_ms * 1000
         self.secret = <uint64_t>self.random32() << 32 | self.random32()
 
     def __dealloc__(self):
-        cdef uint32_t i
-        for i in range(self.port_count):
-            close(self.ports[i].fd)
-        if self.fd > 0:
-            close(self.fd)
         free(self.pendings)
         free(self.waiters)
         free(self.by_id)
         free(self.by_key)
-
-    def add_upstream(self, list fds):
-        """Takes over an upstream's connected UDP sockets, each on a random port of its own; its number.
-
-        Without any it is reached by streams alone: every question to it is handed out.
-
-        Raises:
-            ValueError: There is no room for it.
-        """
-        cdef epoll_event event
-        cdef uint32_t upstream = self.upstream_count
-        if upstream == UPSTREAMS_MAX or self.port_count + len(fds) > PORTS_MAX:
-            raise ValueError(f"{UPSTREAMS_MAX} upstreams with {PORTS_MAX} sockets in all are the most")
-        self.upstreams[upstream].first = self.port_count
-        self.upstreams[upstream].count = len(fds)
-        for fd in fds:
-            self.ports[self.port_count].fd = fd
-            self.ports[self.port_count].upstream = <uint16_t>upstream
-            event.events = EPOLLIN
-            event.data.u32 = self.port_count
-            if epoll_ctl(self.fd, EPOLL_CTL_ADD, fd, &event):
-                raise OSError(errno, "epoll_ctl")
-            self.port_count += 1
-        self.upstream_count += 1
-        return upstream
-
-    def replace(self, uint32_t upstream, int fd):
-        """Puts a fresh socket in the place of an idle one of the upstream's, which is closed; whether one was idle."""
-        cdef epoll_event event
-        cdef uint32_t offset = self.random32(), i, port
-        cdef Upstream *group = &self.upstreams[upstream]
-        if upstream >= self.upstream_count:
-            raise ValueError(f"there is no upstream {upstream}")
-        for i in range(group.count):
-            port = group.first + (offset + i) % group.count
-            if self.ports[port].busy == 0:
-                event.events = EPOLLIN
-                event.data.u32 = port
-                if epoll_ctl(self.fd, EPOLL_CTL_ADD, fd, &event):
-                    raise OSError(errno, "epoll_ctl")
-                epoll_ctl(self.fd, EPOLL_CTL_DEL, self.ports[port].fd, NULL)
-                close(self.ports[port].fd)
-                self.ports[port].fd = fd
-                return True
-        return False
-
-    def health(self):
-        """Of each upstream, timeouts in a row and until when it is passed over (milliseconds, monotonic; 0: in use)."""
-        return [(self.upstreams[i].failures, self.upstreams[i].down_until) for i in range(self.upstream_count)]
-
-    cdef uint32_t random32(self) noexcept nogil:
-        """From the system's random source, drawn a page at a time."""
-        cdef uint32_t value
-        if self.random_at + 4 > RANDOM_BYTES:
-            # Up to 256 bytes arrive whole; more may be cut short by a signal.
-            self.random_at = 0
-            while self.random_at < RANDOM_BYTES:
-                if getrandom(self.random + self.random_at, 256, 0) == 256:
-                    self.random_at += 256
-            self.random_at = 0
-        memcpy(&value, self.random + self.random_at, 4)
-        self.random_at += 4
-        return value
-
-    cdef uint32_t id_bucket(self, uint32_t port, uint32_t id) noexcept nogil:
-        # Both are random: no mixing needed beyond spreading the port over the high bits.
-        return (id ^ (port * 2654435761u >> 16)) & (BUCKETS - 1)
+        free(self.quarantine)
 
     cdef uint32_t key_bucket(self, uint64_t fingerprint, uint32_t qtype, uint32_t bits) noexcept nogil:
         return <uint32_t>(((fingerprint ^ self.secret ^ (<uint64_t>qtype << 20 | bits)) * <uint64_t>0x9E3779B97F4A7C15) >> 50)
@@ -161,14 +95,14 @@ cdef class Forwarder:
         pending.generation += 1
         pending.fingerprint = fingerprint
         pending.bits = bits
-        pending.tries = 0
+        pending.tries = pending.kind = 0
         pending.tried = 0
-        pending.listed = pending.stream = False
+        pending.listed = pending.stale_told = pending.streamed = False
+        pending.legs[0].state = pending.legs[1].state = LEG_NONE
         pending.begun_at = now
         pending.shares[0] = pending.shares[1] = 0
         pending.waiters = NOBODY
         pending.waiter_count = 0
-        pending.port = <uint16_t>PORTS_MAX
         memcpy(&pending.query, query, sizeof(Query))
         memcpy(pending.question, query.packet, HEADER)
         memcpy(pending.question + HEADER, query.name, query.name_size)      # lowercased: one form for all who join
@@ -210,46 +144,79 @@ cdef class Forwarder:
         return True
 
     cdef bint send(self, uint32_t at, int64_t now) noexcept nogil:
-        """Sends the question's next try, from a random socket under a random id, or hands it out; False where no try is left."""
+        """Sends the question's next try, to as many upstreams as its group's strategy says; False where none is left.
+
+        Where `crowded` says so, the reason is that upstreams have too much to do.
+        """
         cdef Pending *pending = &self.pendings[at]
-        cdef uint8_t packet[QUESTION_MAX + 11]
-        cdef uint32_t size = pending.query.question_end, i, chosen, bucket
-        cdef Upstream *upstream
-        cdef Port *port
-        if pending.tries == TRIES_MAX or self.upstream_count == 0:
+        cdef uint32_t group = pending.bits >> GROUP_SHIFT, chosen, legs = 0, queue = QUEUE_STREAM
+        cdef uint32_t wanted = LEGS if self.groups[group].strategy == STRATEGY_PARALLEL else 1
+        self.crowded = False
+        if pending.tries == TRIES_MAX:
             return False
-        # The first that is in use and not tried yet; failing that the first not tried; failing that the first.
-        chosen = self.upstream_count
-        for i in range(self.upstream_count):
-            if not pending.tried >> (i) & 1 and self.upstreams[i].down_until <= now:
-                chosen = i
-                break
-        if chosen == self.upstream_count:
-            for i in range(self.upstream_count):
-                if not pending.tried >> (i) & 1:
-                    chosen = i
+        while legs < wanted:
+            chosen = self.choose(group, pending.tried)
+            if chosen == NO_UPSTREAM:
+                if legs or pending.tried == 0 or self.crowded:
                     break
-            else:
+                # All have been asked: once more from the first on.
                 pending.tried = 0
-                chosen = 0
-        pending.tried |= <uint16_t>(1 << chosen)
-        upstream = &self.upstreams[chosen]
-        pending.upstream = <uint8_t>chosen
+                continue
+            if not self.launch(at, legs, chosen, now):
+                self.crowded = True
+                break
+            if pending.legs[legs].state == LEG_DATAGRAM:
+                queue = pending.tries
+            legs += 1
+        if legs == 0:
+            return False
         pending.tries += 1
-        if upstream.count == 0:
-            self.hand_out(at, now)
+        pending.streamed = queue == QUEUE_STREAM
+        self.enlist(at, queue, now)
+        return True
+
+    cdef bint send_to(self, uint32_t at, uint32_t upstream, int64_t now) noexcept nogil:
+        """Sends a question of our own to this upstream, once."""
+        cdef Pending *pending = &self.pendings[at]
+        if not self.launch(at, 0, upstream, now):
+            return False
+        pending.tries = TRIES_MAX
+        self.enlist(at, QUEUE_CHECK if pending.legs[0].state == LEG_DATAGRAM else QUEUE_STREAM, now)
+        return True
+
+    cdef bint launch(self, uint32_t at, uint32_t leg, uint32_t upstream, int64_t now) noexcept nogil:
+        """Sends a question to an upstream from a random socket under a random id, or hands it out; False where it cannot."""
+        cdef Pending *pending = &self.pendings[at]
+        cdef Leg *one = &pending.legs[leg]
+        cdef uint8_t packet[QUESTION_MAX + 11]
+        cdef uint32_t size = pending.query.question_end, i, turn = 0, bucket
+        cdef int fd
+        cdef uint64_t word
+        if self.upstreams[upstream].count and not self.draw(one, upstream, now):
+            return False
+        pending.tried |= <uint16_t>(1 << upstream)
+        one.upstream = <uint8_t>upstream
+        one.sent_at = now
+        self.upstreams[upstream].asked += 1
+        self.upstreams[upstream].outstanding += 1
+        if self.upstreams[upstream].count == 0:
+            self.hand(at, leg, now)
             return True
-        pending.stream = False
-        i = self.random32()
-        pending.id = <uint16_t>i
-        pending.port = <uint16_t>(upstream.first + (i >> 16) % upstream.count)
-        port = &self.ports[pending.port]
-        port.busy += 1
-        bucket = self.id_bucket(pending.port, pending.id)
-        pending.id_next = self.by_id[bucket]
-        self.by_id[bucket] = at
+        one.state = LEG_DATAGRAM
+        self.ports[one.port].busy += 1
+        bucket = id_bucket(one.port, one.id)
+        one.id_next = self.by_id[bucket]
+        self.by_id[bucket] = at * LEGS + leg
         memcpy(packet, pending.question, size)
-        put16(packet, pending.id)
+        if one.case_bits:
+            i = 0
+            while i < pending.query.name_size:
+                word = load_word(pending.query.name + i, pending.query.name_size - i)
+                word ^= capitals(word, one.case_bits, turn)
+                memcpy(packet + HEADER + i, &word, min(8, pending.query.name_size - i))
+                i += 8
+                turn = (turn + 1) & 7
+        put16(packet, one.id)
         put16(packet + 2, RD | AD | (CD if pending.bits & KEY_CD else 0))
         memcpy(packet + 4, b"\0\1\0\0\0\0\0\1", 8)
         packet[size] = 0
@@ -258,16 +225,57 @@ cdef class Forwarder:
         put16(packet + size + 5, 0)
         put16(packet + size + 7, 0x8000 if pending.bits & KEY_DO else 0)
         put16(packet + size + 9, 0)
-        self.enlist(at, pending.tries - 1, now)
         # A socket that an ICMP error struck tells it once, then works: the try after the error is the real one.
-        if send(port.fd, packet, size + 11, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 and errno == ECONNREFUSED:
-            send(port.fd, packet, size + 11, MSG_DONTWAIT | MSG_NOSIGNAL)
+        fd = self.ports[one.port].fd
+        if send(fd, packet, size + 11, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 and errno == ECONNREFUSED:
+            send(fd, packet, size + 11, MSG_DONTWAIT | MSG_NOSIGNAL)
         return True
 
+    cdef bint draw(self, Leg *leg, uint32_t upstream, int64_t now) noexcept nogil:
+        """Draws socket, id and case; again while something on its way has the two, or something that timed out had them."""
+        cdef const Upstream *one = &self.upstreams[upstream]
+        cdef const Leg *other
+        cdef uint32_t draws, i, other_at, port, id
+        for draws in range(DRAWS):
+            i = self.random32()
+            id = i & 0xFFFF
+            port = one.first + (i >> 16) % one.count
+            i = id_bucket(port, id)
+            if self.quarantine[i & (QUARANTINE - 1)] >> 32 == (port << 16 | id) and \
+                    <uint32_t>self.quarantine[i & (QUARANTINE - 1)] > <uint32_t>(now // 1000000):
+                continue
+            other_at = self.by_id[i]
+            while other_at != NOBODY:
+                other = &self.pendings[other_at // LEGS].legs[other_at % LEGS]
+                if other.port == port and other.id == id:
+                    break
+                other_at = other.id_next
+            if other_at != NOBODY:
+                continue
+            leg.port = <uint16_t>port
+            leg.id = <uint16_t>id
+            leg.case_bits = 0
+            if self.mixes_case(upstream, now):
+                leg.case_bits = <uint64_t>self.random32() << 32 | self.random32()
+            return True
+        return False
+
+    cdef void hand(self, uint32_t at, uint32_t leg, int64_t now) noexcept nogil:
+        """Makes it a leg by a stream; `collect` tells of it."""
+        cdef Leg *one = &self.pendings[at].legs[leg]
+        one.state = LEG_STREAM
+        one.sent_at = now
+        one.handed += 1
+        if not one.handing:
+            one.handing = True
+            self.handing[self.handing_count] = at * LEGS + leg
+            self.handing_count += 1
+
     cdef void enlist(self, uint32_t at, uint32_t queue, int64_t now) noexcept nogil:
-        """Puts a question behind those of its try: each queue has one timeout, so the oldest is always first."""
+        """Puts a question behind those of its queue: each has one timeout, so the oldest is always first."""
         cdef Pending *pending = &self.pendings[at]
-        pending.sent_at = now
+        pending.queued_at = now
+        pending.queue = <uint8_t>queue
         pending.listed = True
         pending.newer = NOBODY
         pending.older = self.newest[queue]
@@ -277,105 +285,162 @@ cdef class Forwarder:
             self.oldest[queue] = at
         self.newest[queue] = at
 
-    cdef void unlist(self, uint32_t at) noexcept nogil:
-        """Takes a question's running try back: its id means nothing from now on."""
+    cdef void leave_queue(self, uint32_t at) noexcept nogil:
         cdef Pending *pending = &self.pendings[at]
-        cdef uint32_t queue = QUEUE_STREAM if pending.stream else pending.tries - 1
-        cdef uint32_t *link
         if not pending.listed:
             return
         pending.listed = False
         if pending.older != NOBODY:
             self.pendings[pending.older].newer = pending.newer
         else:
-            self.oldest[queue] = pending.newer
+            self.oldest[pending.queue] = pending.newer
         if pending.newer != NOBODY:
             self.pendings[pending.newer].older = pending.older
         else:
-            self.newest[queue] = pending.older
-        if pending.port < PORTS_MAX:
-            link = &self.by_id[self.id_bucket(pending.port, pending.id)]
-            while link[0] != at:
-                link = &self.pendings[link[0]].id_next
-            link[0] = pending.id_next
-            self.ports[pending.port].busy -= 1
-            pending.port = <uint16_t>PORTS_MAX
+            self.newest[pending.queue] = pending.older
 
-    cdef uint32_t match(self, uint32_t port, const uint8_t *packet, uint32_t size) noexcept nogil:
-        """The question that a datagram from `port` answers, or NOBODY: nothing of ours, late, or forged."""
-        cdef uint32_t id, at
-        cdef const Pending *pending
+    cdef void recall_leg(self, uint32_t at, uint32_t leg) noexcept nogil:
+        """Takes a leg back: its id means nothing from now on."""
+        cdef Leg *one = &self.pendings[at].legs[leg]
+        cdef uint32_t *link
+        if one.state == LEG_NONE:
+            return
+        self.upstreams[one.upstream].outstanding -= 1
+        if one.state == LEG_DATAGRAM:
+            link = &self.by_id[id_bucket(one.port, one.id)]
+            while link[0] != at * LEGS + leg:
+                link = &self.pendings[link[0] // LEGS].legs[link[0] % LEGS].id_next
+            link[0] = one.id_next
+            self.ports[one.port].busy -= 1
+        one.state = LEG_NONE
+
+    cdef void unlist(self, uint32_t at) noexcept nogil:
+        """Takes a question's running try back, whole."""
+        self.leave_queue(at)
+        self.recall_leg(at, 0)
+        self.recall_leg(at, 1)
+
+    cdef bint abandon(self, uint32_t at, uint32_t leg) noexcept nogil:
+        """Takes a leg back that brought nothing; whether the question is still on its way by another."""
+        self.recall_leg(at, leg)
+        if self.pendings[at].legs[1 - leg].state != LEG_NONE:
+            return True
+        self.leave_queue(at)
+        return False
+
+    cdef uint32_t match(self, uint32_t port, const uint8_t *packet, uint32_t size, int64_t now) noexcept nogil:
+        """The leg that a datagram from `port` answers, or NOBODY: nothing of ours, late, or forged."""
+        cdef uint32_t id, at, i = 0, turn = 0, name_size
+        cdef uint64_t word
+        cdef Leg *leg
+        cdef const Query *query
         if size < HEADER or (get16(packet + 2) & 0xF800) != 0x8000:
             return NOBODY
         id = get16(packet)
-        at = self.by_id[self.id_bucket(port, id)]
+        at = self.by_id[id_bucket(port, id)]
         while at != NOBODY:
-            pending = &self.pendings[at]
-            if pending.port == port and pending.id == id:
-                return at if same_question(&pending.query, packet, size) else NOBODY
-            at = pending.id_next
+            leg = &self.pendings[at // LEGS].legs[at % LEGS]
+            if leg.port == port and leg.id == id:
+                break
+            at = leg.id_next
+        if at == NOBODY:
+            return NOBODY
+        query = &self.pendings[at // LEGS].query
+        name_size = query.name_size
+        if size < HEADER + name_size + 4:
+            return NOBODY
+        while i < name_size:
+            word = load_word(query.name + i, name_size - i)
+            word ^= capitals(word, leg.case_bits, turn)
+            if word != load_word(packet + HEADER + i, name_size - i):
+                break
+            i += 8
+            turn = (turn + 1) & 7
+        if i >= name_size:
+            packet += HEADER + name_size
+            if get16(packet) != query.qtype or get16(packet + 2) != query.qclass or get16(packet - name_size - HEADER + 4) != 1:
+                return NOBODY
+            if leg.case_bits:
+                self.kept_case(leg.upstream)
+            return at
+        if not same_question(query, packet, size):
+            return NOBODY
+        if leg.case_bits == 0:
+            return at
+        # Right but for the case: forged, or from an upstream that does not keep it, which is asked again without.
+        if self.lost_case(leg.upstream, now):
+            id = leg.upstream
+            self.recall_leg(at // LEGS, at % LEGS)
+            # Where it cannot be, the try ends in its time.
+            self.launch(at // LEGS, at % LEGS, id, now)
         return NOBODY
 
-    cdef void heard(self, uint32_t at) noexcept nogil:
-        """Its upstream answered."""
-        cdef Upstream *upstream = &self.upstreams[self.pendings[at].upstream]
-        upstream.failures = 0
-        upstream.down_until = 0
-        upstream.back_off = 0
-
-    cdef void failed(self, uint32_t upstream, int64_t now) noexcept nogil:
-        """An upstream let a question go unanswered."""
-        cdef Upstream *one = &self.upstreams[upstream]
-        one.failures += 1
-        if one.failures >= FAILURES_DOWN and one.down_until <= now:
-            one.back_off = min(2 * one.back_off, <int64_t>BACK_OFF_MOST) if one.back_off else BACK_OFF_FIRST
-            one.down_until = now + one.back_off
+    cdef bint untried(self, uint32_t at) noexcept nogil:
+        """Whether an upstream of its group has not been asked yet."""
+        return self.choose(self.pendings[at].bits >> GROUP_SHIFT, self.pendings[at].tried) != NO_UPSTREAM
 
     cdef uint32_t overdue(self, int64_t now) noexcept nogil:
-        """A question whose try has timed out, its try taken back; NOBODY where there is none."""
-        cdef uint32_t queue, at
-        for queue in range(4):
+        """A question whose try has timed out, its legs taken back; NOBODY where there is none."""
+        cdef uint32_t queue, at, leg
+        cdef Pending *pending
+        cdef Leg *one
+        for queue in range(QUEUES):
             at = self.oldest[queue]
-            if at != NOBODY and now - self.pendings[at].sent_at >= self.timeout[queue]:
-                self.unlist(at)
-                self.failed(self.pendings[at].upstream, now)
-                return at
+            while at != NOBODY and now - self.pendings[at].queued_at >= self.timeout[queue]:
+                pending = &self.pendings[at]
+                self.leave_queue(at)
+                for leg in range(LEGS):
+                    one = &pending.legs[leg]
+                    if one.state == LEG_NONE or (one.state == LEG_STREAM and queue != QUEUE_STREAM):
+                        continue
+                    if one.state == LEG_DATAGRAM:
+                        # Its answer may still come: nothing else goes by this socket and id for a while.
+                        self.quarantine[id_bucket(one.port, one.id) & (QUARANTINE - 1)] = (
+                            <uint64_t>(<uint32_t>one.port << 16 | one.id) << 32 | <uint32_t>(now // 1000000 + QUARANTINE_SECONDS))
+                    self.failed(one.upstream, now - one.sent_at, now)
+                    self.recall_leg(at, leg)
+                if pending.legs[0].state == LEG_NONE and pending.legs[1].state == LEG_NONE:
+                    return at
+                # A stream has longer.
+                self.enlist(at, QUEUE_STREAM, now)
+                at = self.oldest[queue]
         return NOBODY
 
-    cdef void hand_out(self, uint32_t at, int64_t now) noexcept nogil:
-        """Makes the running try one by a stream, which has its own time; `collect` tells of it."""
+    cdef void to_stream(self, uint32_t at, uint32_t leg, int64_t now) noexcept nogil:
+        """Its answer was truncated: asks the same upstream over TCP, and nobody else, who would truncate as well."""
         cdef Pending *pending = &self.pendings[at]
+        cdef uint32_t upstream = pending.legs[leg].upstream
         self.unlist(at)
-        pending.stream = True
-        pending.handed += 1
+        pending.legs[leg].upstream = <uint8_t>upstream
+        pending.streamed = True
+        self.upstreams[upstream].outstanding += 1
+        self.hand(at, leg, now)
         self.enlist(at, QUEUE_STREAM, now)
-        if not pending.handing:
-            pending.handing = True
-            self.handing[self.handing_count] = at
-            self.handing_count += 1
 
     cdef uint32_t collect(self) noexcept nogil:
-        """A question to be handed out, or NOBODY; each is told once."""
+        """A leg to be handed out, or NOBODY; each is told once."""
         cdef uint32_t at
+        cdef Leg *leg
         while self.handing_count:
             self.handing_count -= 1
             at = self.handing[self.handing_count]
-            self.pendings[at].handing = False
-            if self.pendings[at].listed and self.pendings[at].stream:
+            leg = &self.pendings[at // LEGS].legs[at % LEGS]
+            leg.handing = False
+            if leg.state == LEG_STREAM:
                 return at
         return NOBODY
 
-    cdef uint64_t ticket(self, uint32_t at) noexcept nogil:
-        """The name of the running try: question, its use of the table, and which of the tries handed out it is."""
-        cdef const Pending *pending = &self.pendings[at]
-        return <uint64_t>pending.generation << 32 | <uint32_t>pending.handed << 16 | at
+    cdef uint64_t ticket(self, uint32_t leg) noexcept nogil:
+        """The name of a leg: place in the table, its use, and which of the legs handed out it is."""
+        cdef const Pending *pending = &self.pendings[leg // LEGS]
+        return <uint64_t>pending.generation << 32 | <uint32_t>pending.legs[leg % LEGS].handed << 16 | leg
 
     cdef uint32_t holder(self, uint64_t ticket) noexcept nogil:
-        """The question whose running try was handed out under this name, or NOBODY: it has run out."""
-        cdef uint32_t at = <uint32_t>(ticket & 0xFFFF)
-        if at >= PENDING_MAX or not self.pendings[at].listed or not self.pendings[at].stream or self.ticket(at) != ticket:
+        """The leg that was handed out under this name, or NOBODY: it has run out."""
+        cdef uint32_t leg = <uint32_t>(ticket & 0xFFFF)
+        if leg >= LEGS_MAX or self.pendings[leg // LEGS].legs[leg % LEGS].state != LEG_STREAM or self.ticket(leg) != ticket:
             return NOBODY
-        return at
+        return leg
 
     cdef void release(self, uint32_t at) noexcept nogil:
         """Lets go of the clients of a question: they have been answered."""
@@ -401,3 +466,8 @@ cdef class Forwarder:
         pending.key_next = self.free_pending
         self.free_pending = at
         self.outstanding -= 1
+
+
+cdef inline uint32_t id_bucket(uint32_t port, uint32_t id) noexcept nogil:
+    # Both are random: no mixing needed beyond spreading the port over the high bits.
+    return (id ^ (port * 2654435761u >> 16)) & (BUCKETS - 1)

@@ -25,7 +25,7 @@ cdef class Settler:
     cdef Forwarder forwarder
     cdef uint32_t ttl_max
     cdef uint32_t now           # seconds, monotonic
-    cdef int64_t now_ms         # milliseconds, monotonic
+    cdef int64_t now_us         # microseconds, monotonic
     cdef int64_t wall           # seconds since 1970
     cdef bint pending           # the last query settled waits for an upstream
     cdef bint asks              # it is Python's to answer
@@ -40,6 +40,7 @@ cdef class Settler:
                           uint32_t limit, const Query *asked, int64_t alias_ttl, uint8_t *out) noexcept nogil
     cdef uint32_t follow(self, const Query *query, const Client *client, uint32_t profile, uint32_t limit, const Way *way,
                          uint8_t *out) noexcept nogil
+    cdef uint32_t overloaded(self, const Query *query, const Client *client, uint8_t *out) noexcept nogil
     cdef void finish(self, uint32_t at) noexcept nogil
     cdef void hit(self, const Decision *decision) noexcept nogil
     cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=*) noexcept nogil

@@ -13,11 +13,11 @@ from resolver._hot.cookies cimport COOKIE_NONE, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport (
     CELL_ALLOWED, CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, CELL_OVERRIDDEN, CELL_REBOUND, DROP_ACL, DROP_MALFORMED,
     DROP_OVERLOAD, DROP_RATE_LIMIT)
-from resolver._hot.forward cimport NO_ALIAS, NOBODY
+from resolver._hot.forward cimport GROUP_SHIFT, NO_ALIAS, NOBODY
 from resolver._hot.limits cimport ADMIT_PASS, ADMIT_SLIP
 from resolver._hot.locals cimport WAY_ANSWER, WAY_ASK, WAY_REWRITE, Way
 from resolver._hot.policy cimport ACTION_NODATA, ACTION_OVERRIDDEN, ACTION_PASS, ACTION_SHADOW
-from resolver._hot.socket cimport CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, clock_gettime, timespec
+from resolver._hot.socket cimport CLOCK_MONOTONIC, CLOCK_REALTIME_COARSE, clock_gettime, timespec
 from resolver._hot.wire cimport (
     BADVERS, CD, CLASS_IN, EDE_BLOCKED, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE, FORMERR, MESSAGE_MAX,
     NOTIMP, RD, READ_BADVERS, READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, SERVFAIL, TYPE_ANY, TYPE_CNAME, UDP_LIMIT,
@@ -60,9 +60,9 @@ cdef class Settler:
     cdef void clock(self) noexcept nogil:
         """Reads the clocks once a call: a tick's worth of delay changes no answer."""
         cdef timespec now
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+        clock_gettime(CLOCK_MONOTONIC, &now)
         self.now = <uint32_t>now.tv_sec
-        self.now_ms = <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
+        self.now_us = <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
         clock_gettime(CLOCK_REALTIME_COARSE, &now)
         self.wall = now.tv_sec
         self.counters.at(self.wall)
@@ -94,7 +94,7 @@ cdef class Settler:
         # 3. A source that is proven cannot be somebody else's victim, nor can one that shook hands; others have a rate.
         if reading == READ_OK or reading == READ_BADVERS:
             self.checked = self.guard.check(query, client, self.wall)
-        admitted = self.guard.admit(client, self.checked, self.now_ms)
+        admitted = self.guard.admit(client, self.checked, self.now_us // 1000)
         if admitted != ADMIT_PASS:
             self.counters.drop(DROP_RATE_LIMIT)
             return write_truncated(out, query) if admitted == ADMIT_SLIP and reading == READ_OK else 0
@@ -168,6 +168,9 @@ cdef class Settler:
             The answer's size; 0 where it comes later (`pending`), or never.
         """
         cdef uint16_t bits = (KEY_DO if query.want_dnssec else 0) | (KEY_CD if query.flags & CD else 0)
+        # Names of a group of upstreams are kept apart from those that others answer.
+        if self.forwarder.routes.count:
+            bits |= <uint16_t>(self.forwarder.routes.group_of(query.name, query.name_size, query.label_at, query.labels) << GROUP_SHIFT)
         # What is known already.
         cdef uint32_t written = self.recall(query, fingerprint, bits, profile, limit, out)
         if written:
@@ -179,23 +182,22 @@ cdef class Settler:
         cdef bint fresh = at == NOBODY
         # A question of its own, within its client's and its domain's share: random names must not crowd out others.
         if fresh:
-            at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
+            at = self.forwarder.begin(fingerprint, query, bits, self.now_us)
             if at == NOBODY:
-                self.counters.drop(DROP_OVERLOAD)
-                return 0
+                return self.overloaded(query, client, out)
             if not self.guard.take(query, client, self.forwarder.pendings[at].shares):
-                self.counters.drop(DROP_OVERLOAD)
                 self.finish(at)
-                return 0
+                return self.overloaded(query, client, out)
         if not self.forwarder.wait(at, asked, client, profile, alias_ttl):
-            self.counters.drop(DROP_OVERLOAD)
             if fresh:
                 self.finish(at)
-            return 0
+            return self.overloaded(query, client, out)
         if fresh:
             self.counters.add(CELL_FORWARDED)
-            if not self.forwarder.send(at, self.now_ms):
+            if not self.forwarder.send(at, self.now_us):
                 self.finish(at)
+                if self.forwarder.crowded:
+                    return self.overloaded(query, client, out)
                 return write_error(out, query, SERVFAIL, EDE_NO_REACHABLE_AUTHORITY)
         self.pending = True
         return 0
@@ -221,6 +223,13 @@ cdef class Settler:
         if not written:
             return 0
         return write_alias(out, limit, query, target.name, target.name_size, way.ttl, self.said, written)
+
+    cdef uint32_t overloaded(self, const Query *query, const Client *client, uint8_t *out) noexcept nogil:
+        """Too much waits: silence by UDP, where a forged source would cost a victim an answer; by streams, that it fails."""
+        if client.transport == UDP:
+            self.counters.drop(DROP_OVERLOAD)
+            return 0
+        return write_error(out, query, SERVFAIL, EDE_NONE)
 
     cdef void finish(self, uint32_t at) noexcept nogil:
         """Forgets a question, and gives its shares back."""
@@ -281,8 +290,8 @@ cdef class Settler:
         cdef uint32_t at
         if self.forwarder.join(fingerprint, query, bits) != NOBODY:
             return
-        at = self.forwarder.begin(fingerprint, query, bits, self.now_ms)
-        if at != NOBODY and not self.forwarder.send(at, self.now_ms):
+        at = self.forwarder.begin(fingerprint, query, bits, self.now_us)
+        if at != NOBODY and not self.forwarder.send(at, self.now_us):
             self.finish(at)
 
     cdef uint32_t write_for(self, const Query *query, uint32_t profile, uint32_t limit, const Kept *kept, uint8_t *out) noexcept nogil:

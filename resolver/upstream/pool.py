@@ -1,4 +1,4 @@
-"""Connected UDP sockets on ports that an outsider cannot guess (RFC 5452 9.2)."""
+"""What the compiled core asks upstreams by: UDP sockets on ports that an outsider cannot guess (RFC 5452 9.2)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import errno
 import random
 import socket
 
+from lachan.labels import wire_name
+from resolver._hot.forward import Forwarder
+from resolver._hot.routes import Routes
 from resolver.errors import ResolverError
-from resolver.upstream.settings import Upstream
+from resolver.upstream.settings import Forwarding, Upstream
 
 PORT_FIRST = 1024
 PORT_LAST = 65535
@@ -43,3 +46,24 @@ def open_socket(upstream: Upstream, source: random.Random) -> int:
 def open_sockets(upstream: Upstream, count: int, source: random.Random) -> list[int]:
     """`count` such sockets, each on a port of its own."""
     return [open_socket(upstream, source) for _ in range(count)]
+
+
+def make_forwarder(upstreams: tuple[Upstream, ...], forwarding: Forwarding, source: random.Random) -> Forwarder:
+    """A worker's forwarder with all upstreams, each by its place in the configuration.
+
+    Raises:
+        PoolError: There are no sockets towards one of them.
+    """
+    groups = {name: number for number, name in enumerate(forwarding.group_names(upstreams))}
+    routes = Routes(
+        [(wire_name(name), groups[domains.group]) for domains in forwarding.domains for name in domains.names]
+    )
+    forwarder = Forwarder(
+        int(forwarding.first_try * 1000), int(forwarding.tcp_timeout * 1000), routes, forwarding.mixed_case
+    )
+    for upstream in upstreams:
+        sockets = open_sockets(upstream, forwarding.sockets, source) if upstream.protocol == "udp" else []
+        forwarder.add_upstream(sockets, groups[upstream.group], forwarding.misses_per_upstream)
+    for name, number in groups.items():
+        forwarder.use_strategy(number, forwarding.strategy_of(name))
+    return forwarder

@@ -67,6 +67,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
 
 # Tests of something that is no module of its own.
 OF_NO_MODULE = {
+    "tests/unit/resolver/_hot/test_lettercase.py": "resolver/_hot/lettercase.pxd, by what an engine sends and believes",
     "tests/unit/test_generated_stubs.py": "all stubs under lachan/ at once",
     "tests/unit/compliance_api/web/test_styles.py": "the style sheet",
     "tests/unit/deploy/test_docker.py": "the Dockerfiles",

@@ -30,6 +30,7 @@ from resolver._hot.locals import Locals
 from resolver._hot.own import EXACT, SUBTREE
 from resolver._hot.policy import Policy
 from resolver._hot.registrable import Registrable
+from resolver._hot.routes import Routes
 from resolver._hot.tally import TALLY_LAYOUT, Tally
 from resolver.limits import make_registrable
 from tests.support.blocklist import built
@@ -152,6 +153,10 @@ class Upstream:
             found.append(self.socket.recvfrom(65535))
         return found
 
+    def waiting_now(self) -> bool:
+        """Whether something has arrived."""
+        return bool(select.select([self.socket], [], [], 0)[0])
+
     def send(self, packet: bytes, source: tuple[str, int]) -> None:
         self.socket.sendto(packet, source)
 
@@ -228,8 +233,8 @@ class Slot:
 
 
 def _now() -> int:
-    """Seconds on the clock that the engine reads, CLOCK_MONOTONIC_COARSE."""
-    return int(time.clock_gettime(6))
+    """Seconds on the clock that the engine reads."""
+    return int(time.clock_gettime(time.CLOCK_MONOTONIC))
 
 
 class Memory:
@@ -408,15 +413,22 @@ def rig(
     window_seconds: int = 300,
     guard: Guard | None = None,
     here: Locals | None = None,
+    strategy: str = "strict",
+    mixed_case: bool = False,
+    routes: Routes | None = None,
+    groups: Sequence[int] = (),
+    most: int = 100_000,
 ) -> Rig:
     """An engine over these rules, with upstreams that say nothing by themselves.
 
-    `memory` is another engine's cache, `here` what it answers itself.
+    `memory` is another engine's cache, `here` what it answers itself; `groups` tells the group of each upstream.
     """
     servers = [Upstream(sockets) for _ in range(upstreams)]
-    forwarder = Forwarder(timeout_ms, stream_ms)
-    for server in servers:
-        forwarder.add_upstream(server.connected())
+    forwarder = Forwarder(timeout_ms, stream_ms, routes, mixed_case)
+    for number, server in enumerate(servers):
+        forwarder.add_upstream(server.connected(), groups[number] if groups else 0, most)
+    for group in range(16):
+        forwarder.use_strategy(group, strategy)
     memory = memory or Memory(cache_bytes)
     cache = Cache(memoryview(memory.map)[: memory.size], SECRET, writer, stale)
     ring = ring or mmap.mmap(-1, LAYOUT["windows"] * LAYOUT["row_cells"] * 8)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from resolver.upstream.pool import ATTEMPTS, PORT_FIRST, PORT_LAST, PoolError, open_socket, open_sockets
-from resolver.upstream.settings import Upstream
+from resolver.upstream.pool import ATTEMPTS, PORT_FIRST, PORT_LAST, PoolError, make_forwarder, open_socket, open_sockets
+from resolver.upstream.settings import Forwarding, Upstream
 
 
 def open_fds() -> set[str]:
@@ -89,3 +89,16 @@ def test_an_address_that_cannot_be_reached_is_named() -> None:
     # Link-local, and nobody says on which link.
     with pytest.raises(PoolError, match=r"^fe80::1:53: Invalid argument$"):
         open_socket(Upstream(address="fe80::1"), random.Random(3))
+
+
+def test_a_forwarder_has_its_upstreams_by_their_place(server: socket.socket) -> None:
+    settings = Forwarding.model_validate(
+        {"sockets": 2, "domains": [{"names": ["corp.example"], "group": "corp"}], "groups": {"corp": {}}}
+    )
+    stream = Upstream(address="127.0.0.1", protocol="dot", group="corp")
+    before = open_fds()
+    forwarder = make_forwarder((upstream(server), stream, upstream(server)), settings, random.SystemRandom())
+    assert forwarder.upstream_count == 3
+    # Two sockets for each of two, and what tells of them.
+    assert len(open_fds() - before) == 5
+    assert [one["down"] for one in forwarder.health()] == [False] * 3

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from resolver.upstream.settings import Upstream
+from resolver.upstream.settings import Forwarding, Upstream
 
 PIN = base64.b64encode(bytes(32)).decode()
 
@@ -50,3 +50,56 @@ def test_what_it_has_no_use_for_is_refused(settings: dict[str, Any], match: str)
 def test_an_encrypted_one_may_say_whom_to_trust() -> None:
     upstream = made(protocol="doh", server_name="dns.example", path="/q", ca="ca.pem", pins=[PIN])
     assert (upstream.server_name, upstream.path, upstream.pins) == ("dns.example", "/q", (PIN,))
+
+
+# Groups ---------------------------------------------------------------------------------------------------------------
+
+CORP = made(address="192.0.2.2", group="corp")
+
+
+def forwarding(**settings: Any) -> Forwarding:
+    return Forwarding.model_validate(settings)
+
+
+def test_groups_have_numbers_and_strategies() -> None:
+    both = (CORP, made(), made(address="192.0.2.3", group="abc"))
+    made_of = forwarding(
+        strategy="fastest",
+        groups={"corp": {"strategy": "parallel_best"}},
+        domains=[{"names": ["Corp.Example."], "group": "corp"}, {"names": ["abc"], "group": "abc"}],
+    )
+    assert made_of.problems(both) == []
+    assert made_of.group_names(both) == ("default", "abc", "corp")
+    assert [made_of.strategy_of(name) for name in made_of.group_names(both)] == ["fastest", "strict", "parallel_best"]
+    assert made_of.domains[0].names == ("corp.example",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "upstreams", "match"),
+    [
+        ({}, (CORP,), "none is in the group 'default'"),
+        ({}, (made(), CORP), "nothing is forwarded to the group 'corp'"),
+        ({"domains": [{"names": ["a.example"], "group": "corp"}]}, (made(),), "no upstream is in the group 'corp'"),
+        ({"groups": {"corp": {}}}, (made(),), "forwarding.groups.corp: no upstream"),
+        ({"groups": {"default": {}}}, (made(),), "its strategy is `forwarding.strategy`"),
+        ({"domains": [{"names": ["a.example", "A.example"], "group": "corp"}]}, (made(), CORP), "'a.example' stands"),
+        ({"sockets": 1024}, (made(),) * 5, "4096 sockets"),
+    ],
+)
+def test_groups_that_do_not_fit_are_told(settings: dict[str, Any], upstreams: tuple[Upstream, ...], match: str) -> None:
+    assert any(match in problem for problem in forwarding(**settings).problems(upstreams))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strategy": "loudest"},
+        {"domains": [{"names": [], "group": "corp"}]},
+        {"domains": [{"names": ["a..example"], "group": "corp"}]},
+        {"domains": [{"names": [""], "group": "corp"}]},
+        {"misses_per_upstream": 0},
+    ],
+)
+def test_what_is_no_way_to_forward_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        forwarding(**settings)

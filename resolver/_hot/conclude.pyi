@@ -1,0 +1,3 @@
+from resolver._hot.settle import Settler
+
+class Concluder(Settler): ...
