@@ -189,6 +189,12 @@ def chi_square(counts: Counter[int], bins: int) -> float:
     return (value - freedom) / math.sqrt(2 * freedom)
 
 
+def bits_at_least(counts: Counter[int]) -> float:
+    """Min-entropy of a draw: what the commonest value leaves, at its upper bound of 99 % (NIST SP 800-90B 6.3.1)."""
+    part = counts.most_common(1)[0][1] / counts.total()
+    return -math.log2(min(1.0, part + 2.576 * math.sqrt(part * (1 - part) / (counts.total() - 1))))
+
+
 async def test_ids_and_ports_cannot_be_foretold(tmp_path: Path, snapshot: dict[str, str]) -> None:
     def honest(server: Upstream, query: bytes, source: Source) -> None:
         server.send(answer(query, TRUE), source)
@@ -213,17 +219,26 @@ async def test_ids_and_ports_cannot_be_foretold(tmp_path: Path, snapshot: dict[s
             Counter((before ^ after) >> 8 for before, after in itertools.pairwise(ids)), 256
         ),
     }
+    least = {
+        # Octets apart: 65,536 ids are too many to count by so few queries.
+        "id": bits_at_least(Counter(ident >> 8 for ident in ids)) + bits_at_least(Counter(i & 0xFF for i in ids)),
+        "port": bits_at_least(used),
+    }
     distinct = len(set(ids))
     expected = 0x10000 * (1 - math.exp(-len(ids) / 0x10000))
     repeated = sum(before == after for before, after in itertools.pairwise(ports)) / (len(ports) - 1)
     sys.stdout.write(
         f"{len(ids)} queries: {distinct} ids ({expected:.0f} expected of a fair draw), {len(used)} ports, "
         f"the same port again {repeated:.4f} of the time (1/{SOCKETS} = {1 / SOCKETS:.4f}), "
-        f"{math.log2(SOCKETS) + 16:.0f} bits to guess at any time; in standard deviations: "
+        f"{math.log2(SOCKETS) + 16:.0f} bits to guess at any time, at least {least['id']:.2f} of the id's 16 and "
+        f"{least['port']:.2f} of the port's over all queries; in standard deviations: "
         + ", ".join(f"{what} {value:+.2f}" for what, value in found.items())
         + "\n"
     )
     assert all(abs(value) < 6 for value in found.values()), found
+    # An octet of 7 bits would have a value twice as common as it ought to be, 9 standard deviations away.
+    assert least["id"] > 14
+    assert least["port"] > math.log2(SOCKETS) - 1
     assert abs(distinct - expected) < 6 * math.sqrt(expected)
     # Every socket is used, those given up for fresh ones as well, and none follows another by rule.
     assert len(used) >= SOCKETS

@@ -55,17 +55,28 @@ class Tally:
 
 
 def ask_all(
-    port: int, names: Iterable[str], judge: Judge, window: int = WINDOW, deadline: float = DEADLINE_SECONDS
+    port: int,
+    names: Iterable[str],
+    judge: Judge,
+    window: int = WINDOW,
+    deadline: float = DEADLINE_SECONDS,
+    source: str = "127.0.0.1",
 ) -> Tally:
-    """Asks each name once, so many at a time."""
+    """Asks each name once, so many at a time, from an address of this machine."""
     tally = Tally()
-    for _ in _asking(port, iter(names), judge, window, deadline, tally):
+    for _ in _asking(port, iter(names), judge, window, deadline, tally, source):
         pass
     return tally
 
 
 def _asking(
-    port: int, names: Iterator[str], judge: Judge, window: int, deadline: float, tally: Tally
+    port: int,
+    names: Iterator[str],
+    judge: Judge,
+    window: int,
+    deadline: float,
+    tally: Tally,
+    source: str,
 ) -> Iterator[None]:
     """A turn at a time: sends what the window has room for, takes what is there."""
     waiting: dict[int, tuple[bytes, str, float]] = {}
@@ -73,6 +84,7 @@ def _asking(
     more = True
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.bind((source, 0))
         sock.connect(("127.0.0.1", port))
         sock.setblocking(False)
         while more or waiting:
@@ -115,18 +127,24 @@ class Load(threading.Thread):
     """Asks until told to stop, in a thread of its own."""
 
     def __init__(
-        self, port: int, names: Iterator[str], judge: Judge, window: int = 8, deadline: float = DEADLINE_SECONDS
+        self,
+        port: int,
+        names: Iterator[str],
+        judge: Judge,
+        window: int = 8,
+        deadline: float = DEADLINE_SECONDS,
+        source: str = "127.0.0.1",
     ) -> None:
         super().__init__(name="load", daemon=True)
         self.tally = Tally()
-        self._parts = (port, names, judge, window, deadline)
+        self._parts = (port, names, judge, window, deadline, source)
         self._ending = threading.Event()
 
     def run(self) -> None:
         """As a thread does."""
-        port, names, judge, window, deadline = self._parts
+        port, names, judge, window, deadline, source = self._parts
         going = iter(lambda: None if self._ending.is_set() else next(names), None)
-        for _ in _asking(port, going, judge, window, deadline, self.tally):
+        for _ in _asking(port, going, judge, window, deadline, self.tally, source):
             pass
 
     def __enter__(self) -> Self:
