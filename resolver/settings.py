@@ -127,6 +127,10 @@ class CacheSettings(Settings):
 
     size: Size = Field(default=64 << 20, ge=1 << 20, le=64 << 30)
     ttl_max: Duration = Field(default=86400.0, ge=1, le=604800)
+    ttl_min: Duration = Field(default=0.0, ge=0, le=3600, description="for answers that come with less")
+    ttl_negative: Duration = Field(
+        default=3600.0, ge=1, le=86400, description="the longest that a name or type is held not to exist (RFC 2308)"
+    )
     stale: Duration = Field(
         default=86400.0, ge=0, le=604800, description="beyond its TTL, for when no upstream answers (RFC 8767)"
     )
@@ -237,6 +241,8 @@ class EdgeFile(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = []
+        if self.cache.ttl_min > self.cache.ttl_max:
+            problems.append("cache.ttl_min: longer than ttl_max")
         names = [profile.name for profile in self.profiles]
         if len(set(names)) != len(names) or DEFAULT_PROFILE in names:
             problems.append(f"profiles: a name stands once, and {DEFAULT_PROFILE!r} is everybody else")

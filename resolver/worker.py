@@ -86,6 +86,8 @@ class Worker:
             self._guard,
             self._forwarder,
             int(file.cache.ttl_max),
+            int(file.cache.ttl_min),
+            int(file.cache.ttl_negative),
         )
         if file.contacts is not None:
             self._engine.refer_to(Contacts(contacts.texts(file.contacts)))

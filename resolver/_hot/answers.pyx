@@ -82,13 +82,26 @@ cdef bint targets_listed(Policy policy, const uint8_t *packet, uint32_t size) no
         if not skip_name(&cursor) or cursor.size - cursor.at < 10:
             return True
         rtype = get16(packet + cursor.at)
-        if rtype == TYPE_CNAME or rtype == TYPE_DNAME or rtype == TYPE_SVCB or rtype == TYPE_HTTPS:
+        # Where a DNAME leads depends on the name that is asked about: it is looked at each time (RFC 6672 2.2).
+        if rtype == TYPE_DNAME:
+            return True
+        if rtype == TYPE_CNAME or rtype == TYPE_SVCB or rtype == TYPE_HTTPS:
             if not target_at(cursor, rtype, name, &name_size) or not split_labels(name, name_size, label_at, &labels):
                 return True
             if policy.covers(name, label_at, labels):
                 return True
         if not skip(&cursor, 10 + <uint32_t>get16(packet + cursor.at + 8)):
             return True
+    return False
+
+
+cdef bint below(const uint8_t *name, uint32_t size, const uint8_t *owner, uint32_t owner_size) noexcept nogil:
+    """Whether a name stands below another one, both as `read_name` gives them."""
+    cdef uint32_t at = 0
+    while size - at > owner_size:
+        at += name[at] + 1
+        if size - at == owner_size:
+            return memcmp(name + at, owner, owner_size) == 0
     return False
 
 
@@ -109,7 +122,9 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
     cdef uint8_t target[256]
     cdef uint8_t label_at[128]
     cdef uint8_t labels
-    cdef int size = query.name_size, target_size
+    cdef uint8_t through[256]
+    cdef int size = query.name_size, target_size, through_size, prefix
+    cdef uint32_t through_at = 0
     cdef Cursor cursor
     cdef uint16_t rtype, count
     cdef uint32_t at, hops = 0, owner = HEADER, ttl, owner_size
@@ -126,6 +141,7 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
         skip_name(&cursor)
         skip(&cursor, 4)
         count = get16(kept.packet + 6)
+        through_size = 0
         while count:
             count -= 1
             target_size = read_name(&cursor, found)
@@ -136,7 +152,12 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
             if rtype == TYPE_CNAME or rtype == TYPE_DNAME or rtype == TYPE_SVCB or rtype == TYPE_HTTPS:
                 if not target_at(cursor, rtype, target, &target_size) or not split_labels(target, target_size, label_at, &labels):
                     return fail(out, query, decision)
-                # A DNAME leads nowhere by itself: the CNAME made from it does.
+                # A CNAME goes before the DNAME that it was made from; without one, whoever reads the answer may make it.
+                if rtype == TYPE_DNAME and below(name, size, found, owner_size):
+                    memcpy(through, target, target_size)
+                    through_size = target_size
+                    through_at = cursor.at
+                    prefix = size - <int>owner_size
                 if rtype != TYPE_DNAME and owner_size == <uint32_t>size and memcmp(found, name, size) == 0:
                     policy.decide(target, label_at, labels, profile, &one)
                     # A name that is only counted is remembered, wherever the chain goes on to.
@@ -152,7 +173,19 @@ cdef uint32_t write_judged(uint8_t *out, Policy policy, uint32_t profile, const 
                         return policy.write_records(out, at, query, decision, owner, label_at, labels)
             skip(&cursor, 10 + <uint32_t>get16(kept.packet + cursor.at + 8))
         else:
-            return 0
+            if through_size == 0:
+                return 0
+            if prefix + through_size > 255:
+                return fail(out, query, decision)
+            memcpy(target, name, prefix)
+            memcpy(target + prefix, through, through_size)
+            target_size = prefix + through_size
+            if not split_labels(target, target_size, label_at, &labels):
+                return fail(out, query, decision)
+            policy.decide(target, label_at, labels, profile, &one)
+            if one.action != ACTION_PASS:
+                decision[0] = one
+            cursor.at = through_at
         if one.action == ACTION_REFUSED:
             return write_error(out, query, REFUSED, decision.ede)
         ttl = get32(kept.packet + cursor.at + 4)

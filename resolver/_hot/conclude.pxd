@@ -5,7 +5,7 @@ from resolver._hot.contacts cimport Contacts
 from resolver._hot.datagrams cimport Datagrams
 from resolver._hot.forward cimport Client, Pending
 from resolver._hot.settle cimport Settler
-from resolver._hot.wire cimport MESSAGE_MAX, Query
+from resolver._hot.wire cimport MESSAGE_MAX, Query, Response
 
 cdef class Concluder(Settler):
     cdef Datagrams datagrams
@@ -13,6 +13,7 @@ cdef class Concluder(Settler):
     cdef Contacts contacts
     cdef list settled                           # (token, answer) of streams
     cdef void conclude(self, uint32_t leg, uint32_t size, bint datagram) noexcept
+    cdef uint32_t bound(self, const Response *response) noexcept nogil
     cdef void ask_upstream(self, uint32_t upstream, uint32_t kind, bytes question) noexcept
     cdef void fail(self, uint32_t leg) noexcept
     cdef void again(self, uint32_t at) noexcept

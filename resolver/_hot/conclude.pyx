@@ -14,7 +14,7 @@ from resolver._hot.cache cimport FOUND_NOTHING, FOUND_STALE, KEY_OWN, PAYLOAD_MA
 from resolver._hot.contacts cimport Contacts
 from resolver._hot.cookies cimport COOKIE_CLIENT, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_SEND
-from resolver._hot.cursor cimport get16, put16
+from resolver._hot.cursor cimport get16, get32, put16, put32
 from resolver._hot.forward cimport KIND_HEALTH, LEGS, NO_ALIAS, NOBODY, Leg, Waiter
 from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP
 from resolver._hot.wire cimport (
@@ -76,7 +76,7 @@ cdef class Concluder(Settler):
         normalise(self.response, &response)
         if response.targets:
             verdict = self.policy.epoch << 1 | targets_listed(self.policy, self.response, response.end)
-        ttl = response.ttl if response.ttl < self.ttl_max else self.ttl_max
+        ttl = self.bound(&response)
         if ttl and response.end <= PAYLOAD_MAX:
             self.cache.put(pending.fingerprint, &pending.query, pending.bits, self.now, self.response, &response, ttl, verdict)
         kept.packet = self.response
@@ -89,6 +89,22 @@ cdef class Concluder(Settler):
         kept.private = response.private and self.policy.shields
         self.tell(pending, &kept, verdict & 1 or kept.private)
         self.finish(at)
+
+    cdef uint32_t bound(self, const Response *response) noexcept nogil:
+        """Holds the times in `response` to the settings; seconds that it is kept.
+
+        What is told of how long a name does not exist is as long as it is kept here (RFC 2308 5).
+        """
+        cdef uint32_t i, ttl = response.ttl
+        if response.negative:
+            ttl = min(ttl, self.ttl_negative)
+            put32(self.response + response.soa_ttl_at, min(response.negative_ttl, self.ttl_negative))
+        elif response.positive and ttl < self.ttl_min:
+            ttl = self.ttl_min
+            for i in range(response.ttl_count):
+                if get32(self.response + response.ttl_at[i]) < ttl:
+                    put32(self.response + response.ttl_at[i], ttl)
+        return min(ttl, self.ttl_max)
 
     cdef void ask_upstream(self, uint32_t upstream, uint32_t kind, bytes question) noexcept:
         """Asks an upstream something of our own, for which nobody waits."""

@@ -23,7 +23,7 @@ cdef class Settler:
     cdef Tally tally
     cdef Guard guard
     cdef Forwarder forwarder
-    cdef uint32_t ttl_max
+    cdef uint32_t ttl_max, ttl_min, ttl_negative
     cdef uint32_t now           # seconds, monotonic
     cdef int64_t now_us         # microseconds, monotonic
     cdef int64_t wall           # seconds since 1970

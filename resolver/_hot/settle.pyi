@@ -17,5 +17,7 @@ class Settler:
         guard: Guard,
         forwarder: Forwarder,
         ttl_max: int,
+        ttl_min: int = 0,
+        ttl_negative: int = 3600,
     ) -> None: ...
     def use(self, policy: Policy) -> None: ...

@@ -39,10 +39,13 @@ cdef class Settler:
         guard: Who may ask how much.
         forwarder: Questions on their way.
         ttl_max: Longest time an answer is kept and told, seconds.
+        ttl_min: Shortest time an answer that says what was asked for is kept and told, seconds.
+        ttl_negative: Longest time that nothing of a name or type is kept and told, seconds.
     """
 
     def __cinit__(self, Policy policy not None, Locals here not None, Cache cache not None, Counters counters not None,
-                  Tally tally not None, Guard guard not None, Forwarder forwarder not None, uint32_t ttl_max):
+                  Tally tally not None, Guard guard not None, Forwarder forwarder not None, uint32_t ttl_max,
+                  uint32_t ttl_min=0, uint32_t ttl_negative=3600):
         self.policy = policy
         self.here = here
         self.cache = cache
@@ -51,6 +54,8 @@ cdef class Settler:
         self.guard = guard
         self.forwarder = forwarder
         self.ttl_max = ttl_max
+        self.ttl_min = ttl_min
+        self.ttl_negative = ttl_negative
         self.clock()
 
     def use(self, Policy policy not None):

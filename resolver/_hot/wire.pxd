@@ -91,6 +91,10 @@ cdef struct Response:
     uint32_t question_end
     uint32_t end                # behind the last record kept
     uint32_t ttl                # seconds that it may be cached; 0: not at all
+    bint positive               # it says what was asked for
+    bint negative               # it says that there is none, with an SOA
+    uint32_t negative_ttl       # seconds: the SOA's TTL or its MINIMUM (RFC 2308 5)
+    uint32_t soa_ttl_at
     bint targets                # carries CNAME, DNAME, SVCB or HTTPS
     bint private                # carries an address that no public name should have, or data that may hide one
     uint16_t ttl_count

@@ -11,7 +11,6 @@ from resolver._hot.cursor cimport (
 
 cdef enum:
     SOA_FIXED = 20              # serial, refresh, retry, expire, minimum
-    NEGATIVE_TTL_MAX = 3600     # RFC 2308 5
     FAILURE_TTL = 5             # RFC 9520 3.2
 
 
@@ -164,7 +163,7 @@ cdef bint read_response(const uint8_t *packet, uint32_t size, Response *response
         return False
     response.flags = get16(packet + 2)
     response.rcode = response.flags & 15
-    response.targets = response.private = False
+    response.targets = response.private = response.negative = response.positive = False
     response.ttl_count = 0
     response.additionals = 0
     cursor.data = packet
@@ -216,7 +215,8 @@ cdef bint read_response(const uint8_t *packet, uint32_t size, Response *response
                         final += 1
                 if section == 1 and rtype == TYPE_SOA and length >= SOA_FIXED:
                     soa = True
-                    negative = get32(packet + cursor.at + 10 + length - 4)
+                    negative = min(ttl, get32(packet + cursor.at + 10 + length - 4))
+                    response.soa_ttl_at = cursor.at + 4
                 if section == 2:
                     response.additionals += 1
                 response.end = cursor.at + 10 + length
@@ -232,8 +232,11 @@ cdef bint read_response(const uint8_t *packet, uint32_t size, Response *response
         response.ttl = 0
     elif response.rcode == NXDOMAIN or final == 0:
         # Negative (a chain may stand before it): only with an SOA (RFC 2308 5).
-        response.ttl = min(lowest, negative, <uint32_t>NEGATIVE_TTL_MAX) if soa else 0
+        response.negative = soa
+        response.negative_ttl = negative
+        response.ttl = min(lowest, negative) if soa else 0
     else:
+        response.positive = True
         response.ttl = lowest
     return True
 

@@ -406,6 +406,8 @@ def rig(
     stream_ms: int = 20_000,
     cache_bytes: int = 1 << 20,
     ttl_max: int = 86400,
+    ttl_min: int = 0,
+    ttl_negative: int = 3600,
     stale: int = 86400,
     memory: Memory | None = None,
     writer: int = 3,
@@ -435,5 +437,7 @@ def rig(
     counters = Counters(memoryview(ring), window_seconds)
     tally = mmap.mmap(-1, TALLY_LAYOUT["halves"] * TALLY_LAYOUT["half_words"] * 8)
     rules = rules or policy()
-    engine = Engine(rules, here or Locals([]), cache, counters, Tally(tally), guard or open_guard(), forwarder, ttl_max)
+    times = (ttl_max, ttl_min, ttl_negative)
+    parts = (rules, here or Locals([]), cache, counters, Tally(tally), guard or open_guard(), forwarder)
+    engine = Engine(*parts, *times)
     return Rig(rules, engine, cache, memory, forwarder, ring, tally, servers)

@@ -149,6 +149,43 @@ def test_what_a_dname_does_not_lead_to_passes(ask: Ask) -> None:
     assert records(read(ask(own, "www.ok.example", *lines))) == [*lines]
 
 
+@pytest.mark.parametrize(
+    ("listed", "dnames"),
+    [
+        ("bad.example", ["ok.example. 300 IN DNAME bad.example."]),
+        # The listed name stands below where the DNAME points.
+        ("www.other.example", ["ok.example. 300 IN DNAME other.example."]),
+        ("bad.example", ["ok.example. 300 IN DNAME more.test.", "test. 300 IN DNAME bad.example."]),
+    ],
+)
+def test_a_dname_without_the_cname_that_is_made_from_it_is_followed_too(
+    ask: Ask, listed: str, dnames: list[str]
+) -> None:
+    # With something at the end, which makes it an answer that is kept.
+    lines = [*dnames, "z.test. 20 IN A 192.0.2.66"]
+    answer = read(ask(rig(policy(entry(listed))), "www.ok.example", *lines))
+    assert all(" CNAME " in line for line in records(answer))
+    assert len(records(answer)) == len(dnames)
+    assert denial(answer)[:2] == ("NXDOMAIN", f"{listed}.")
+    # Who it is listed for alone: the same answer from the cache passes for others.
+    own = rig(policy(entry(listed, order=OFFER)))
+    assert records(read(ask(own, "www.ok.example", *lines))) == lines
+    assert denial(read(own.ask(question("www.ok.example"), client=SCHOOL)))[0] == "NXDOMAIN"
+
+
+def test_a_dname_that_makes_a_name_too_long_is_not_shown() -> None:
+    long = ".".join(["x" * 60] * 3)
+    own = rig(policy(BAD))
+    answer = read(fresh(own, f"{long}.ok.example", f"ok.example. 300 IN DNAME {'y' * 60}.{'y' * 60}.test."))
+    assert answer.rcode() == dns.rcode.SERVFAIL
+
+
+def test_a_dname_of_another_name_leads_nowhere(ask: Ask) -> None:
+    for owner in ("k.example.", "www.ok.example.", "other.example.", "a.www.ok.example."):
+        lines = [f"{owner} 300 IN DNAME bad.example.", "z.test. 20 IN A 192.0.2.66"]
+        assert records(read(ask(rig(policy(BAD)), "www.ok.example", *lines))) == lines
+
+
 @pytest.mark.parametrize("rdtype", ["HTTPS", "SVCB"])
 @pytest.mark.parametrize("data", ["0 x.bad.example.", "1 x.bad.example. alpn=h2 ipv4hint=192.0.2.66"])
 @pytest.mark.parametrize("action", Action)

@@ -6,7 +6,7 @@ import dns.rcode
 import pytest
 
 from tests.support.engine import Rig, rig
-from tests.support.packets import error_code, question, read, records, reply
+from tests.support.packets import denial, error_code, question, read, records, reply, soa
 
 NAME = "www.ok.example"
 LINE = f"{NAME}. 300 IN A 192.0.2.1"
@@ -180,3 +180,36 @@ def test_streams_that_fail_go_on_to_the_next_upstream_and_end() -> None:
     failing = begin(own, question("other.example"))
     answer = read(own.wait(failing))
     assert (answer.rcode(), error_code(answer)) == (dns.rcode.SERVFAIL, 22)
+
+
+# Times ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ttl", "minimum", "most", "told"),
+    [(300, 60, 3600, 60), (50, 600, 3600, 50), (7200, 7200, 3600, 3600), (9, 9, 5, 5)],
+)
+def test_how_long_a_name_does_not_exist_is_told_as_it_is_kept(ttl: int, minimum: int, most: int, told: int) -> None:
+    own = rig(ttl_negative=most)
+    authority = [soa("ok.example.", ttl=ttl, minimum=minimum)]
+    first = own.exchange(question(NAME), lambda asked: reply(asked, authority=authority, rcode="NXDOMAIN"))
+    assert denial(read(first))[2:] == (told, minimum)
+    own.age(2)
+    assert denial(read(own.ask(question(NAME))))[2:] == (told - 2, minimum)
+    own.age(told - 2)
+    assert own.ask(question(NAME)) is None
+
+
+def test_an_answer_is_kept_and_told_at_least_so_long() -> None:
+    own = rig(ttl_min=30)
+    lines = [f"{NAME}. 0 IN A 192.0.2.1", f"{NAME}. 5 IN A 192.0.2.2", f"{NAME}. 90 IN A 192.0.2.3"]
+    first = own.exchange(question(NAME), lambda asked: reply(asked, *lines))
+    assert [line.split()[1] for line in records(read(first))] == ["30", "30", "90"]
+    # What says that there is nothing is as short as it says.
+    authority = [soa("ok.example.", ttl=9, minimum=9)]
+    none = own.exchange(question("no.ok.example"), lambda asked: reply(asked, authority=authority, rcode="NXDOMAIN"))
+    assert denial(read(none))[2:] == (9, 9)
+    own.age(29)
+    assert records(read(own.ask(question(NAME))))[0].split()[1] == "1"
+    own.age(1)
+    assert own.ask(question(NAME)) is None
