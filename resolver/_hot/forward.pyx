@@ -14,7 +14,7 @@ from libc.string cimport memcmp, memcpy
 
 from resolver._hot.cache cimport KEY_CD, KEY_DO
 from resolver._hot.cursor cimport get16, put16
-from resolver._hot.lettercase cimport capitals, load_word
+from resolver._hot.lettercase cimport beginning, capitals, load_word, turned
 from resolver._hot.socket cimport ECONNREFUSED, MSG_DONTWAIT, MSG_NOSIGNAL, errno, send
 from resolver._hot.upstreams cimport NO_UPSTREAM, PORTS_MAX, STRATEGY_PARALLEL, UPSTREAMS_MAX, Port, Upstream
 from resolver._hot.wire cimport AD, CD, HEADER, RD, TYPE_OPT, UDP_LIMIT, same_question
@@ -189,9 +189,9 @@ cdef class Forwarder(Upstreams):
         cdef Pending *pending = &self.pendings[at]
         cdef Leg *one = &pending.legs[leg]
         cdef uint8_t packet[QUESTION_MAX + 11]
-        cdef uint32_t size = pending.query.question_end, i, turn = 0, bucket
+        cdef uint32_t size = pending.query.question_end, i, bucket
         cdef int fd
-        cdef uint64_t word
+        cdef uint64_t word, bits
         if self.upstreams[upstream].count and not self.draw(one, upstream, now):
             return False
         pending.tried |= <uint16_t>(1 << upstream)
@@ -209,13 +209,16 @@ cdef class Forwarder(Upstreams):
         self.by_id[bucket] = at * LEGS + leg
         memcpy(packet, pending.question, size)
         if one.case_bits:
+            # Words may reach beyond the name, in the query and here: what follows it is written anew.
+            bits = one.case_bits
             i = 0
             while i < pending.query.name_size:
-                word = load_word(pending.query.name + i, pending.query.name_size - i)
-                word ^= capitals(word, one.case_bits, turn)
-                memcpy(packet + HEADER + i, &word, min(8, pending.query.name_size - i))
+                word = load_word(pending.query.name + i)
+                word ^= capitals(word, bits)
+                memcpy(packet + HEADER + i, &word, 8)
+                bits = turned(bits)
                 i += 8
-                turn = (turn + 1) & 7
+            memcpy(packet + size - 4, pending.question + size - 4, 4)
         put16(packet, one.id)
         put16(packet + 2, RD | AD | (CD if pending.bits & KEY_CD else 0))
         memcpy(packet + 4, b"\0\1\0\0\0\0\0\1", 8)
@@ -256,7 +259,9 @@ cdef class Forwarder(Upstreams):
             leg.id = <uint16_t>id
             leg.case_bits = 0
             if self.mixes_case(upstream, now):
-                leg.case_bits = <uint64_t>self.random32() << 32 | self.random32()
+                # As many ways as an id and a port together, spread over as many letters as there may be.
+                leg.case_bits = self.random32() * <uint64_t>0x9E3779B97F4A7C15
+                leg.case_bits ^= leg.case_bits >> 32
             return True
         return False
 
@@ -329,9 +334,12 @@ cdef class Forwarder(Upstreams):
         return False
 
     cdef uint32_t match(self, uint32_t port, const uint8_t *packet, uint32_t size, int64_t now) noexcept nogil:
-        """The leg that a datagram from `port` answers, or NOBODY: nothing of ours, late, or forged."""
-        cdef uint32_t id, at, i = 0, turn = 0, name_size
-        cdef uint64_t word
+        """The leg that a datagram from `port` answers, or NOBODY: nothing of ours, late, or forged.
+
+        Four octets behind `size` are readable, whatever they hold.
+        """
+        cdef uint32_t id, at, i = 0, name_size
+        cdef uint64_t word, bits
         cdef Leg *leg
         cdef const Query *query
         if size < HEADER or (get16(packet + 2) & 0xF800) != 0x8000:
@@ -349,13 +357,15 @@ cdef class Forwarder(Upstreams):
         name_size = query.name_size
         if size < HEADER + name_size + 4:
             return NOBODY
+        bits = leg.case_bits
         while i < name_size:
-            word = load_word(query.name + i, name_size - i)
-            word ^= capitals(word, leg.case_bits, turn)
-            if word != load_word(packet + HEADER + i, name_size - i):
+            # What follows a name is read with it and left out of the comparison.
+            word = load_word(query.name + i)
+            word ^= capitals(word, bits) ^ load_word(packet + HEADER + i)
+            if beginning(word, name_size - i):
                 break
+            bits = turned(bits)
             i += 8
-            turn = (turn + 1) & 7
         if i >= name_size:
             packet += HEADER + name_size
             if get16(packet) != query.qtype or get16(packet + 2) != query.qclass or get16(packet - name_size - HEADER + 4) != 1:
