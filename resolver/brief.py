@@ -56,4 +56,4 @@ def digest(settings: str) -> str:
 
 def spawn_arguments(brief_fd: int) -> list[str]:
     """Arguments behind the interpreter that start a worker."""
-    return ["-m", "resolver.worker", "--brief", str(brief_fd)]
+    return ["-m", "resolver.launch", "--brief", str(brief_fd)]

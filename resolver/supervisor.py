@@ -17,16 +17,16 @@ import threading
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import uvloop
 
-from blocklist_sync.edge.agent import Activation, Agent
+from blocklist_sync.edge.activate import FOLDER, Activation, ReleaseStore
 from lachan import log
 from lachan.errors import LachanError
 from lachan.signing import SigningKey
 from lachan.spool import Spool
-from resolver import metrics, privileges, reload, settings, systemd
+from resolver import privileges, reload, settings, systemd
 from resolver.check import check
 from resolver.control import Handler, Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
@@ -38,10 +38,13 @@ from resolver.report import ListState, Reporter
 from resolver.reporting import Reporting
 from resolver.rules import Rules, facts, load
 from resolver.settings import Edge
-from resolver.uplink import Uplink
 from resolver.upstream.counts import StreamTotals
 from resolver.whoami import Answerer
 from resolver.workers import Workers
+
+if TYPE_CHECKING:
+    from blocklist_sync.edge.agent import Agent
+    from resolver.uplink import Uplink
 
 STATUS_SECONDS = 1.0
 
@@ -65,7 +68,7 @@ class Supervisor:
         self._reloaded: Message = {"state": "never", "at": 0, "reason": ""}
         self._streams = StreamTotals()
         self._lock: TextIO | None = None
-        self._agent = Agent(self._file.blocklist.sync, self._file.state_dir) if self._file.blocklist.sync else None
+        self._agent: Agent | None = None
 
     def _take_place(self) -> None:
         """Makes the folders, and makes sure that no other supervisor runs here.
@@ -95,7 +98,7 @@ class Supervisor:
         """The rules to begin with: the last good list, whatever its age."""
         if self._file.blocklist.snapshot is not None:
             return load(self._file.blocklist.snapshot, epoch=epoch, activated_at=int(time.time()))
-        activation = self._agent.current() if self._agent is not None else None
+        activation = ReleaseStore(self._file.state_dir / FOLDER).in_force(repair=True)
         if activation is None:
             log.get().error("there has never been a list: nothing is filtered until one arrives")
             return Rules(epoch=epoch, activated_at=int(time.time()))
@@ -266,7 +269,7 @@ class Supervisor:
             await self._workers.start(self._rules, self._living)
             self._pages.start(self._rules)
             reporter = Reporter(spool, key, self._file.organisation, self._file.node)
-            uplink = Uplink(self._file.report.uplink, spool) if self._file.report.uplink is not None else None
+            self._agent, uplink = await self._links(spool)
             reporting = Reporting(
                 ring,
                 reporter,
@@ -306,9 +309,25 @@ class Supervisor:
         if failed:
             raise ResolverError(f"a job of the supervisor failed: {failed[0].exception()!r}") from failed[0].exception()
 
+    async def _links(self, spool: Spool) -> tuple[Agent | None, Uplink | None]:
+        """The ways to the authority, whose libraries take longer to load than a worker takes to serve."""
+        agent = uplink = None
+        if self._file.blocklist.sync is not None:
+            from blocklist_sync.edge.agent import Agent
+
+            agent = Agent(self._file.blocklist.sync, self._file.state_dir)
+            await asyncio.to_thread(agent.current)
+        if self._file.report.uplink is not None:
+            from resolver.uplink import Uplink
+
+            uplink = Uplink(self._file.report.uplink, spool)
+        return agent, uplink
+
     def _metrics(self, ring: Ring, spool: Spool, uplink: Uplink | None) -> contextlib.AbstractContextManager[object]:
         if self._file.metrics is None:
             return contextlib.nullcontext()
+        from resolver import metrics
+
         totals = Totals(ring, int(time.time()))
         turn = threading.Lock()
 

@@ -320,7 +320,7 @@ async def _main(brief: Brief, edge: Edge) -> None:
 
 
 def main() -> None:
-    """`python -m resolver.worker --brief FD`: exec'd by the supervisor, never by hand."""
+    """Runs a worker as the brief says that `--brief` names by its descriptor."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--brief", type=int, required=True, metavar="FD")
     arguments = parser.parse_args()
@@ -335,7 +335,3 @@ def main() -> None:
     # Before anything shared is touched; held until this process ends.
     with sit(edge.file.runtime_dir, brief.seat):
         uvloop.run(_main(brief, edge))
-
-
-if __name__ == "__main__":
-    main()

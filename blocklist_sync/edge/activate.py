@@ -25,6 +25,8 @@ from blocklist_sync.edge.verify import InForce, Verified
 from lachan import durable, log
 from lachan.errors import LachanError
 
+FOLDER = "blocklist"
+"""Below an edge's state_dir."""
 MAX_NOTE_BYTES = 4096
 
 _POINTER = "current.json"

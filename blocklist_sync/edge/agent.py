@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from blocklist_sync.edge.activate import Activation, ReleaseStore
+from blocklist_sync.edge.activate import FOLDER, Activation, ReleaseStore
 from blocklist_sync.edge.client import Client
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
 from blocklist_sync.edge.settings import ClientCertificate, SyncSettings
@@ -23,7 +23,6 @@ from lachan.errors import LachanError
 
 __all__ = ["Activation", "Agent", "ClientCertificate", "Failure", "Reason", "SyncSettings"]
 
-FOLDER = "blocklist"
 # Edges that started together must not ask together for ever.
 JITTER = 0.1
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-# The supervisor's business, the last one that of encrypted listeners and signed answers where there are any.
+# The supervisor's business, a terminal's, and what only encrypted listeners and signed answers need.
 NOT_A_WORKERS = {
     "grpc",
     "google",
@@ -16,11 +16,13 @@ NOT_A_WORKERS = {
     "sqlite3",
     "prometheus_client",
     "typer",
+    "rich",
     "cryptography",
 }
 
 PROGRAM = (
-    "import json, sys, resolver.worker; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    "import json, sys, resolver.launch;"
+    "print(json.dumps(sorted({name.partition('.')[0] for name, module in sys.modules.items() if module})))"
 )
 
 
