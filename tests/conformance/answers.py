@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -113,6 +114,43 @@ def joined(at: Place, transport: Transport) -> None:
     assert len(at.upstream.queries(held)) == 1
 
 
+def stale(at: Place, transport: Transport) -> None:
+    """An answer outlives its time where nobody knows a newer one, and says so."""
+    name = f"once-{transport.letters}.ok.example"
+    fresh = transport.ask(query(name), "127.0.0.1")
+    assert fresh is not None
+    assert read(fresh).ede == ()
+    deadline = time.monotonic() + SECONDS
+    while True:
+        answer = transport.ask(query(name), "127.0.0.1")
+        assert answer is not None
+        seen = read(answer)
+        assert (seen.rcode, len(seen.answer)) == ("NOERROR", 1)
+        if seen.ede:
+            break
+        assert time.monotonic() < deadline, "it never expires"
+        time.sleep(0.05)
+    assert seen.ede == (3,)
+    assert 0 < seen.answer[0].ttl <= 30
+    assert len(at.upstream.queries(name)) > 1
+
+
+def letters(at: Place, transport: Transport) -> None:
+    """Questions go out in letters that nobody can foretell, and come back in the client's own."""
+    deadline = time.monotonic() + SECONDS
+    for number in itertools.count():
+        name = f"nobody-can-foretell-{number}-{transport.letters}.ok.example"
+        answer = transport.ask(query(name), "127.0.0.1")
+        assert answer is not None
+        assert read(answer).question == (f"{name}. IN A",)
+        [sent, *_] = at.upstream.queries(name)
+        if sent[12:] != sent[12:].lower():
+            return
+        # It has to be known first that the upstream keeps them.
+        assert time.monotonic() < deadline, "every question goes out in small letters"
+        time.sleep(0.05)
+
+
 CASES = (
     sized("9715-1232", "1232 octets fit a datagram", 1232, 4096, fits=True),
     sized("9715-1233", "1233 never do", 1233, 4096, fits=False),
@@ -137,6 +175,12 @@ CASES = (
     Case("9520-refused", "RFC 9520 3", "an upstream that refuses is told as it is", Want("REFUSED", answers=0, edns=True, ede=None), query("refusing-%T.ok.example")),
     Case("1035-kept", "RFC 1034 3.6.1", "an answer is kept, whatever the letters", probe=kept),
     Case("8767-4", "RFC 8767 4", "a TTL beyond 2^31 is long, and capped", Want(answers=1, ttl_most=604800, edns=True), query("ttl-%T.ok.example")),
+    Case("1035-ttl0", "RFC 1035 3.2.1", "a TTL of 0 is kept by nobody", probe=lambda at, t: asked_once(at, t, "zero", 2)),
+    Case(
+        "6604-3", "RFC 6604 3", "an alias of nobody: the code is the last name's", Want("NXDOMAIN", answers=1, holds=("CNAME nobody",), soa="ok.example.", edns=True), query("lost-%T.ok.example"),
+    ),
+    Case("8767-5", "RFC 8767 5", "what expired is told where nobody knows better", probe=stale),
+    Case("5452-9.3", "RFC 5452 9.3", "letters that nobody can foretell", probe=letters),
     Case("2181-5.4.1", "RFC 2181 5.4.1", "what was not asked is not believed", probe=poison),
     Case("7871-11.1", "RFC 7871 11.1", "nothing about the client goes on", probe=forwarded),
     Case("4035-4.7", "RFC 4035 4.7", "DO and CD are kept apart", probe=kept_apart),

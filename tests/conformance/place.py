@@ -91,7 +91,7 @@ async def place(folder: Path) -> AsyncIterator[Place]:
             blocklist={"snapshot": "rules.snapshot"},
             access={"allow": ["127.0.0.0/24"]},
             profiles=[{"name": "school", "networks": [f"{SCHOOL}/32"]}],
-            forwarding={"sockets": 16, "first_try": "1s"},
+            forwarding={"sockets": 16, "first_try": "5s"},
             contacts={"organisation": "Nhà mạng Mẫu", "uris": ["tel:+84123", "mailto:dns@isp.example"]},
             local={
                 "name": RESOLVER_NAME,

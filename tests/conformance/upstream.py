@@ -1,6 +1,6 @@
 """The upstream behind the edge: the demo's, and beside it names that chain, lie, come late or fill a message exactly.
 
-Holds always: what is played is decided by the name alone; whatever was asked is remembered, so that a case can hold the
+Holds always: what is played is decided by the name, and by how often it was asked; whatever was asked is remembered, so that a case can hold the
 edge to what it forwards.
 """
 
@@ -132,6 +132,8 @@ PLAYED: dict[str, Player] = {
     "authoritative": lambda q: [response(q, address(TRUE), flags=0x8580)],
     "subnet": lambda q: [response(q, address(TRUE), options=option(ECS, b"\0\1\x18\x18\xc6\x33\x64"))],
     "ttl": lambda q: [response(q, address(TRUE, ttl=0x80000001))],
+    "zero": lambda q: [response(q, address(TRUE, ttl=0))],
+    "lost": lambda q: [response(q, record(5, wire("nobody.ok.example")), authority=(SOA,), flags=0x8183)],
     "refusing": lambda q: [response(q, flags=0x8185)],
     "poison": _poison,
     "wrongid": _lie(_other_id),
@@ -181,8 +183,12 @@ class Upstream(asyncio.DatagramProtocol):
             for query, source in self._held.pop(key, []):
                 self._transport.sendto(response(query, address(TRUE)), source)
 
-    @staticmethod
-    def _play(kind: str, query: bytes, *, datagram: bool) -> list[bytes]:
+    def _play(self, kind: str, query: bytes, *, datagram: bool) -> list[bytes]:
+        if kind == "once":
+            # A second of truth, and then nothing but failures.
+            if len(self.queries(".".join(name_at(query)[0]))) == 1:
+                return [response(query, address(TRUE, ttl=1))]
+            return [response(query, flags=0x8182)]
         if kind in PLAYED:
             answers = PLAYED[kind](query)
             if datagram and len(answers[-1]) > 1232:
