@@ -59,8 +59,8 @@ fuzz: ready build/fuzz/site/atheris  ## inputs made for the edge's parsers, unde
 entropy: ready  ## ids and ports of 24,000 queries to an upstream, measured; and every lie told to an edge
 	$(BIN)/pytest -q -s tests/faults/test_spoofing.py
 
-bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf nsd unbound dnsdist)
-	$(BIN)/python tests/bench/bench.py --candidate tests/bench/candidate
+bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf and nsd; peers that are there)
+	$(BIN)/python -m tests.bench $(BENCH)
 
 protos: ready  ## regenerate lachan/*/v1 from proto/
 	$(BIN)/python -m tests.support.protos

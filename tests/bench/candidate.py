@@ -1,6 +1,6 @@
-"""Builds a snapshot of the benchmark's list and becomes the resolver: `lachan-resolver serve` with one worker.
+"""Becomes the resolver: `lachan-resolver serve` with one worker, everything as an operator would have it.
 
-Reads BENCH_PORT, BENCH_NAMES, BENCH_UPSTREAM and BENCH_DIR (see bench.py). Everything is as an operator would have it:
+Reads BENCH_PORT, BENCH_SNAPSHOT, BENCH_UPSTREAM, BENCH_DIR and, for DNS over TLS, BENCH_TLS: a folder with a pair.
 """
 
 from __future__ import annotations
@@ -8,38 +8,34 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from blocklist_sync.artifact import records, snapshot
-from blocklist_sync.artifact.categories import Category
-from blocklist_sync.artifact.orders import Order
-from blocklist_sync.artifact.rules import Scope
+TLS_OFFSET = 100
 
 
 def main() -> None:
-    """Writes the snapshot and edge.yaml below BENCH_DIR, then execs the resolver."""
+    """Writes edge.yaml below BENCH_DIR, then execs the resolver."""
     scratch = Path(os.environ["BENCH_DIR"])
     port = int(os.environ["BENCH_PORT"])
     host, _, upstream_port = os.environ["BENCH_UPSTREAM"].partition(":")
-    order = Order("01/BENCH", mandated=True)
-    names = Path(os.environ["BENCH_NAMES"]).read_text().split()
-    entries = [records.Entry(name, Scope.SUBTREE, False, Category.GAMBLING, order) for name in names]
-    release = records.parse(records.encode(entries, 1, records.FingerprintKey(1, bytes(range(16)))))
-    (scratch / "rules.snapshot").write_bytes(snapshot.build(release))
-    runtime = scratch / "run"
+    listen: list[dict[str, Any]] = [{"address": "0.0.0.0", "port": port}]
+    if "BENCH_TLS" in os.environ:
+        pair = {kind: str(Path(os.environ["BENCH_TLS"]) / f"{kind}.pem") for kind in ("certificate", "key")}
+        listen.append({"address": "0.0.0.0", "port": port + TLS_OFFSET, "protocol": "dot", "tls": pair})
     configuration = {
         "organisation": "bench",
         "node": "edge-1",
         "state_dir": str(scratch / "state"),
-        "runtime_dir": str(runtime),
+        "runtime_dir": str(scratch / "run"),
         "workers": 1,
-        "listen": [{"address": "127.0.0.1", "port": port}],
+        "listen": listen,
         "upstreams": [{"address": host, "port": int(upstream_port)}],
         "cache": {"size": "512MB"},
         # Looked up for every query, reached by none.
         "rate_limit": {"queries_per_second": 10_000_000, "burst": 10_000_000, "exceptions": []},
-        "blocklist": {"snapshot": str(scratch / "rules.snapshot")},
+        "blocklist": {"snapshot": os.environ["BENCH_SNAPSHOT"]},
         "metrics": {"address": "127.0.0.1", "port": port + 1000},
     }
     path = scratch / "edge.yaml"
