@@ -71,6 +71,8 @@ cdef class Cache:
     cdef object _buffer
     cdef uint8_t scratch[PAYLOAD_MAX]
     cdef uint64_t tag(self, uint64_t fingerprint, uint16_t qtype, uint16_t bits) noexcept nogil
+    cdef void expect(self, uint64_t tag) noexcept nogil
+    cdef void fetch(self, uint64_t tag) noexcept nogil
     cdef Found get(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, bint stale, Entry *entry) noexcept nogil
     cdef bint put(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, const uint8_t *packet,
                   const Response *response, uint32_t ttl, uint32_t verdict) noexcept nogil

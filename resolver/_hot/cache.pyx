@@ -12,6 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from blocklist_sync.artifact._snapshot cimport _tail, lachan_multiply_high, lachan_prefetch
 from resolver._hot.atomics cimport claim_as, fence_acquire, fence_release, load64, load_acquire, load_relaxed, store64, store64_release, store_release
 
 cdef uint32_t[CLASSES] SLOT_SIZES = [256, 1024, 4096]
@@ -20,8 +21,19 @@ cdef uint32_t[CLASSES] SHARES = [44, 14, 6]
 
 MIN_BYTES = 1 << 20
 
+cdef extern from *:
+    """
+    #define LACHAN_MULTIPLIER 0x9E3779B97F4A7C15u
+    """
+    const uint64_t MULTIPLIER "LACHAN_MULTIPLIER"
+
 cdef enum:
     USES_MAX = 3
+
+
+cdef inline uint64_t fold(uint64_t a, uint64_t b) noexcept nogil:
+    # Both halves of the product: sixteen bytes a multiplication.
+    return (a * b) ^ lachan_multiply_high(a, b)
 
 
 cdef inline uint64_t mix(uint64_t x) noexcept nogil:
@@ -157,25 +169,52 @@ cdef class Cache:
         return freed
 
     cdef uint64_t tag(self, uint64_t fingerprint, uint16_t qtype, uint16_t bits) noexcept nogil:
-        cdef uint64_t value = mix(fingerprint ^ self.secret ^ mix((<uint64_t>qtype << 16 | bits) + self.secret))
+        # A fingerprint is spread already, by a key that nobody outside knows.
+        cdef uint64_t value = fold(fingerprint ^ self.secret, MULTIPLIER ^ (<uint64_t>qtype << 16 | bits))
         return value | (value == 0)     # 0 marks an empty slot
 
+    cdef void expect(self, uint64_t tag) noexcept nogil:
+        """Has the row on its way from memory in which the answer to a question most likely stands."""
+        cdef const Layer *layer = &self.layers[0]
+        lachan_prefetch(&layer.tags[((tag >> 32) * layer.rows >> 32) * WAYS])
+
+    cdef void fetch(self, uint64_t tag) noexcept nogil:
+        """Has the answer on its way, once its row is there; or the rows of larger answers, where it is none of that row."""
+        cdef const Layer *layer = &self.layers[0]
+        cdef uint64_t index = ((tag >> 32) * layer.rows >> 32) * WAYS
+        cdef const uint8_t *slot
+        cdef uint32_t i
+        for i in range(WAYS):
+            if load64(&layer.tags[index + i]) == tag:
+                slot = layer.slots + (index + i) * layer.slot_size
+                lachan_prefetch(slot)
+                lachan_prefetch(slot + 64)
+                lachan_prefetch(slot + 128)
+                lachan_prefetch(slot + 192)
+                lachan_prefetch(&layer.used[2 * index + i])
+                return
+        for i in range(1, CLASSES):
+            layer = &self.layers[i]
+            lachan_prefetch(&layer.tags[((tag >> 32) * layer.rows >> 32) * WAYS])
+
     cdef uint64_t checksum(self, const Slot *head, const uint8_t *payload, uint32_t size) noexcept nogil:
-        cdef uint64_t value = self.secret ^ head.sequence, word
-        cdef uint32_t at = 0
-        value = mix(value ^ (<uint64_t>head.stored_at << 32 | head.expires_at))
-        value = mix(value ^ (<uint64_t>head.qtype << 48 | <uint64_t>head.bits << 32 | <uint64_t>head.packet_size << 16 | head.ttl_count))
-        value = mix(value ^ (<uint64_t>head.name_size << 32 | head.traits))
-        while size - at >= 8:
-            memcpy(&word, payload + at, 8)
-            value = (value ^ word) * <uint64_t>0x9E3779B97F4A7C15
-            value ^= value >> 29
-            at += 8
-        if size != at:
-            word = 0
-            memcpy(&word, payload + at, size - at)
-            value = (value ^ word) * <uint64_t>0x9E3779B97F4A7C15
-        return mix(value)
+        cdef uint64_t key = self.secret * MULTIPLIER | 1, value, word, next
+        value = fold(self.secret ^ head.sequence ^ <uint64_t>size << 32, key ^ (<uint64_t>head.stored_at << 32 | head.expires_at))
+        value = fold(value ^ (<uint64_t>head.name_size << 32 | head.traits), key ^ (
+            <uint64_t>head.qtype << 48 | <uint64_t>head.bits << 32 | <uint64_t>head.packet_size << 16 | head.ttl_count))
+        while size >= 16:
+            memcpy(&word, payload, 8)
+            memcpy(&next, payload + 8, 8)
+            value = fold(value ^ word, key ^ next)
+            payload += 16
+            size -= 16
+        word = next = 0
+        if size >= 8:
+            memcpy(&word, payload, 8)
+            payload += 8
+            size -= 8
+        next = _tail(payload, size)
+        return mix(fold(value ^ word, key ^ next))
 
     cdef Found get(self, uint64_t fingerprint, const Query *query, uint16_t bits, uint32_t now, bint stale, Entry *entry) noexcept nogil:
         """Copies the answer to a question out, if one is there, and says what it is good for.

@@ -25,7 +25,7 @@ cdef class Datagrams:
         cdef int i
         self.fd = -1
         for i in range(BATCH):
-            self.in_vectors[i].iov_base = self.in_bytes + i * IN_BYTES
+            self.in_vectors[i].iov_base = self.in_bytes + i * IN_STRIDE
             self.in_vectors[i].iov_len = IN_BYTES
             self.incoming[i].msg_hdr.msg_iov = &self.in_vectors[i]
             self.incoming[i].msg_hdr.msg_iovlen = 1
@@ -33,22 +33,28 @@ cdef class Datagrams:
             self.out_vectors[i].iov_base = self.out_bytes + i * OUT_BYTES
             self.outgoing[i].msg_hdr.msg_iov = &self.out_vectors[i]
             self.outgoing[i].msg_hdr.msg_iovlen = 1
-            self.outgoing[i].msg_hdr.msg_name = self.receivers[i].address
+        self.taken = BATCH
 
     cdef int receive(self, int fd, bint wildcard) noexcept nogil:
         """Takes what waits on a socket; how many, or -1 where nothing does. A client of transport 0 cannot be answered."""
         cdef int count, i
         cdef Client *client
-        for i in range(BATCH):
+        if wildcard != self.wildcard:
+            self.wildcard = wildcard
+            self.taken = BATCH
+        # The kernel shortened these to what came.
+        for i in range(self.taken):
             self.incoming[i].msg_hdr.msg_namelen = ADDRESS_BYTES
             self.incoming[i].msg_hdr.msg_control = self.clients[i].control if wildcard else NULL
             self.incoming[i].msg_hdr.msg_controllen = CONTROL_BYTES if wildcard else 0
+        self.taken = 0
         count = recvmmsg(fd, self.incoming, BATCH, MSG_DONTWAIT, NULL)
         while count < 0:
             # An ICMP error of an earlier answer is told here: it concerns nobody who waits now.
             if errno != EINTR and errno != ECONNREFUSED:
                 return -1
             count = recvmmsg(fd, self.incoming, BATCH, MSG_DONTWAIT, NULL)
+        self.taken = count
         for i in range(count):
             client = &self.clients[i]
             client.fd = fd
@@ -59,13 +65,18 @@ cdef class Datagrams:
         return count
 
     cdef void post(self, const Client *client, uint32_t size) noexcept nogil:
-        """Queues the answer that was written where `next_out` said."""
+        """Queues the answer that was written where `next_out` said, for a client who may be forgotten before it is sent."""
+        self.receivers[self.count] = client[0]
+        self.post_to(&self.receivers[self.count], size)
+
+    cdef void post_to(self, Client *client, uint32_t size) noexcept nogil:
+        """As `post`; `client` stays where it is until the queue is sent."""
         cdef uint32_t i = self.count
-        self.receivers[i] = client[0]
         self.fd = client.fd
         self.out_vectors[i].iov_len = size
+        self.outgoing[i].msg_hdr.msg_name = client.address
         self.outgoing[i].msg_hdr.msg_namelen = client.address_size
-        self.outgoing[i].msg_hdr.msg_control = self.receivers[i].control if client.control_size else NULL
+        self.outgoing[i].msg_hdr.msg_control = client.control if client.control_size else NULL
         self.outgoing[i].msg_hdr.msg_controllen = client.control_size
         self.count += 1
 

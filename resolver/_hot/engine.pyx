@@ -17,7 +17,7 @@ from resolver._hot.counters cimport DROP_MALFORMED, DROP_OVERLOAD, TRANSPORTS
 from resolver._hot.cursor cimport get32
 from resolver._hot.datagrams cimport BATCH, Datagrams
 from resolver._hot.forward cimport KIND_HEALTH, LEGS, NOBODY, QUEUES, Client, Pending
-from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP
+from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP, Seen
 from resolver._hot.socket cimport MSG_DONTWAIT, epoll_event, epoll_wait, recv
 from resolver._hot.upstreams cimport NO_UPSTREAM
 from resolver._hot.wire cimport (
@@ -37,6 +37,7 @@ cdef struct Asked:
 cdef class Engine(Concluder):
     """A `Concluder` with its sockets."""
 
+    cdef Seen batch[BATCH]
     cdef list asked             # what Python answers
     cdef Asked asked_by[ASKED_MAX]
 
@@ -72,17 +73,21 @@ cdef class Engine(Concluder):
             if count < 0:
                 return
             for i in range(count):
+                self.look(datagrams.packet(i), datagrams.size(i), &datagrams.clients[i], &self.batch[i])
+            for i in range(count):
+                self.fetch(&self.batch[i])
+            for i in range(count):
                 client = &datagrams.clients[i]
                 if client.transport != UDP:
                     # From port 0: nothing can be sent there.
                     self.counters.drop(DROP_MALFORMED)
                     continue
                 out = self.room(fd)
-                size = self.settle(datagrams.packet(i), datagrams.size(i), client, out)
+                size = self.settle(&self.batch[i], client, out)
                 if size:
                     if self.checked != COOKIE_NONE:
-                        size = self.guard.prove(out, size, &self.query, client, self.checked, self.wall)
-                    datagrams.post(client, size)
+                        size = self.guard.prove(out, size, &self.batch[i].query, client, self.checked, self.wall)
+                    datagrams.post_to(client, size)
                 elif self.asks:
                     self.hand_over(datagrams.packet(i), datagrams.size(i), client)
             self.flush()
@@ -123,17 +128,18 @@ cdef class Engine(Concluder):
         client.high = <uint64_t>get32(at) << 32 | get32(at + 4)
         client.low = <uint64_t>get32(at + 8) << 32 | get32(at + 12)
         self.clock()
-        size = self.settle(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client, self.scratch)
+        self.look(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client, &self.single)
+        size = self.settle(&self.single, &client, self.scratch)
         if size == 0 and self.asks:
             waits = self.hand_over(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client)
             return None if waits else b""
         if size == 0 and self.pending:
             return None
         if size and self.checked != COOKIE_NONE and size + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
-            size = self.guard.prove(self.scratch, size, &self.query, &client, self.checked, self.wall)
-        if size and self.query.structured and transport >= DOT:
+            size = self.guard.prove(self.scratch, size, &self.single.query, &client, self.checked, self.wall)
+        if size and self.single.query.structured and transport >= DOT:
             size = self.contacts.tell(self.scratch, size, MESSAGE_MAX)
-        if size and self.query.padded and transport >= DOT:
+        if size and self.single.query.padded and transport >= DOT:
             size = pad(self.scratch, size, MESSAGE_MAX)
         return PyBytes_FromStringAndSize(<char *>self.scratch, size)
 

@@ -13,7 +13,8 @@ cdef class Guard:
     cdef Registrable registrable
     cdef uint32_t misses_per_domain
     cdef int check(self, const Query *query, const Client *client, int64_t now) noexcept nogil
-    cdef int admit(self, const Client *client, int checked, int64_t now_ms) noexcept nogil
+    cdef uint64_t expect(self, const Client *client) noexcept nogil
+    cdef int admit(self, const Client *client, uint64_t prefix, int checked, int64_t now_ms) noexcept nogil
     cdef bint take(self, const Query *query, const Client *client, uint64_t *keys) noexcept nogil
     cdef void give(self, uint64_t *keys) noexcept nogil
     cdef uint32_t prove(self, uint8_t *out, uint32_t size, const Query *query, const Client *client, int checked,

@@ -46,11 +46,20 @@ cdef class Guard:
         size = address_bytes(client.high, client.low, address)
         return self.cookies.check(query, address, size, now)
 
-    cdef int admit(self, const Client *client, int checked, int64_t now_ms) noexcept nogil:
-        """Whether a query is within its client's rate."""
+    cdef uint64_t expect(self, const Client *client) noexcept nogil:
+        """What `admit` will call the client's prefix; has its row on its way from memory. Streams have no rate: 0."""
+        cdef uint64_t prefix
+        if client.transport != UDP:
+            return 0
+        prefix = self.limits.key(client.high, client.low)
+        self.limits.fetch(prefix)
+        return prefix
+
+    cdef int admit(self, const Client *client, uint64_t prefix, int checked, int64_t now_ms) noexcept nogil:
+        """Whether a query is within its client's rate; `prefix` as `expect` called it."""
         if client.transport != UDP or source_proven(checked):
             return ADMIT_PASS
-        return self.limits.admit(client.high, client.low, now_ms)
+        return self.limits.admit(client.high, client.low, prefix, now_ms)
 
     cdef bint take(self, const Query *query, const Client *client, uint64_t *keys) noexcept nogil:
         """Takes a question's share of both bounds; False where one is reached. `keys` remember what to give back."""

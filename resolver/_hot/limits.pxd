@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from blocklist_sync.artifact._snapshot cimport lachan_multiply_high, lachan_prefetch
 from resolver._hot.networks cimport Networks
 
 cdef enum:
@@ -32,7 +33,11 @@ cdef class Limits:
     cdef uint32_t slip
     cdef object _buffer
     cdef uint64_t key(self, uint64_t high, uint64_t low) noexcept nogil
-    cdef int admit(self, uint64_t high, uint64_t low, int64_t now_ms) noexcept nogil
+    cdef int admit(self, uint64_t high, uint64_t low, uint64_t key, int64_t now_ms) noexcept nogil
+
+    cdef inline void fetch(self, uint64_t key) noexcept nogil:
+        # Has a prefix's row on its way from memory before `admit` asks for it.
+        lachan_prefetch(&self.buckets[lachan_multiply_high(key, self.rows) * WAYS])
 
     cdef inline uint32_t misses(self, uint64_t high, uint64_t low) noexcept nogil:
         # How many questions of this client's prefix may be on their way at once.

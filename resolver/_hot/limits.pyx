@@ -96,8 +96,8 @@ cdef class Limits:
         sip_label(&sip, <const uint8_t *>prefix, sizeof(prefix))
         return sip_value(&sip)
 
-    cdef int admit(self, uint64_t high, uint64_t low, int64_t now_ms) noexcept nogil:
-        """Whether a client may ask now: an `Admission`. `now_ms` is CLOCK_MONOTONIC, the same for all who share."""
+    cdef int admit(self, uint64_t high, uint64_t low, uint64_t key, int64_t now_ms) noexcept nogil:
+        """Whether a client, whose prefix has this `key`, may ask now: an `Admission`. `now_ms` is CLOCK_MONOTONIC, the same for all who share."""
         cdef const Rate *rate = &self.rates[self.exceptions.find(high, low) + 1]
         cdef uint64_t tag, due, found, lowest = <uint64_t>-1
         cdef uint64_t now = <uint64_t>(now_ms * MILLISECOND)
@@ -106,10 +106,9 @@ cdef class Limits:
         cdef uint32_t i, refusals
         if rate.cost == 0:
             return ADMIT_PASS
-        tag = self.key(high, low)
-        row = &self.buckets[lachan_multiply_high(tag, self.rows) * WAYS]
+        row = &self.buckets[lachan_multiply_high(key, self.rows) * WAYS]
         # Never nobody's, and the low byte is not the prefix's.
-        tag = (tag | 0x100) & ~<uint64_t>0xFF
+        tag = (key | 0x100) & ~<uint64_t>0xFF
         for i in range(WAYS):
             found = load64(&row[i].tag)
             due = load64(&row[i].due)
@@ -144,7 +143,7 @@ cdef class Limits:
     def weigh(self, bytes address not None, int64_t now_ms):
         """As `admit`, for 16 bytes of an address: one of ADMISSIONS."""
         whole(address)
-        return ADMISSIONS[self.admit(half(address, 0), half(address, 8), now_ms)]
+        return ADMISSIONS[self.admit(half(address, 0), half(address, 8), self.key(half(address, 0), half(address, 8)), now_ms)]
 
     def prefix_key(self, bytes address not None):
         """What the prefix of 16 bytes of an address is called here."""

@@ -69,6 +69,9 @@ cdef class Policy:
     cdef ask_for(self, int profile, str name, list categories)
     cdef act(self, int profile, dict actions)
     cdef int profile_of(self, uint64_t high, uint64_t low) noexcept nogil
+    cdef void trace(self, const uint8_t *name, const uint8_t *label_at, uint32_t labels, uint64_t *fingerprints) noexcept nogil
+    cdef uint64_t meet(self, const uint64_t *fingerprints, uint32_t labels) noexcept nogil
+    cdef void judge(self, const uint64_t *fingerprints, uint32_t labels, uint32_t profile, Decision *decision) noexcept nogil
     cdef uint64_t decide(self, const uint8_t *name, const uint8_t *label_at, uint32_t labels, uint32_t profile,
                          Decision *decision) noexcept nogil
     cdef void decide_own(self, const uint64_t *fingerprints, const Match *matches, uint32_t count, uint32_t labels,

@@ -7,8 +7,8 @@ one that blocklist_sync.artifact.rules states in plain Python (a test compares t
 from libc.string cimport memcpy, memset
 
 from blocklist_sync.artifact._snapshot cimport (
-    RULE_EXCEPTION, RULE_EXCEPTION_BELOW, RULE_LAST, RULE_MANDATED, RULE_SUBTREE, Sip, find, prefetch, sip_label, sip_start,
-    sip_value)
+    RULE_EXCEPTION, RULE_EXCEPTION_BELOW, RULE_LAST, RULE_MANDATED, RULE_SUBTREE, Rule, Sip, find, lachan_prefetch, prefetch,
+    sip_label, sip_start, sip_value)
 from resolver._hot.cursor cimport LABELS_MAX
 from resolver._hot.own cimport REACH_SUBTREE, own_find, reaches
 from resolver._hot.wire cimport (
@@ -125,15 +125,19 @@ cdef class Policy:
     cdef uint64_t decide(self, const uint8_t *name, const uint8_t *label_at, uint32_t labels, uint32_t profile,
                          Decision *decision) noexcept nogil:
         """Which rule decides about a lowercased wire name, and the fingerprint of the whole name."""
-        cdef uint64_t fingerprints[128]
-        cdef Match matches[LABELS_MAX]      # of each owner that has rules, the first of them; shallowest first
-        cdef uint32_t count = 0, i
-        cdef uint64_t whole
-        cdef Match match, best
+        cdef uint64_t fingerprints[LABELS_MAX]
+        self.trace(name, label_at, labels, fingerprints)
+        self.judge(fingerprints, labels, profile, decision)
+        return fingerprints[0]
+
+    cdef void trace(self, const uint8_t *name, const uint8_t *label_at, uint32_t labels, uint64_t *fingerprints) noexcept nogil:
+        """The fingerprints of a lowercased wire name (the first, always there) and of its suffixes of two labels and more.
+
+        Has the buckets that a search will read on their way from memory: whoever has something else to do comes back later.
+        """
+        cdef uint32_t i = labels
         cdef Sip sip
-        decision.action = ACTION_PASS
         sip_start(&sip, self.key0, self.key1)
-        i = labels
         while i:
             i -= 1
             sip_label(&sip, name + label_at[i], <uint32_t>name[label_at[i]] + 1)
@@ -142,7 +146,27 @@ cdef class Policy:
                 fingerprints[i] = sip_value(&sip)
                 if self.rules.bucket_count:
                     prefetch(&self.rules, fingerprints[i])
-        whole = fingerprints[0] if labels > 1 else sip_value(&sip)
+        if labels < 2:
+            fingerprints[0] = sip_value(&sip)
+
+    cdef uint64_t meet(self, const uint64_t *fingerprints, uint32_t labels) noexcept nogil:
+        """The fingerprint of the shallowest suffix that has rules, which are fetched from memory for `judge`; 0: none has."""
+        cdef uint32_t i = labels - 1 if labels else 0
+        cdef const Rule *rule
+        while i:
+            i -= 1
+            rule = find(&self.rules, fingerprints[i])
+            if rule != NULL:
+                lachan_prefetch(rule)
+                return fingerprints[i]
+        return 0
+
+    cdef void judge(self, const uint64_t *fingerprints, uint32_t labels, uint32_t profile, Decision *decision) noexcept nogil:
+        """Which rule decides about a name that was traced."""
+        cdef Match matches[LABELS_MAX]      # of each owner that has rules, the first of them; shallowest first
+        cdef uint32_t count = 0, i
+        cdef Match match, best
+        decision.action = ACTION_PASS
         if self.rules.bucket_count:
             i = labels - 1 if labels else 0
             while i:
@@ -157,7 +181,6 @@ cdef class Policy:
             self.decide_own(fingerprints, matches, count, labels, profile, decision)
         elif count and winner(matches, count, labels, self.tables[profile].in_force, 0, 0, &best):
             self.settle_for(&best, profile, decision)
-        return whole
 
     cdef void settle_for(self, const Match *best, uint32_t profile, Decision *decision) noexcept nogil:
         """What a rule of the list asks for."""

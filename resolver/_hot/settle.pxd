@@ -8,12 +8,21 @@ from resolver._hot.guard cimport Guard
 from resolver._hot.locals cimport Locals, Way
 from resolver._hot.policy cimport Decision, Policy
 from resolver._hot.tally cimport Tally
-from resolver._hot.wire cimport Query
+from resolver._hot.wire cimport Query, Reading
 
 cdef enum:
     UDP = 1                     # as lachan.compliance.v1.Transport numbers them
     DOT = 3                     # this and those above it are encrypted
     COUNT_AS_WRITTEN = 0xFFFF
+
+cdef struct Seen:
+    # A query on its way through the steps, and what was found out about it before its turn.
+    Query query
+    Reading reading
+    int profile                 # of its client's network; -1: a stranger's
+    uint64_t prefix             # its client's, as the rate limit calls it
+    uint64_t tag                # of its answer in the cache
+    uint64_t fingerprints[127]  # of its name and its suffixes
 
 cdef class Settler:
     cdef Policy policy
@@ -30,12 +39,15 @@ cdef class Settler:
     cdef bint pending           # the last query settled waits for an upstream
     cdef bint asks              # it is Python's to answer
     cdef int checked            # what its cookie is worth
-    cdef Query query            # and what it asked
+    cdef Seen single           # a query that came alone, by a stream
     cdef uint8_t scratch[65599]     # MESSAGE_MAX and room for what is still put behind it
     cdef Query target           # what an alias leads to
     cdef uint8_t target_packet[271]
     cdef uint8_t said[65599]    # and what is said of it
-    cdef uint32_t settle(self, const uint8_t *packet, uint32_t size, const Client *client, uint8_t *out) noexcept nogil
+    cdef void look(self, const uint8_t *packet, uint32_t size, const Client *client, Seen *seen) noexcept nogil
+    cdef void fetch(self, const Seen *seen) noexcept nogil
+    cdef uint32_t settle(self, const Seen *seen, const Client *client, uint8_t *out) noexcept nogil
+    cdef uint16_t key_bits(self, const Query *query) noexcept nogil
     cdef uint32_t resolve(self, const Query *query, uint64_t fingerprint, const Client *client, uint32_t profile,
                           uint32_t limit, const Query *asked, int64_t alias_ttl, uint8_t *out) noexcept nogil
     cdef uint32_t follow(self, const Query *query, const Client *client, uint32_t profile, uint32_t limit, const Way *way,

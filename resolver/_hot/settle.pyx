@@ -72,48 +72,79 @@ cdef class Settler:
         self.wall = now.tv_sec
         self.counters.at(self.wall)
 
-    cdef uint32_t settle(self, const uint8_t *packet, uint32_t size, const Client *client, uint8_t *out) noexcept nogil:
-        """Decides a query; the size of the answer in `out`, or 0: dropped, on its way (`pending`), or Python's (`asks`).
+    cdef void look(self, const uint8_t *packet, uint32_t size, const Client *client, Seen *seen) noexcept nogil:
+        """Reads a query, decides nothing, and has what `settle` will look up on its way from memory.
 
-        `out` has OUT_BYTES for UDP and MESSAGE_MAX for streams.
+        A batch is looked at before its first query is settled: memory answers many as fast as one.
         """
-        cdef Query *query = &self.query
+        cdef Query *query = &seen.query
+        # 1. Whoever is no client of ours costs a lookup and nothing more.
+        seen.profile = self.policy.profile_of(client.high, client.low)
+        if seen.profile < 0 and not self.policy.refuse:
+            return
+        seen.prefix = self.guard.expect(client)
+        # 2. Nothing below may trust a byte that has not been read here.
+        seen.reading = read_query(packet, size, query)
+        if seen.reading == READ_OK and query.qclass == CLASS_IN:
+            self.policy.trace(query.name, query.label_at, query.labels, seen.fingerprints)
+            seen.tag = self.cache.tag(seen.fingerprints[0], query.qtype, self.key_bits(query))
+            self.cache.expect(seen.tag)
+
+    cdef void fetch(self, const Seen *seen) noexcept nogil:
+        """The second look: has what the first one's places lead to on its way."""
+        cdef uint64_t met
+        if (seen.profile < 0 and not self.policy.refuse) or seen.reading != READ_OK or seen.query.qclass != CLASS_IN:
+            return
+        met = self.policy.meet(seen.fingerprints, seen.query.labels)
+        if met:
+            self.tally.fetch(met)
+        else:
+            self.cache.fetch(seen.tag)
+
+    cdef uint32_t settle(self, const Seen *seen, const Client *client, uint8_t *out) noexcept nogil:
+        """Decides a query that was looked at.
+
+        Args:
+            seen: The query.
+            client: Who asked.
+            out: Where the answer goes: OUT_BYTES for UDP, MESSAGE_MAX for streams.
+
+        Returns:
+            The answer's size; 0 where it was dropped, is on its way (`pending`), or is Python's to give (`asks`).
+        """
+        cdef const Query *query = &seen.query
         cdef Decision decision
         cdef Way way
         cdef uint32_t written, limit
         cdef uint64_t fingerprint = 0
-        cdef int profile, admitted
-        cdef Reading reading
+        cdef int profile = seen.profile, admitted
+        cdef Reading reading = seen.reading
         self.pending = self.asks = False
         self.checked = COOKIE_NONE
-        # 1. Whoever is no client of ours costs a lookup and nothing more.
-        profile = self.policy.profile_of(client.high, client.low)
         if profile < 0 and not self.policy.refuse:
             self.counters.drop(DROP_ACL)
             return 0
-        # 2. Nothing below may trust a byte that has not been read here.
-        reading = read_query(packet, size, query)
         if reading == READ_DROP:
             self.counters.drop(DROP_MALFORMED)
             return 0
         # 3. A source that is proven cannot be somebody else's victim, nor can one that shook hands; others have a rate.
         if reading == READ_OK or reading == READ_BADVERS:
             self.checked = self.guard.check(query, client, self.wall)
-        admitted = self.guard.admit(client, self.checked, self.now_us // 1000)
+        admitted = self.guard.admit(client, seen.prefix, self.checked, self.now_us // 1000)
         if admitted != ADMIT_PASS:
             self.counters.drop(DROP_RATE_LIMIT)
             return write_truncated(out, query) if admitted == ADMIT_SLIP and reading == READ_OK else 0
         if profile < 0:
-            return self.told(client, 0, REFUSED, write_error(out, query, REFUSED, EDE_PROHIBITED) if reading == READ_OK else write_bare(out, packet, REFUSED))
+            return self.told(client, 0, REFUSED, write_error(out, query, REFUSED, EDE_PROHIBITED) if reading == READ_OK else write_bare(out, query.packet, REFUSED))
         if client.profile >= 0:
             profile = client.profile
         if reading == READ_FORMERR:
-            written = self.guard.prove_bare(out, packet, size, client, self.wall)
+            written = self.guard.prove_bare(out, query.packet, query.size, client, self.wall)
             if written:
                 return self.told(client, profile, 0, written)
-            return self.told(client, profile, FORMERR, write_bare(out, packet, FORMERR))
+            return self.told(client, profile, FORMERR, write_bare(out, query.packet, FORMERR))
         if reading == READ_NOTIMP:
-            return self.told(client, profile, NOTIMP, write_bare(out, packet, NOTIMP))
+            return self.told(client, profile, NOTIMP, write_bare(out, query.packet, NOTIMP))
         if reading == READ_BADVERS:
             return self.told(client, profile, BADVERS, write_error(out, query, BADVERS, EDE_NONE))
         # 4. Where an answer by UDP ends.
@@ -125,7 +156,8 @@ cdef class Settler:
         # 5. The list speaks of the Internet's names only; policy stands before the cache: an answer kept from yesterday
         #    cannot pass today's list.
         if query.qclass == CLASS_IN:
-            fingerprint = self.policy.decide(query.name, query.label_at, query.labels, profile, &decision)
+            fingerprint = seen.fingerprints[0]
+            self.policy.judge(seen.fingerprints, query.labels, profile, &decision)
             if decision.action != ACTION_PASS:
                 self.hit(&decision)
                 if decision.action < ACTION_SHADOW:
@@ -155,6 +187,14 @@ cdef class Settler:
         written = self.resolve(query, fingerprint, client, profile, limit, query, NO_ALIAS, out)
         return self.told(client, profile, COUNT_AS_WRITTEN, written, out) if written else 0
 
+    cdef uint16_t key_bits(self, const Query *query) noexcept nogil:
+        """What tells answers to one name and type apart in the cache."""
+        cdef uint16_t bits = (KEY_DO if query.want_dnssec else 0) | (KEY_CD if query.flags & CD else 0)
+        # Names of a group of upstreams are kept apart from those that others answer.
+        if self.forwarder.routes.count:
+            bits |= <uint16_t>(self.forwarder.routes.group_of(query.name, query.name_size, query.label_at, query.labels) << GROUP_SHIFT)
+        return bits
+
     cdef uint32_t resolve(self, const Query *query, uint64_t fingerprint, const Client *client, uint32_t profile,
                           uint32_t limit, const Query *asked, int64_t alias_ttl, uint8_t *out) noexcept nogil:
         """Answers a question that the rules let pass, from the cache or by an upstream.
@@ -172,10 +212,7 @@ cdef class Settler:
         Returns:
             The answer's size; 0 where it comes later (`pending`), or never.
         """
-        cdef uint16_t bits = (KEY_DO if query.want_dnssec else 0) | (KEY_CD if query.flags & CD else 0)
-        # Names of a group of upstreams are kept apart from those that others answer.
-        if self.forwarder.routes.count:
-            bits |= <uint16_t>(self.forwarder.routes.group_of(query.name, query.name_size, query.label_at, query.labels) << GROUP_SHIFT)
+        cdef uint16_t bits = self.key_bits(query)
         # What is known already.
         cdef uint32_t written = self.recall(query, fingerprint, bits, profile, limit, out)
         if written:

@@ -25,7 +25,7 @@ LATENCY_SECONDS = 2.0
 
 @dataclass
 class Comparison:
-    """One run; `results`: of each workload and server the rounds' queries a second, CPU microseconds a query, losses."""
+    """One run; `results`: of each workload and server the rounds' queries a second, CPU µs a query, losses."""
 
     inputs: Inputs
     servers: list[Server]

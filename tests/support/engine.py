@@ -167,6 +167,11 @@ SHARES = (44, 14, 6)
 WAYS = 8
 LINES_BYTES = 264 * 64
 _64 = (1 << 64) - 1
+_MULTIPLIER = 0x9E3779B97F4A7C15
+
+
+def _fold(a: int, b: int) -> int:
+    return (a * b ^ a * b >> 64) & _64
 
 
 def _mix(x: int) -> int:
@@ -208,17 +213,18 @@ class Slot:
 
     def sum(self) -> int:
         """What the checksum must be, computed apart."""
-        value = SECRET ^ self.sequence
-        value = _mix(value ^ (self.stored_at << 32 | self.expires_at))
-        value = _mix(value ^ (self.qtype << 48 | self.bits << 32 | self.packet_size << 16 | self.ttl_count))
-        value = _mix(value ^ (self.name_size << 32 | self.traits))
         data = self.memory[self.payload]
-        whole = len(data) // 8 * 8
-        for (word,) in struct.iter_unpack("<Q", data[:whole]):
-            value = (value ^ word) * 0x9E3779B97F4A7C15 & _64
-            value ^= value >> 29
-        if data[whole:]:
-            value = (value ^ int.from_bytes(data[whole:], "little")) * 0x9E3779B97F4A7C15 & _64
+        key = SECRET * _MULTIPLIER & _64 | 1
+        value = _fold(SECRET ^ self.sequence ^ len(data) << 32, key ^ (self.stored_at << 32 | self.expires_at))
+        head = self.qtype << 48 | self.bits << 32 | self.packet_size << 16 | self.ttl_count
+        value = _fold(value ^ (self.name_size << 32 | self.traits), key ^ head)
+        whole = len(data) // 16 * 16
+        for word, following in struct.iter_unpack("<QQ", data[:whole]):
+            value = _fold(value ^ word, key ^ following)
+        rest = data[whole:]
+        word = int.from_bytes(rest[:8], "little") if len(rest) >= 8 else 0
+        following = int.from_bytes(rest[8:] if len(rest) >= 8 else rest, "little")
+        value = _fold(value ^ word, key ^ following)
         return _mix(value)
 
     def write(self, *, valid: bool = True) -> None:
