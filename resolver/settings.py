@@ -152,6 +152,12 @@ class Encrypted(Tcp):
     handshake: Duration = Field(
         default=5.0, ge=0.1, le=60, description="from a connection's begin to the end of its TLS handshake"
     )
+    handshakes_per_second: int = Field(
+        default=20,
+        ge=1,
+        le=100_000,
+        description="that one client's prefix (see rate_limit) may begin, five seconds' worth at once",
+    )
 
 
 class Sinkhole(Settings):

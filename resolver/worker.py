@@ -77,11 +77,12 @@ class Worker:
         self._forwarder = make_forwarder(file.upstreams, file.forwarding, self._random)
         self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout, self._random)
         self._rules = InForce(edge, self._master, brief.rules, brief.rules_fd, time.time())
+        self._counters = Counters(self._ring.part(brief.seat), self._edge.window_seconds)
         self._engine = Engine(
             self._rules.policy,
             compile_locals(file.local, self._edge.profiles, self._edge.endpoints, self._edge.check_page),
             self._cache,
-            Counters(self._ring.part(brief.seat), self._edge.window_seconds),
+            self._counters,
             Tally(TallyFile(self._edge.tally_file, self._edge.seats).part(brief.seat)),
             self._guard,
             self._forwarder,
@@ -91,7 +92,7 @@ class Worker:
         )
         if file.contacts is not None:
             self._engine.refer_to(Contacts(contacts.texts(file.contacts)))
-        self._transports = StreamTransports(self._edge, self._engine, self._settled)
+        self._transports = StreamTransports(self._edge, self._engine, self._settled, self._turned_away)
         self._serving = Serving(self._sockets, self._drain, self._transports.factory)
         # Questions leave by streams as soon as they came in only where an upstream is reached by nothing else.
         self._streaming = any(upstream.protocol != "udp" for upstream in file.upstreams)
@@ -161,6 +162,9 @@ class Worker:
         return {}, []
 
     # Between the engine and the loop.
+
+    def _turned_away(self, reason: int) -> None:
+        self._counters.turn_away(reason, int(time.time()))
 
     def _drain(self, fd: int, wildcard: bool) -> None:
         self._engine.drain(fd, wildcard)

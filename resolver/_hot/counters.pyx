@@ -62,6 +62,22 @@ cdef class Counters:
         self.row = self.cells
         self.start = self.until = 0
 
+    def turn_away(self, uint32_t reason, int64_t now):
+        """Counts a connection that was closed before it could ask, as a drop.
+
+        Args:
+            reason: As lachan.compliance.v1.DropReason numbers it.
+            now: Seconds since 1970.
+
+        Raises:
+            ValueError: There is no such reason.
+        """
+        if reason >= DROPS:
+            raise ValueError(f"there is no reason {reason}")
+        if not self.start <= now < self.until:
+            self.turn(now)
+        self.drop(<Drop>reason)
+
     cdef void turn(self, int64_t now) noexcept nogil:
         cdef int64_t number = now // self.window_seconds
         self.start = number * self.window_seconds

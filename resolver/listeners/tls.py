@@ -1,8 +1,8 @@
 """TLS under a stream listener: bytes of the socket in, bytes of the protocol out.
 
 Holds always: no protocol sees a byte before the handshake is done, and a handshake has a deadline; a connection above
-the bound is closed before any cryptography is paid for; whoever does not read what we write is not read either; what a
-client sends wrong ends its connection with an alert and is not logged.
+the bound, or of somebody who is not admitted, is closed before any cryptography is paid for; whoever does not read what
+we write is not read either; what a client sends wrong ends its connection with an alert and is not logged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from resolver.channel import TlsChannel
 from resolver.listeners.certificate import Certificate
 from resolver.listeners.hello import HELLO_BYTES_MAX, server_name
 from resolver.listeners.stream import HIGH_WATER_BYTES
-from resolver.settings import Encrypted
+from resolver.settings import Encrypted, mapped
 
 HANDSHAKES_A_TURN = 8
 
@@ -42,8 +42,10 @@ class Channel(TlsChannel):
 class TlsServer:
     """All TLS connections of a worker over one transport."""
 
-    def __init__(self, limits: Encrypted) -> None:
+    def __init__(self, limits: Encrypted, admits: Callable[[bytes, float], bool] | None = None) -> None:
+        """`admits` says by an address, 16 bytes, and a time whether a handshake may begin; anybody may where None."""
         self.limits = limits
+        self.admits = admits
         self.connections: set[TlsConnection] = set()
         self._loop = asyncio.get_running_loop()
         self._shaking: deque[tuple[TlsConnection, bytes]] = deque()
@@ -101,6 +103,11 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         if context is None or len(server.connections) >= server.limits.connections:
             stream.abort()
             return
+        if server.admits is not None:
+            peer: Any = stream.get_extra_info("peername")
+            if not peer or not server.admits(mapped(peer[0].partition("%")[0]), self._began_at):
+                stream.abort()
+                return
         stream.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self._socket = stream
         self._channel = Channel(context)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from resolver._hot.engine import Engine
+from resolver.listeners.admission import Admission
 from resolver.listeners.certificate import DOH_PROTOCOLS, DOT_PROTOCOLS, LOOK_SECONDS, Certificate
 from resolver.listeners.queries import Queries
 from resolver.listeners.sockets import ListenSocket
@@ -29,8 +30,14 @@ DOT = 3
 class StreamTransports:
     """The servers of a worker's streams, and the certificates that they show."""
 
-    def __init__(self, edge: Edge, engine: Engine, settled: Callable[[], None]) -> None:
-        """`settled` runs after queries went to the engine."""
+    def __init__(
+        self,
+        edge: Edge,
+        engine: Engine,
+        settled: Callable[[], None],
+        turned_away: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`settled` runs after queries went to the engine, `turned_away` where a connection is not admitted."""
         file = edge.file
         self._listens = {(listen.address, listen.port): listen for listen in file.listen}
         self._profiles = {name: index for index, name in enumerate(edge.profiles)}
@@ -38,9 +45,9 @@ class StreamTransports:
         self._queries = Queries(engine, settled)
         self._tcp = StreamServer(self._queries, file.tcp, TCP)
         self._dot = StreamServer(self._queries, file.dot, DOT)
-        self._dot_tls = TlsServer(file.dot)
+        self._dot_tls = TlsServer(file.dot, Admission(edge, file.dot, turned_away).admits)
         self._doh: HttpServer | None = None
-        self._doh_tls = TlsServer(file.doh)
+        self._doh_tls = TlsServer(file.doh, Admission(edge, file.doh, turned_away).admits)
         self._certificates: dict[str, Certificate] = {}
         self._factories: dict[tuple[str, str, int], Callable[[], asyncio.Protocol]] = {}
         self._looked_at = self._now()

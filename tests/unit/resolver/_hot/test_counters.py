@@ -85,3 +85,17 @@ def test_a_buffer_is_writable_and_a_window_has_a_length() -> None:
         Counters(bytes(LAYOUT["windows"] * ROW_BYTES), 300)
     with pytest.raises(ValueError, match="at least a second"):
         Counters(bytearray(LAYOUT["windows"] * ROW_BYTES), 0)
+
+
+def test_who_is_turned_away_is_a_drop_of_the_window_that_runs() -> None:
+    ring = bytearray(LAYOUT["windows"] * ROW_BYTES)
+    counters = Counters(ring, 300)
+    for reason in (1, 3, 3):
+        counters.turn_away(reason, 301)
+    counters.turn_away(1, 600)
+    drops = {
+        row: struct.unpack_from(f"<{LAYOUT['drops']}Q", ring, row * ROW_BYTES + LAYOUT["drop"] * 8) for row in (1, 2)
+    }
+    assert drops == {1: (0, 1, 0, 2, 0, 0), 2: (0, 1, 0, 0, 0, 0)}
+    with pytest.raises(ValueError, match="there is no reason 6"):
+        counters.turn_away(LAYOUT["drops"], 600)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from resolver.listeners.certificate import DOT_PROTOCOLS, Certificate, context
 from resolver.listeners.stream import HIGH_WATER_BYTES
 from resolver.listeners.tls import HANDSHAKES_A_TURN, Channel, TlsConnection, TlsServer
-from resolver.settings import Encrypted
+from resolver.settings import Encrypted, mapped
 from tests.support.tls import Authority, Client, opened
 
 DEADLINE = 5.0
@@ -424,3 +424,17 @@ async def test_whoever_goes_before_the_handshake_s_turn_is_forgotten(authority: 
         await until(lambda: not listening.tls.connections)
         connection.go_on(b"\x16\3\1")
         assert listening.inner == []
+
+
+async def test_who_is_not_admitted_gets_no_handshake(authority: Authority) -> None:
+    asked: list[bytes] = []
+    async with serving(authority) as listening:
+        listening.tls.admits = lambda address, _: bool(asked.append(address))
+        with pytest.raises(OSError):  # noqa: PT011 # reset or end of file, as the kernel has it
+            await listening.client(authority.client("dot"))
+        assert asked == [mapped("127.0.0.1")]
+        assert not listening.inner
+        assert not listening.tls.connections
+        listening.tls.admits = lambda *_: True
+        _, writer = await listening.client(authority.client("dot"))
+        writer.close()
