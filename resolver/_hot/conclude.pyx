@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from resolver._hot.alias cimport write_alias
 from resolver._hot.answers cimport normalise, targets_listed, write_kept
 from resolver._hot.cache cimport FOUND_NOTHING, FOUND_STALE, KEY_OWN, PAYLOAD_MAX, Entry, Found
+from resolver._hot.chain cimport in_chain
 from resolver._hot.contacts cimport Contacts
 from resolver._hot.cookies cimport COOKIE_CLIENT, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_SEND
@@ -24,6 +25,7 @@ from resolver._hot.wire cimport (
 cdef enum:
     FAILURE_SECONDS = 5         # RFC 9520 3.2: a failure is kept so long, one right after it twice as long,
     FAILURE_SECONDS_MOST = 300  # and so on up to this
+    UNBELIEVABLE = 0xFFFF       # beyond every response code
     RECHECK_SECONDS = 30        # RFC 8767 5: between attempts to refresh what has expired
 
 
@@ -56,6 +58,9 @@ cdef class Concluder(Settler):
         if datagram and response.flags & TC:
             self.forwarder.to_stream(at, leg % LEGS, self.now_us)
             return
+        if response.answers and not in_chain(self.response, size, &pending.query):
+            # It speaks of names that nobody asked about: such an answer is worth no more than none.
+            response.rcode = UNBELIEVABLE
         if response.rcode == SERVFAIL or response.rcode == REFUSED or response.rcode == NOTIMP or response.rcode == FORMERR or response.rcode > 15:
             self.counters.add(CELL_UPSTREAM_FAILURES)
             # Another upstream may know better; where there is none, what was known last is better than this.

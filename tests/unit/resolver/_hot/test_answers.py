@@ -215,11 +215,6 @@ def test_bindings_and_chains_to_other_names_pass(ask: Ask) -> None:
     assert records(read(ask(own, "b.ok.example", *chain))) == [*chain]
 
 
-def test_records_of_other_owners_do_not_make_a_chain(ask: Ask) -> None:
-    lines = ("www.ok.example. 300 IN A 192.0.2.1", "other.example. 300 IN CNAME x.bad.example.")
-    assert records(read(ask(rig(policy(BAD)), "www.ok.example", *lines))) == [*lines]
-
-
 # Profiles and lists that change ---------------------------------------------------------------------------------------
 
 
@@ -343,9 +338,8 @@ def test_a_target_that_is_no_name_is_never_shown(rtype: int, target: bytes) -> N
     answer = own.exchange(
         query, lambda asked: raw(asked, record(rtype, data), record(1, bytes(4), b"\3bad\7example\0"))
     )
-    assert (read(answer).rcode(), read(answer).answer) == (dns.rcode.SERVFAIL, [])
-    again = own.ask(query)
-    assert again == answer
+    for said in (answer, own.ask(query)):
+        assert (read(said).rcode(), read(said).answer) == (dns.rcode.SERVFAIL, [])
 
 
 def test_pointers_backwards_are_followed() -> None:
@@ -353,8 +347,8 @@ def test_pointers_backwards_are_followed() -> None:
     # CNAME to "x" and, compressed, "bad.example" in the record before.
     at = 12 + 16 + 4 + 12
     lines = (
-        record(5, b"\3bad\7example\0", b"\1q\xc0\x10"),
-        record(5, b"\1x" + struct.pack("!H", 0xC000 | at + 2)),
+        record(16, b"\3bad\7example\0"),
+        record(5, b"\1x" + struct.pack("!H", 0xC000 | at)),
     )
     answer = read(own.exchange(question("www.ok.example"), lambda asked: raw(asked, *lines)))
     assert records(answer) == ["www.ok.example. 300 IN CNAME x.bad.example."]

@@ -1,0 +1,1 @@
+# Reached from compiled modules only.
