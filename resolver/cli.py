@@ -7,13 +7,18 @@ import mmap
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lachan import log, terminal
 from lachan.terminal import document, line, table
 from resolver.errors import ResolverError
+
+if TYPE_CHECKING:
+    from blocklist_sync.artifact._snapshot import Snapshot
+    from blocklist_sync.artifact.policy import PolicyBundle
+    from resolver.settings import Edge
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The DNS resolver of an edge.")
 
@@ -48,8 +53,28 @@ def validate(config: Config = DEFAULT) -> None:
 
     edge = settings.read(config)
     check(edge, str(config))
+    _against_the_list(edge, str(config))
     profiles = ", ".join(edge.profiles)
     line(f"{config}: good: {len(edge.file.listen)} addresses, {edge.workers} workers, profiles {profiles}")
+
+
+def _against_the_list(edge: Edge, source: str) -> None:
+    """Refuses what the list and the bundle on this disk would make void: at run time, it is ignored and counted.
+
+    Raises:
+        ConfigError: With every such place.
+    """
+    from lachan.config import ConfigError, Problem
+    from resolver.policy import ignored_actions, ignored_allowed
+
+    snapshot, bundle = _list_of(edge)
+    problems = [
+        Problem("own.allow", f"{name}: mandated to be blocked; no allowlist lifts that")
+        for name in ignored_allowed(edge, snapshot)
+    ]
+    problems += [Problem("", text) for text in ignored_actions(edge, bundle)]
+    if problems:
+        raise ConfigError(source, problems)
 
 
 @app.command()
@@ -71,28 +96,28 @@ def enroll(config: Config = DEFAULT) -> None:
 def explain(
     name: Annotated[str, typer.Argument(help="A domain name; Unicode is fine.")],
     config: Config = DEFAULT,
+    profile: Annotated[str | None, typer.Option("--profile", help="Of this profile alone.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="At another time: 2026-03-02T09:00, of the profile's zone unless it says."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which rules a name meets, by which order, and what follows for each profile."""
-    from blocklist_sync.artifact import policy
-    from blocklist_sync.artifact._snapshot import Snapshot
-    from blocklist_sync.edge.agent import Agent
-    from resolver import settings
+    """Say which rules a name meets, by which order, and what follows for each profile, now or at another time."""
+    from resolver import overrides, settings
     from resolver.explain import explain as explained
+    from resolver.explain import moment
 
     edge = settings.read(config)
-    path, bundle = edge.file.blocklist.snapshot, policy.default()
-    if edge.file.blocklist.sync is not None:
-        activation = Agent.recover(edge.file.state_dir)
-        if activation is None:
-            raise ResolverError(f"{edge.file.state_dir}: there has never been a list")
-        path, bundle = activation.snapshot, activation.policy
-    assert path is not None  # noqa: S101 # the settings demand one of the two
-    with path.open("rb") as file:
-        snapshot = Snapshot(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
-    result = explained(name, snapshot, bundle, edge)
+    if profile is not None and profile not in edge.profiles:
+        raise ResolverError(f"there is no profile {profile!r}; there are {', '.join(edge.profiles)}")
+    snapshot, bundle = _list_of(edge)
+    if snapshot is None:
+        raise ResolverError(f"{edge.file.state_dir}: there has never been a list")
+    kept = overrides.read(edge.overrides_file).kept
+    result = explained(name, snapshot, bundle, edge, kept, moment(at, edge, profile) if at else time.time())
     if as_json:
-        document(result.document())
+        document(result.document(profile))
         return
     if result.matches:
         table(
@@ -102,9 +127,26 @@ def explain(
         )
     else:
         line(f"{result.name}: no rule of serial {result.serial}")
-    for profile, action in result.actions.items():
-        winner = result.winners[profile]
-        line(f"profile {profile}: {action}{f' by {winner.owner}' if winner else ''}")
+    for text in result.lines(profile):
+        line(text)
+
+
+def _list_of(edge: Edge) -> tuple[Snapshot | None, PolicyBundle]:
+    """The list on this disk, None where there has never been one, and its policy bundle."""
+    from blocklist_sync.artifact import policy
+    from blocklist_sync.artifact._snapshot import Snapshot
+    from blocklist_sync.edge.agent import Agent
+
+    path, bundle = edge.file.blocklist.snapshot, policy.default()
+    if edge.file.blocklist.sync is not None:
+        activation = Agent.recover(edge.file.state_dir)
+        if activation is None:
+            return None, bundle
+        path, bundle = activation.snapshot, activation.policy
+    if path is None or not path.exists():
+        return None, bundle
+    with path.open("rb") as file:
+        return Snapshot(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)), bundle
 
 
 @app.command()
@@ -195,6 +237,7 @@ def status(config: Config = DEFAULT, as_json: Json = False) -> None:
             ("last checked", moment(answer["checked_at"])),
             ("refused releases", ", ".join(f"{k}: {v}" for k, v in answer["refused"].items()) or "none"),
             ("enforcing", "no: shadow mode" if answer["shadow"] else "yes"),
+            ("overrides", _overrides(answer["exceptions"])),
             ("workers replaced", answer["restarts"]),
             ("reports waiting", f"{answer['reports']['waiting']}, {answer['reports']['held']} set apart"),
         ],
@@ -204,6 +247,12 @@ def status(config: Config = DEFAULT, as_json: Json = False) -> None:
         ("worker", "pid", "up for", "last beat", "own memory", "serial", "on their way", "connections", "drains for"),
         [_worker(row, time.time()) for row in answer["workers"]],
     )
+
+
+def _overrides(told: dict[str, Any]) -> str:
+    names = ", ".join(one["name"] for one in told["overrides"]) or "none"
+    ignored = len(told["allowed_ignored"])
+    return names + (f"; {ignored} allowed names are mandated to be blocked: ignored" if ignored else "")
 
 
 def _worker(row: dict[str, Any], now: float) -> tuple[object, ...]:
@@ -217,6 +266,91 @@ def _worker(row: dict[str, Any], now: float) -> tuple[object, ...]:
     age = f"{int(now - row['started_at'])} s"
     serial = row["rules"]["serial"]
     return (number, row["pid"], age, beat, memory, serial, row["outstanding"], row["connections"], drains)
+
+
+override = typer.Typer(no_args_is_help=True, help="Let a listed name pass for some hours: counted, and reported.")
+app.add_typer(override, name="override")
+
+
+def _settled(path: Path, revision: int) -> None:
+    """Waits until every worker knows a change."""
+    from resolver.control import call
+
+    while call(path, {"command": "status"})[0]["exceptions"]["announced"] < revision:
+        time.sleep(POLL_SECONDS)
+
+
+@override.command("add")
+def override_add(
+    name: Annotated[str, typer.Argument(help="A domain name; Unicode is fine.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, in words; they stay on this machine.")],
+    hours: Annotated[float, typer.Option("--hours", help="How long; at most 72.")],
+    code: Annotated[
+        str,
+        typer.Option(
+            "--code",
+            help="Why, for the report: other, wrongly_listed, essential_service, technical_fault, authority_request or "
+            "court_order.",
+        ),
+    ] = "other",
+    scope: Annotated[str, typer.Option("--scope", help="exact, or subtree: everything below it as well.")] = "exact",
+    config: Config = DEFAULT,
+) -> None:
+    """Let a name pass, mandated or not, in every worker within a second."""
+    from resolver import settings
+    from resolver.control import call
+
+    path = settings.read(config).control_socket
+    asked = {"name": name, "reason": reason, "hours": hours, "code": code, "scope": scope}
+    answer, _ = call(path, {"command": "override-add"} | asked)
+    _settled(path, answer["revision"])
+    made = answer["override"]
+    end = datetime.fromtimestamp(made["ends_at"], UTC)
+    line(f"{made['name']} ({made['scope']}) passes until {end:%Y-%m-%d %H:%M} UTC")
+
+
+@override.command("remove")
+def override_remove(
+    name: Annotated[str, typer.Argument(help="A domain name.")],
+    config: Config = DEFAULT,
+) -> None:
+    """End an override now."""
+    from resolver import settings
+    from resolver.control import call
+
+    path = settings.read(config).control_socket
+    answer, _ = call(path, {"command": "override-remove", "name": name})
+    _settled(path, answer["revision"])
+    line("ended")
+
+
+@override.command("list")
+def override_list(config: Config = DEFAULT, as_json: Json = False) -> None:
+    """Show what is in force."""
+    from resolver import settings
+    from resolver.control import call
+
+    answer, _ = call(settings.read(config).control_socket, {"command": "status"})
+    found = answer["exceptions"]["overrides"]
+    if as_json:
+        document({"overrides": found})
+    elif not found:
+        line("no override is in force")
+    else:
+        table(
+            "overrides in force",
+            ("name", "scope", "code", "ends", "reason"),
+            [
+                (
+                    one["name"],
+                    one["scope"],
+                    one["code"],
+                    f"{datetime.fromtimestamp(one['ends_at'], UTC):%m-%d %H:%M} UTC",
+                    one["reason"],
+                )
+                for one in found
+            ],
+        )
 
 
 main = terminal.run(app)

@@ -52,6 +52,10 @@ class Snapshot:
     spool: Stats | None = None
     uplink: UplinkStatus | None = None
     pages: PageCounts | None = None
+    overrides: int = 0
+    """Emergency overrides in force."""
+    allowed_ignored: int = 0
+    """Names that the operator allows, and that are mandated to be blocked."""
     streams: Mapping[str, StreamCounts] = field(default_factory=dict)
     """Connections to upstreams, by their labels in the configuration."""
 
@@ -158,6 +162,12 @@ def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
         ("cache_misses", "Queries the cache had no answer for.", counts.cache_misses),
     ):
         yield CounterMetricFamily(f"lachan_resolver_{name}", text, value=count)
+    yield GaugeMetricFamily("lachan_resolver_overrides", "Emergency overrides in force.", value=snapshot.overrides)
+    yield GaugeMetricFamily(
+        "lachan_resolver_allowed_ignored",
+        "Names of the operator's allowlist that are mandated to be blocked.",
+        value=snapshot.allowed_ignored,
+    )
     yield GaugeMetricFamily("lachan_resolver_workers", "Workers that are alive.", value=snapshot.workers)
     yield CounterMetricFamily(
         "lachan_resolver_worker_restarts", "Workers that ended and were replaced.", value=snapshot.restarts

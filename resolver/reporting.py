@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lachan import clock, log
+from lachan.compliance.v1 import report_pb2 as pb
 from lachan.durable import FileError
 from lachan.spool import SpoolError
 from resolver.counters import Ring
 from resolver.openings import Openings, OpeningsError
+from resolver.overrides import Told
 from resolver.report import ClockState, ListState, Reporter, ReportError
 from resolver.windows import GRACE_SECONDS
 
@@ -26,6 +28,7 @@ class Reporting:
         openings: Commits to the hits per listed name.
         state: Tells which list is in force.
         enforcing: False in shadow mode.
+        overrides: Tells which were in force between two moments, seconds since 1970.
         spooled: Called after a report went into the spool.
     """
 
@@ -37,6 +40,7 @@ class Reporting:
         state: Callable[[], ListState],
         *,
         enforcing: bool,
+        overrides: Callable[[int, int], Sequence[Told]],
         spooled: Callable[[], None],
     ) -> None:
         self._ring = ring
@@ -44,6 +48,7 @@ class Reporting:
         self._openings = openings
         self._state = state
         self._enforcing = enforcing
+        self._overrides = overrides
         self._spooled = spooled
         self._steps = clock.StepDetector(clock.read())
 
@@ -70,7 +75,9 @@ class Reporting:
                 self._state(),
                 self._clock(),
                 now,
-                enforcing=self._enforcing,
+                # A part of a window without enforcement is enough: settings may have changed since.
+                enforcing=self._enforcing and not any(action == pb.ACTION_SHADOW for _, action in counts.blocked),
+                overrides=self._overrides(start, start + self._ring.window_seconds),
                 commitment=self._openings.root_before(start),
             )
             told += 1

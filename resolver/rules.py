@@ -16,6 +16,7 @@ from typing import Any
 
 from blocklist_sync.artifact import policy as bundles
 from blocklist_sync.artifact import snapshot as snapshots
+from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.policy import PolicyBundle
 from resolver.errors import ResolverError
@@ -93,6 +94,11 @@ def seal(path: Path) -> int:
         raise RulesError(f"{path}: {error.strerror}") from error
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
     return fd
+
+
+def view(fd: int) -> Snapshot:
+    """A sealed snapshot to be read here; the descriptor stays the caller's."""
+    return Snapshot(mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ))
 
 
 def load(

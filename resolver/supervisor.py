@@ -32,11 +32,12 @@ from resolver.control import Handler, Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
 from resolver.enrolment import signing_key
 from resolver.errors import ResolverError
+from resolver.exceptions import Exceptions
 from resolver.openings import Openings, TallyFile
 from resolver.pages.keeper import PageKeeper
 from resolver.report import ListState, Reporter
 from resolver.reporting import Reporting
-from resolver.rules import Rules, facts, load
+from resolver.rules import Rules, facts, load, view
 from resolver.settings import Edge
 from resolver.upstream.counts import StreamTotals
 from resolver.whoami import Answerer
@@ -67,6 +68,10 @@ class Supervisor:
         self._reloading: asyncio.Task[None] | None = None
         self._reloaded: Message = {"state": "never", "at": 0, "reason": ""}
         self._streams = StreamTotals()
+        self._exceptions = Exceptions(edge.overrides_file, self._override)
+        # One set of rules is announced after another.
+        self._announcing = asyncio.Lock()
+        self._overriding: set[asyncio.Task[None]] = set()
         self._lock: TextIO | None = None
         self._agent: Agent | None = None
 
@@ -116,14 +121,34 @@ class Supervisor:
 
     async def _activate(self, activation: Activation) -> None:
         """Puts a new list in force in every worker: each swaps one reference."""
-        rules = await asyncio.to_thread(self._activated, activation, self._rules.epoch + 1)
+        async with self._announcing:
+            rules = await asyncio.to_thread(self._activated, activation, self._rules.epoch + 1)
+            await self._announce(self._with_exceptions(rules))
+        log.get().info("list in force", serial=rules.serial, entries=rules.entries)
+
+    def _with_exceptions(self, rules: Rules) -> Rules:
+        self._exceptions.judge(self._edge, view(rules.fd) if rules.fd is not None else None)
+        return rules.overridden(self._exceptions.live(), rules.epoch)
+
+    async def _announce(self, rules: Rules) -> None:
+        revision = self._exceptions.revision
         await self._workers.announce(rules)
         await self._pages.announce(rules)
         # Told to be in force only when every worker has it.
         old, self._rules = self._rules, rules
-        if old.fd is not None:
+        if old.fd is not None and old.fd != rules.fd:
             os.close(old.fd)
-        log.get().info("list in force", serial=rules.serial, entries=rules.entries)
+        self._exceptions.announced = revision
+
+    def _override(self) -> None:
+        """An override came or went: every worker is told at once."""
+        task = asyncio.create_task(self._announce_overrides())
+        self._overriding.add(task)
+        task.add_done_callback(self._overriding.discard)
+
+    async def _announce_overrides(self) -> None:
+        async with self._announcing:
+            await self._announce(self._rules.overridden(self._exceptions.live(), self._rules.epoch + 1))
 
     def _list_state(self) -> ListState:
         rules, agent = self._rules, self._agent
@@ -146,6 +171,7 @@ class Supervisor:
             "checked_at": agent.checked_at if agent is not None else 0,
             "refused": agent.refused if agent is not None else {},
             "shadow": self._file.blocklist.shadow,
+            "exceptions": self._exceptions.status(),
             "workers": self._workers_status,
             "restarts": self._workers.restarts,
             "reload": self._reloaded,
@@ -208,6 +234,7 @@ class Supervisor:
             log.get().error("the configuration before stays in force", reason=str(error))
             return
         self._edge, self._file = edge, edge.file
+        self._exceptions.judge(edge, view(self._rules.fd) if self._rules.fd is not None else None)
         self._pages.renew(edge)
         self._reloaded |= {"state": "done"}
         log.get().info("reloaded", workers=self._workers.alive)
@@ -254,7 +281,8 @@ class Supervisor:
         tally = TallyFile(self._edge.tally_file, self._edge.seats)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up, ring)
         epoch = 1 + max((status["rules"]["epoch"] for status in self._living), default=0)
-        self._rules = await asyncio.to_thread(self._last_good, epoch)
+        self._exceptions.recover()
+        self._rules = self._with_exceptions(await asyncio.to_thread(self._last_good, epoch))
         key = signing_key(self._file.state_dir)
         spool = Spool(self._file.state_dir / "reports.spool")
         control = Server(
@@ -263,6 +291,7 @@ class Supervisor:
                 "status": lambda *_: (self._status(spool), ()),
                 "whoami": self._whoami(key),
                 "reload": lambda *_: (self._reload(ring), ()),
+                **self._exceptions.handlers(),
             },
         )
         try:
@@ -276,6 +305,7 @@ class Supervisor:
                 Openings(self._file.state_dir / "openings", tally, ring.created_at),
                 self._list_state,
                 enforcing=not self._file.blocklist.shadow,
+                overrides=self._exceptions.within,
                 spooled=uplink.wake if uplink is not None else _nothing,
             )
             self._start(reporting.run())
@@ -350,6 +380,8 @@ class Supervisor:
                     pages=self._pages.counts,
                     spool=spool.stats(),
                     uplink=uplink.status if uplink is not None else None,
+                    overrides=len(self._exceptions.live()),
+                    allowed_ignored=len(self._exceptions.ignored),
                     streams=self._streams.upstreams,
                 )
 

@@ -13,6 +13,7 @@ from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.records import Entry
 from blocklist_sync.artifact.rules import Match, Scope, decide
+from resolver.verdict import Named, OwnNames, Way, judge
 from tests.support.blocklist import MANDATE, OFFER
 from tests.support.engine import Rig, mapped, policy, rig
 from tests.support.packets import denial, error_code, question, read, records
@@ -117,24 +118,13 @@ OWN = st.dictionaries(
 )
 
 
-def depth_of(own: dict[tuple[str, str], tuple[str, Action]], kind: str, name: str) -> int:
-    """The labels of the deepest name of a kind that reaches `name`; 0 for none."""
-    return max(
-        (
-            one.count(".") + 1
-            for (one, its), (scope, _) in own.items()
-            if its == kind and (one == name or (scope == "subtree" and name.endswith("." + one)))
-        ),
-        default=0,
-    )
+def stated(named: dict[tuple[str, str], tuple[str, Action]]) -> OwnNames:
+    """The same names for the reference."""
 
+    def of(kind: str) -> tuple[Named, ...]:
+        return tuple(Named(one, scope == "subtree") for (one, its), (scope, _) in named.items() if its == kind)
 
-def without(matches: list[Match], override: int, allow: int) -> list[Match]:
-    return [
-        match
-        for match in matches
-        if match.rule.exception or match.depth > (override if match.rule.mandated else max(override, allow))
-    ]
+    return OwnNames(of("override"), of("allow"), of("block"))
 
 
 @given(ENTRIES, OWN, NAMES, WANTED)
@@ -152,27 +142,18 @@ def test_own_names_lift_and_add_as_stated(
     own.engine.use(rules)
     assert rules.snapshot is not None
     matches = rules.snapshot.lookup(name)
-    override, allow, block = (depth_of(named, kind, name) for kind in ("override", "allow", "block"))
-    won = decide(without(matches, override, allow), wanted)
-    blocks = block > override and block > allow
-    before = own.count("overridden"), own.count("allowed"), own.count("blocked")
+    verdict = judge(name, matches, wanted, stated(named))
+    before = own.count("overridden"), own.count("allowed")
     answer = read(own.ask(question(name, rd=False)))
     overridden, allowed = own.count("overridden") - before[0], own.count("allowed") - before[1]
-    if won is not None and (won.rule.mandated or not blocks or won.depth >= block):
-        assert error_code(answer) == (16 if won.rule.mandated else 17)
-    elif blocks:
+    assert (overridden, allowed) == (int(verdict.way is Way.OVERRIDE), int(verdict.way is Way.ALLOWLIST))
+    if verdict.way is Way.LIST:
+        assert verdict.match is not None
+        assert error_code(answer) == (16 if verdict.match.rule.mandated else 17)
+    elif verdict.way is Way.OWN:
         assert error_code(answer) == 15
     else:
         assert (answer.rcode(), error_code(answer)) == (dns.rcode.REFUSED, 18)
-        # An override counts where what it lifted would have blocked without it; failing that the allowlist does.
-        needed = (block > allow) or decide(without(matches, 0, allow), wanted) is not None
-        lifted = bool(block) or decide(matches, wanted) is not None
-        assert (overridden, allowed) == (
-            int(bool(override) and needed),
-            int(bool(allow) and lifted and not (override and needed)),
-        )
-        return
-    assert (overridden, allowed) == (0, 0)
 
 
 @given(ENTRIES, OWN, NAMES, WANTED, st.data())

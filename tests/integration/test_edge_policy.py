@@ -1,0 +1,114 @@
+"""The operator's own word on a real edge: overrides, names, hours, and the shield against rebinding."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from deploy.demo.upstream import upstream
+from lachan.message import NOERROR
+from tests.support.blocklist import OFFER, built, entry
+from tests.support.edge import COMMAND, Edge, running
+
+ENTRIES = (entry("bad.example"), entry("games.example", order=OFFER), entry("chess.games.example", order=OFFER))
+SETTINGS = {
+    "blocklist": {"snapshot": "rules.snapshot"},
+    "profiles": [
+        {
+            "name": "campus",
+            "networks": ["127.0.0.0/8"],
+            "actions": {"gambling": "null_ip"},
+            "schedule": {
+                "periods": [
+                    # The whole day, in two halves: what holds does not depend on when the test runs.
+                    {
+                        "name": half,
+                        "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+                        "start": start,
+                        "end": end,
+                    }
+                    | {"categories": ["gambling"]}
+                    for half, start, end in (("am", "00:00", "12:00"), ("pm", "12:00", "24:00"))
+                ]
+            },
+        }
+    ],
+    "own": {
+        "allow": [{"name": "chess.games.example", "reason": "the school's own club"}],
+        "block": [{"name": "ads.example", "action": "nodata"}],
+    },
+}
+
+
+async def command(edge: Edge, *words: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(
+        subprocess.run,
+        [*COMMAND, *words, "--config", str(edge.config)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+async def blocked(edge: Edge, name: str) -> bool:
+    """Whether the list has the name answered."""
+    return [error.code for error in (await edge.ask(name)).errors] == [16]
+
+
+async def test_the_operators_word_holds_in_every_worker_and_outlives_the_supervisor(tmp_path: Path) -> None:
+    (tmp_path / "rules.snapshot").write_bytes(built(*ENTRIES, serial=7))
+    async with upstream() as clean, running(tmp_path, [clean], workers=2, **SETTINGS) as edge:
+        # Hours, names and actions of the operator's own.
+        assert [r.address for r in (await edge.ask("games.example")).answers] == [bytes(4)]
+        assert (await edge.ask("chess.games.example")).errors == ()
+        own = await edge.ask("x.ads.example")
+        assert (own.rcode, own.answers, [error.code for error in own.errors]) == (NOERROR, (), [15])
+        # An emergency override: refused without a reason, in force in all workers once the command returns.
+        assert (await command(edge, "override", "add", "bad.example", "--reason", " ", "--hours", "1")).returncode == 1
+        assert await blocked(edge, "bad.example")
+        words = (
+            "override",
+            "add",
+            "bad.example",
+            "--reason",
+            "a hospital's",
+            "--hours",
+            "1",
+            "--code",
+            "wrongly_listed",
+        )
+        made = await command(edge, *words)
+        assert made.stdout.startswith("bad.example (exact) passes until "), made.stderr
+        for _ in range(20):
+            assert not await blocked(edge, "bad.example")
+        assert await blocked(edge, "www.bad.example")
+        listed = json.loads((await command(edge, "override", "list", "--json")).stdout)
+        assert [(one["name"], one["reason"]) for one in listed["overrides"]] == [("bad.example", "a hospital's")]
+        told = json.loads((await command(edge, "explain", "bad.example", "--profile", "campus", "--json")).stdout)
+        assert told["profiles"]["campus"]["decided_by"] == "override"
+        # It is on the disk, and with the workers, whatever becomes of the supervisor.
+        edge.kill()
+        assert not await blocked(edge, "bad.example")
+        await edge.start()
+        assert not await blocked(edge, "bad.example")
+        assert (await command(edge, "override", "remove", "bad.example")).stdout == "ended\n"
+        for _ in range(20):
+            assert await blocked(edge, "bad.example")
+        assert (await command(edge, "override", "remove", "bad.example")).returncode == 1
+
+
+async def test_validate_refuses_what_the_list_makes_void(tmp_path: Path) -> None:
+    (tmp_path / "rules.snapshot").write_bytes(built(*ENTRIES, serial=7))
+    allow = [{"name": "www.bad.example", "reason": "because"}, {"name": "games.example", "reason": "because"}]
+    async with upstream() as clean:
+        edge = Edge(tmp_path, [clean], blocklist={"snapshot": "rules.snapshot"}, own={"allow": allow})
+        edge.config.write_text(yaml.safe_dump(edge.settings))
+        result = await command(edge, "validate")
+    assert result.returncode == 1
+    assert "www.bad.example: mandated to be blocked" in result.stderr
+    assert "games.example: mandated" not in result.stderr
