@@ -314,7 +314,8 @@ async def test_an_hour_that_cannot_be_committed_to_costs_reports_alone(
     Ring.create(
         edge.runtime / "counters.ring",
         window_seconds=1,
-        workers=1,
+        # One worker, and a seat for who takes its place.
+        workers=2,
         profiles=["default"],
         epoch=bytes(16),
         previous=b"",
