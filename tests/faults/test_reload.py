@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -95,7 +94,7 @@ def write(edge: Edge, **changes: Any) -> None:
     edge.config.write_text(yaml.safe_dump(edge.settings | changes))
 
 
-async def test_reloads_and_new_lists_under_load_lose_no_query(tmp_path: Path, clean: int) -> None:
+async def test_a_reload_and_a_new_list_under_load_lose_no_query(tmp_path: Path, clean: int) -> None:
     authority = await asyncio.to_thread(ListAuthority, tmp_path / "authority")
     await asyncio.to_thread(authority.publish, "bad.example")
     with authority.serve() as server:
@@ -103,21 +102,18 @@ async def test_reloads_and_new_lists_under_load_lose_no_query(tmp_path: Path, cl
         common = {"blocklist": {"sync": sync}, "rate_limit": LIMITS, "processes": LINGER}
         async with running(tmp_path, [clean], workers=2, **common) as edge:
             await until(lambda: (edge.status() or {})["list"]["serial"] == 1, "the first list is in force")
-            seen = set(edge.workers())
+            before = set(edge.workers())
             with Load(edge.port, names("udp"), judge, 16) as under, Connections(edge.port) as streams:
-                for number in range(2):
-                    write(edge, cache={"size": "4MB", "ttl_max": f"{10 + number}s"})
-                    publishing = asyncio.to_thread(authority.publish, "bad.example", f"only-in-{number}.example")
-                    result, _ = await asyncio.gather(asyncio.to_thread(command, edge, "reload"), publishing)
-                    assert (result.returncode, result.stdout) == (0, "reloaded\n"), result.stderr
-                    # All of them are others, under the new settings.
-                    pids = edge.workers()
-                    assert len(pids) == 2
-                    assert not seen & set(pids)
-                    seen |= set(pids)
-                    answer = await edge.ask(f"fresh{number}.example")
-                    assert answer.answers[0].ttl == 10 + number
-                await until(lambda: (edge.status() or {})["list"]["serial"] == 3, "the last list is in force")
+                write(edge, cache={"size": "4MB", "ttl_max": "10s"})
+                publishing = asyncio.to_thread(authority.publish, "bad.example", "new.example")
+                result, _ = await asyncio.gather(asyncio.to_thread(command, edge, "reload"), publishing)
+                assert (result.returncode, result.stdout) == (0, "reloaded\n"), result.stderr
+                # All of them are others, under the new settings.
+                after = set(edge.workers())
+                assert len(after) == 2
+                assert not before & after
+                assert (await edge.ask("fresh.example")).answers[0].ttl == 10
+                await until(lambda: (edge.status() or {})["list"]["serial"] == 2, "the new list is in force")
                 tally = await asyncio.to_thread(under.stop)
             assert (tally.lost, tally.wrong, streams.lost) == ([], [], [])
             assert min(tally.answered, streams.answered) > 20
@@ -171,8 +167,6 @@ async def test_what_is_wrong_is_told_and_nothing_changes(tmp_path: Path, clean: 
         assert (await asyncio.to_thread(command, edge, "reload")).returncode == 0
         assert (await edge.ask("refused.example")).rcode == 5
         os.kill(edge.workers()[0], signal.SIGKILL)
-        with contextlib.suppress(AssertionError):
-            await edge.ask("unheard.example", tries=1)
         await until(lambda: (edge.status() or {})["restarts"] == 1, "a dead one is replaced")
         await until(edge.workers, "it serves")
         # Under the settings that are in force now.
