@@ -84,6 +84,13 @@ def near(parent: Path, protocol: str, upstream: dict[str, Any]) -> Edge:
     return edge
 
 
+def counted(edge: Edge) -> dict[str, Any] | None:
+    """What the supervisor knows of the connections to the upstream, once it has looked."""
+    workers = (edge.status() or {}).get("workers") or []
+    found: list[dict[str, Any]] = [one for worker in workers for one in worker["streams"] if one["asked"]]
+    return found[0] if found else None
+
+
 async def test_edges_answer_and_block_over_encrypted_upstreams_and_survive_their_restart(
     tmp_path: Path, authority: Authority, far: tuple[Edge, dict[str, int]]
 ) -> None:
@@ -115,6 +122,7 @@ async def test_edges_answer_and_block_over_encrypted_upstreams_and_survive_their
                 "it asks the upstream that is back",
             )
             assert edge.log.count(COMPLAINT) == 1
+            assert (await until(lambda edge=edge: counted(edge), "the status tells it"))["opened"] >= 1
             assert "Traceback" not in edge.log
 
 
