@@ -101,7 +101,7 @@ class Connections:
         if not self._back_off.allows(now):
             return
         try:
-            channel = self._trust.channel(now) if self._trust is not None else None
+            channel = self._trust.channel() if self._trust is not None else None
         except TlsError as error:
             self._fail("certificate", str(error))
             return

@@ -6,6 +6,7 @@ not a connection without verification. With pins alone the key decides, whoever 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
 from base64 import b64decode
@@ -16,7 +17,6 @@ from lachan.tls import TlsError, read_pem
 from resolver.channel import TlsChannel
 from resolver.upstream.settings import Upstream
 
-RENEW_SECONDS = 6 * 3600.0
 DOH_PROTOCOLS = ("h2", "http/1.1")
 
 
@@ -118,28 +118,30 @@ class Trust:
     """What connections to one upstream are made with: whom to trust, as it is now, and the last session."""
 
     def __init__(self, upstream: Upstream) -> None:
-        """Reads nothing yet."""
+        """Reads whom to trust, which takes tens of milliseconds for all of the system's: not while others wait."""
         self._upstream = upstream
-        self._context: ssl.SSLContext | None = None
-        self._signature: tuple[int, ...] = ()
-        self._made_at = 0.0
         self._session: ssl.SSLSession | None = None
+        self._signature = self._look()
+        self._context: ssl.SSLContext | None = None
+        # What is wrong is told when a connection is wanted.
+        with contextlib.suppress(TlsError):
+            self._context = context(upstream)
 
-    def channel(self, now: float) -> ClientChannel:
-        """A connection to begin; `now` is a clock that never goes back.
+    def channel(self) -> ClientChannel:
+        """A connection to begin.
 
         Raises:
             TlsError: Whom to trust cannot be read, nor ever could.
         """
         signature = self._look()
-        if self._context is None or signature != self._signature or now - self._made_at >= RENEW_SECONDS:
+        if self._context is None or signature != self._signature:
             try:
                 self._context, self._session = context(self._upstream), None
             except TlsError:
                 # A file in the middle of being replaced: those trusted before are trusted on.
                 if self._context is None:
                     raise
-            self._signature, self._made_at = signature, now
+            self._signature = signature
         return ClientChannel(self._context, self._upstream, self._session)
 
     def keep(self, channel: ClientChannel) -> None:

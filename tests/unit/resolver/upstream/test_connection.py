@@ -51,7 +51,7 @@ class Kept:
 
 def connected(trusted: Trusted, protocol: str, port: int) -> tuple[Connection, Kept]:
     upstream = trusted.upstream(protocol, port)
-    channel = None if protocol == "tcp" else Trust(upstream).channel(0.0)
+    channel = None if protocol == "tcp" else Trust(upstream).channel()
     kept = Kept()
     return Connection(upstream, channel, random.Random(1), kept), kept
 

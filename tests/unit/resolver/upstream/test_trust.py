@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lachan.tls import TlsError
 from resolver.channel import TlsChannel
 from resolver.upstream.settings import Upstream
-from resolver.upstream.trust import RENEW_SECONDS, ClientChannel, Trust, context, pin_of, reason
+from resolver.upstream.trust import ClientChannel, Trust, context, pin_of, reason
 from tests.support.tls import Authority
 
 
@@ -134,16 +134,16 @@ def test_the_protocol_within_is_agreed_on_where_there_is_a_choice(
 def test_a_session_is_taken_up_again(authority: Authority) -> None:
     trust = Trust(upstream(authority))
     server_context = serving(authority)
-    first = trust.channel(0.0)
+    first = trust.channel()
     shaken(first, server_context)
     assert not first.resumed
     first.close()
     trust.keep(first)
-    second = trust.channel(1.0)
+    second = trust.channel()
     shaken(second, server_context)
     assert second.resumed
     trust.drop()
-    third = trust.channel(2.0)
+    third = trust.channel()
     shaken(third, server_context)
     assert not third.resumed
 
@@ -152,7 +152,7 @@ def test_a_pin_holds_for_a_session_that_is_taken_up_again(authority: Authority) 
     trust = Trust(upstream(authority, pins=(pin(authority),), ca=None))
     server_context = serving(authority)
     for resumed in (False, True):
-        channel = trust.channel(0.0)
+        channel = trust.channel()
         shaken(channel, server_context)
         assert (channel.open, channel.resumed) == (True, resumed)
         channel.close()
@@ -162,30 +162,30 @@ def test_a_pin_holds_for_a_session_that_is_taken_up_again(authority: Authority) 
 def test_authorities_are_read_again_when_they_change(authority: Authority, tmp_path: Path) -> None:
     destination = upstream(authority)
     trust = Trust(destination)
-    old = trust.channel(0.0)
+    old = trust.channel()
     shaken(old, serving(authority))
     other = Authority(tmp_path, trustme.CA())
     other.issue()
     fresh = tmp_path / "ca.new"
     other.ca.cert_pem.write_to_path(fresh)
     fresh.rename(tmp_path / "ca.pem")
-    channel = trust.channel(1.0)
+    channel = trust.channel()
     shaken(channel, serving(other))
     assert channel.open
     # A session of before belongs to who was trusted before.
     trust.keep(old)
-    shaken(trust.channel(2.0), serving(other))
+    shaken(trust.channel(), serving(other))
 
 
 def test_a_file_in_the_middle_of_being_replaced_leaves_those_trusted_before(authority: Authority) -> None:
     trust = Trust(upstream(authority))
-    trust.channel(0.0)
+    trust.channel()
     (authority.folder / "ca.pem").write_text("half of a")
-    channel = trust.channel(1.0)
+    channel = trust.channel()
     shaken(channel, serving(authority))
     assert channel.open
     (authority.folder / "ca.pem").unlink()
-    shaken(trust.channel(RENEW_SECONDS + 1), serving(authority))
+    shaken(trust.channel(), serving(authority))
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate", "é"])
@@ -195,7 +195,7 @@ def test_whom_to_trust_must_be_there_to_begin_with(authority: Authority, content
     if content is not None:
         path.write_text(content)
     with pytest.raises(TlsError, match=r"ca\.pem"):
-        Trust(upstream(authority)).channel(0.0)
+        Trust(upstream(authority)).channel()
 
 
 def test_a_pin_is_the_hash_of_the_key() -> None:
