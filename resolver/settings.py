@@ -386,7 +386,8 @@ class Edge:
     @property
     def private_names(self) -> tuple[str, ...]:
         """Names below which private addresses are right."""
-        return (*self.file.rebinding.allow, *self.file.local.forwarded)
+        forwarded = (name for domains in self.file.forwarding.domains for name in domains.names)
+        return (*self.file.rebinding.allow, *self.file.local.forwarded, *forwarded)
 
     @property
     def control_socket(self) -> Path:

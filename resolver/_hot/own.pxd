@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef enum:
-    OWN_MAX = 20000             # names, ancestors of those let through not counted
+    OWN_MAX = 32768             # names, ancestors of those let through not counted
 
 cdef enum Reach:
     REACH_NONE = 0

@@ -195,6 +195,7 @@ async def test_the_commands_tell_what_is(edge: Edge) -> None:
     explained = json.loads(await asyncio.to_thread(run, "explain", "deep.bad.example", "--json"))
     assert explained["profiles"]["default"] == {
         "action": "nxdomain", "owner": "bad.example", "category": "gambling", "order": "12/QĐ",
+        "decided_by": "list", "own_name": None, "periods": [],
     }  # fmt: skip
     asked = json.loads(await asyncio.to_thread(run, "query", "bad.example", "AAAA", "--json"))
     assert (asked["rcode"], asked["errors"]) == ("NXDOMAIN", ["16 Censored"])
