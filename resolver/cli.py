@@ -25,6 +25,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="The DNS reso
 Config = Annotated[Path, typer.Option("--config", "-c", help="edge.yaml", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
 DEFAULT = Path("/etc/lachan/edge.yaml")
+SETTLE_SECONDS = 10.0
 POLL_SECONDS = 0.1
 
 
@@ -276,7 +277,10 @@ def _settled(path: Path, revision: int) -> None:
     """Waits until every worker knows a change."""
     from resolver.control import call
 
+    deadline = time.monotonic() + SETTLE_SECONDS
     while call(path, {"command": "status"})[0]["exceptions"]["announced"] < revision:
+        if time.monotonic() > deadline:
+            raise ResolverError("kept, but not every worker has it yet: see `status` and the log")
         time.sleep(POLL_SECONDS)
 
 
