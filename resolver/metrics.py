@@ -27,6 +27,7 @@ from resolver.counters import WindowCounts
 from resolver.pages.counts import PageCounts
 from resolver.uplink import Failure, UplinkStatus
 from resolver.upstream.counts import StreamCounts
+from resolver.upstream.health import UpstreamHealth
 
 OTHER = "other"
 OPERATOR = "operator"
@@ -58,6 +59,7 @@ class Snapshot:
     """Names that the operator allows, and that are mandated to be blocked."""
     streams: Mapping[str, StreamCounts] = field(default_factory=dict)
     """Connections to upstreams, by their labels in the configuration."""
+    upstreams: Sequence[UpstreamHealth] = ()
 
 
 def problems(snapshot: Snapshot) -> Sequence[str]:
@@ -118,6 +120,7 @@ class EdgeCollector(Collector):
             snapshot = self._read()
         yield self._build
         yield from _resolver(snapshot)
+        yield from _upstreams(snapshot.upstreams)
         yield from _streams(snapshot.streams)
         yield from _blocklist(snapshot)
         yield from _reports(snapshot)
@@ -174,6 +177,23 @@ def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
     )
     if snapshot.cache_entries is not None:
         yield GaugeMetricFamily("lachan_resolver_cache_entries", "Answers in the cache.", value=snapshot.cache_entries)
+
+
+_UPSTREAM: tuple[tuple[str, str, Callable[[UpstreamHealth], float]], ...] = (
+    ("workers", "Workers that use the upstream: it is neither silent nor leads back here.", lambda one: one.up),
+    ("looped", "Whether what is sent to the upstream comes back here: it is not asked.", lambda one: one.looped),
+    ("outstanding", "Questions on their way to the upstream.", lambda one: one.outstanding),
+    ("rtt_seconds", "Smoothed time to an answer of the upstream, 0 where none is known.", lambda one: one.rtt),
+    ("mixed_case", "Whether questions go in random case to the upstream.", lambda one: one.mixed_case),
+)
+
+
+def _upstreams(upstreams: Sequence[UpstreamHealth]) -> Iterator[Metric]:
+    for name, text, told in _UPSTREAM:
+        family = GaugeMetricFamily(f"lachan_resolver_upstream_{name}", text, labels=["upstream", "group"])
+        for one in upstreams:
+            family.add_metric([one.name, one.group], float(told(one)))
+        yield family
 
 
 def _streams(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:

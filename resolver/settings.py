@@ -386,8 +386,14 @@ class Edge:
     @property
     def private_names(self) -> tuple[str, ...]:
         """Names below which private addresses are right."""
-        forwarded = (name for domains in self.file.forwarding.domains for name in domains.names)
-        return (*self.file.rebinding.allow, *self.file.local.forwarded, *forwarded)
+        return (*self.file.rebinding.allow, *self.local.forwarded)
+
+    @property
+    def local(self) -> LocalSettings:
+        """What is answered here: nothing of the domains that upstreams of their own answer."""
+        domains = (name for domains in self.file.forwarding.domains for name in domains.names)
+        forwarded = (*self.file.local.forwarded, *domains)
+        return self.file.local.model_copy(update={"forwarded": tuple(dict.fromkeys(forwarded))})
 
     @property
     def control_socket(self) -> Path:

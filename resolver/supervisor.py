@@ -40,6 +40,7 @@ from resolver.reporting import Reporting
 from resolver.rules import Rules, facts, load, view
 from resolver.settings import Edge
 from resolver.upstream.counts import StreamTotals
+from resolver.upstream.health import UpstreamHealth, fold
 from resolver.whoami import Answerer
 from resolver.workers import Workers
 
@@ -173,10 +174,15 @@ class Supervisor:
             "shadow": self._file.blocklist.shadow,
             "exceptions": self._exceptions.status(),
             "workers": self._workers_status,
+            "upstreams": [one.as_json() for one in self._upstreams()],
             "restarts": self._workers.restarts,
             "reload": self._reloaded,
             "reports": {"waiting": reports.items, "held": reports.held, "oldest_at": reports.oldest_at},
         }
+
+    def _upstreams(self) -> list[UpstreamHealth]:
+        names = [(upstream.label, upstream.group) for upstream in self._file.upstreams]
+        return fold(names, [worker.get("upstreams", []) for worker in self._workers_status])
 
     def _whoami(self, key: SigningKey) -> Handler:
         """Answers of the node to who it is, for workers: none of them holds its key."""
@@ -383,6 +389,7 @@ class Supervisor:
                     overrides=len(self._exceptions.live()),
                     allowed_ignored=len(self._exceptions.ignored),
                     streams=self._streams.upstreams,
+                    upstreams=self._upstreams(),
                 )
 
         return metrics.serve(self._file.metrics.address, self._file.metrics.port, read)

@@ -51,6 +51,8 @@ from resolver.upstream.stream import StreamUpstreams
 TICK_SECONDS = 0.025
 ROTATE_SECONDS = 1.0
 CHECK_SECONDS = 1.0
+LOOP_RECHECK_TURNS = 30
+LOOP_CHECK_TURNS = 600
 SECRETS_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
 TURN_SECONDS = 0.5
@@ -74,13 +76,13 @@ class Worker:
         self._cache = Cache(shared.cache, brief.cache_secret, brief.seat, int(file.cache.stale))
         self._master = bytes.fromhex(brief.name_key)
         self._guard = make_guard(file.cookies, file.rate_limit, shared.rates, self._master, time.time())
-        self._forwarder = make_forwarder(file.upstreams, file.forwarding, self._random)
+        self._forwarder = make_forwarder(file.upstreams, file.forwarding, self._random, self._master)
         self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout, self._random)
         self._rules = InForce(edge, self._master, brief.rules, brief.rules_fd, time.time())
         self._counters = Counters(self._ring.part(brief.seat), self._edge.window_seconds)
         self._engine = Engine(
             self._rules.policy,
-            compile_locals(file.local, self._edge.profiles, self._edge.endpoints, self._edge.check_page),
+            compile_locals(self._edge.local, self._edge.profiles, self._edge.endpoints, self._edge.check_page),
             self._cache,
             self._counters,
             Tally(TallyFile(self._edge.tally_file, self._edge.seats).part(brief.seat)),
@@ -241,11 +243,26 @@ class Worker:
                         os.close(fd)
 
     async def _check_upstreams(self) -> None:
-        """Asks those that are down whether they are back."""
+        """Asks those that are down whether they are back, and all whether what is sent to them comes back to us."""
+        looped: set[str] = set()
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            self._engine.check()
-            self._settled()
+            for turn in range(LOOP_CHECK_TURNS):
+                if turn % LOOP_RECHECK_TURNS == 0:
+                    self._engine.check_loops(turn == 0)
+                self._engine.check()
+                self._settled()
+                await asyncio.sleep(CHECK_SECONDS)
+                looped = self._tell_loops(looped)
+
+    def _tell_loops(self, before: set[str]) -> set[str]:
+        """Logs which upstreams lead back here, where that has changed."""
+        seen = zip(self._edge.file.upstreams, self._forwarder.health(), strict=True)
+        looped = {upstream.label for upstream, health in seen if health["looped"]}
+        for label in sorted(looped - before):
+            log.get().error("an upstream sends what it is asked back to us: it is not asked any more", upstream=label)
+        for label in sorted(before - looped):
+            log.get().info("an upstream does not send back to us any more: it is asked again", upstream=label)
+        return looped
 
     async def _renew_secrets(self) -> None:
         """Makes cookies by the secrets of the day; a file of them that cannot be read leaves those before in force."""

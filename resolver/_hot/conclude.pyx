@@ -16,7 +16,7 @@ from resolver._hot.contacts cimport Contacts
 from resolver._hot.cookies cimport COOKIE_CLIENT, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport CELL_UPSTREAM_FAILURES, DROP_SEND
 from resolver._hot.cursor cimport get16, get32, put16, put32
-from resolver._hot.forward cimport KIND_HEALTH, LEGS, NO_ALIAS, NOBODY, Leg, Waiter
+from resolver._hot.forward cimport KIND_HEALTH, KIND_LOOP, LEGS, NO_ALIAS, NOBODY, Leg, Waiter
 from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP
 from resolver._hot.wire cimport (
     EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, FORMERR, NOTIMP, READ_OK, REFUSED, SERVFAIL, TC, UDP_LIMIT, Response, pad, read_query,
@@ -45,6 +45,7 @@ cdef class Concluder(Settler):
         cdef Response response
         cdef Kept kept
         cdef uint32_t verdict = 0, ttl
+        cdef bint late
         if not read_response(self.response, size, &response):
             # Id and question were right, the rest is not a message: as if it had not come.
             if not datagram:
@@ -52,6 +53,8 @@ cdef class Concluder(Settler):
             return
         self.forwarder.heard(upstream, self.now_us - pending.legs[leg % LEGS].sent_at)
         if pending.kind:
+            if pending.kind == KIND_LOOP:
+                self.forwarder.upstreams[upstream].looped = self.forwarder.loops.proven(&pending.query, self.response, size)
             self.forwarder.unlist(at)
             self.finish(at)
             return
@@ -77,7 +80,7 @@ cdef class Concluder(Settler):
                 return
             if response.rcode == SERVFAIL:
                 response.ttl = self.failure_ttl(pending)
-        self.forwarder.unlist(at)
+        late = self.forwarder.linger(at, leg % LEGS)
         normalise(self.response, &response)
         if response.targets:
             verdict = self.policy.epoch << 1 | targets_listed(self.policy, self.response, response.end)
@@ -93,7 +96,11 @@ cdef class Concluder(Settler):
         kept.ede = EDE_NONE
         kept.private = response.private and self.policy.shields
         self.tell(pending, &kept, verdict & 1 or kept.private)
-        self.finish(at)
+        if late:
+            self.guard.give(pending.shares)
+            self.forwarder.release(at)
+        else:
+            self.finish(at)
 
     cdef uint32_t bound(self, const Response *response) noexcept nogil:
         """Holds the times in `response` to the settings; seconds that it is kept.
@@ -137,7 +144,7 @@ cdef class Concluder(Settler):
 
         A stream is no place of chance: where it failed, only another upstream can do better.
         """
-        if (self.forwarder.pendings[at].streamed and not self.forwarder.untried(at)) or not self.forwarder.send(at, self.now_us):
+        if self.forwarder.pendings[at].kind or (self.forwarder.pendings[at].streamed and not self.forwarder.untried(at)) or not self.forwarder.send(at, self.now_us):
             self.give_up(at)
 
     cdef void give_up(self, uint32_t at) noexcept:

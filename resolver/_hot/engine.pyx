@@ -16,7 +16,7 @@ from resolver._hot.cookies cimport COOKIE_NONE, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport DROP_MALFORMED, DROP_OVERLOAD, TRANSPORTS
 from resolver._hot.cursor cimport get32
 from resolver._hot.datagrams cimport BATCH, Datagrams
-from resolver._hot.forward cimport KIND_HEALTH, LEGS, NOBODY, QUEUES, Client, Pending
+from resolver._hot.forward cimport KIND_HEALTH, KIND_LOOP, LEGS, NOBODY, QUEUES, Client, Pending
 from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP, Seen
 from resolver._hot.socket cimport MSG_DONTWAIT, epoll_event, epoll_wait, recv
 from resolver._hot.upstreams cimport NO_UPSTREAM
@@ -233,6 +233,16 @@ cdef class Engine(Concluder):
             if upstream == NO_UPSTREAM:
                 break
             self.ask_upstream(upstream, KIND_HEALTH, b"\0\0\1\0\0\1\0\0\0\0\0\0" b"\0" b"\0\2\0\1")
+
+    def check_loops(self, bint every):
+        """Asks upstreams whether what is sent to them comes back to us: every one, or those where it did."""
+        cdef uint32_t upstream
+        cdef uint64_t nonce
+        self.clock()
+        for upstream in range(self.forwarder.upstream_count):
+            if every or self.forwarder.upstreams[upstream].looped:
+                nonce = <uint64_t>self.forwarder.random32() << 32 | self.forwarder.random32()
+                self.ask_upstream(upstream, KIND_LOOP, self.forwarder.loops.question(nonce))
 
     # What Python answers ------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from resolver._hot.loops cimport Loops
 from resolver._hot.routes cimport Routes
 from resolver._hot.upstreams cimport Upstreams
 from resolver._hot.wire cimport Query
@@ -25,6 +26,7 @@ cdef enum:
     KIND_CLIENT = 0
     KIND_HEALTH = 1             # whether a down upstream is back
     KIND_LOOP = 2               # whether what we send to it comes back to us
+    KIND_LATE = 3               # answered already: kept to learn how the slower of two fares
 
 cdef struct Client:
     # Where an answer goes.
@@ -84,6 +86,7 @@ cdef struct Pending:
 
 cdef class Forwarder(Upstreams):
     cdef Routes routes
+    cdef Loops loops
     cdef Pending *pendings
     cdef Waiter *waiters
     cdef uint32_t *by_id        # legs
@@ -111,6 +114,7 @@ cdef class Forwarder(Upstreams):
     cdef bint untried(self, uint32_t at) noexcept nogil
     cdef void to_stream(self, uint32_t at, uint32_t leg, int64_t now) noexcept nogil
     cdef bint abandon(self, uint32_t at, uint32_t leg) noexcept nogil
+    cdef bint linger(self, uint32_t at, uint32_t leg) noexcept nogil
     cdef void recall_leg(self, uint32_t at, uint32_t leg) noexcept nogil
     cdef void unlist(self, uint32_t at) noexcept nogil
     cdef uint32_t collect(self) noexcept nogil

@@ -9,6 +9,8 @@ A question is on its way by one or two legs, one for each upstream that is asked
 answers: the engine does, and owns the order.
 """
 
+import os
+
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
@@ -24,6 +26,7 @@ cdef enum:
     QUEUE_CHECK = 2             # the longest of those
     QUARANTINE_SECONDS = 30
     DRAWS = 32
+    LATE = 15                   # of so many and one questions that two were asked, one waits for both
 
 
 cdef class Forwarder(Upstreams):
@@ -34,11 +37,13 @@ cdef class Forwarder(Upstreams):
         stream_ms: How long an answer over a stream may take.
         routes: Which group of upstreams answers for which names; the first for all, where None.
         mixed_case: Whether questions go in random case to upstreams that keep it (draft-vixie-dnsext-dns0x20).
+        loops: What tells questions of our own that come back; of a key of its own, where None.
     """
 
-    def __cinit__(self, int64_t timeout_ms, int64_t stream_ms, Routes routes=None, bint mixed_case=True):
+    def __cinit__(self, int64_t timeout_ms, int64_t stream_ms, Routes routes=None, bint mixed_case=True, Loops loops=None):
         cdef uint32_t i
         self.routes = Routes([]) if routes is None else routes
+        self.loops = Loops(os.urandom(16)) if loops is None else loops
         self.mixed_case = mixed_case
         self.pendings = <Pending *>calloc(PENDING_MAX, sizeof(Pending))
         self.waiters = <Waiter *>calloc(WAITERS_MAX, sizeof(Waiter))
@@ -76,7 +81,7 @@ cdef class Forwarder(Upstreams):
         cdef const Pending *pending
         while at != NOBODY:
             pending = &self.pendings[at]
-            if (pending.fingerprint == fingerprint and pending.bits == bits and pending.query.qtype == query.qtype
+            if (pending.fingerprint == fingerprint and pending.bits == bits and pending.kind == KIND_CLIENT and pending.query.qtype == query.qtype
                     and pending.query.name_size == query.name_size
                     and memcmp(pending.query.name, query.name, query.name_size) == 0):
                 return at
@@ -333,6 +338,18 @@ cdef class Forwarder(Upstreams):
         self.leave_queue(at)
         return False
 
+    cdef bint linger(self, uint32_t at, uint32_t leg) noexcept nogil:
+        """Takes the legs of an answered question back; now and then not the other one, which makes it a late question.
+
+        Of two that are asked at once, the slower one is never heard: who is silent would never be known.
+        """
+        if self.pendings[at].legs[1 - leg].state == LEG_DATAGRAM and self.random32() & LATE == 0:
+            self.recall_leg(at, leg)
+            self.pendings[at].kind = KIND_LATE
+            return True
+        self.unlist(at)
+        return False
+
     cdef uint32_t match(self, uint32_t port, const uint8_t *packet, uint32_t size, int64_t now) noexcept nogil:
         """The leg that a datagram from `port` answers, or NOBODY: nothing of ours, late, or forged.
 
@@ -381,7 +398,6 @@ cdef class Forwarder(Upstreams):
         if self.lost_case(leg.upstream, now):
             id = leg.upstream
             self.recall_leg(at // LEGS, at % LEGS)
-            # Where it cannot be, the try ends in its time.
             self.launch(at // LEGS, at % LEGS, id, now)
         return NOBODY
 

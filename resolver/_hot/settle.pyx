@@ -16,6 +16,7 @@ from resolver._hot.counters cimport (
 from resolver._hot.forward cimport GROUP_SHIFT, NO_ALIAS, NOBODY
 from resolver._hot.limits cimport ADMIT_PASS, ADMIT_SLIP
 from resolver._hot.locals cimport WAY_ANSWER, WAY_ASK, WAY_REWRITE, Way
+from resolver._hot.loops cimport LOOP_NAME
 from resolver._hot.policy cimport ACTION_NODATA, ACTION_OVERRIDDEN, ACTION_PASS, ACTION_SHADOW
 from resolver._hot.socket cimport CLOCK_MONOTONIC, CLOCK_REALTIME_COARSE, clock_gettime, timespec
 from resolver._hot.wire cimport (
@@ -224,6 +225,11 @@ cdef class Settler:
         cdef bint fresh = at == NOBODY
         # A question of its own, within its client's and its domain's share: random names must not crowd out others.
         if fresh:
+            # What we asked an upstream ourselves, and what came back: it is told so, and asked no more.
+            if query.name_size == LOOP_NAME:
+                written = self.forwarder.loops.answer(query, out)
+                if written:
+                    return written
             at = self.forwarder.begin(fingerprint, query, bits, self.now_us)
             if at == NOBODY:
                 return self.overloaded(query, client, out)

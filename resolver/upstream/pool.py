@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hmac
 import random
 import socket
 
 from lachan.labels import wire_name
 from resolver._hot.forward import Forwarder
+from resolver._hot.loops import Loops
 from resolver._hot.routes import Routes
 from resolver.errors import ResolverError
 from resolver.upstream.settings import Forwarding, Upstream
@@ -48,8 +50,16 @@ def open_sockets(upstream: Upstream, count: int, source: random.Random) -> list[
     return [open_socket(upstream, source) for _ in range(count)]
 
 
-def make_forwarder(upstreams: tuple[Upstream, ...], forwarding: Forwarding, source: random.Random) -> Forwarder:
+def make_forwarder(
+    upstreams: tuple[Upstream, ...], forwarding: Forwarding, source: random.Random, master: bytes
+) -> Forwarder:
     """A worker's forwarder with all upstreams, each by its place in the configuration.
+
+    Args:
+        upstreams: As configured.
+        forwarding: As configured.
+        source: Where ports come from.
+        master: Random bytes that are the same in all workers.
 
     Raises:
         PoolError: There are no sockets towards one of them.
@@ -59,7 +69,11 @@ def make_forwarder(upstreams: tuple[Upstream, ...], forwarding: Forwarding, sour
         [(wire_name(name), groups[domains.group]) for domains in forwarding.domains for name in domains.names]
     )
     forwarder = Forwarder(
-        int(forwarding.first_try * 1000), int(forwarding.tcp_timeout * 1000), routes, forwarding.mixed_case
+        int(forwarding.first_try * 1000),
+        int(forwarding.tcp_timeout * 1000),
+        routes,
+        forwarding.mixed_case,
+        Loops(hmac.digest(master, b"lachan/loops/v1", "sha256")[:16]),
     )
     for upstream in upstreams:
         sockets = open_sockets(upstream, forwarding.sockets, source) if upstream.protocol == "udp" else []

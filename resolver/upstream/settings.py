@@ -140,6 +140,7 @@ class Forwarding(Settings):
         """What does not fit the upstreams."""
         have = {upstream.group for upstream in upstreams}
         used = {DEFAULT_GROUP, *(domains.group for domains in self.domains)}
+        places = Counter((upstream.label, upstream.group) for upstream in upstreams)
         seen: Counter[str] = Counter(name for domains in self.domains for name in domains.names)
         found = []
         if DEFAULT_GROUP not in have:
@@ -153,6 +154,7 @@ class Forwarding(Settings):
         if DEFAULT_GROUP in self.groups:
             found.append(f"forwarding.groups.{DEFAULT_GROUP}: its strategy is `forwarding.strategy`")
         found += [f"forwarding.domains: {name!r} stands twice" for name, count in sorted(seen.items()) if count > 1]
+        found += [f"upstreams: {label} stands twice" for (label, _), count in sorted(places.items()) if count > 1]
         if len(seen) > DOMAINS_MAX:
             found.append(f"forwarding.domains: {DOMAINS_MAX} names in all are the most")
         if self.sockets * sum(upstream.protocol == "udp" for upstream in upstreams) > SOCKETS_MAX:

@@ -27,6 +27,7 @@ from resolver._hot.forward import Forwarder
 from resolver._hot.guard import Guard
 from resolver._hot.limits import BUCKET_BYTES, Limits, Outstanding
 from resolver._hot.locals import Locals
+from resolver._hot.loops import Loops
 from resolver._hot.own import EXACT, SUBTREE
 from resolver._hot.policy import Policy
 from resolver._hot.registrable import Registrable
@@ -424,6 +425,7 @@ def rig(
     strategy: str = "strict",
     mixed_case: bool = False,
     routes: Routes | None = None,
+    loops: Loops | None = None,
     groups: Sequence[int] = (),
     most: int = 100_000,
 ) -> Rig:
@@ -432,7 +434,7 @@ def rig(
     `memory` is another engine's cache, `here` what it answers itself; `groups` tells the group of each upstream.
     """
     servers = [Upstream(sockets) for _ in range(upstreams)]
-    forwarder = Forwarder(timeout_ms, stream_ms, routes, mixed_case)
+    forwarder = Forwarder(timeout_ms, stream_ms, routes, mixed_case, loops)
     for number, server in enumerate(servers):
         forwarder.add_upstream(server.connected(), groups[number] if groups else 0, most)
     for group in range(16):

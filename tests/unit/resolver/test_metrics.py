@@ -8,6 +8,7 @@ from resolver.counters import WindowCounts
 from resolver.metrics import Snapshot, problems, registry
 from resolver.uplink import Failure, UplinkStatus
 from resolver.upstream.counts import StreamCounts
+from resolver.upstream.health import UpstreamHealth
 
 COUNTS = WindowCounts(
     window_start=0,
@@ -36,6 +37,7 @@ FULL = Snapshot(
     cache_entries=500,
     spool=Stats(items=3, bytes=4096, held=1, dropped=0, oldest_at=400.0),
     streams={"dot:192.0.2.1:853": StreamCounts(2, {"asked": 8, "moved": 1}, {"certificate": 3})},
+    upstreams=[UpstreamHealth("dot:192.0.2.1:853", "corp", 1, True, False, 5, 0.02, 30, 24, 6)],
     uplink=UplinkStatus(submitted=9, failures={Failure.DENIED: 2}),
 )
 
@@ -62,6 +64,11 @@ def test_everything_is_told_under_its_name() -> None:
         "lachan_resolver_dropped_total|acl": 0,
         "lachan_resolver_dropped_total|other": 2,
         "lachan_resolver_overridden_total": 1,
+        "lachan_resolver_upstream_workers|corp|dot:192.0.2.1:853": 1,
+        "lachan_resolver_upstream_looped|corp|dot:192.0.2.1:853": 1,
+        "lachan_resolver_upstream_outstanding|corp|dot:192.0.2.1:853": 5,
+        "lachan_resolver_upstream_rtt_seconds|corp|dot:192.0.2.1:853": 0.02,
+        "lachan_resolver_upstream_mixed_case|corp|dot:192.0.2.1:853": 0,
         "lachan_resolver_upstream_connections|dot:192.0.2.1:853": 2,
         "lachan_resolver_upstream_questions_total|dot:192.0.2.1:853": 8,
         "lachan_resolver_upstream_questions_moved_total|dot:192.0.2.1:853": 1,

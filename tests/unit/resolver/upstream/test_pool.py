@@ -97,7 +97,7 @@ def test_a_forwarder_has_its_upstreams_by_their_place(server: socket.socket) -> 
     )
     stream = Upstream(address="127.0.0.1", protocol="dot", group="corp")
     before = open_fds()
-    forwarder = make_forwarder((upstream(server), stream, upstream(server)), settings, random.SystemRandom())
+    forwarder = make_forwarder((upstream(server), stream, upstream(server)), settings, random.SystemRandom(), bytes(16))
     assert forwarder.upstream_count == 3
     # Two sockets for each of two, and what tells of them.
     assert len(open_fds() - before) == 5

@@ -84,6 +84,7 @@ def test_groups_have_numbers_and_strategies() -> None:
         ({"groups": {"default": {}}}, (made(),), "its strategy is `forwarding.strategy`"),
         ({"domains": [{"names": ["a.example", "A.example"], "group": "corp"}]}, (made(), CORP), "'a.example' stands"),
         ({"sockets": 1024}, (made(),) * 5, "4096 sockets"),
+        ({}, (made(), made()), "upstreams: udp:192.0.2.1:53 stands twice"),
     ],
 )
 def test_groups_that_do_not_fit_are_told(settings: dict[str, Any], upstreams: tuple[Upstream, ...], match: str) -> None:
