@@ -7,7 +7,7 @@ the same section leads to from there (RFC 2181 5.4.1): what else an upstream say
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from resolver._hot.cursor cimport Cursor, get16, read_name, skip, skip_name
+from resolver._hot.cursor cimport NAME_MAX, Cursor, get16, read_name, skip, skip_name
 from resolver._hot.wire cimport HEADER, RECORDS_MAX, TYPE_CNAME, TYPE_DNAME, TYPE_RRSIG, Query
 
 cdef enum:
@@ -34,7 +34,7 @@ cdef bint in_chain(const uint8_t *packet, uint32_t size, const Query *query) noe
     cdef uint8_t next[256]
     cdef uint8_t owner[256]
     cdef uint32_t name_size = query.name_size, links = 0, i, count = get16(packet + 6), left = count
-    cdef int next_size, owner_size
+    cdef int next_size, owner_size, end_size
     cdef uint16_t rtype
     cdef bint same
     cdef Cursor data
@@ -70,12 +70,21 @@ cdef bint in_chain(const uint8_t *packet, uint32_t size, const Query *query) noe
                 if not (taken[i >> 6] >> (i & 63)) & 1:
                     taken[i >> 6] |= <uint64_t>1 << (i & 63)
                     left -= 1
-                if same and rtype == TYPE_CNAME and next_size == 0:
-                    data = cursor
-                    data.at += 10
+                data = cursor
+                data.at += 10
+                if same and rtype == TYPE_CNAME:
                     next_size = read_name(&data, next)
                     if next_size < 0:
                         return False
+                elif rtype == TYPE_DNAME and not same and next_size == 0:
+                    # The CNAME that is made from it may be missing: it leads there all the same.
+                    end_size = read_name(&data, owner)
+                    if end_size < 0:
+                        return False
+                    if name_size - owner_size + end_size <= NAME_MAX:
+                        next_size = <int>name_size - owner_size + end_size
+                        memcpy(next, name, name_size - owner_size)
+                        memcpy(next + name_size - owner_size, owner, end_size)
             if not skip(&cursor, 10 + <uint32_t>get16(packet + cursor.at + 8)):
                 return False
         if next_size == 0:

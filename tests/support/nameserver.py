@@ -64,10 +64,19 @@ async def nameserver(
             await writer.drain()
         writer.close()
 
-    streams = await asyncio.start_server(talk, address, 0)
-    server.port = streams.sockets[0].getsockname()[1]
     loop = asyncio.get_running_loop()
-    datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), local_addr=(address, server.port))
+    while True:
+        streams = await asyncio.start_server(talk, address, 0)
+        server.port = streams.sockets[0].getsockname()[1]
+        try:
+            datagrams, _ = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(server), local_addr=(address, server.port)
+            )
+            break
+        except OSError:
+            # Free for TCP, taken for UDP: another port is.
+            streams.close()
+            await streams.wait_closed()
     try:
         yield server
     finally:

@@ -83,7 +83,7 @@ async def test_reports_arrive_in_order_and_leave_against_receipts(tmp_path: Path
         fill(spool, 5)
         uplink = Uplink(settings(authority, batch=2), spool)
         async with running(uplink):
-            await until(lambda: spool.stats().items == 0)
+            await until(lambda: spool.stats().items == 0 and uplink.status.submitted == 5)
         assert windows(authority) == [0, 1, 2, 3, 4]
         assert authority.calls == [2, 2, 1]
         assert authority.callers == {"lachan://isp-a/node/edge-1"}

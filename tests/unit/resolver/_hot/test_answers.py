@@ -150,19 +150,23 @@ def test_what_a_dname_does_not_lead_to_passes(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed", "dnames"),
+    ("listed", "dnames", "end"),
     [
-        ("bad.example", ["ok.example. 300 IN DNAME bad.example."]),
+        ("bad.example", ["ok.example. 300 IN DNAME bad.example."], "www.bad.example."),
         # The listed name stands below where the DNAME points.
-        ("www.other.example", ["ok.example. 300 IN DNAME other.example."]),
-        ("bad.example", ["ok.example. 300 IN DNAME more.test.", "test. 300 IN DNAME bad.example."]),
+        ("www.other.example", ["ok.example. 300 IN DNAME other.example."], "www.other.example."),
+        (
+            "bad.example",
+            ["ok.example. 300 IN DNAME more.test.", "test. 300 IN DNAME bad.example."],
+            "www.more.bad.example.",
+        ),
     ],
 )
 def test_a_dname_without_the_cname_that_is_made_from_it_is_followed_too(
-    ask: Ask, listed: str, dnames: list[str]
+    ask: Ask, listed: str, dnames: list[str], end: str
 ) -> None:
     # With something at the end, which makes it an answer that is kept.
-    lines = [*dnames, "z.test. 20 IN A 192.0.2.66"]
+    lines = [*dnames, f"{end} 20 IN A 192.0.2.66"]
     answer = read(ask(rig(policy(entry(listed))), "www.ok.example", *lines))
     assert all(" CNAME " in line for line in records(answer))
     assert len(records(answer)) == len(dnames)
@@ -182,8 +186,12 @@ def test_a_dname_that_makes_a_name_too_long_is_not_shown() -> None:
 
 def test_a_dname_of_another_name_leads_nowhere(ask: Ask) -> None:
     for owner in ("k.example.", "www.ok.example.", "other.example.", "a.www.ok.example."):
-        lines = [f"{owner} 300 IN DNAME bad.example.", "z.test. 20 IN A 192.0.2.66"]
-        assert records(read(ask(rig(policy(BAD)), "www.ok.example", *lines))) == lines
+        lines = [f"{owner} 300 IN DNAME bad.example.", "www.bad.example. 20 IN A 192.0.2.66"]
+        answer = read(ask(rig(policy(BAD)), "www.ok.example", *lines))
+        assert (answer.rcode(), answer.answer) == (dns.rcode.SERVFAIL, [])
+    # A name's own DNAME is no alias of the name.
+    lines = ["www.ok.example. 300 IN DNAME bad.example.", "www.ok.example. 20 IN A 192.0.2.1"]
+    assert records(read(ask(rig(policy(BAD)), "www.ok.example", *lines))) == lines
 
 
 @pytest.mark.parametrize("rdtype", ["HTTPS", "SVCB"])
