@@ -166,3 +166,30 @@ async def test_what_cannot_be_served_is_told_before_it_is_started(tmp_path: Path
     _, complaint = await process.communicate()
     assert process.returncode == 1
     assert f"pages.listen.1.tls: the certificate does not speak for *.{NAME}" in complaint.decode()
+
+
+async def test_a_sinkholed_name_leads_to_the_page_that_says_why(tmp_path: Path) -> None:
+    (tmp_path / "rules.snapshot").write_bytes(built(entry("bad.example"), serial=7))
+    http = free_port()
+    async with running(
+        tmp_path,
+        [free_port()],
+        blocklist={"snapshot": "rules.snapshot"},
+        actions={"gambling": "sinkhole"},
+        sinkhole={"ipv4": "127.0.0.1", "ipv6": "::1"},
+        pages={"operator": "Nhà mạng Mẫu", "listen": [{"address": "127.0.0.1", "port": http}]},
+    ) as edge:
+        for tcp in (False, True):
+            answer = await edge.ask("www.bad.example", tcp=tcp)
+            [address] = [record.rdata for record in answer.answers]
+            assert (answer.rcode, address, [error.code for error in answer.errors]) == (0, bytes([127, 0, 0, 1]), [16])
+        # Where no address can lead to a page, there is nothing: a browser that asks for HTTPS records first asks on.
+        for qtype in ("HTTPS", "MX", "TXT"):
+            answer = await edge.ask("www.bad.example", qtype)
+            assert (answer.rcode, answer.answers) == (0, ())
+        await until((edge.runtime / "pages.sock").exists, "the pages are up")
+        page = await asyncio.to_thread(
+            httpx.get, f"http://127.0.0.1:{http}/", headers={"Host": "www.bad.example"}, trust_env=False, timeout=10
+        )
+    assert page.status_code == 451
+    assert "111" in page.text

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import subprocess
 from pathlib import Path
 
+import dns.message
 import yaml
 
 from deploy.demo.upstream import upstream
 from lachan.message import NOERROR
 from tests.support.blocklist import OFFER, built, entry
 from tests.support.edge import COMMAND, Edge, running
+from tests.support.nameserver import nameserver
+from tests.support.packets import reply
 
 ENTRIES = (entry("bad.example"), entry("games.example", order=OFFER), entry("chess.games.example", order=OFFER))
 SETTINGS = {
@@ -112,3 +116,25 @@ async def test_validate_refuses_what_the_list_makes_void(tmp_path: Path) -> None
     assert result.returncode == 1
     assert "www.bad.example: mandated to be blocked" in result.stderr
     assert "games.example: mandated" not in result.stderr
+
+
+async def test_public_names_lead_nobody_into_his_own_network(tmp_path: Path) -> None:
+    (tmp_path / "rules.snapshot").write_bytes(built(*ENTRIES, serial=7))
+    addresses = {"inside.example": "10.0.0.1", "intranet.corp.example": "10.0.0.2", "outside.example": "192.0.2.1"}
+
+    def answer(query: bytes) -> list[bytes]:
+        name = dns.message.from_wire(query).question[0].name.to_text().lower()
+        return [reply(query, f"{name} 60 IN A {addresses[name.removesuffix('.')]}")]
+
+    async with nameserver(answer) as server:
+        rebinding = {"profiles": ["default"], "allow": ["corp.example"]}
+        async with running(
+            tmp_path, [server.port], blocklist={"snapshot": "rules.snapshot"}, rebinding=rebinding
+        ) as edge:
+            for _ in range(2):
+                # From the upstream first, out of the cache then.
+                inside = await edge.ask("inside.example")
+                assert (inside.rcode, inside.answers, [error.code for error in inside.errors]) == (NOERROR, (), [15])
+                for name in ("intranet.corp.example", "outside.example"):
+                    told = await edge.ask(name)
+                    assert [record.rdata for record in told.answers] == [ipaddress.ip_address(addresses[name]).packed]
