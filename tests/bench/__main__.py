@@ -58,7 +58,7 @@ def _servers(base: Path, only: str, further: list[str]) -> tuple[list[Server], d
             servers.append(Server(name, known[name], base))
         else:
             skipped[name] = f"{known[name].program} is not installed"
-    if any(server.name == "echo" for server in servers):
+    if any(server.peer.echo for server in servers):
         build_echo(base)
     own = {"BENCH_SNAPSHOT": str(base / "rules.snapshot"), "BENCH_TLS": str(base)}
     servers.append(Server("lachan", OURS, base, own))
@@ -90,7 +90,7 @@ def _run(arguments: argparse.Namespace, base: Path) -> None:
         rng = random.Random(arguments.seed)
         for server in servers:
             server.start(names.blocked[0])
-            if server.name != "echo":
+            if not server.peer.echo:
                 server.check(names.blocked, names.clean, rng)
             say(f"{server.name:14} blocks and answers after {server.ready:6.2f} s")
         comparison = Comparison(names, servers, arguments.workloads.split(","), arguments.rounds, arguments.seconds)

@@ -127,6 +127,7 @@ class Peer:
     program: str
     command: list[str]
     tls: bool = False
+    echo: bool = False
 
 
 def peers(base: Path) -> dict[str, Peer]:
@@ -153,7 +154,8 @@ def peers(base: Path) -> dict[str, Peer]:
     dnsdist = conf("dnsdist.conf", DNSDIST, 5403)
     dnsmasq = conf("dnsmasq.conf", DNSMASQ, 5407)
     return {
-        "echo": Peer(5400, "gcc", [str(base / "echo"), "5400"]),
+        "echo": Peer(5400, "gcc", [str(base / "echo"), "5400"], echo=True),
+        "echo-wildcard": Peer(5399, "gcc", [str(base / "echo"), "5399", "wildcard"], echo=True),
         "dnsdist": Peer(5403, "dnsdist", ["dnsdist", "--supervised", "--disable-syslog", "-C", dnsdist], tls=True),
         "unbound": Peer(5402, "unbound", ["unbound", "-d", "-c", u2], tls=True),
         "unbound-rpz": Peer(5401, "unbound", ["unbound", "-d", "-c", u1]),
