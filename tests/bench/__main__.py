@@ -26,7 +26,7 @@ from tests.bench.servers import BenchError, Server
 from tests.bench.tables import say
 from tests.support.tls import Authority
 
-BUILD = Path("build/bench")
+BUILD = Path("build/bench").resolve()
 SCENARIOS = ("swap", "warm", "attack", "large")
 OURS = Peer(5420, "sh", [str(EDGE)], tls=True)
 
