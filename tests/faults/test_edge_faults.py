@@ -163,7 +163,7 @@ async def test_a_slow_upstream_slows_nobody_who_does_not_need_it(tmp_path: Path,
                 listed = await load(edge, [f"n{number}.{LISTED}" for number in range(2000)])
                 misses = await asyncio.to_thread(load_of_misses.stop)
         assert (listed.lost, listed.wrong, misses.lost, misses.wrong) == ([], [], [], [])
-        assert listed.percentile(0.99) < 0.25
+        assert listed.percentile(0.9) < 0.25
         assert misses.percentile(0.5) >= 0.3
         # Nothing was asked twice for being slow, unless this machine was slower than the first try: who waited knows.
         waited = sum(seconds >= 1 for seconds in misses.seconds)

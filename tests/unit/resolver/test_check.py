@@ -33,19 +33,19 @@ def edge(authority: Authority, upstreams: list[dict[str, Any]]) -> Edge:
     )  # fmt: skip
 
 
-def dot(ca: Path | None) -> dict[str, Any]:
-    return {"address": "192.0.2.1", "protocol": "dot"} | ({} if ca is None else {"ca": ca})
+def dot(ca: Path | None, host: int = 1) -> dict[str, Any]:
+    return {"address": f"192.0.2.{host}", "protocol": "dot"} | ({} if ca is None else {"ca": ca})
 
 
 def test_files_that_can_be_used_are_good(authority: Authority) -> None:
-    check(edge(authority, [{"address": "192.0.2.1"}, dot(None), dot(authority.folder / "ca.pem")]), "edge.yaml")
+    check(edge(authority, [{"address": "192.0.2.1"}, dot(None), dot(authority.folder / "ca.pem", 2)]), "edge.yaml")
 
 
 def test_every_problem_is_told_with_its_place(authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
     authority.files.key.write_text("no key")
     with pytest.raises(ConfigError) as raised:
-        check(edge(authority, [dot(tmp_path / "missing.pem"), dot(tmp_path / "empty.pem")]), "edge.yaml")
+        check(edge(authority, [dot(tmp_path / "missing.pem"), dot(tmp_path / "empty.pem", 2)]), "edge.yaml")
     text = str(raised.value)
     for place in ("listen.0.tls", "upstreams.0.ca", "upstreams.1.ca"):
         assert place in text

@@ -108,7 +108,7 @@ def test_the_best_two_are_asked_at_once_and_the_first_good_answer_counts() -> No
 
 
 def test_the_slower_of_two_is_not_taken_for_silent_and_a_silent_one_is_found_out() -> None:
-    own = rig(upstreams=2, strategy="parallel_best", timeout_ms=50)
+    own = rig(upstreams=2, strategy="parallel_best", timeout_ms=500)
     slow = False
     for number in itertools.count():
         name = f"n{number}.ok.example"
@@ -116,7 +116,7 @@ def test_the_slower_of_two_is_not_taken_for_silent_and_a_silent_one_is_found_out
         packet, source = own.upstreams[0].receive_while(own.turn)
         own.upstreams[0].send(reply(packet, f"{name}. 300 IN A 192.0.2.1"), source)
         own.wait(own.token)
-        if number < 100:
+        if number < 200:
             # It answers, though too late to be told.
             for late, place in own.upstreams[1].waiting():
                 own.upstreams[1].send(reply(late, rcode="NXDOMAIN"), place)
@@ -125,7 +125,7 @@ def test_the_slower_of_two_is_not_taken_for_silent_and_a_silent_one_is_found_out
             assert not own.forwarder.health()[1]["down"]
         if own.forwarder.health()[1]["down"]:
             break
-        assert number < 3000
+        assert number < 20_000
     assert slow
     own.until(lambda: own.forwarder.outstanding == 0)
     assert own.told == {}
