@@ -15,8 +15,17 @@ from resolver._hot.wire cimport (
 
 cdef enum:
     TYPE_NS = 2
+    TYPE_MD = 3
+    TYPE_MF = 4
+    TYPE_MB = 7
+    TYPE_MG = 8
+    TYPE_MR = 9
     TYPE_PTR = 12
+    TYPE_MINFO = 14
     TYPE_MX = 15
+    TYPE_RP = 17
+    TYPE_AFSDB = 18
+    TYPE_RT = 21
     TYPE_SRV = 33
     EDE_BYTES = 6
 
@@ -118,13 +127,17 @@ cdef int copy_record(Cursor *cursor, uint8_t *out, uint32_t *end, uint32_t limit
     cursor.at += 10
     # Types whose data may hold compressed names: those of RFC 1035, and those that senders compress all the same
     # (RFC 3597 4).
-    if rtype == TYPE_CNAME or rtype == TYPE_NS or rtype == TYPE_PTR or rtype == TYPE_DNAME:
+    if (rtype == TYPE_CNAME or rtype == TYPE_NS or rtype == TYPE_PTR or rtype == TYPE_DNAME or rtype == TYPE_MD
+            or rtype == TYPE_MF or rtype == TYPE_MB or rtype == TYPE_MG or rtype == TYPE_MR):
         names = 1
-    elif rtype == TYPE_SOA:
+    elif rtype == TYPE_SOA or rtype == TYPE_MINFO or rtype == TYPE_RP:
         names = 2
-    elif rtype == TYPE_MX or rtype == TYPE_SRV:
+    elif rtype == TYPE_MX or rtype == TYPE_AFSDB or rtype == TYPE_RT:
         names = 1
-        ahead = 2 if rtype == TYPE_MX else 6
+        ahead = 2
+    elif rtype == TYPE_SRV:
+        names = 1
+        ahead = 6
     if stop - cursor.at < ahead:
         return COPY_MALFORMED
     if at + ahead > limit:

@@ -58,8 +58,12 @@ cdef class Concluder(Settler):
             self.forwarder.unlist(at)
             self.finish(at)
             return
-        if datagram and response.flags & TC:
-            self.forwarder.to_stream(at, leg % LEGS, self.now_us)
+        if response.flags & TC:
+            if datagram:
+                self.forwarder.to_stream(at, leg % LEGS, self.now_us)
+            else:
+                # A stream has room for all of it: who cuts an answer short there has none.
+                self.fail(leg)
             return
         if response.answers and not in_chain(self.response, size, &pending.query):
             # It speaks of names that nobody asked about: such an answer is worth no more than none.

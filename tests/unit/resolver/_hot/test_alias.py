@@ -105,6 +105,9 @@ def test_names_that_were_compressed_are_told_in_full() -> None:
         "a.b.search.example. 30 IN MX 10 mx.search.example.",
         "a.b.search.example. 30 IN SRV 1 2 3 srv.search.example.",
         "a.b.search.example. 30 IN NS ns.search.example.",
+        "a.b.search.example. 30 IN RP a.search.example. b.search.example.",
+        "a.b.search.example. 30 IN AFSDB 1 afs.search.example.",
+        "a.b.search.example. 30 IN RT 1 rt.search.example.",
         'a.b.search.example. 30 IN TXT "some text"',
     )
     authority = [soa("search.example.")]

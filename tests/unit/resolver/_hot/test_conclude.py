@@ -123,13 +123,15 @@ def test_a_failure_over_tcp_is_told_as_it_is() -> None:
     assert own.forwarder.outstanding == 0
 
 
-@pytest.mark.parametrize("failure", [None, b"", "SERVFAIL", "question", "time"])
+@pytest.mark.parametrize("failure", [None, b"", "SERVFAIL", "question", "short", "time"])
 def test_where_tcp_fails_another_upstream_is_asked(failure: bytes | str | None) -> None:
     own = rig(upstreams=2, stream_ms=20 if failure == "time" else 20_000)
     token, (ticket, upstream, asked, _) = truncate(own)
     assert upstream == 0
     if failure == "SERVFAIL":
         own.engine.deliver(ticket, reply(over_tcp(asked), rcode="SERVFAIL"))
+    elif failure == "short":
+        own.engine.deliver(ticket, reply(over_tcp(asked), LINE.replace(".1", ".66"), said="QR RD RA TC"))
     elif failure == "question":
         own.engine.deliver(ticket, reply(question("other.example"), "other.example. 300 IN A 192.0.2.66"))
     elif not isinstance(failure, str):
