@@ -95,7 +95,8 @@ class Worker:
         if file.contacts is not None:
             self._engine.refer_to(Contacts(contacts.texts(file.contacts)))
         self._transports = StreamTransports(self._edge, self._engine, self._settled, self._turned_away)
-        self._serving = Serving(self._sockets, self._drain, self._transports.factory)
+        self._engine.notify(self._settled)
+        self._serving = Serving(self._sockets, self._engine.drain, self._transports.factory)
         # Questions leave by streams as soon as they came in only where an upstream is reached by nothing else.
         self._streaming = any(upstream.protocol != "udp" for upstream in file.upstreams)
         self._ticking = False
@@ -167,10 +168,6 @@ class Worker:
 
     def _turned_away(self, reason: int) -> None:
         self._counters.turn_away(reason, int(time.time()))
-
-    def _drain(self, fd: int, wildcard: bool) -> None:
-        self._engine.drain(fd, wildcard)
-        self._settled()
 
     def _hear(self) -> None:
         self._engine.hear()

@@ -39,6 +39,7 @@ cdef class Engine(Concluder):
 
     cdef Seen batch[BATCH]
     cdef list asked             # what Python answers
+    cdef object notified
     cdef Asked asked_by[ASKED_MAX]
 
     def __cinit__(self, *parts):
@@ -55,8 +56,12 @@ cdef class Engine(Concluder):
 
     # What comes in ----------------------------------------------------------------------------------------------------
 
+    def notify(self, notified not None):
+        """Has this called after a batch that left something to Python: questions on their way, queries to answer."""
+        self.notified = notified
+
     def drain(self, int fd, bint wildcard):
-        """Takes what waits on a UDP socket, answers it, returns.
+        """Takes what waits on a UDP socket, answers it, returns; what `notify` named is told of work for Python.
 
         Args:
             fd: The socket, not blocking.
@@ -71,7 +76,7 @@ cdef class Engine(Concluder):
         for rounds in range(ROUNDS):
             count = datagrams.receive(fd, wildcard)
             if count < 0:
-                return
+                break
             for i in range(count):
                 self.look(datagrams.packet(i), datagrams.size(i), &datagrams.clients[i], &self.batch[i])
             for i in range(count):
@@ -92,7 +97,9 @@ cdef class Engine(Concluder):
                     self.hand_over(datagrams.packet(i), datagrams.size(i), client)
             self.flush()
             if count < BATCH:
-                return
+                break
+        if self.notified is not None and (self.forwarder.outstanding or self.asked):
+            self.notified()
 
     def answer(self, bytes query not None, bytes address not None, uint32_t transport, uint64_t token, int profile=-1):
         """Settles a query that came by a stream.

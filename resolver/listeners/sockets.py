@@ -2,7 +2,7 @@
 
 A socket's kind says what is spoken there, so that whoever takes it over knows: `dot` and `doh` are TCP to the kernel.
 Holds always: IPv6 sockets take no IPv4 (V6ONLY); a wildcard socket tells by which address it was asked, so that answers
-leave from there; no path-MTU discovery, since a forged ICMP message must not decide what fits (RFC 9715).
+leave from there; no answer is fragmented, and no ICMP message, which may be forged, decides what fits (RFC 9715 3.1).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BACKLOG = 1024
 IP_PKTINFO = 8
 IP_MTU_DISCOVER = 10
 IPV6_MTU_DISCOVER = 23
-PMTUDISC_OMIT = 5
+PMTUDISC_PROBE = 3
 
 
 Kind = Literal["udp", "tcp", "dot", "doh"]
@@ -92,10 +92,10 @@ def _open(kind: Kind, listen: Listen) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, RECEIVE_BYTES)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_OMIT)
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
-            sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_OMIT)
+            sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE)
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     else:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

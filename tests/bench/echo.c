@@ -10,14 +10,14 @@
 enum { BATCH = 64, BYTES = 1500, CONTROL = 64 };
 
 int main(int n_args, char **args) {
-  int wildcard = n_args > 2, size = 4 << 20, on = 1, omit = IP_PMTUDISC_OMIT;
+  int wildcard = n_args > 2, size = 4 << 20, on = 1, probe = IP_PMTUDISC_PROBE;
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   if (wildcard) {
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-    setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
+    setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe);
   }
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(args[1]))};
   at.sin_addr.s_addr = htonl(wildcard ? INADDR_ANY : INADDR_LOOPBACK);
