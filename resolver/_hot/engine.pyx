@@ -25,6 +25,7 @@ from resolver._hot.wire cimport (
 
 cdef enum:
     ROUNDS = 8                  # batches a call takes before other work gets its turn
+    FEW = 8                     # so few of a batch: it was all there was
     PATIENCE = 1800000          # microseconds; RFC 8767 5: the client response timer
     LAST_TRY = 2                # and the queue of streams behind it
     ASKED_MAX = 64              # queries that wait for Python
@@ -96,7 +97,8 @@ cdef class Engine(Concluder):
                 elif self.asks:
                     self.hand_over(datagrams.packet(i), datagrams.size(i), client)
             self.flush()
-            if count < BATCH:
+            # Where many came, more have come meanwhile: asking for them costs less than being woken for them.
+            if count < FEW:
                 break
         if self.notified is not None and (self.forwarder.outstanding or self.asked):
             self.notified()
