@@ -1,4 +1,4 @@
-"""What a worker is told when it is exec'd, as JSON in an inherited descriptor."""
+"""What processes are told when they are exec'd, as JSON in an inherited descriptor; above all, workers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,29 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+
+class Handed:
+    """What a process is told when it is exec'd: a dataclass of what JSON can say."""
+
+    def to_fd(self) -> int:
+        """An anonymous file that holds it; the descriptor, which the caller owns."""
+        fd = os.memfd_create("brief")
+        with os.fdopen(os.dup(fd), "wb") as file:
+            file.write(json.dumps(self.__dict__).encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    @classmethod
+    def from_fd(cls, fd: int) -> Self:
+        """Reads and closes the descriptor."""
+        with os.fdopen(fd, "rb") as file:
+            return cls(**json.load(file))
 
 
 @dataclass(frozen=True)
-class Brief:
+class Brief(Handed):
     """All that a worker must know.
 
     Attributes:
@@ -33,20 +51,6 @@ class Brief:
     name_key: str
     rules: dict[str, Any]
     rules_fd: int | None
-
-    def to_fd(self) -> int:
-        """An anonymous file that holds it; the descriptor, which the caller owns."""
-        fd = os.memfd_create("brief")
-        with os.fdopen(os.dup(fd), "wb") as file:
-            file.write(json.dumps(self.__dict__).encode())
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd
-
-    @classmethod
-    def from_fd(cls, fd: int) -> Brief:
-        """Reads and closes the descriptor."""
-        with os.fdopen(fd, "rb") as file:
-            return cls(**json.load(file))
 
 
 def digest(settings: str) -> str:

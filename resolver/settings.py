@@ -28,7 +28,7 @@ from resolver.ownnames import OwnSettings, Rebinding, check, read_files
 from resolver.pages.settings import PagesSettings
 from resolver.schedule import Actions, OpenCategory, Schedule
 from resolver.upstream.settings import Forwarding, Upstream
-from resolver.values import Address, Network, Port, ServerName, ServerTls, UrlPath
+from resolver.values import Address, Network, Port, ServerName, ServerTls, UrlPath, with_port
 
 PROFILES_MAX = 8
 NETWORKS_MAX = 4096
@@ -80,9 +80,7 @@ class Listen(Settings):
     @model_validator(mode="before")
     @classmethod
     def _port_of_protocol(cls, data: object) -> object:
-        if isinstance(data, dict) and "port" not in data and data.get("protocol") in PORTS:
-            return {**data, "port": PORTS[data["protocol"]]}
-        return data
+        return with_port(data, PORTS)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -21,3 +22,10 @@ class ServerTls(Settings):
 
     certificate: ConfigPath
     key: ConfigPath
+
+
+def with_port(data: object, ports: Mapping[str, int]) -> object:
+    """What was written, with the port that its `protocol` stands for where none is."""
+    if isinstance(data, dict) and "port" not in data and data.get("protocol") in ports:
+        return {**data, "port": ports[data["protocol"]]}
+    return data

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import mmap
 import os
 import signal
@@ -22,6 +21,7 @@ import uvloop
 from blocklist_sync.artifact import policy as bundles
 from blocklist_sync.artifact._snapshot import Snapshot
 from lachan import log
+from resolver.brief import Handed
 from resolver.control import Handler, Message, Server
 from resolver.pages.facts import Facts, own_rules
 from resolver.pages.listener import PageServer
@@ -33,26 +33,13 @@ CLOSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Brief:
+class Brief(Handed):
     """What the process is told when it is exec'd, as JSON in an inherited descriptor."""
 
     settings: str
     sockets: list[dict[str, Any]]
     rules: Message
     rules_fd: int | None
-
-    def to_fd(self) -> int:
-        """An anonymous file that holds it; the descriptor, which the caller owns."""
-        fd = os.memfd_create("brief")
-        os.write(fd, json.dumps(self.__dict__).encode())
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd
-
-    @classmethod
-    def from_fd(cls, fd: int) -> Brief:
-        """Reads and closes the descriptor."""
-        with os.fdopen(fd, "rb") as file:
-            return cls(**json.load(file))
 
 
 def control_path(runtime_dir: Path) -> Path:

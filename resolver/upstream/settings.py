@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from lachan.config import ConfigPath, Duration, Settings
-from resolver.values import Address, Port, ServerName, UrlPath
+from resolver.values import Address, Port, ServerName, UrlPath, with_port
 
 DEFAULT_GROUP = "default"
 PORTS = {"udp": 53, "tcp": 53, "dot": 853, "doh": 443}
@@ -66,9 +66,7 @@ class Upstream(Settings):
     @model_validator(mode="before")
     @classmethod
     def _port_of_protocol(cls, data: object) -> object:
-        if isinstance(data, dict) and "port" not in data and data.get("protocol") in PORTS:
-            return {**data, "port": PORTS[data["protocol"]]}
-        return data
+        return with_port(data, PORTS)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
