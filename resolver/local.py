@@ -14,13 +14,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from lachan.config import Settings
-from lachan.labels import MessageError, name_labels, wire_name
+from lachan.labels import wire_name
 from lachan.message import AAAA, CNAME, PTR, TXT, A
 from resolver import localzones
 from resolver._hot.locals import Locals
 from resolver.designated import RESINFO, SVCB, Endpoint, information, service
 from resolver.localtable import PROFILES_MAX, LocalError, LocalTable
 from resolver.safesearch import ALIAS_TTL, SafeSearch
+from resolver.values import Address, ProfileName, spelled
 
 RECORDS_MAX = 10_000
 OWN_TTL = 300
@@ -30,17 +31,10 @@ _TYPES = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "TXT": TXT, "PTR": PTR}
 
 
 def _name(text: str) -> str:
-    try:
-        if not name_labels(text):
-            raise ValueError("the root is nobody's to answer here")
-    except MessageError as error:
-        raise ValueError(str(error)) from error
-    return text.lower().removesuffix(".")
+    return spelled(text, "the root is nobody's to answer here")
 
 
 Name = Annotated[str, AfterValidator(_name)]
-Address = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
-ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
 
 
 class LocalRecord(Settings):

@@ -14,9 +14,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from lachan.config import ConfigError, ConfigPath, Problem, Settings
-from lachan.labels import MessageError, name_labels, wire_name
+from lachan.labels import wire_name
 from resolver._hot.own import EXACT, SUBTREE
 from resolver.schedule import ActionName
+from resolver.values import spelled
 
 FILE_MAX_BYTES = 1 << 20
 FILES_MAX = 16
@@ -38,12 +39,7 @@ def _name(text: str) -> str:
             return canonical(text)
         except NameRefusedError as error:
             raise ValueError(str(error)) from error
-    try:
-        if not name_labels(text):
-            raise ValueError("the root is everybody's")
-    except MessageError as error:
-        raise ValueError(str(error)) from error
-    return text.lower().removesuffix(".")
+    return spelled(text, "the root is everybody's")
 
 
 DomainName = Annotated[str, Field(max_length=1024), AfterValidator(_name)]

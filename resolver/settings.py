@@ -28,7 +28,7 @@ from resolver.ownnames import OwnSettings, Rebinding, check, read_files
 from resolver.pages.settings import PagesSettings
 from resolver.schedule import Actions, OpenCategory, Schedule
 from resolver.upstream.settings import Forwarding, Upstream
-from resolver.values import Address, Network, Port, ServerName, ServerTls, UrlPath, with_port
+from resolver.values import Address, Network, Port, ProfileName, ServerName, ServerTls, UrlPath, with_port
 
 PROFILES_MAX = 8
 NETWORKS_MAX = 4096
@@ -55,8 +55,6 @@ def _bytes(value: object) -> object:
 Size = Annotated[int, BeforeValidator(_bytes)]
 """Bytes; written as `512KB`, `64MB` or `1GB`."""
 
-
-ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
 
 PORTS = {"dns": 53, "dot": 853, "doh": 443}
 

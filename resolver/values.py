@@ -9,10 +9,12 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from lachan.config import ConfigPath, Settings
+from lachan.labels import MessageError, name_labels
 
 Address = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
 Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
 Port = Annotated[int, Field(ge=1, le=65535)]
+ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
 ServerName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]{0,254}$")]
 
@@ -22,6 +24,20 @@ class ServerTls(Settings):
 
     certificate: ConfigPath
     key: ConfigPath
+
+
+def spelled(name: str, root: str) -> str:
+    """A domain name in lower case without its last dot; `root` says why the root is none.
+
+    Raises:
+        ValueError: It is no name, or the root.
+    """
+    try:
+        if not name_labels(name):
+            raise ValueError(root)
+    except MessageError as error:
+        raise ValueError(str(error)) from error
+    return name.lower().removesuffix(".")
 
 
 def with_port(data: object, ports: Mapping[str, int]) -> object:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import AsyncIterator
 
 import pytest
+
+from deploy.demo.upstream import upstream
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -23,3 +26,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("forks") is None)
+
+
+@pytest.fixture
+async def clean() -> AsyncIterator[int]:
+    """The port of an upstream that knows every name."""
+    async with upstream() as port:
+        yield port

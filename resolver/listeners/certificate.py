@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,6 +155,17 @@ def _speaks_for(certificate: x509.Certificate, name: str) -> bool:
     return name in known or f"*.{name.partition('.')[2]}" in known
 
 
+def _unspoken(files: ServerTls, names: Iterable[str]) -> list[str]:
+    """Of the names, those that the certificate does not speak for.
+
+    Raises:
+        TlsError: The pair cannot be used.
+    """
+    certificate = leaf(files.certificate)
+    context(files, ())
+    return [name for name in names if not _speaks_for(certificate, name)]
+
+
 def problems(edge: Edge) -> Iterator[Problem]:
     """What is wrong with the certificates that a configuration names."""
     for index, listen in enumerate(edge.file.listen):
@@ -162,14 +173,10 @@ def problems(edge: Edge) -> Iterator[Problem]:
             continue
         place = f"listen.{index}"
         try:
-            certificate = leaf(listen.tls.certificate)
-            context(listen.tls, ())
+            for name in _unspoken(listen.tls, listen.profiles.server_names):
+                yield Problem(f"{place}.profiles.server_names.{name}", "the certificate does not speak for this name")
         except TlsError as error:
             yield Problem(f"{place}.tls", str(error))
-            continue
-        for name in listen.profiles.server_names:
-            if not _speaks_for(certificate, name):
-                yield Problem(f"{place}.profiles.server_names.{name}", "the certificate does not speak for this name")
     if edge.file.pages is not None:
         yield from _page_problems(edge.file.pages)
 
@@ -182,11 +189,7 @@ def _page_problems(pages: PagesSettings) -> Iterator[Problem]:
             continue
         place = f"pages.listen.{index}.tls"
         try:
-            certificate = leaf(listen.tls.certificate)
-            context(listen.tls, ())
+            for name in _unspoken(listen.tls, wanted):
+                yield Problem(place, f"the certificate does not speak for {name}")
         except TlsError as error:
             yield Problem(place, str(error))
-            continue
-        for name in wanted:
-            if not _speaks_for(certificate, name):
-                yield Problem(place, f"the certificate does not speak for {name}")

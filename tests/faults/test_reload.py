@@ -8,14 +8,13 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 import yaml
 
-from deploy.demo.upstream import upstream
 from tests.support.blocklist import built, entry
 from tests.support.edge import COMMAND, Edge, running, until
 from tests.support.list_authority import ListAuthority
@@ -23,12 +22,6 @@ from tests.support.load import Load, packet, rcode
 
 LIMITS = {"enabled": False, "misses_per_client": 4096, "misses_per_domain": 4096}
 LINGER = {"linger": "300ms"}
-
-
-@pytest.fixture
-async def clean() -> AsyncIterator[int]:
-    async with upstream() as port:
-        yield port
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.demo.upstream import upstream
 from lachan.message import NOERROR
 from tests.support.blocklist import built, entry
 from tests.support.edge import Edge, ended, running, until
@@ -25,12 +24,6 @@ from tests.support.load import Load, packet, rcode
 
 CLIENTS = 24
 NEVER = {"stalled": "60s"}
-
-
-@pytest.fixture
-async def clean() -> AsyncIterator[int]:
-    async with upstream() as port:
-        yield port
 
 
 @pytest.fixture

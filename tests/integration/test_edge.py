@@ -15,7 +15,6 @@ import httpx
 import pytest
 
 from blocklist_sync.artifact.categories import Category
-from deploy.demo.upstream import upstream
 from lachan.message import NOERROR, NXDOMAIN, SERVFAIL
 from tests.support.blocklist import OFFER, built, entry
 from tests.support.edge import COMMAND, Edge, ended, free_port, running, until
@@ -27,12 +26,6 @@ ENTRIES = (
     entry("holed.example"),
     entry("fine.holed.example", exception=True),
 )
-
-
-@pytest.fixture
-async def clean() -> AsyncIterator[int]:
-    async with upstream() as port:
-        yield port
 
 
 @pytest.fixture

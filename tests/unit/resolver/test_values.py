@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from resolver.values import Address, Network, ServerName, UrlPath, with_port
+from resolver.values import Address, Network, ServerName, UrlPath, spelled, with_port
 
 PORTS = {"dot": 853, "doh": 443}
 
@@ -44,3 +44,15 @@ def test_kinds_take_what_they_name(kind: object, good: str, bad: str) -> None:
     assert str(adapter.validate_python(good)) == good.lower()
     with pytest.raises(ValidationError):
         adapter.validate_python(bad)
+
+
+def test_a_name_is_spelled_one_way() -> None:
+    assert spelled("WWW.Bad.example.", "no root") == "www.bad.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [(".", "no root"), ("", "no root"), ("a..example", "label"), ("x" * 64, "label")]
+)
+def test_what_is_no_name_is_refused(name: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        spelled(name, "no root")
