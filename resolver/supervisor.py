@@ -186,12 +186,13 @@ class Supervisor:
 
     def _whoami(self, key: SigningKey) -> Handler:
         """Answers of the node to who it is, for workers: none of them holds its key."""
+        answerer = Answerer(f"{self._file.organisation}/{self._file.node}", key)
 
         def answer(message: Message, _: list[int]) -> tuple[Message, Sequence[int]]:
             query = bytes.fromhex(message["query"])
+            # Its name may change with the settings; the bound on signatures goes on.
             zone = self._file.local.whoami_zone
-            answerer = Answerer(zone, f"{self._file.organisation}/{self._file.node}", key) if zone is not None else None
-            response = answerer.answer(query, time.time()) if answerer is not None else None
+            response = answerer.answer(query, zone, time.time()) if zone is not None else None
             return {"response": (response or b"").hex()}, ()
 
         return answer

@@ -42,16 +42,16 @@ def answer(query: bytes, zone: str, node: str, key: SigningKey, now: float, limi
 class Answerer:
     """`answer` with a bound on signatures a second; beyond it REFUSED."""
 
-    def __init__(self, zone: str, node: str, key: SigningKey, per_second: int = 20) -> None:
-        self._zone, self._node, self._key = zone, node, key
+    def __init__(self, node: str, key: SigningKey, per_second: int = 20) -> None:
+        self._node, self._key = node, key
         self._per_second = per_second
         self._second, self._made = 0, 0
 
-    def answer(self, query: bytes, now: float, limit: int = 1232) -> bytes | None:
-        """As `answer`; `now` is seconds since 1970."""
+    def answer(self, query: bytes, zone: str, now: float, limit: int = 1232) -> bytes | None:
+        """As `answer`; `now` is seconds since 1970, and every zone shares the bound."""
         if int(now) != self._second:
             self._second, self._made = int(now), 0
         self._made += 1
         if self._made > self._per_second:
             return respond(query, Reply(rcode=REFUSED), limit)
-        return answer(query, self._zone, self._node, self._key, now, limit)
+        return answer(query, zone, self._node, self._key, now, limit)
