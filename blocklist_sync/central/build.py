@@ -21,9 +21,11 @@ from blocklist_sync.central import formats
 from blocklist_sync.central.entries import Entries, Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Format, Refusal
+from blocklist_sync.central.formats.line import Reach
 from blocklist_sync.central.release import Candidate, ReleaseFolder, content_digest
 
 MAX_KEY_DRAWS = 16
+OWN_TERMS = "says its own scope, category or order, which only an import takes over"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ def _names(source: Source, refuse: Callable[[Refusal], None]) -> Iterator[tuple[
     """Every canonical name of the source files, and whether it is an exception."""
     for path in source.files:
         for line, listed in formats.read(path, source.format, refuse):
+            if not listed.plain and listed[2:] != (Reach.BOTH, None, None, None):
+                refuse(Refusal(str(path), line, listed.name[: formats.SHOWN_CHARACTERS], OWN_TERMS))
+                continue
             try:
                 yield listed.exception, canonical(listed.name)
             except NameRefusedError as error:

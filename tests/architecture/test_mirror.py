@@ -27,8 +27,11 @@ FORMATS = "tests/unit/blocklist_sync/central/test_formats.py"
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/cli.py": (LIST_SERVICE, "verbs are run as commands"),
     "blocklist_sync/central/formats/adblock.py": (FORMATS, "the formats are told apart, so they are tested together"),
+    "blocklist_sync/central/formats/dnsmasq.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/hosts.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/plain.py": (FORMATS, "the formats are told apart, so they are tested together"),
+    "blocklist_sync/central/formats/orderlist.py": (FORMATS, "the formats are told apart, so they are tested together"),
+    "blocklist_sync/central/formats/rpz.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/keys.py": (LIST_SERVICE, "keys matter by what is signed with them"),
     "blocklist_sync/central/release.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
     "blocklist_sync/central/server.py": (LIST_SERVICE, "a composition root, run as a process"),

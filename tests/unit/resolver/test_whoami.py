@@ -65,5 +65,7 @@ def test_it_fits_what_the_client_takes() -> None:
 def test_so_many_signatures_a_second_and_no_more() -> None:
     answerer = Answerer(NODE, KEY, per_second=3)
     query = question(f"4f9a1c2e7b.{ZONE}", "TXT")
-    rcodes = [dns.rcode.to_text(read(answerer.answer(query, ZONE, now)).rcode()) for now in (5.0, 5.1, 5.2, 5.3, 5.9, 6.0)]
+    rcodes = [
+        dns.rcode.to_text(read(answerer.answer(query, ZONE, now)).rcode()) for now in (5.0, 5.1, 5.2, 5.3, 5.9, 6.0)
+    ]
     assert rcodes == ["NOERROR", "NOERROR", "NOERROR", "REFUSED", "REFUSED", "NOERROR"]
