@@ -30,6 +30,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/formats/dnsmasq.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/hosts.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/plain.py": (FORMATS, "the formats are told apart, so they are tested together"),
+    "blocklist_sync/central/formats/line.py": (FORMATS, "what a line says is seen by what is read from it"),
     "blocklist_sync/central/formats/orderlist.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/rpz.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/keys.py": (LIST_SERVICE, "keys matter by what is signed with them"),
