@@ -37,6 +37,18 @@ class Kind(NamedTuple):
     order: Order
 
 
+def kind_rank(kind: Kind) -> tuple[Category, Order, bool, str]:
+    """Where a kind stands among kinds: the one order in which files number them."""
+    return kind.category, kind.order, kind.exception, kind.scope.value
+
+
+def kind_line(kind: Kind) -> str:
+    """The line that describes a kind, without its end; `parse_kind` reads it."""
+    effect = "except" if kind.exception else "block"
+    mode = "mandated" if kind.order.mandated else "profile-only"
+    return f"\t{kind.scope.value}\t{effect}\t{kind.category.label}\t{mode}\t{kind.order.text}"
+
+
 class Entries:
     """The entries of a list, by kind and name, each with the serial that brought it."""
 
@@ -73,16 +85,8 @@ class Entries:
 
 
 def _encode(entries: Entries) -> Iterator[bytes]:
-    kinds = sorted(
-        (kind for kind, names in entries.kinds.items() if names),
-        key=lambda k: (k.category, k.order, k.exception, k.scope.value),
-    )
-    lines = [FORMAT]
-    for kind in kinds:
-        effect = "except" if kind.exception else "block"
-        mode = "mandated" if kind.order.mandated else "profile-only"
-        lines.append(f"\t{kind.scope.value}\t{effect}\t{kind.category.label}\t{mode}\t{kind.order.text}")
-    yield ("\n".join(lines) + "\n").encode()
+    kinds = sorted((kind for kind, names in entries.kinds.items() if names), key=kind_rank)
+    yield ("\n".join([FORMAT, *map(kind_line, kinds)]) + "\n").encode()
     for number, kind in enumerate(kinds):
         rows = sorted(entries.kinds[kind].items())
         for at in range(0, len(rows), _CHUNK_NAMES):

@@ -1,0 +1,443 @@
+"""The approvals log: who may decide, and everything that was decided, as a chain of steps.
+
+Each step is one line of canonical JSON that holds its number and the SHA-256 of the step before (32 zero bytes before
+the first). A step either enrols or retires a person, or brings a proposal with its signatures.
+
+Holds always, of a log that `Verifier` has taken:
+
+- every proposal was signed by an enrolled editor and approved by as many enrolled approvers as it needs, all of them
+  other people with other keys than the proposer and one another;
+- an approver counts only where their key is one of `delegated`: those that the top-level targets role, whose keys are
+  offline, ever named for the list role. When a key stops counting is said by its retirement in the log, so that old
+  steps stay readable; so the server alone can invent no approver;
+- a key belongs to one person for ever and is enrolled once, so that no old step can be said again;
+- no proposal stands twice.
+
+Who was enrolled before anybody was an approver was signed by a delegated key whose owner must be enrolled with it, as
+an approver, before the first proposal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.signer import Signer
+
+from blocklist_sync.central import canonical, proposals
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.proposals import Proposal, ProposalError
+from lachan import durable
+
+GENESIS = bytes(32)
+PERSON = b"lachan/person/v1\0"
+ROLES = ("approver", "custodian", "editor")
+ENROL, RETIRE = "enrol", "retire"
+MAX_STEP_BYTES = 1 << 16
+MAX_STEPS = 1 << 20
+MAX_APPROVALS = 16
+MAX_NAME_CHARACTERS = 200
+
+
+class LogError(CentralError):
+    """The log is not one; `step` is where that shows, from 1."""
+
+    def __init__(self, step: int, reason: str) -> None:
+        self.step = step
+        self.reason = reason
+        super().__init__(f"log, step {step}: {reason}")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who takes part, and the key they sign with."""
+
+    id: str
+    name: str
+    unit: str
+    roles: tuple[str, ...]
+    public_key: str
+    """32 bytes, hexadecimal."""
+
+    def __post_init__(self) -> None:
+        """Holds every field against its bound.
+
+        Raises:
+            ProposalError: One is beyond it.
+        """
+        proposals.check_identifier(self.id, "id")
+        proposals.check_prose(self.name, "name", MAX_NAME_CHARACTERS)
+        proposals.check_identifier(self.unit, "unit")
+        if not self.roles or list(self.roles) != sorted(set(self.roles) & set(ROLES)):
+            raise ProposalError("roles", f"some of {', '.join(ROLES)}, sorted, each once")
+        proposals.check_digest(self.public_key, "public_key")
+
+    @property
+    def key(self) -> bytes:
+        """The key's bytes."""
+        return bytes.fromhex(self.public_key)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A person's enrolment or retirement, as an approver signs it."""
+
+    change: str
+    person: Person
+    decided_at: int
+
+    def document(self) -> dict[str, Any]:
+        """As canonical JSON has it."""
+        return {"change": self.change, "decided_at": self.decided_at, "person": asdict(self.person)}
+
+    @property
+    def digest(self) -> bytes:
+        """What is signed."""
+        return hashlib.sha256(canonical.encode(self.document())).digest()
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The approver who signed an admission."""
+
+    person: str
+    public_key: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One approver's signature under a proposal."""
+
+    approver: str
+    decided_at: int
+    signature: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An approved proposal in a verified log."""
+
+    index: int
+    proposal: Proposal
+    approvals: tuple[Approval, ...]
+    effect_at: int
+    """When it begins to count: its own date, or its last approval if that was later."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """A verified log."""
+
+    length: int
+    head: bytes
+    people: tuple[Person, ...]
+    """Everybody enrolled and not retired."""
+    decisions: tuple[Decision, ...]
+    """In the order of the log."""
+
+    def in_effect(self, as_of: int) -> list[Decision]:
+        """What counts at a moment, in the order in which it is applied."""
+        return sorted(
+            (decision for decision in self.decisions if decision.effect_at <= as_of),
+            key=lambda decision: (decision.effect_at, decision.index),
+        )
+
+
+def sign_admission(signer: Signer, witness: str, admission: Admission) -> Witness:
+    """An approver's signature under somebody's enrolment or retirement."""
+    signature = signer.sign(PERSON + admission.digest)
+    return Witness(witness, proposals.raw_key(signer.public_key).hex(), signature.signature)
+
+
+def person_step(index: int, previous: bytes, admission: Admission, witness: Witness) -> bytes:
+    """The step that enrols or retires somebody."""
+    return canonical.encode(
+        {
+            "index": index,
+            "previous": previous.hex(),
+            "kind": "person",
+            "admission": admission.document(),
+            "witness": asdict(witness),
+        }
+    )
+
+
+def proposal_step(
+    index: int, previous: bytes, proposal: Proposal, signature: bytes, approvals: Iterable[Approval]
+) -> bytes:
+    """The step that brings a proposal, its approvals in the order in which they were given."""
+    ordered = sorted(approvals, key=_given)
+    return canonical.encode(
+        {
+            "index": index,
+            "previous": previous.hex(),
+            "kind": "proposal",
+            "header": proposal.document(),
+            "signature": signature.hex(),
+            "approvals": [asdict(approval) for approval in ordered],
+        }
+    )
+
+
+def hash_step(step: bytes) -> bytes:
+    """What the next step names as `previous`, and the log as its head."""
+    return hashlib.sha256(step).digest()
+
+
+class Verifier:
+    """Takes a log step by step; nothing of a step that is refused is kept."""
+
+    def __init__(self, delegated: Collection[bytes]) -> None:
+        """Begins an empty log.
+
+        Args:
+            delegated: The raw public keys that approvers may have.
+        """
+        self.length = 0
+        self.head = GENESIS
+        self._delegated = frozenset(delegated)
+        self._people: dict[str, Person] = {}
+        self._key_owner: dict[bytes, str] = {}
+        self._awaited: dict[str, bytes] = {}
+        self._ids: set[str] = set()
+        self._decisions: list[Decision] = []
+
+    def add(self, step: bytes) -> Decision | None:
+        """Takes the next step; what it decided, where it is a proposal.
+
+        Raises:
+            LogError: It is not the next step, or was not signed as it must be.
+        """
+        index = self.length + 1
+        try:
+            decision = self._take(step, index)
+        except CentralError as error:
+            raise LogError(index, str(error)) from error
+        self.length = index
+        self.head = hash_step(step)
+        return decision
+
+    def close(self) -> Log:
+        """The log so far."""
+        return Log(self.length, self.head, tuple(self._people.values()), tuple(self._decisions))
+
+    def _take(self, step: bytes, index: int) -> Decision | None:
+        if index > MAX_STEPS:
+            raise CentralError(f"more than {MAX_STEPS} steps")
+        if len(step) > MAX_STEP_BYTES:
+            raise CentralError(f"longer than {MAX_STEP_BYTES} bytes")
+        held = canonical.parse(step)
+        kind = held.get("kind") if isinstance(held, dict) else None
+        if kind == "person":
+            held = proposals.shape(held, ("index", "previous", "kind", "admission", "witness"), "step")
+        elif kind == "proposal":
+            held = proposals.shape(held, ("index", "previous", "kind", "header", "signature", "approvals"), "step")
+        else:
+            raise ProposalError("kind", "neither person nor proposal")
+        if held["index"] != index:
+            raise ProposalError("index", f"{index} is expected here")
+        if held["previous"] != self.head.hex():
+            raise ProposalError("previous", "not the hash of the step before")
+        if kind == "person":
+            self._admit(held)
+            return None
+        decision = self._decide(held, index)
+        self._ids.add(decision.proposal.id)
+        self._decisions.append(decision)
+        return decision
+
+    def _admit(self, held: Any) -> None:
+        admission = _admission(held["admission"])
+        witness = Witness(**proposals.shape(held["witness"], ("person", "public_key", "signature"), "witness"))
+        person = admission.person
+        self._check_witness(person, witness)
+        if not _signed(witness.public_key, PERSON, admission.digest, witness.signature):
+            raise ProposalError("witness.signature", "does not hold")
+        if admission.change == RETIRE:
+            if self._people.get(person.id) != person:
+                raise ProposalError("admission.person", f"nobody enrolled is exactly this {person.id}")
+            del self._people[person.id]
+            return
+        if person.id in self._people:
+            raise ProposalError("admission.person.id", f"{person.id} is enrolled already")
+        if person.key in self._key_owner:
+            raise ProposalError("admission.person.public_key", "was enrolled before")
+        if "approver" in person.roles and person.key not in self._delegated:
+            raise ProposalError("admission.person.public_key", "an approver's key must be delegated the list role")
+        awaited = self._awaited.get(person.id)
+        if awaited is not None and (awaited != person.key or "approver" not in person.roles):
+            raise ProposalError("admission.person", f"{person.id} has signed as an approver with another key")
+        if witness.person not in self._people:
+            self._awaited[witness.person] = bytes.fromhex(witness.public_key)
+        self._awaited.pop(person.id, None)
+        self._people[person.id] = person
+        self._key_owner[person.key] = person.id
+
+    def _check_witness(self, person: Person, witness: Witness) -> None:
+        """Whether the witness may sign for this person."""
+        proposals.check_identifier(witness.person, "witness.person")
+        key = bytes.fromhex(proposals.check_digest(witness.public_key, "witness.public_key"))
+        if witness.person == person.id or key == person.key:
+            raise ProposalError("witness", "nobody signs their own enrolment or retirement")
+        if key not in self._delegated:
+            raise ProposalError("witness.public_key", "no delegated approver's key")
+        enrolled = self._people.get(witness.person)
+        if enrolled is not None:
+            if enrolled.key != key or "approver" not in enrolled.roles:
+                raise ProposalError("witness", f"{witness.person} is no approver with this key")
+            return
+        if self._decisions or key in self._key_owner:
+            raise ProposalError("witness", f"{witness.person} is not enrolled")
+        if self._awaited.get(witness.person, key) != key or any(
+            other != witness.person and awaited == key for other, awaited in self._awaited.items()
+        ):
+            raise ProposalError("witness", f"{witness.person} has signed with another key, or another with theirs")
+
+    def _decide(self, held: Any, index: int) -> Decision:
+        proposal = proposals.build(held["header"])
+        if self._awaited:
+            raise CentralError(f"signed for others and not enrolled: {', '.join(sorted(self._awaited))}")
+        if proposal.id in self._ids:
+            raise ProposalError("header.id", "this proposal stands in the log already")
+        proposer = self._people.get(proposal.proposer)
+        if proposer is None or "editor" not in proposer.roles:
+            raise ProposalError("header.proposer", f"{proposal.proposer} is no enrolled editor")
+        if not _signed(proposer.public_key, proposals.PROPOSAL, proposal.digest, held["signature"]):
+            raise ProposalError("signature", f"not {proposer.id}'s under this header")
+        approvals = _approvals(held["approvals"])
+        for number, approval in enumerate(approvals):
+            try:
+                check_approval(proposal, proposer, approval, self._people.get(approval.approver), self._delegated)
+            except ProposalError as error:
+                raise ProposalError(f"approvals[{number}].{error.field}", error.reason) from error
+        if len({approval.approver for approval in approvals}) != len(approvals):
+            raise ProposalError("approvals", "one person approves once")
+        if len(approvals) < proposal.approvers_needed:
+            raise ProposalError("approvals", f"{proposal.approvers_needed} are needed, {len(approvals)} given")
+        return Decision(index, proposal, approvals, proposal.effect(approvals[-1].decided_at))
+
+
+def check_approval(
+    proposal: Proposal, proposer: Person, approval: Approval, approver: Person | None, delegated: Collection[bytes]
+) -> None:
+    """Whether one approval counts.
+
+    Args:
+        proposal: What is approved.
+        proposer: Who proposed it.
+        approval: The signature.
+        approver: Whom the approval names, if they are enrolled now.
+        delegated: The raw public keys that approvers may have.
+
+    Raises:
+        ProposalError: It does not; the field is the approval's.
+    """
+    if approver is None or "approver" not in approver.roles:
+        raise ProposalError("approver", f"{approval.approver} is no enrolled approver")
+    if approver.id == proposer.id or approver.key == proposer.key:
+        raise ProposalError("approver", "nobody approves what they proposed")
+    if approver.key not in delegated:
+        raise ProposalError("approver", f"{approver.id}'s key is not delegated the list role")
+    if proposals.check_seconds(approval.decided_at, "decided_at") < proposal.proposed_at:
+        raise ProposalError("decided_at", "earlier than the proposal")
+    message = proposals.approval_message(proposal.digest, approval.decided_at)
+    if not _signed(approver.public_key, proposals.APPROVAL, message, approval.signature):
+        raise ProposalError("signature", f"not {approver.id}'s under this header and time")
+
+
+def verify_log(steps: Iterable[bytes], delegated: Collection[bytes]) -> Log:
+    """A whole log, checked from its first step.
+
+    Args:
+        steps: Each step's bytes, in order.
+        delegated: The raw public keys that approvers may have (`proposals.raw_key`).
+
+    Raises:
+        LogError: A step is not what it must be; the error names it.
+    """
+    verifier = Verifier(delegated)
+    for step in steps:
+        verifier.add(step)
+    return verifier.close()
+
+
+def read(path: Path) -> Iterator[bytes]:
+    """The steps in a file, a line each.
+
+    Raises:
+        CentralError: It cannot be read.
+        LogError: A line is too long or without its end.
+    """
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_STEP_BYTES + 2):
+                number += 1
+                if not line.endswith(b"\n"):
+                    raise LogError(number, f"longer than {MAX_STEP_BYTES} bytes, or without the end of its line")
+                yield line[:-1]
+    except OSError as error:
+        raise CentralError(f"{path}: {error.strerror}") from error
+
+
+def write(path: Path, steps: Iterable[bytes]) -> None:
+    """Writes steps to a file, a line each, durably.
+
+    Raises:
+        FileError: It cannot be written.
+    """
+    durable.write(path, (step + b"\n" for step in steps))
+
+
+def _given(approval: Approval) -> tuple[int, str]:
+    return approval.decided_at, approval.approver
+
+
+def _admission(document: object) -> Admission:
+    held = proposals.shape(document, ("change", "decided_at", "person"), "admission")
+    if held["change"] not in (ENROL, RETIRE):
+        raise ProposalError("admission.change", f"neither {ENROL} nor {RETIRE}")
+    proposals.check_seconds(held["decided_at"], "admission.decided_at")
+    names = ("id", "name", "unit", "roles", "public_key")
+    person = dict(proposals.shape(held["person"], names, "admission.person"))
+    roles = person["roles"]
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise ProposalError("admission.person.roles", "a list of texts is expected")
+    try:
+        return Admission(held["change"], Person(**person | {"roles": tuple(roles)}), held["decided_at"])
+    except ProposalError as error:
+        raise ProposalError(f"admission.person.{error.field}", error.reason) from error
+
+
+def _approvals(documents: object) -> tuple[Approval, ...]:
+    if not isinstance(documents, list) or len(documents) > MAX_APPROVALS:
+        raise ProposalError("approvals", f"a list of at most {MAX_APPROVALS} is expected")
+    found = []
+    for number, document in enumerate(documents):
+        place = f"approvals[{number}]"
+        approval = Approval(**proposals.shape(document, ("approver", "decided_at", "signature"), place))
+        proposals.check_identifier(approval.approver, f"{place}.approver")
+        proposals.check_seconds(approval.decided_at, f"{place}.decided_at")
+        found.append(approval)
+    if found != sorted(found, key=_given):
+        raise ProposalError("approvals", "must stand in the order in which they were given")
+    return tuple(found)
+
+
+def _signed(public_key: str, context: bytes, message: bytes, signature: Any) -> bool:
+    """Whether a signature in hexadecimal holds."""
+    if (
+        not isinstance(signature, str)
+        or len(signature) != 2 * proposals.SIGNATURE_BYTES
+        or signature != signature.lower()
+    ):
+        return False
+    try:
+        raw = bytes.fromhex(signature)
+    except ValueError:
+        return False
+    return proposals.holds(bytes.fromhex(public_key), context, message, raw)
