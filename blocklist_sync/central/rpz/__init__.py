@@ -1,0 +1,1 @@
+"""The list as a Response Policy Zone, for operators who keep their own resolver."""

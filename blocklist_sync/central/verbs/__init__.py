@@ -1,0 +1,1 @@
+"""Verbs of `lachan-blocklist` that are a module each."""
