@@ -31,6 +31,16 @@ cdef enum:
     BUCKET_OVERFLOW = 1       # a name that belongs here stands in one of the next buckets
     MAX_PROBES = 64           # buckets a lookup reads at most; the builder keeps every name within them
     CATEGORIES = 8            # the highest category number
+    RECORD_BYTES = 14
+    MAX_LABEL = 63
+    MAX_NAME = 253
+
+cdef packed struct Record:
+    # As a release has it.
+    uint64_t fingerprint
+    uint8_t flags
+    uint8_t category
+    uint32_t order
 
 cdef packed struct Rule:
     uint8_t flags
@@ -146,6 +156,49 @@ cdef inline uint64_t sip_value(const Sip* s) noexcept nogil:
     _round(&end)
     _round(&end)
     return end.v0 ^ end.v1 ^ end.v2 ^ end.v3
+
+
+cdef inline Sip sip_key(const char* key) noexcept nogil:
+    # `key` is 16 bytes.
+    cdef Sip state
+    cdef uint64_t halves[2]
+    memcpy(halves, key, 16)
+    sip_start(&state, halves[0], halves[1])
+    return state
+
+
+cdef inline Py_ssize_t last_label(const char* name, Py_ssize_t end, uint8_t* label) noexcept nogil:
+    # Copies the label that ends before `end`, lowercased, behind its length byte into 64 bytes; where it starts. -1
+    # where it is not 1 to 63 bytes long, -2 where it is not ASCII.
+    cdef Py_ssize_t start = end
+    cdef Py_ssize_t i
+    cdef uint8_t byte
+    while start > 0 and name[start - 1] != c".":
+        start -= 1
+    if start == end or end - start > MAX_LABEL:
+        return -1
+    label[0] = <uint8_t>(end - start)
+    for i in range(end - start):
+        byte = <uint8_t>name[start + i]
+        if byte >= 0x80:
+            return -2
+        label[1 + i] = byte + 32 if c"A" <= byte <= c"Z" else byte
+    return start
+
+
+cdef inline int compare_records(const void* left, const void* right) noexcept nogil:
+    # The order of a release: by fingerprint, flags, category, order.
+    cdef const Record* a = <const Record*>left
+    cdef const Record* b = <const Record*>right
+    if a.fingerprint != b.fingerprint:
+        return -1 if a.fingerprint < b.fingerprint else 1
+    if a.flags != b.flags:
+        return -1 if a.flags < b.flags else 1
+    if a.category != b.category:
+        return -1 if a.category < b.category else 1
+    if a.order != b.order:
+        return -1 if a.order < b.order else 1
+    return 0
 
 
 cdef inline void prefetch(const Rules* r, uint64_t fingerprint) noexcept nogil:

@@ -14,24 +14,20 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcmp, memcpy, memset
 
 from blocklist_sync.artifact import orders as order_table
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.errors import (
-    ArtifactError, FingerprintCollisionError, ForeignCategoryError, RecordsError, SnapshotError)
+    ArtifactError, ForeignCategoryError, RecordsError, SnapshotError)
 from blocklist_sync.artifact.rules import Match, Rule as NamedRule, Scope
 
 if sys.byteorder != "little":
     raise ImportError("snapshots are little-endian, and mapped as they are")
 
 cdef enum:
-    RECORD_BYTES = 14
     HEADER_BYTES = 256
     DIGEST_AT = 224
-    MAX_LABEL = 63
-    MAX_NAME = 253
     RECORD_FLAGS = RULE_SUBTREE | RULE_EXCEPTION | RULE_EXCEPTION_BELOW
     STORED_FLAGS = RULE_SUBTREE | RULE_EXCEPTION | RULE_EXCEPTION_BELOW | RULE_MANDATED | RULE_LAST
     # 60 % of five slots: three names a bucket.
@@ -61,43 +57,19 @@ cdef packed struct Header:
     uint8_t reserved[72]
     uint8_t digest[32]
 
-cdef packed struct Record:
-    uint64_t fingerprint
-    uint8_t flags
-    uint8_t category
-    uint32_t order
-
-cdef struct Item:
-    Record record
-    uint32_t name
-
-
 cdef Sip _start(bytes key) except *:
-    cdef uint64_t halves[2]
-    cdef Sip state
-    memset(halves, 0, 16)
     if PyBytes_GET_SIZE(key) != 16:
         raise ArtifactError("a fingerprint key is 16 bytes")
-    memcpy(halves, PyBytes_AS_STRING(key), 16)
-    sip_start(&state, halves[0], halves[1])
-    return state
+    return sip_key(PyBytes_AS_STRING(key))
 
 
 cdef Py_ssize_t _last_label(const char* name, Py_ssize_t end, uint8_t* label) except -1:
-    # Copies the label that ends before `end`, behind its length byte; where it starts.
-    cdef Py_ssize_t start = end
-    cdef Py_ssize_t i
-    cdef uint8_t byte
-    while start > 0 and name[start - 1] != c".":
-        start -= 1
-    if start == end or end - start > MAX_LABEL:
+    # As last_label.
+    cdef Py_ssize_t start = last_label(name, end, label)
+    if start == -1:
         raise ArtifactError("a label is 1 to 63 bytes")
-    label[0] = <uint8_t>(end - start)
-    for i in range(end - start):
-        byte = <uint8_t>name[start + i]
-        if byte >= 0x80:
-            raise ArtifactError("a name in A-labels is ASCII")
-        label[1 + i] = byte + 32 if c"A" <= byte <= c"Z" else byte
+    if start == -2:
+        raise ArtifactError("a name in A-labels is ASCII")
     return start
 
 
@@ -128,69 +100,6 @@ def siphash(key, chunks):
         view = chunk
         sip_label(&state, &view[0] if view.shape[0] else NULL, <uint32_t>view.shape[0])
     return sip_value(&state)
-
-
-cdef int _compare(const void* left, const void* right) noexcept nogil:
-    cdef const Record* a = &(<const Item*>left).record
-    cdef const Record* b = &(<const Item*>right).record
-    if a.fingerprint != b.fingerprint:
-        return -1 if a.fingerprint < b.fingerprint else 1
-    if a.flags != b.flags:
-        return -1 if a.flags < b.flags else 1
-    if a.category != b.category:
-        return -1 if a.category < b.category else 1
-    if a.order != b.order:
-        return -1 if a.order < b.order else 1
-    return 0
-
-
-def pack(list names not None, bytes attributes not None, bytes key not None):
-    """The sorted records of a list, each once, and how many names they are of.
-
-    Args:
-        names: Canonical names, one for each entry.
-        attributes: For each entry flags, category and order index, as six packed bytes.
-        key: The fingerprint key.
-
-    Raises:
-        FingerprintCollisionError: Two names have one fingerprint under this key.
-        ArtifactError: A name cannot be put on the wire.
-    """
-    cdef Py_ssize_t count = len(names), i, kept = 0, distinct = 0
-    cdef const char* source = PyBytes_AS_STRING(attributes)
-    cdef Sip state = _start(key)
-    cdef Item* items
-    cdef bytes body
-    cdef char* out
-    if PyBytes_GET_SIZE(attributes) != 6 * count:
-        raise ArtifactError("every entry has six bytes of attributes")
-    if count > 0xFFFFFFFF:
-        raise ArtifactError("too many entries")
-    items = <Item*>malloc(sizeof(Item) * (count + 1))
-    if items == NULL:
-        raise MemoryError
-    try:
-        for i in range(count):
-            memcpy(&items[i].record.flags, source + 6 * i, 6)
-            items[i].name = <uint32_t>i
-            items[i].record.fingerprint = _fingerprint(state, names[i])
-        with nogil:
-            qsort(items, count, sizeof(Item), _compare)
-        body = PyBytes_FromStringAndSize(NULL, count * RECORD_BYTES)
-        out = PyBytes_AS_STRING(body)
-        for i in range(count):
-            if i and items[i].record.fingerprint == items[i - 1].record.fingerprint:
-                if names[items[i].name] != names[items[i - 1].name]:
-                    raise FingerprintCollisionError(f"{names[items[i].name]} and {names[items[i - 1].name]}")
-                if _compare(&items[i], &items[i - 1]) == 0:
-                    continue
-            else:
-                distinct += 1
-            memcpy(out + kept * RECORD_BYTES, &items[i].record, RECORD_BYTES)
-            kept += 1
-    finally:
-        free(items)
-    return (body if kept == count else body[: kept * RECORD_BYTES]), distinct
 
 
 cdef Py_ssize_t _check(const Record* records, Py_ssize_t count, uint64_t orders, Py_ssize_t base) except -1:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from blocklist_sync.artifact import _snapshot, orders
+from blocklist_sync.artifact._pack import Packer
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
 from blocklist_sync.artifact.errors import ArtifactError, RecordsError
 from blocklist_sync.artifact.orders import Order
@@ -36,7 +37,8 @@ EXCEPTION_BELOW = 4
 # Magic, format, key epoch, serial, key, records, names, orders, bytes of the order table.
 _HEADER = struct.Struct("<8sIIQ16sQQII")
 _RECORD = struct.Struct("<QBBI")
-_ATTRIBUTES = struct.Struct("<BBI")
+
+_Kind = tuple[Scope, bool, Category, Order]
 
 
 class Entry(NamedTuple):
@@ -93,47 +95,91 @@ class Release:
         return map(Record._make, _RECORD.iter_unpack(memoryview(self.data)[self.offset :]))
 
 
-def _exceptions_below(entries: Iterable[Entry]) -> set[tuple[str, Category]]:
-    """Every proper ancestor of an excepted name, with the exception's category."""
-    ancestors = set()
-    for entry in entries:
-        if entry.exception:
-            rest = entry.name
-            while dot := rest.find(".") + 1:
-                rest = rest[dot:]
-                ancestors.add((rest, entry.category))
-    return ancestors
+class Encoder:
+    """Makes a release of a list that comes piece by piece, in any order, too long to be held as objects.
+
+    Memory is 20 bytes an entry while it comes, 28 a record once it is sorted and written, and the kinds.
+    """
+
+    def __init__(self, key: FingerprintKey) -> None:
+        self._key = key
+        self._packer = Packer(key.key)
+        self._numbers: dict[_Kind, int] = {}
+
+    def kind(self, scope: Scope, exception: bool, category: Category, order: Order) -> int:
+        """The number of what entries have in common but for the name."""
+        kind = (scope, exception, category, order)
+        number = self._numbers.get(kind)
+        if number is None:
+            flags = SUBTREE * (scope is Scope.SUBTREE) | EXCEPTION * exception
+            number = self._numbers[kind] = self._packer.kind(flags, category)
+        return number
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Adds entries.
+
+        Raises:
+            ArtifactError: A name cannot be put on the wire.
+        """
+        add = self._packer.add
+        last: tuple[object, ...] = (None, None, None, None)
+        number = -1
+        for name, scope, exception, category, order in entries:
+            # Entries of one kind mostly share its objects: comparing those is far quicker than hashing them.
+            if order is not last[3] or category is not last[2] or scope is not last[0] or exception is not last[1]:
+                number = self.kind(scope, exception, category, order)
+                last = (scope, exception, category, order)
+            add(name, number)
+
+    def add_lines(self, lines: bytes, kinds: list[int]) -> int:
+        """Adds an entry for each line, `NAME TAB INDEX [TAB …] LF`; much the quickest road.
+
+        Args:
+            lines: Whole lines.
+            kinds: The number of each kind that a line may name by its index.
+
+        Returns:
+            How many lines there were.
+
+        Raises:
+            ArtifactError: A line is malformed.
+        """
+        return self._packer.add_lines(lines, kinds)
+
+    def release(self, serial: int) -> bytes:
+        """The release of what was added; nothing can be added afterwards.
+
+        Raises:
+            FingerprintCollisionError: Two names have one fingerprint under this key: draw the next.
+            ArtifactError: There are too many entries, or an order's text is unfit.
+        """
+        used = set(self._packer.used())
+        table = sorted({order for (*_, order), number in self._numbers.items() if number in used})
+        index = {order: number for number, order in enumerate(table)}
+        of_kind = [index.get(order, 0) for *_, order in self._numbers]
+        count, names = self._packer.sort(struct.pack(f"<{len(of_kind)}I", *of_kind))
+        if count > MAX_RECORDS:
+            raise ArtifactError(f"{count} entries, more than {MAX_RECORDS}")
+        order_table = orders.encode(table)
+        return self._packer.release(header(serial, self._key, count, names, len(table), order_table))
 
 
-def encode(entries: list[Entry], serial: int, key: FingerprintKey) -> bytes:
+def header(serial: int, key: FingerprintKey, count: int, names: int, order_count: int, order_table: bytes) -> bytes:
+    """What stands before the records of a release, the order table included."""
+    fixed = _HEADER.pack(MAGIC, FORMAT, key.epoch, serial, key.key, count, names, order_count, len(order_table))
+    return fixed + order_table
+
+
+def encode(entries: Iterable[Entry], serial: int, key: FingerprintKey) -> bytes:
     """The release of these entries.
 
     Raises:
         FingerprintCollisionError: Two names have one fingerprint under this key: draw the next.
-        ArtifactError: There are too many entries, or an order's text is unfit.
+        ArtifactError: There are too many entries, or a name or an order's text is unfit.
     """
-    if len(entries) > MAX_RECORDS:
-        raise ArtifactError(f"{len(entries)} entries, more than {MAX_RECORDS}")
-    table = sorted({entry.order for entry in entries})
-    index: Mapping[Order, int] = {order: number for number, order in enumerate(table)}
-    below = _exceptions_below(entries)
-    # Most entries differ in their name alone: each combination of the rest is packed once.
-    packed: dict[tuple[object, ...], bytes] = {}
-    attributes = bytearray()
-    for name, scope, exception, category, order in entries:
-        shadowed = scope is Scope.SUBTREE and not exception and bool(below) and (name, category) in below
-        combination = (scope, exception, shadowed, category, order)
-        six = packed.get(combination)
-        if six is None:
-            flags = SUBTREE * (scope is Scope.SUBTREE) | EXCEPTION * exception | EXCEPTION_BELOW * shadowed
-            six = packed[combination] = _ATTRIBUTES.pack(flags, category, index[order])
-        attributes += six
-    body, names = _snapshot.pack([entry.name for entry in entries], bytes(attributes), key.key)
-    order_table = orders.encode(table)
-    header = _HEADER.pack(
-        MAGIC, FORMAT, key.epoch, serial, key.key, len(body) // RECORD_BYTES, names, len(table), len(order_table)
-    )
-    return b"".join((header, order_table, body))
+    encoder = Encoder(key)
+    encoder.add(entries)
+    return encoder.release(serial)
 
 
 def parse(data: bytes) -> Release:

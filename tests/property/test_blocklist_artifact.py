@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.records import Entry
 from blocklist_sync.artifact.rules import Match, Rule, Scope, decide
 from tests.support.blocklist import KEY, MANDATE, OFFER, built, release
+from tests.support.packing import encode as plainly
 from tests.support.siphash import siphash
 
 # Few labels, so that names meet one another's suffixes often.
@@ -68,6 +70,16 @@ def test_a_rule_out_of_force_never_weakens_what_is_mandated(
     verdict = decide(snapshot.Snapshot(built(*mandated)).lookup(qname), set())
     with_all = decide(snapshot.Snapshot(built(*entries)).lookup(qname), wanted)
     assert verdict is None or (with_all is not None and with_all.rule.mandated)
+
+
+@given(ENTRIES, st.lists(LISTED, max_size=8), st.binary(min_size=16, max_size=16), st.randoms(use_true_random=False))
+@settings(max_examples=300, deadline=None)
+def test_the_compiled_packer_packs_what_plain_python_packs(
+    entries: list[Entry], names_more: list[str], key: bytes, source: Random
+) -> None:
+    more = [source.choice(entries)._replace(name=name) for name in names_more if entries]
+    under = records.FingerprintKey(3, key)
+    assert records.encode(iter(entries + more), 2, under) == plainly(entries + more, 2, under)
 
 
 @given(st.lists(st.binary(max_size=80), max_size=6), st.binary(min_size=16, max_size=16))

@@ -12,7 +12,7 @@ import pytest
 
 from blocklist_sync.artifact import _snapshot, snapshot
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
-from blocklist_sync.artifact.errors import ArtifactError, FingerprintCollisionError, RecordsError, SnapshotError
+from blocklist_sync.artifact.errors import ArtifactError, RecordsError, SnapshotError
 from blocklist_sync.artifact.names import wire_labels
 from blocklist_sync.artifact.rules import Scope
 from tests.support.blocklist import KEY, MANDATE, OFFER, built, entry, release
@@ -135,14 +135,6 @@ def test_every_name_of_a_large_list_is_found_and_no_other() -> None:
 def test_an_empty_list_answers_nothing() -> None:
     opened = snapshot.verify(built())
     assert (opened.count, opened.orders, opened.lookup("a.example")) == (0, (), [])
-
-
-def test_collisions_are_the_builders_to_resolve() -> None:
-    # The names are one string to the hash only by the same label bytes, so a collision is staged with the case.
-    six = struct.pack("<BBI", 1, 4, 0)
-    with pytest.raises(FingerprintCollisionError):
-        _snapshot.pack(["a.example", "A.example"], six * 2, KEY.key)
-    assert _snapshot.pack(["a.example", "a.example"], six * 2, KEY.key)[1] == 1
 
 
 def test_fingerprints_that_crowd_get_room_and_a_flood_of_them_is_refused() -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from blocklist_sync.artifact import _snapshot, policy, records
+from blocklist_sync.artifact import policy, records
 from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.artifact.errors import FingerprintCollisionError
+from blocklist_sync.artifact.records import Entry, FingerprintKey
 from blocklist_sync.central.build import Built, Source, build
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Refusal
@@ -128,25 +130,23 @@ def test_a_new_epoch_has_a_new_key(folder: ReleaseFolder) -> None:
 
 
 def test_a_collision_draws_the_next_key(folder: ReleaseFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _snapshot.pack
+    real = records.encode
     tried: list[bytes] = []
 
-    def colliding(names: list[str], attributes: bytes, key: bytes) -> tuple[bytes, int]:
-        tried.append(key)
+    def colliding(entries: Iterable[Entry], serial: int, key: FingerprintKey) -> bytes:
+        tried.append(key.key)
         if len(tried) < 3:
-            raise FingerprintCollisionError("a.example and b.example")
-        return real(names, attributes, key)
+            raise FingerprintCollisionError("two names")
+        return real(entries, serial, key)
 
-    monkeypatch.setattr(records._snapshot, "pack", colliding)
+    monkeypatch.setattr(records, "encode", colliding)
     built = make(folder, "a.example", "b.example")
     assert built.candidate.key_draw == 2
     assert len(set(tried)) == 3
     assert folder.release().key.key == tried[2] == folder.key(1, 2).key
 
     tried.clear()
-    monkeypatch.setattr(
-        records._snapshot, "pack", lambda *_: (_ for _ in ()).throw(FingerprintCollisionError("always"))
-    )
+    monkeypatch.setattr(records, "encode", lambda *_: (_ for _ in ()).throw(FingerprintCollisionError("always")))
     with pytest.raises(CentralError, match="each of 16 keys"):
         make(folder, "a.example", "b.example")
 
