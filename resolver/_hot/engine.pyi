@@ -3,6 +3,10 @@ from collections.abc import Callable
 from resolver._hot.conclude import Concluder
 from resolver._hot.contacts import Contacts
 
+STREAM_DONE: int
+STREAM_FULL: int
+STREAM_NOISE: int
+
 class Engine(Concluder):
     @property
     def outstanding(self) -> int: ...
@@ -10,6 +14,16 @@ class Engine(Concluder):
     def notify(self, notified: Callable[[], None]) -> None: ...
     def drain(self, fd: int, wildcard: bool) -> None: ...
     def answer(self, query: bytes, address: bytes, transport: int, token: int, profile: int = -1) -> bytes | None: ...
+    def answer_framed(
+        self,
+        data: bytes | bytearray,
+        at: int,
+        address: bytes,
+        transport: int,
+        token: int,
+        profile: int,
+        most: int,
+    ) -> tuple[int, bytes, int, int]: ...
     def hear(self) -> None: ...
     def collect(self) -> list[tuple[int, bytes]]: ...
     def collect_streamed(self) -> list[tuple[int, int, bytes, int]]: ...

@@ -7,6 +7,7 @@ Python object is made for a query that comes by UDP and is answered by it.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from resolver._hot.answers cimport write_truncated
 from resolver._hot.cache cimport KEY_CD, KEY_DO
@@ -14,7 +15,7 @@ from resolver._hot.conclude cimport Concluder
 from resolver._hot.contacts cimport Contacts
 from resolver._hot.cookies cimport COOKIE_NONE, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport DROP_MALFORMED, DROP_OVERLOAD, TRANSPORTS
-from resolver._hot.cursor cimport get32
+from resolver._hot.cursor cimport get16, get32, put16
 from resolver._hot.datagrams cimport BATCH, Datagrams
 from resolver._hot.forward cimport KIND_HEALTH, KIND_LOOP, LEGS, NOBODY, QUEUES, Client, Pending
 from resolver._hot.settle cimport COUNT_AS_WRITTEN, DOT, UDP, Seen
@@ -29,6 +30,10 @@ cdef enum:
     PATIENCE = 1800000          # microseconds; RFC 8767 5: the client response timer
     LAST_TRY = 2                # and the queue of streams behind it
     ASKED_MAX = 64              # queries that wait for Python
+    FRAMED_BYTES = 65536        # answers of a stream that one call writes, and the one that goes beyond
+    LENGTH = 2                  # RFC 1035 4.2.2: each message of a stream stands behind its own
+
+STREAM_DONE, STREAM_FULL, STREAM_NOISE = range(3)
 
 cdef struct Asked:
     uint32_t generation
@@ -42,6 +47,7 @@ cdef class Engine(Concluder):
     cdef list asked             # what Python answers
     cdef object notified
     cdef Asked asked_by[ASKED_MAX]
+    cdef uint8_t framed[FRAMED_BYTES + LENGTH + MESSAGE_MAX + 64]     # room as in `scratch` behind the last
 
     def __cinit__(self, *parts):
         self.asked = []
@@ -120,37 +126,109 @@ cdef class Engine(Concluder):
             ValueError: The address has another length, or the transport is none that is counted.
         """
         cdef Client client
-        cdef uint32_t size
-        cdef const uint8_t *at
+        cdef uint32_t size = <uint32_t>PyBytes_GET_SIZE(query)
+        cdef const uint8_t *packet = <const uint8_t *>PyBytes_AS_STRING(query)
+        self.introduce(&client, address, transport, profile)
+        client.token = token
+        self.clock()
+        self.look(packet, size, &client, &self.single)
+        size = self.say(packet, size, &self.single, &client, self.scratch)
+        return None if size == 0 and self.pending else PyBytes_FromStringAndSize(<char *>self.scratch, size)
+
+    def answer_framed(self, data not None, size_t at, bytes address not None, uint32_t transport, uint64_t token, int profile,
+                      uint32_t most):
+        """Settles every complete message of what came by a stream, each behind its length (RFC 7766 8).
+
+        Args:
+            data: What came: bytes or a bytearray.
+            at: Where its first message begins.
+            address, transport, profile: As for `answer`.
+            token: The caller's name for the first query that waits; those after it have the numbers that follow.
+            most: How many of them may wait; what comes after is left.
+
+        Returns:
+            Where the first message begins that was left; the answers, each behind its length; how many queries wait; and
+            STREAM_DONE, STREAM_FULL where there is more to settle, or STREAM_NOISE where what was taken last is no query.
+
+        Raises:
+            ValueError: As for `answer`.
+        """
+        cdef Client client
+        cdef Py_buffer view
+        cdef const uint8_t *packets[BATCH]
+        cdef uint32_t sizes[BATCH]
+        cdef uint32_t used = 0, waiting = 0, count, i, size
+        cdef size_t ahead
+        cdef int outcome = STREAM_DONE
+        self.introduce(&client, address, transport, profile)
+        self.clock()
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        while outcome == STREAM_DONE:
+            # No more is looked at than may wait: what is looked at in vain would be looked at again.
+            count, ahead = 0, at
+            while count < BATCH and count < most - waiting and ahead + LENGTH <= <size_t>view.len:
+                size = get16(<const uint8_t *>view.buf + ahead)
+                if ahead + LENGTH + size > <size_t>view.len:
+                    break
+                packets[count] = <const uint8_t *>view.buf + ahead + LENGTH
+                sizes[count] = size
+                self.look(packets[count], size, &client, &self.batch[count])
+                ahead += LENGTH + size
+                count += 1
+            if count == 0:
+                break
+            for i in range(count):
+                self.fetch(&self.batch[i])
+            for i in range(count):
+                if used >= FRAMED_BYTES:
+                    outcome = STREAM_FULL
+                    break
+                client.token = token + waiting
+                size = self.say(packets[i], sizes[i], &self.batch[i], &client, self.framed + used + LENGTH)
+                at += LENGTH + sizes[i]
+                if size:
+                    put16(self.framed + used, size)
+                    used += LENGTH + size
+                elif self.pending:
+                    waiting += 1
+                else:
+                    outcome = STREAM_NOISE
+                    break
+        PyBuffer_Release(&view)
+        return at, PyBytes_FromStringAndSize(<char *>self.framed, used), waiting, outcome
+
+    cdef int introduce(self, Client *client, bytes address, uint32_t transport, int profile) except -1:
+        """Writes down who asks by a stream; ValueError where there is no such client."""
+        cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(address)
         if PyBytes_GET_SIZE(address) != 16:
             raise ValueError("an address has 16 bytes")
         if profile >= <int>self.policy.profile_count:
             raise ValueError(f"there is no profile {profile}")
         if transport >= TRANSPORTS:
             raise ValueError(f"there is no transport {transport}")
-        at = <const uint8_t *>PyBytes_AS_STRING(address)
         client.fd = -1
         client.transport = transport
-        client.token = token
         client.profile = profile
         client.address_size = client.control_size = 0
         client.high = <uint64_t>get32(at) << 32 | get32(at + 4)
         client.low = <uint64_t>get32(at + 8) << 32 | get32(at + 12)
-        self.clock()
-        self.look(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client, &self.single)
-        size = self.settle(&self.single, &client, self.scratch)
-        if size == 0 and self.asks:
-            waits = self.hand_over(<const uint8_t *>PyBytes_AS_STRING(query), <uint32_t>PyBytes_GET_SIZE(query), &client)
-            return None if waits else b""
-        if size == 0 and self.pending:
-            return None
-        if size and self.checked != COOKIE_NONE and size + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
-            size = self.guard.prove(self.scratch, size, &self.single.query, &client, self.checked, self.wall)
-        if size and self.single.query.structured and transport >= DOT:
-            size = self.contacts.tell(self.scratch, size, MESSAGE_MAX)
-        if size and self.single.query.padded and transport >= DOT:
-            size = pad(self.scratch, size, MESSAGE_MAX)
-        return PyBytes_FromStringAndSize(<char *>self.scratch, size)
+        return 0
+
+    cdef uint32_t say(self, const uint8_t *packet, uint32_t size, const Seen *seen, const Client *client, uint8_t *out) noexcept:
+        """What a query of a stream is told: its size; 0 where that comes later (`pending`), or never. `out` as `scratch`."""
+        cdef uint32_t written = self.settle(seen, client, out)
+        if written == 0:
+            if self.asks:
+                self.pending = self.hand_over(packet, size, client)
+            return 0
+        if self.checked != COOKIE_NONE and written + COOKIE_OPTION_BYTES <= MESSAGE_MAX:
+            written = self.guard.prove(out, written, &seen.query, client, self.checked, self.wall)
+        if client.transport >= DOT:
+            if seen.query.structured:
+                written = self.contacts.tell(out, written, MESSAGE_MAX)
+            if seen.query.padded:
+                written = pad(out, written, MESSAGE_MAX)
+        return written
 
     def hear(self):
         """Takes what upstreams have answered, up to a few batches, and answers those who waited."""

@@ -18,6 +18,7 @@ class Queries:
     def __init__(self, engine: Engine, settled: Callable[[], None]) -> None:
         """`settled` runs after queries went to the engine."""
         self._answer = engine.answer
+        self._answer_framed = engine.answer_framed
         self._token = 0
         self._waiting: dict[int, Callable[[bytes], None]] = {}
         self.settled = settled
@@ -40,6 +41,36 @@ class Queries:
             self._waiting[self._token] = deliver
             self._token += 1
         return answer
+
+    def ask_framed(
+        self,
+        data: bytes | bytearray,
+        at: int,
+        address: bytes,
+        transport: int,
+        profile: int,
+        most: int,
+        deliver: Callable[[bytes], None],
+    ) -> tuple[int, bytes, int, int]:
+        """Asks every complete message of what a stream brought, from `at` on; the rest as `ask`.
+
+        Args:
+            data: Messages, each behind its length.
+            at: Where the first one begins.
+            address: The client's, 16 bytes.
+            transport: As lachan.compliance.v1 numbers them.
+            profile: The index of the one that the client chose, or -1 where its network decides.
+            most: How many may wait for `deliver`; messages beyond are left.
+            deliver: Takes each late answer, without a length.
+
+        Returns:
+            As `Engine.answer_framed`.
+        """
+        settled = self._answer_framed(data, at, address, transport, self._token, profile, most)
+        for _ in range(settled[2]):
+            self._waiting[self._token] = deliver
+            self._token += 1
+        return settled
 
     def deliver(self, token: int, answer: bytes) -> None:
         """Passes a late answer on."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from resolver._hot.engine import STREAM_FULL, STREAM_NOISE
 from resolver.listeners.queries import Queries
 from resolver.settings import Tcp, mapped
 
@@ -101,38 +102,24 @@ class StreamConnection(asyncio.Protocol):
 
     def _take(self, data: bytes | bytearray) -> int:
         """Asks what is complete, within bounds; how many bytes that were."""
-        transport, server = self._transport, self._server
-        # Bound once: this loop is where a stream's time goes.
-        ask, kind, address, profile, deliver = (
-            server.queries.ask, server.transport, self._address, self._profile, self.deliver
-        )  # fmt: skip
-        limit = server.limits.outstanding
-        answers: list[bytes] = []
-        at = waiting = 0
-        end = len(data)
-        while transport is not None and end - at >= 2 and self.outstanding < limit:
-            after = at + 2 + (data[at] << 8 | data[at + 1])
-            if after > end:
-                break
-            answer = ask(bytes(data[at + 2 : after]), address, kind, profile, deliver)
-            at = after
-            if answer is None:
-                self.outstanding += 1
-            elif answer:
-                answers += [len(answer).to_bytes(2, "big"), answer]
-                waiting += len(answer)
-                if waiting >= HIGH_WATER_BYTES:
-                    transport.write(b"".join(answers))
-                    answers.clear()
-                    waiting = 0
-                    if self._peer_slow:
-                        break
-            else:
+        server, at, outcome = self._server, 0, STREAM_FULL
+        while outcome == STREAM_FULL and not self._peer_slow and self._transport is not None:
+            at, answers, waiting, outcome = server.queries.ask_framed(
+                data,
+                at,
+                self._address,
+                server.transport,
+                self._profile,
+                server.limits.outstanding - self.outstanding,
+                self.deliver,
+            )
+            self.outstanding += waiting
+            if outcome == STREAM_NOISE:
                 # Not a query: nothing this peer says can be trusted to be framed.
                 self.close()
-                return end
-        if answers and transport is not None:
-            transport.write(b"".join(answers))
+                return len(data)
+            if answers:
+                self._transport.write(answers)
         return at
 
     def _take_kept(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-import struct
 from collections.abc import Callable, Iterator
 
 from tests.conformance.case import Case, Need
 from tests.conformance.packet import query, read
 from tests.conformance.place import Place
 from tests.conformance.transports import Stream, Transport
+from tests.support.framing import framed
 
 Talk = Callable[[Place, Transport, Stream], None]
 
@@ -22,11 +22,6 @@ def ids(stream: Stream, count: int) -> list[int]:
         assert message is not None, f"closed after {len(found)} answers"
         found.append(read(message).ident)
     return found
-
-
-def framed(*messages: bytes) -> bytes:
-    """Messages behind their lengths."""
-    return b"".join(struct.pack("!H", len(message)) + message for message in messages)
 
 
 def many(_: Place, __: Transport, stream: Stream) -> None:

@@ -30,6 +30,7 @@ from resolver.listeners.http2 import Http2
 from resolver.local import LocalSettings, compile_locals
 from tests.support.blocklist import OFFER, entry
 from tests.support.engine import CLIENT, KEY, PROFILES, SCHOOL, STRANGER, Rig, open_guard, policy, rig
+from tests.support.framing import framed
 
 ENTRIES = (
     entry("bad.example"),
@@ -132,10 +133,16 @@ class Engine:
     def _step(self, operation: int, body: bytes) -> None:
         own = self._rig
         match operation & 7:
-            case 0 | 1:
+            case 0:
                 answer = own.ask(body, client=CLIENTS[operation >> 3 & 3], transport=2 + (operation >> 5) % 4)
                 if answer is None:
                     self._waiting.add(own.token)
+            case 1:
+                # Whole messages, and what their own bytes say is one.
+                stream = framed(body, body) + body
+                before, client = own.token, CLIENTS[operation >> 3 & 3]
+                own.ask_framed(stream, client=client, transport=2 + (operation >> 5) % 4)
+                self._waiting.update(range(before + 1, own.token + 1))
             case 2:
                 with contextlib.suppress(OSError):
                     self._client.send(body)

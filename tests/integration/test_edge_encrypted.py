@@ -24,6 +24,7 @@ from blocklist_sync.artifact.categories import Category
 from deploy.demo.upstream import upstream
 from tests.support.blocklist import OFFER, built, entry
 from tests.support.edge import COMMAND, Edge, free_port, until
+from tests.support.framing import framed
 from tests.support.packets import error_code, question, read
 from tests.support.tls import Authority
 
@@ -69,10 +70,6 @@ class Connection:
             return self.sock.recv(1) == b""
         except (ConnectionError, ssl.SSLError):
             return True
-
-
-def framed(*messages: bytes) -> bytes:
-    return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
 
 
 @dataclass

@@ -18,8 +18,8 @@ from resolver.upstream.framed import Framed
 from resolver.upstream.http1 import Http1
 from resolver.upstream.http2 import Http2
 from resolver.upstream.question import HEADER_BYTES, Question
+from tests.support.framing import framed
 from tests.support.packets import question, reply
-from tests.support.streams import framed
 
 QUERY = question("www.ok.example", edns=False, id=0)
 LINE = "www.ok.example. 300 IN A 192.0.2.1"

@@ -35,6 +35,7 @@ from resolver._hot.routes import Routes
 from resolver._hot.tally import TALLY_LAYOUT, Tally
 from resolver.limits import make_registrable
 from tests.support.blocklist import built
+from tests.support.framing import unframed
 
 UDP, TCP = 1, 2
 DEADLINE_SECONDS = 30.0
@@ -316,6 +317,17 @@ class Rig:
         self._token += 1
         self.memory.hold()
         return self.engine.answer(query, client, transport, self._token)
+
+    def ask_framed(
+        self, data: bytes | bytearray, at: int = 0, *, client: bytes = CLIENT, transport: int = TCP, most: int = 100
+    ) -> tuple[int, list[bytes], int, int]:
+        """As `Engine.answer_framed`, its answers taken apart; who waits has the tokens up to `token`."""
+        self.memory.hold()
+        after, answers, waiting, outcome = self.engine.answer_framed(
+            data, at, client, transport, self._token + 1, -1, most
+        )
+        self._token += waiting
+        return after, unframed(answers), waiting, outcome
 
     @functools.cached_property
     def onlooker(self) -> Rig:

@@ -15,6 +15,7 @@ import h2.events
 
 from resolver.upstream.settings import Upstream
 from resolver.upstream.stream import StreamUpstreams
+from tests.support.framing import framed
 from tests.support.packets import reply
 from tests.support.tls import Authority
 from tests.support.wait import until
@@ -22,11 +23,6 @@ from tests.support.wait import until
 Talk = Callable[["Streams", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """What happens on one connection."""
 LINE = "www.ok.example. 300 IN A 192.0.2.1"
-
-
-def framed(*messages: bytes) -> bytes:
-    """Messages behind their lengths."""
-    return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
 
 
 def answer(query: bytes) -> bytes:

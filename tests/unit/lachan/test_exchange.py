@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import struct
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from lachan.exchange import Exchange, Manner, Outcome, Server, Transport, exchange, matches
 from lachan.message import FORMERR, NOERROR, Edns, query
 from lachan.reply import Reply, address_record, respond, txt_record
+from tests.support.framing import framed
 from tests.support.nameserver import NameServer, nameserver
 
 ASKED = query("WwW.ExAmple", 1, id=0)
@@ -19,10 +19,6 @@ GOOD = Reply(answers=(address_record("www.example", 60, "192.0.2.1"),))
 
 def good(asked: bytes) -> Iterator[bytes]:
     yield respond(asked, GOOD)
-
-
-def framed(packet: bytes) -> bytes:
-    return struct.pack("!H", len(packet)) + packet
 
 
 async def ask(server: NameServer, manner: Manner = QUICK, transport: Transport = Transport.UDP) -> Exchange:

@@ -9,9 +9,11 @@ import pytest
 
 from blocklist_sync.artifact.categories import Action, Category
 from resolver._hot.counters import LAYOUT
+from resolver._hot.engine import STREAM_DONE, STREAM_FULL, STREAM_NOISE
 from resolver.localtable import LocalTable
 from tests.support.blocklist import OFFER, entry
 from tests.support.engine import CLIENT, SCHOOL, STRANGER, TCP, UDP, Rig, mapped, policy, rig
+from tests.support.framing import framed
 from tests.support.packets import error_code, header_flags, question, read, records, reply
 
 TRANSPORTS = range(1, 6)
@@ -128,6 +130,81 @@ def test_an_address_has_sixteen_bytes(own: Rig) -> None:
     for address in (b"", CLIENT[:15], CLIENT + b"\0", b"\x7f\0\0\1"):
         with pytest.raises(ValueError, match="16 bytes"):
             own.engine.answer(question("ok.example"), address, TCP, 1)
+
+
+def test_messages_that_come_together_are_told_what_each_is_told_alone(own: Rig) -> None:
+    own.exchange(question("www.ok.example"), lambda asked: reply(asked, LINE))
+    queries = [
+        question("www.bad.example", id=1),
+        question("www.ok.example", id=2),
+        question("www.offered.example", rd=False, id=3),
+        question("www.bad.example", id=4)[:-1],
+        question("www.ok.example", "ANY", id=5),
+        question("www.ok.example", rdclass="CH", id=6),
+        *(question(f"n{number}.bad.example", "TXT", do=True, id=number) for number in range(200)),
+    ]
+    for transport in (TCP, 3):
+        alone = [own.ask(query, transport=transport) for query in queries]
+        data = framed(*queries)
+        assert own.ask_framed(data, transport=transport) == (len(data), alone, 0, STREAM_DONE)
+        # From the middle of what was kept, and up to where a message is not whole.
+        kept = bytearray(b"gone" + data[:-1])
+        end = len(kept) - len(framed(queries[-1])) + 1
+        assert own.ask_framed(kept, 4, transport=transport) == (end, alone[:-1], 0, STREAM_DONE)
+    assert own.ask_framed(b"") == own.ask_framed(b"\0") == (0, [], 0, STREAM_DONE)
+
+
+def test_so_many_wait_and_those_behind_them_are_left(own: Rig) -> None:
+    names = ["a.ok.example", "bad.example", "b.ok.example", "bad.example", "c.ok.example", "bad.example"]
+    queries = [question(name, id=number) for number, name in enumerate(names)]
+    data = framed(*queries)
+    after, answers, waiting, outcome = own.ask_framed(data, most=2)
+    assert (after, [answer[1] for answer in answers], waiting, outcome) == (
+        len(framed(*queries[:3])),
+        [1],
+        2,
+        STREAM_DONE,
+    )
+    assert own.ask_framed(data, after, most=0) == (after, [], 0, STREAM_DONE)
+    assert own.ask_framed(data, after, most=1)[0] == len(framed(*queries[:5]))
+    # Each under the number of its turn.
+    for token, name in enumerate(names[::2], own.token - 2):
+        asked, source = own.upstreams[0].receive()
+        own.upstreams[0].send(reply(asked, f"{name}. 300 IN A 192.0.2.1"), source)
+        answer = read(own.wait(token))
+        assert (answer.id, len(answer.answer)) == (names.index(name), 1)
+
+
+def test_no_more_is_written_than_there_is_room_for(own: Rig) -> None:
+    lines = [f'www.ok.example. 300 IN TXT "{"a" * 250}"'] * 14
+    query = question("www.ok.example", "TXT")
+    own.exchange(query, lambda asked: reply(asked, *lines))
+    alone = own.ask(query)
+    assert alone is not None
+    data = framed(query) * 50
+    at, told, calls = 0, 0, 0
+    outcome = STREAM_FULL
+    while outcome == STREAM_FULL:
+        at, answers, _, outcome = own.ask_framed(data, at)
+        assert set(answers) <= {alone}
+        assert sum(map(len, answers)) < 65536 + len(alone)
+        told, calls = told + len(answers), calls + 1
+    assert (at, told, outcome) == (len(data), 50, STREAM_DONE)
+    assert calls == -(-50 * (len(alone) + 2) // 65536)
+
+
+@pytest.mark.parametrize("noise", [b"", b"short", b"\0\1\x81" + bytes(20)])
+def test_nothing_is_taken_behind_what_is_no_query(own: Rig, noise: bytes) -> None:
+    before, behind = framed(question("bad.example", id=1)), framed(question("bad.example", id=2))
+    data = before + framed(noise) + behind
+    after, answers, waiting, outcome = own.ask_framed(data)
+    assert (after, len(answers), waiting, outcome) == (len(data) - len(behind), 1, 0, STREAM_NOISE)
+
+
+def test_a_stream_is_somebodys_by_a_transport_that_is_counted(own: Rig) -> None:
+    for address, transport, profile in ((CLIENT[:15], TCP, -1), (CLIENT, 6, -1), (CLIENT, TCP, 2)):
+        with pytest.raises(ValueError, match=r"16 bytes|transport|profile"):
+            own.engine.answer_framed(b"", 0, address, transport, 1, profile, 1)
 
 
 @pytest.mark.parametrize("transport", [6, 7, 255, 2**31, 2**32 - 1])

@@ -19,14 +19,11 @@ from resolver.listeners.stream import HIGH_WATER_BYTES, StreamServer
 from resolver.settings import Tcp
 from tests.support.blocklist import entry
 from tests.support.engine import TCP, Rig, policy, rig
+from tests.support.framing import framed
 from tests.support.packets import question, raw, read, record, records, reply
 
 DEADLINE = 5.0
 BAD = question("www.bad.example")
-
-
-def framed(*messages: bytes) -> bytes:
-    return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
 
 
 @dataclass

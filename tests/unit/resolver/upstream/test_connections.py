@@ -16,8 +16,9 @@ from resolver.upstream.connection import SILENT_MAX
 from resolver.upstream.connections import BACKLOG_MAX, CONNECTIONS_MAX, SPREAD, Connections
 from resolver.upstream.question import HEADER_BYTES, Question
 from resolver.upstream.stream import StreamUpstreams
+from tests.support.framing import framed
 from tests.support.packets import question, read, records
-from tests.support.streams import LINE, Streams, Trusted, answer, answering, first, framed, http2, once, silent, streams
+from tests.support.streams import LINE, Streams, Trusted, answer, answering, first, http2, once, silent, streams
 from tests.support.streams import read as read_message
 from tests.support.tls import Authority
 from tests.support.wait import until

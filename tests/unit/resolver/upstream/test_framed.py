@@ -9,8 +9,8 @@ import pytest
 from resolver.upstream.codec import Answers, BrokenError
 from resolver.upstream.framed import LATE_MAX, QUESTIONS_MAX, STRAYS_MAX, Framed
 from resolver.upstream.question import HEADER_BYTES, Question
+from tests.support.framing import framed
 from tests.support.packets import question, reply
-from tests.support.streams import framed
 
 SECTION = question("www.ok.example", edns=False)[HEADER_BYTES:]
 
