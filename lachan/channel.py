@@ -24,8 +24,15 @@ _OPTIONS: Sequence[tuple[str, Any]] = (
 )
 
 
-def connect(target: str, tls: TlsMaterial, reconnect_max_ms: int = 10_000) -> grpc.aio.Channel:
-    """A channel to `target` (`HOST:PORT`) that trusts `tls.ca` alone and shows this party's certificate."""
+def connect(target: str, tls: TlsMaterial, reconnect_max_ms: int = 10_000, name: str | None = None) -> grpc.aio.Channel:
+    """A channel to `target` (`HOST:PORT`) that trusts `tls.ca` alone and shows this party's certificate.
+
+    Args:
+        target: Where to connect to.
+        tls: Whom to trust, and who this is.
+        reconnect_max_ms: The longest wait before connecting anew.
+        name: The server's name, which its certificate must bear, where `target` is an address that was looked up.
+    """
     credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
     options = [
         *_OPTIONS,
@@ -33,12 +40,14 @@ def connect(target: str, tls: TlsMaterial, reconnect_max_ms: int = 10_000) -> gr
         ("grpc.min_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", reconnect_max_ms),
     ]
+    if name is not None:
+        options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
     return grpc.aio.secure_channel(target, credentials, options)
 
 
-def server(interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> grpc.aio.Server:
-    """A server with this system's limits, nothing bound yet."""
-    return grpc.aio.server(interceptors=list(interceptors), options=list(_OPTIONS), maximum_concurrent_rpcs=1024)
+def server(interceptors: Sequence[grpc.aio.ServerInterceptor] = (), most: int = 1024) -> grpc.aio.Server:
+    """A server with this system's limits, nothing bound yet; it works on at most `most` calls at once."""
+    return grpc.aio.server(interceptors=list(interceptors), options=list(_OPTIONS), maximum_concurrent_rpcs=most)
 
 
 def bind(service: grpc.aio.Server, address: str, tls: TlsMaterial) -> int:

@@ -7,7 +7,6 @@ apart is offered again later.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 
@@ -71,23 +70,3 @@ class Delivery:
     def searching(self) -> bool:
         """Whether a refused batch is being halved: the next call follows at once."""
         return self._suspect is None
-
-
-class Backoff:
-    """Seconds to wait after failures in a row: exponential, with full jitter."""
-
-    def __init__(self, first: float, most: float, rng: random.Random) -> None:
-        self._first = first
-        self._most = most
-        self._rng = rng
-        self._failures = 0
-
-    def succeeded(self) -> None:
-        """Begins anew."""
-        self._failures = 0
-
-    def failed(self, at_least: float = 0.0) -> float:
-        """Counts a failure; the wait after it, beyond what the server asked for."""
-        longest = min(self._most, self._first * 2.0 ** min(self._failures, 60))
-        self._failures += 1
-        return at_least + self._rng.uniform(0, longest)

@@ -24,13 +24,14 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from lachan import channel, log, tls
+from lachan.backoff import Backoff
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.compliance.v1 import report_service_pb2 as service
 from lachan.compliance.v1 import report_service_pb2_grpc as stubs
 from lachan.spool import Item, Spool, SpoolCorruptError, SpoolError
 from lachan.tls import TlsError
 from resolver.authority import UplinkSettings
-from resolver.delivery import Backoff, Delivery, Later
+from resolver.delivery import Delivery, Later
 from resolver.receipts import pinned, proofs_of
 
 BATCH_BYTES_MAX = 3_000_000

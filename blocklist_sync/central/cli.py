@@ -267,15 +267,15 @@ def explain(
 def serve(
     configuration: Annotated[Path, typer.Option("--config", help="deploy/examples/list.yaml shows one.")],
 ) -> None:
-    """Serves the repository over HTTPS and samples to compliance over gRPC, until SIGTERM."""
+    """Serves the repository over HTTPS, announces releases to edges and gives samples to compliance, until SIGTERM."""
     from blocklist_sync.central import server
     from blocklist_sync.central.settings import ListSettings
 
     settings = config.load(configuration, ListSettings)
     log.configure("blocklist", settings.log.form, settings.log.level)
 
-    def started(https_port: int, grpc_port: int | None) -> None:
-        terminal.document({"https_port": https_port, "grpc_port": grpc_port})
+    def started(https_port: int, grpc_port: int | None, push_port: int | None) -> None:
+        terminal.document({"https_port": https_port, "grpc_port": grpc_port, "push_port": push_port})
         sys.stdout.flush()
 
     asyncio.run(server.serve(settings, started))

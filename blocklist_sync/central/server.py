@@ -1,4 +1,4 @@
-"""The list authority's server: the signed repository over HTTPS, samples over gRPC.
+"""The list authority's server: the signed repository over HTTPS, announcements of releases and samples over gRPC.
 
 Holds always: nothing but the repository's own files is served, over TLS 1.2 or newer; no client's address is logged.
 """
@@ -13,9 +13,8 @@ import ssl
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.staticfiles import StaticFiles
 
+from blocklist_sync.central import announcing, static
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release import ReleaseFolder
 from blocklist_sync.central.service import SampleService
@@ -62,20 +61,12 @@ def _listen(address: str) -> socket.socket:
         raise CentralError(f"{address}: cannot be bound: {error}") from error
 
 
-def application(settings: ListSettings) -> Starlette:
-    """The static repository as a web application."""
-    app = Starlette()
-    for part in ("metadata", "targets"):
-        app.mount(f"/{part}", StaticFiles(directory=settings.repository / part, check_dir=False))
-    return app
-
-
-async def serve(settings: ListSettings, started: Callable[[int, int | None], None]) -> None:
+async def serve(settings: ListSettings, started: Callable[[int, int | None, int | None], None]) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Args:
         settings: Normalised settings.
-        started: Told the HTTPS and gRPC ports once both are served.
+        started: Told the ports of HTTPS, of gRPC and of announcements once all are served.
 
     Raises:
         CentralError: An address or a certificate cannot be used.
@@ -93,7 +84,7 @@ async def serve(settings: ListSettings, started: Callable[[int, int | None], Non
         grpc_port = channel.bind(service, settings.grpc.listen, tls.load(settings.grpc.tls))
         await service.start()
     config = uvicorn.Config(
-        application(settings),
+        static.application(settings.repository),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -106,14 +97,18 @@ async def serve(settings: ListSettings, started: Callable[[int, int | None], Non
     )
     web = _Server(config)
     with _listen(settings.https.listen) as listener:
+        announcements = await announcing.start(settings.push, settings.repository) if settings.push else None
+        push_port = announcements.port if announcements else None
         port = listener.getsockname()[1]
         serving = asyncio.create_task(web.serve(sockets=[listener]))
-        log.get().info("serving", https_port=port, grpc_port=grpc_port)
-        started(port, grpc_port)
+        log.get().info("serving", https_port=port, grpc_port=grpc_port, push_port=push_port)
+        started(port, grpc_port, push_port)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         web.should_exit = True
         stopping.cancel()
+        if announcements is not None:
+            await announcements.stop()
         await serving
     if service is not None:
         await service.stop(GRACE_SECONDS)

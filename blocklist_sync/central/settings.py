@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lachan.config import ConfigPath, HostPort, Settings
+from lachan.config import ConfigPath, Duration, HostPort, Settings
 from lachan.log import LogSettings
 from lachan.tls import TlsFiles
 
@@ -29,6 +29,18 @@ class GrpcSettings(Settings):
     tls: TlsFiles
 
 
+class PushSettings(Settings):
+    """The server that announces releases to edges; its certificate is verified by them as the repository's is."""
+
+    listen: HostPort
+    tls: TlsFiles
+    max_streams: Annotated[int, Field(ge=1, le=65_536)] = 4096
+    max_streams_per_node: Annotated[int, Field(ge=1, le=16)] = 2
+    heartbeat: Annotated[Duration, Field(ge=0.05, le=45)] = 20.0
+    """An edge that hears nothing for a minute takes its stream for dead."""
+    write_timeout: Annotated[Duration, Field(ge=0.1, le=60)] = 10.0
+
+
 class ListSettings(Settings):
     """The list authority's server."""
 
@@ -36,4 +48,5 @@ class ListSettings(Settings):
     repository: ConfigPath
     https: HttpsSettings
     grpc: GrpcSettings | None = None
+    push: PushSettings | None = None
     log: LogSettings = LogSettings()

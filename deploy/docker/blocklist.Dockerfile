@@ -1,6 +1,6 @@
 # The list authority's server. It signs nothing: releases and repository are made elsewhere and mounted.
 #   docker build -f deploy/docker/blocklist.Dockerfile -t lachan-blocklist .
-#   docker run -p 443:443 -p 7444:7444 -v /etc/lachan:/etc/lachan:ro \
+#   docker run -p 443:443 -p 7444:7444 -p 7445:7445 -v /etc/lachan:/etc/lachan:ro \
 #     -v lachan-blocklist:/var/lib/lachan-blocklist lachan-blocklist
 
 FROM python:3.11-slim-bookworm AS build
@@ -28,7 +28,7 @@ COPY --from=build /opt/lachan /opt/lachan
 ENV PATH=/opt/lachan/bin:$PATH PYTHONUNBUFFERED=1
 USER lachan
 VOLUME /var/lib/lachan-blocklist
-EXPOSE 443/tcp 7444/tcp
+EXPOSE 443/tcp 7444/tcp 7445/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import socket; socket.create_connection(('127.0.0.1', 443), 4).close()"]

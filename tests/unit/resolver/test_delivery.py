@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import random
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver.delivery import Backoff, Delivery, Later, Oldest
+from resolver.delivery import Delivery, Later, Oldest
 
 
 def test_a_batch_that_is_refused_is_halved_until_one_stands_alone() -> None:
@@ -100,18 +98,3 @@ def test_every_good_report_arrives_and_only_bad_ones_are_set_apart(batch: int, g
     assert waiting == []
     assert sorted(taken) == [place + 1 for place, ok in enumerate(good) if ok]
     assert apart == [place + 1 for place, ok in enumerate(good) if not ok]
-
-
-def test_waits_double_to_a_bound_with_full_jitter() -> None:
-    class Longest(random.Random):
-        def uniform(self, a: float, b: float) -> float:
-            assert a == 0
-            return b
-
-    backoff = Backoff(1.0, 10.0, Longest())
-    assert [backoff.failed() for _ in range(6)] == [1, 2, 4, 8, 10, 10]
-    assert backoff.failed(at_least=100) == 110
-    backoff.succeeded()
-    assert backoff.failed() == 1
-    drawn = Backoff(1.0, 10.0, random.Random(1))
-    assert all(0 <= drawn.failed() <= 10 for _ in range(100))
