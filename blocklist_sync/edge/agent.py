@@ -1,44 +1,64 @@
-"""Keeps an edge's list current: asks in turn, puts what is good in force, and counts what it refuses.
+"""Keeps an edge's list current: asks in turn and on news, puts what is good in force, and counts what it refuses.
 
 Holds always: whatever a round meets, the last good list stays in force and the agent goes on; a refusal is counted once
-for each release refused, not once for each time it is asked for.
+for each release refused, not once for each time it is asked for; nothing that is announced is believed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blocklist_sync.edge.activate import FOLDER, Activation, ReleaseStore
 from blocklist_sync.edge.client import Client
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
+from blocklist_sync.edge.hosts import Hosts
+from blocklist_sync.edge.pace import Ending, Pace
 from blocklist_sync.edge.settings import ClientCertificate, SyncSettings
 from blocklist_sync.edge.verify import InForce
 from lachan import durable, log
 from lachan.errors import LachanError
+from lachan.tls import TlsFiles
+
+if TYPE_CHECKING:
+    from blocklist_sync.edge.push import Announcement, Listener
 
 __all__ = ["Activation", "Agent", "ClientCertificate", "Failure", "Reason", "SyncSettings"]
 
-# Edges that started together must not ask together for ever.
-JITTER = 0.1
+_ENDINGS = {
+    Failure.UNREACHABLE: Ending.UNREACHABLE,
+    Failure.SLOW: Ending.SLOW,
+    Failure.STORAGE: Ending.STORAGE,
+}
 
 
 class Agent:
     """The list's sync of one edge; its files stand below `state_dir`."""
 
-    def __init__(self, settings: SyncSettings, state_dir: Path) -> None:
+    def __init__(self, settings: SyncSettings, state_dir: Path, rng: random.Random | None = None) -> None:
+        # Spreading load is no secret.
+        rng = rng or random.Random()  # noqa: S311
         self._settings = settings
         self._folder = state_dir / FOLDER
         self._store = ReleaseStore(self._folder)
-        self._client = Client(settings, self._folder / "tuf")
+        self._hosts = Hosts(settings.hosts, self._folder / "hosts.json")
+        self._client = Client(settings, self._folder / "tuf", self._hosts, rng)
+        self._rng = rng
+        self._pace = Pace(settings, rng)
         self._round = threading.Lock()
         self._in_force: InForce | None = None
         self._refusal: RefusedError | None = None
         self._failure: RoundError | None = None
+        self._listener: Listener | None = None
+        self._announced: Announcement | None = None
+        self._woken = asyncio.Event()
+        self._offered = 0
         self.refused: dict[str, int] = dict.fromkeys(Reason, 0)
         """Releases refused since the start, by reason."""
         self.failed: dict[str, int] = dict.fromkeys(Failure, 0)
@@ -85,25 +105,71 @@ class Agent:
     async def run(self, on_activated: Callable[[Activation], Awaitable[None]]) -> None:
         """Asks for ever; `on_activated` is told of each release put in force, again if it could not take it."""
         waiting: Activation | None = None
+        listening = self._listen()
         try:
             while True:
+                self._woken.clear()
+                began = time.monotonic()
                 waiting = await self.check() or waiting
-                if waiting is not None and await self._announced(waiting, on_activated):
+                if waiting is not None and await self._told(waiting, on_activated):
                     waiting = None
-                # Spreading load is no secret.
-                spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-                await asyncio.sleep(self._settings.poll_interval * spread)
+                await self._pause(began)
         finally:
             self._client.close()
+            if listening is not None:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
+    async def _pause(self, began: float) -> None:
+        """Waits until the next round is due: by the clock, or soon after a release was announced."""
+        wait = self._pace.after(self._ending(), streaming=self._streaming(), behind=self._behind())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), wait)
+            urgent = self._announced is not None and self._announced.urgent
+            await asyncio.sleep(self._pace.heard(urgent=urgent, since_round=time.monotonic() - began))
+
+    def _ending(self) -> Ending:
+        if self._failure is not None:
+            return _ENDINGS[self._failure.failure]
+        return Ending.REFUSED if self._refusal is not None else Ending.WELL
 
     @staticmethod
-    async def _announced(activation: Activation, on_activated: Callable[[Activation], Awaitable[None]]) -> bool:
+    async def _told(activation: Activation, on_activated: Callable[[Activation], Awaitable[None]]) -> bool:
         try:
             await on_activated(activation)
         except LachanError as error:
             log.get().error("release not taken over", serial=activation.serial, error=str(error))
             return False
         return True
+
+    # What is announced ------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> asyncio.Task[None] | None:
+        push, own = self._settings.push, self._settings.tls
+        if push is None or own is None:
+            return None
+        # Only who listens loads gRPC.
+        from blocklist_sync.edge.push import Listener
+
+        files = TlsFiles(ca=self._settings.ca, certificate=own.certificate, key=own.key)
+        self._listener = Listener(push, files, self._hosts.addresses, self._hear, self._rng)
+        return asyncio.create_task(self._listener.run())
+
+    def _hear(self, announced: Announcement) -> None:
+        new = self._announced is None or self._announced.serial != announced.serial
+        self._announced = announced
+        if new and self._behind():
+            self._woken.set()
+
+    def _behind(self) -> bool:
+        """Whether a release was announced that no repository has offered yet."""
+        return self._announced is not None and self._announced.serial > max(self._offered, self._serial())
+
+    def _serial(self) -> int:
+        return self._in_force.serial if self._in_force is not None else 0
+
+    def _streaming(self) -> bool:
+        return self._listener is not None and self._listener.streaming
 
     def _check(self) -> Activation | None:
         if not self._round.acquire(blocking=False):
@@ -113,12 +179,14 @@ class Agent:
             with durable.lock(self._folder):
                 if self._in_force is None:
                     self.current()
-                verified = self._client.fetch(self._in_force or InForce())
+                wanted = self._announced.serial if self._announced is not None else 0
+                found = self._client.fetch(self._in_force or InForce(), wanted)
+                self._offered = found.offer.serial
                 self.checked_at = int(time.time())
                 self.expires_at = self._client.expires_at()
-                if verified is None:
+                if found.verified is None:
                     return None
-                activation = self._store.put_in_force(verified, self._in_force or InForce(), int(time.time()))
+                activation = self._store.put_in_force(found.verified, self._in_force or InForce(), int(time.time()))
                 self._in_force = InForce(activation.serial, activation.records_digest)
                 self._store.prune()
                 return activation

@@ -1,13 +1,18 @@
-"""One round with the repository: the TUF client over HTTPS, within limits. Blocks; the agent gives it a thread.
+"""One round with the repositories: the TUF client over HTTPS, within limits. Blocks; the agent gives it a thread.
 
 Holds always: what `fetch` returns was signed by the threshold of every role, is fresh, and was never larger than the
-edge allows; whatever TUF or the network raises leaves here as one of this package's two kinds of error.
+edge allows; whatever TUF or the network raises leaves here as one of this package's two kinds of error; a repository
+that is at fault is left for the next one, which trusts nothing that the one before said and TUF did not verify.
 """
 
 from __future__ import annotations
 
+import random
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuf.api import exceptions
@@ -15,17 +20,22 @@ from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
 from blocklist_sync.edge import verify
-from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
+from blocklist_sync.edge.download import Parts, Wanted, download
+from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError, SyncError
 from blocklist_sync.edge.fetcher import Fetcher
+from blocklist_sync.edge.hosts import Hosts
+from blocklist_sync.edge.mirrors import Mirrors
 from blocklist_sync.edge.settings import SyncSettings
-from blocklist_sync.edge.verify import InForce, Limits, Verified
-from lachan import durable
+from blocklist_sync.edge.verify import InForce, Limits, Offer, Verified
+from lachan import durable, log
 
 RECORDS_TARGET = "list/records.bin"
 POLICY_TARGET = "list/policy.json"
 MAX_ROOT_ROTATIONS = 32
 MAX_DELEGATIONS = 4
 TIMESTAMP_BYTES = 16 << 10
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @contextmanager
@@ -34,55 +44,112 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except exceptions.ExpiredMetadataError as error:
-        raise RefusedError(Reason.EXPIRED, str(error)) from error
+        raise RefusedError(Reason.EXPIRED, str(error), of_mirror=True) from error
     except exceptions.BadVersionNumberError as error:
-        raise RefusedError(Reason.OLDER, str(error)) from error
+        raise RefusedError(Reason.OLDER, str(error), of_mirror=True) from error
     except exceptions.RepositoryError as error:
-        raise RefusedError(Reason.TAMPERED, str(error)) from error
+        raise RefusedError(Reason.TAMPERED, str(error), of_mirror=True) from error
     except exceptions.DownloadLengthMismatchError as error:
-        raise RefusedError(Reason.OVERSIZED, str(error)) from error
+        raise RefusedError(Reason.OVERSIZED, str(error), of_mirror=True) from error
     except exceptions.SlowRetrievalError as error:
         raise RoundError(Failure.SLOW, str(error)) from error
     except exceptions.DownloadError as error:
         raise RoundError(Failure.UNREACHABLE, str(error)) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         # Signed metadata of a form that TUF itself did not foresee.
-        raise RefusedError(Reason.TAMPERED, f"metadata: {error!r:.200}") from error
+        raise RefusedError(Reason.TAMPERED, f"metadata: {error!r:.200}", of_mirror=True) from error
     except OSError as error:
         raise RoundError(Failure.STORAGE, f"{error.filename or 'temporary file'}: {error.strerror}") from error
 
 
-class Client:
-    """Talks to the repository that `settings` names; keeps TUF's trusted metadata in `folder`."""
+@dataclass(frozen=True)
+class Found:
+    """What a round found: the release offered, and the same verified where it is not in force already."""
 
-    def __init__(self, settings: SyncSettings, folder: Path) -> None:
+    offer: Offer
+    verified: Verified | None
+
+
+class Client:
+    """Talks to the repositories that `settings` names; keeps TUF's trusted metadata in `folder`.
+
+    Args:
+        settings: Where they are, whom to trust, and the limits.
+        folder: TUF's, made when it is first needed.
+        hosts: Where hosts are.
+        rng: Which repository comes first, and for how long a bad one is left alone.
+    """
+
+    def __init__(self, settings: SyncSettings, folder: Path, hosts: Hosts, rng: random.Random) -> None:
         self._settings = settings
         self._folder = folder
+        self._hosts = hosts
+        self._parts = Parts(folder / "parts")
         self._fetcher: Fetcher | None = None
+        self._closed = False
+        self.mirrors = Mirrors(settings.repositories, rng)
 
     def close(self) -> None:
-        """Ends a round that is under way in another thread."""
+        """Ends a round that is under way, from another thread; there will be no other."""
+        self._closed = True
         if self._fetcher is not None:
             self._fetcher.close()
 
-    def fetch(self, in_force: InForce) -> Verified | None:
-        """The release offered now, verified; None where it is in force already.
+    def fetch(self, in_force: InForce, wanted: int = 0) -> Found:
+        """The release offered now, verified where it is not in force already.
+
+        Args:
+            in_force: What must not be replaced by anything older.
+            wanted: A serial that was announced: a repository without it is behind, and the next may not be.
 
         Raises:
             RefusedError: The release must not be put in force.
-            RoundError: The repository could not be asked, or the disk is in the way.
+            RoundError: No repository could be asked, or the disk is in the way.
+        """
+        deadline = time.monotonic() + self._settings.round_timeout
+        order = self.mirrors.order(time.monotonic())
+        best: Found | None = None
+        trouble: list[SyncError] = []
+        for place, mirror in enumerate(order):
+            now = time.monotonic()
+            # One that is slow must leave time for those after it.
+            share = (deadline - now) / (len(order) - place)
+            try:
+                found = self._ask(mirror.url, in_force, now + share)
+            except SyncError as error:
+                if not error.of_mirror or self._closed:
+                    raise
+                if mirror.bad(_word(error), time.monotonic()) and len(order) > 1:
+                    log.get().warning("mirror left for the next one", mirror=mirror.url, reason=str(error))
+                trouble.append(error)
+                continue
+            mirror.well(time.monotonic())
+            if best is None or found.offer.serial > best.offer.serial:
+                best = found
+            if found.offer.serial >= wanted:
+                break
+        if best is not None:
+            return best
+        # What is refused weighs more than what could not be asked.
+        raise min(trouble, key=lambda error: not isinstance(error, RefusedError))
+
+    def _ask(self, url: str, in_force: InForce, deadline: float) -> Found:
+        """A round with one repository.
+
+        Raises:
+            RefusedError, RoundError: As `fetch`.
         """
         settings = self._settings
         durable.make_folder(self._folder)
         bootstrap = durable.read(settings.root, settings.max_metadata_bytes)
-        fetcher = self._fetcher = Fetcher(settings)
+        fetcher = self._fetcher = Fetcher(settings, self._hosts, url, deadline)
         try:
             with _translated():
                 updater = Updater(
                     str(self._folder),
-                    f"{settings.repository}/metadata/",
+                    f"{url}/metadata/",
                     str(self._folder),
-                    f"{settings.repository}/targets/",
+                    f"{url}/targets/",
                     fetcher,
                     UpdaterConfig(
                         max_root_rotations=MAX_ROOT_ROTATIONS,
@@ -100,9 +167,9 @@ class Client:
             offered = verify.offer(listed.custom, listed.hashes.get("sha256"), listed.length, bundle.length)
             limits = Limits(settings.max_records_bytes, settings.max_policy_bytes)
             if not verify.admit(offered, in_force, limits):
-                return None
-            data = self._download(updater, fetcher, listed)
-            return verify.check(offered, data, self._download(updater, fetcher, bundle))
+                return Found(offered, None)
+            data = self._download(url, fetcher, listed)
+            return Found(offered, verify.check(offered, data, self._download(url, fetcher, bundle)))
         finally:
             self._fetcher = None
             fetcher.release()
@@ -122,17 +189,18 @@ class Client:
             raise RefusedError(Reason.MALFORMED, f"nothing is signed as {path}")
         return found
 
-    def _download(self, updater: Updater, fetcher: Fetcher, target: TargetFile) -> bytes:
-        file = self._folder / "download.part"
-        try:
-            with _translated():
-                updater.download_target(target, str(file))
-                return file.read_bytes()
-        except RefusedError as error:
-            # TUF does not say whether bytes are missing or changed; what the server sent does.
-            if error.reason is Reason.TAMPERED and fetcher.received < target.length:
-                detail = f"{target.path}: {fetcher.received} bytes where {target.length} are signed"
-                raise RefusedError(Reason.TRUNCATED, detail) from error
-            raise
-        finally:
-            file.unlink(missing_ok=True)
+    def _download(self, url: str, fetcher: Fetcher, target: TargetFile) -> bytes:
+        """A target's bytes, as they are signed."""
+        digest = target.hashes.get("sha256", "")
+        if not _DIGEST.fullmatch(digest):
+            raise RefusedError(Reason.MALFORMED, f"{target.path} is signed without a SHA-256")
+        folder, _, name = target.path.rpartition("/")
+        wanted = Wanted(f"{folder}/{digest}.{name}" if folder else f"{digest}.{name}", target.length, digest)
+        with _translated():
+            return download(fetcher, url, wanted, self._parts)
+
+
+def _word(error: SyncError) -> str:
+    if isinstance(error, RefusedError):
+        return error.reason.value
+    return error.failure.value if isinstance(error, RoundError) else "other"

@@ -28,15 +28,23 @@ class Failure(enum.StrEnum):
 
 
 class SyncError(LachanError):
-    """The root of what the edge's sync raises."""
+    """The root of what the edge's sync raises.
+
+    Attributes:
+        of_mirror: Whether another repository of the same files may do better; what was signed as it is, and this
+            machine's own disk, are the same with all of them.
+    """
+
+    of_mirror = False
 
 
 class RefusedError(SyncError):
     """A release must not be put in force; the one before stays."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, *, of_mirror: bool = False) -> None:
         self.reason = reason
         self.detail = detail
+        self.of_mirror = of_mirror
         super().__init__(f"release refused, {reason}: {detail}")
 
 
@@ -46,4 +54,5 @@ class RoundError(SyncError):
     def __init__(self, failure: Failure, detail: str) -> None:
         self.failure = failure
         self.detail = detail
+        self.of_mirror = failure is not Failure.STORAGE
         super().__init__(f"{failure}: {detail}")

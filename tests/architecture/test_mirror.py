@@ -17,6 +17,8 @@ EDGE = "tests/integration/test_edge.py"
 PAGES = "tests/integration/test_edge_pages.py"
 WORKERS = "tests/faults/test_worker_faults.py"
 LIST_SERVICE = "tests/integration/test_blocklist_service.py"
+MIRRORS = "tests/integration/test_blocklist_mirrors.py"
+PUSH = "tests/integration/test_blocklist_push.py"
 SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
 STORES = "tests/integration/test_compliance_storage.py"
@@ -40,7 +42,10 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/edge/activate.py": (SYNC, "what is durable is seen after a kill and on a full disk"),
     "blocklist_sync/edge/agent.py": (SYNC, "rounds against a real repository"),
     "blocklist_sync/edge/client.py": (SYNC, "TUF against a real repository"),
+    "blocklist_sync/edge/download.py": (MIRRORS, "real servers that cut a file, and real files of what came"),
     "blocklist_sync/edge/fetcher.py": (SYNC, "real servers that drip, redirect and lie"),
+    "blocklist_sync/edge/hosts.py": (MIRRORS, "real resolvers, and certificates by the name"),
+    "blocklist_sync/edge/push.py": (PUSH, "real streams over TLS that end, fall silent and lie"),
     "compliance_api/app.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/probe/cli.py": ("tests/integration/test_probe.py", "verbs are run as commands"),
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),

@@ -116,11 +116,11 @@ class ListAuthority:
         return self.repository / "targets" / "list" / f"{digest}.records.bin"
 
     @contextlib.contextmanager
-    def serve(self) -> Iterator[Server]:
-        """Serves the repository until the block ends."""
+    def serve(self, folder: Path | None = None) -> Iterator[Server]:
+        """Serves the repository, or a copy of it in `folder`, until the block ends."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        with Server(self.repository, context) as server:
+        self._ca.issue_cert("127.0.0.1", "localhost", "list.example").configure_cert(context)
+        with Server(folder or self.repository, context) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.02,))
             thread.start()
             try:
@@ -129,13 +129,11 @@ class ListAuthority:
                 server.shutdown()
                 thread.join()
 
-    def settings(self, server: Server, **changes: Any) -> SyncSettings:
-        """What an edge of this authority is told."""
-        fields = {
-            "repository": f"https://127.0.0.1:{server.server_address[1]}",
-            "root": self.repository / "metadata" / "1.root.json",
-            "ca": self.ca_path,
-        }
+    def settings(self, server: Server | None, **changes: Any) -> SyncSettings:
+        """What an edge of this authority is told; without a server, `changes` say where to ask."""
+        fields: dict[str, Any] = {"root": self.repository / "metadata" / "1.root.json", "ca": self.ca_path}
+        if server is not None:
+            fields["repository"] = f"https://127.0.0.1:{server.server_address[1]}"
         return SyncSettings(**(fields | changes))
 
 

@@ -93,6 +93,8 @@ def test_parties_name_the_same_places(folder: Path) -> None:
     probe = yaml.safe_load((folder / "probe.yaml").read_text())
     assert edge["report"]["uplink"]["target"] == probe["service"]
     assert edge["report"]["uplink"]["target"].rpartition(":")[2] == service["listen"].rpartition(":")[2]
+    push = edge["blocklist"]["sync"]["push"]
+    assert push["target"].rpartition(":")[2] == lists["push"]["listen"].rpartition(":")[2]
     assert service["list_authority"]["target"].rpartition(":")[2] == lists["grpc"]["listen"].rpartition(":")[2]
 
 

@@ -26,6 +26,13 @@ def test_settings_are_read() -> None:
     ("change", "path"),
     [
         ("repository: http://list.example", "repository"),
+        ("repository: http://192.0.2.1/", "repository"),
+        ("repository: https://who:what@list.example", "repository"),
+        ("repository: https://list.example:99999", "repository"),
+        ("mirrors: [https://a.example, http://b.example]", "mirrors.1"),
+        ("hosts: {resolvers: [dns.example:53]}", "hosts.resolvers.0"),
+        ("ring: first", "ring"),
+        ("push: {target: list.example:7445}", ""),
         ("poll_interval: 5", None),
         ("max_records_bytes: 10", "max_records_bytes"),
         ("tls: {certificate: a.pem}", "tls.key"),
@@ -41,3 +48,13 @@ def test_what_cannot_be_meant_is_told_with_its_path(change: str, path: str | Non
     with pytest.raises(config.ConfigError) as refused:
         config.parse(text, SyncSettings)
     assert [problem.path for problem in refused.value.problems] == [path]
+
+
+def test_mirrors_and_a_cache_on_this_machine() -> None:
+    mirrors = "mirrors: [http://127.0.0.1:8080/, https://list.example/, 'https://[2001:db8::1]:8443/list/']\n"
+    settings = config.parse(TEXT + mirrors, SyncSettings)
+    assert settings.repositories == (
+        "https://list.example",
+        "http://127.0.0.1:8080",
+        "https://[2001:db8::1]:8443/list",
+    )
