@@ -43,6 +43,7 @@ from resolver.listeners.stream import SWEEP_SECONDS
 from resolver.listeners.transports import StreamTransports
 from resolver.local import compile_locals
 from resolver.openings import TallyFile
+from resolver.prefault import prefault
 from resolver.seats import control_path, sit
 from resolver.settings import Edge, EdgeFile, normalise
 from resolver.upstream.pool import PoolError, make_forwarder, open_socket
@@ -71,7 +72,9 @@ class Worker:
         file = self._edge.file
         self._random = random.SystemRandom()
         self._ring = Ring(self._edge.ring_file)
-        shared = self._edge.share(memoryview(mmap.mmap(brief.shared_fd, self._edge.shared_bytes)))
+        memory = mmap.mmap(brief.shared_fd, self._edge.shared_bytes)
+        prefault(memory)
+        shared = self._edge.share(memoryview(memory))
         self._beats = Beats(shared.beats, self._edge.seats)
         self._cache = Cache(shared.cache, brief.cache_secret, brief.seat, int(file.cache.stale))
         self._master = bytes.fromhex(brief.name_key)
