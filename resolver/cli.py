@@ -239,6 +239,7 @@ def status(config: Config = DEFAULT, as_json: Json = False) -> None:
             ("refused releases", ", ".join(f"{k}: {v}" for k, v in answer["refused"].items()) or "none"),
             ("enforcing", "no: shadow mode" if answer["shadow"] else "yes"),
             ("overrides", _overrides(answer["exceptions"])),
+            ("suspended", _suspended(answer["suspended"]["live"])),
             ("workers replaced", answer["restarts"]),
             ("reports waiting", f"{answer['reports']['waiting']}, {answer['reports']['held']} set apart"),
         ],
@@ -256,6 +257,12 @@ def _overrides(told: dict[str, Any]) -> str:
     return names + (f"; {ignored} allowed names are mandated to be blocked: ignored" if ignored else "")
 
 
+def _suspended(told: list[dict[str, Any]]) -> str:
+    ends = [f"{datetime.fromtimestamp(one['ends_at'], UTC):%m-%d %H:%M} UTC" for one in told]
+    named = (f"serial {one['serial']} until {end}: {one['reason']}" for one, end in zip(told, ends, strict=True))
+    return "; ".join(named) or "none"
+
+
 def _worker(row: dict[str, Any], now: float) -> tuple[object, ...]:
     """A line of the table; of one that does not answer, what is seen from outside."""
     number = f"{row['worker']}{' (leaving)' if row['leaving'] else ''}"
@@ -269,16 +276,54 @@ def _worker(row: dict[str, Any], now: float) -> tuple[object, ...]:
     return (number, row["pid"], age, beat, memory, serial, row["outstanding"], row["connections"], drains)
 
 
+@app.command("suspend-release")
+def suspend_release(
+    reason: Annotated[str, typer.Option("--reason", help="Why, in words; they stay on this machine.")],
+    hours: Annotated[float, typer.Option("--hours", help="How long; at most 72.")],
+    code: Annotated[str, typer.Option("--code", help="Why, for the report, as of `override add`.")] = "technical_fault",
+    serial: Annotated[
+        int | None, typer.Option("--serial", help="Refuse where another release than this is in force.")
+    ] = None,
+    config: Config = DEFAULT,
+) -> None:
+    """Break the glass: go back to the release before in every worker within a second; it is reported, and expires.
+
+    A release that comes later is put in force. Where no earlier release is on this disk, nothing is suspended.
+    """
+    from resolver import settings
+    from resolver.control import call
+
+    path = settings.read(config).control_socket
+    asked = {"reason": reason, "hours": hours, "code": code, "serial": serial}
+    answer, _ = call(path, {"command": "release-suspend"} | asked)
+    _settled(path, "suspended", answer["revision"])
+    made = answer["suspension"]
+    end = datetime.fromtimestamp(made["ends_at"], UTC)
+    line(f"serial {made['serial']} is suspended until {end:%Y-%m-%d %H:%M} UTC; in force: serial {answer['instead']}")
+
+
+@app.command("resume-release")
+def resume_release(config: Config = DEFAULT) -> None:
+    """Put the newest release in force again, before its suspension ends."""
+    from resolver import settings
+    from resolver.control import call
+
+    path = settings.read(config).control_socket
+    answer, _ = call(path, {"command": "release-resume"})
+    _settled(path, "suspended", answer["revision"])
+    line("no release is suspended")
+
+
 override = typer.Typer(no_args_is_help=True, help="Let a listed name pass for some hours: counted, and reported.")
 app.add_typer(override, name="override")
 
 
-def _settled(path: Path, revision: int) -> None:
-    """Waits until every worker knows a change."""
+def _settled(path: Path, what: str, revision: int) -> None:
+    """Waits until every worker knows a change of `what`, as `status` calls it."""
     from resolver.control import call
 
     deadline = time.monotonic() + SETTLE_SECONDS
-    while call(path, {"command": "status"})[0]["exceptions"]["announced"] < revision:
+    while call(path, {"command": "status"})[0][what]["announced"] < revision:
         if time.monotonic() > deadline:
             raise ResolverError("kept, but not every worker has it yet: see `status` and the log")
         time.sleep(POLL_SECONDS)
@@ -307,7 +352,7 @@ def override_add(
     path = settings.read(config).control_socket
     asked = {"name": name, "reason": reason, "hours": hours, "code": code, "scope": scope}
     answer, _ = call(path, {"command": "override-add"} | asked)
-    _settled(path, answer["revision"])
+    _settled(path, "exceptions", answer["revision"])
     made = answer["override"]
     end = datetime.fromtimestamp(made["ends_at"], UTC)
     line(f"{made['name']} ({made['scope']}) passes until {end:%Y-%m-%d %H:%M} UTC")
@@ -324,7 +369,7 @@ def override_remove(
 
     path = settings.read(config).control_socket
     answer, _ = call(path, {"command": "override-remove", "name": name})
-    _settled(path, answer["revision"])
+    _settled(path, "exceptions", answer["revision"])
     line("ended")
 
 

@@ -55,6 +55,8 @@ class Snapshot:
     pages: PageCounts | None = None
     overrides: int = 0
     """Emergency overrides in force."""
+    suspended: int = 0
+    """Releases that the operator has suspended."""
     allowed_ignored: int = 0
     """Names that the operator allows, and that are mandated to be blocked."""
     streams: Mapping[str, StreamCounts] = field(default_factory=dict)
@@ -227,6 +229,11 @@ def _streams(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
 def _blocklist(snapshot: Snapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "lachan_blocklist_serial", "Serial of the list in force, 0 before the first.", value=snapshot.serial
+    )
+    yield GaugeMetricFamily(
+        "lachan_blocklist_suspended",
+        "Releases suspended by the operator: while there is one, the release before it is in force.",
+        value=snapshot.suspended,
     )
     yield GaugeMetricFamily("lachan_blocklist_entries", "Entries of the list in force.", value=snapshot.entries)
     if snapshot.published_at:

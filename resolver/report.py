@@ -19,13 +19,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from blocklist_sync.edge.suspension import Suspension
 from lachan import signing
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.signing import SigningKey
 from lachan.spool import Item, Spool
 from resolver.counters import WindowCounts
 from resolver.errors import ResolverError
-from resolver.overrides import Told
+from resolver.overrides import ReasonCode, Told
 from resolver.windows import Span, cover, covers, due_windows, lost_before
 
 EPOCH_BYTES = 16
@@ -203,11 +204,12 @@ class Reporter:
         enforcing: bool,
         commitment: tuple[int, bytes] | None = None,
         overrides: Sequence[Told] = (),
+        suspensions: Sequence[Suspension] = (),
     ) -> Item:
         """Makes, signs and spools the report of one window.
 
         `commitment` is the hour before the window's and the root over its counts per listed name; every report of an
-        hour repeats it. `overrides` are those in force at some moment of the window.
+        hour repeats it. `overrides` and `suspensions` are those in force at some moment of the window.
 
         Raises:
             ReportError: The window was told, or the values fit into no report.
@@ -256,6 +258,16 @@ class Reporter:
                             ends_at=one.ends_at,
                         )
                         for one in overrides
+                    ],
+                    suspensions=[
+                        pb.Suspension(
+                            serial=one.serial,
+                            records_digest=one.records_digest,
+                            reason=pb.OverrideReason.ValueType(ReasonCode[one.code.upper()]),
+                            created_at=one.created_at,
+                            ends_at=one.ends_at,
+                        )
+                        for one in suspensions
                     ],
                     rule_commitment=pb.RuleCommitment(hour=commitment[0], root=commitment[1]) if commitment else None,
                 )

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from blocklist_sync.edge.suspension import Suspension
 from lachan import clock, log
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.durable import FileError
@@ -29,6 +30,7 @@ class Reporting:
         state: Tells which list is in force.
         enforcing: False in shadow mode.
         overrides: Tells which were in force between two moments, seconds since 1970.
+        suspensions: Likewise, of releases.
         spooled: Called after a report went into the spool.
     """
 
@@ -41,6 +43,7 @@ class Reporting:
         *,
         enforcing: bool,
         overrides: Callable[[int, int], Sequence[Told]],
+        suspensions: Callable[[int, int], Sequence[Suspension]],
         spooled: Callable[[], None],
     ) -> None:
         self._ring = ring
@@ -49,6 +52,7 @@ class Reporting:
         self._state = state
         self._enforcing = enforcing
         self._overrides = overrides
+        self._suspensions = suspensions
         self._spooled = spooled
         self._steps = clock.StepDetector(clock.read())
 
@@ -78,6 +82,7 @@ class Reporting:
                 # A part of a window without enforcement is enough: settings may have changed since.
                 enforcing=self._enforcing and not any(action == pb.ACTION_SHADOW for _, action in counts.blocked),
                 overrides=self._overrides(start, start + self._ring.window_seconds),
+                suspensions=self._suspensions(start, start + self._ring.window_seconds),
                 commitment=self._openings.root_before(start),
             )
             told += 1

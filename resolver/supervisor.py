@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import uvloop
 
-from blocklist_sync.edge.activate import FOLDER, Activation, ReleaseStore
+from blocklist_sync.edge.activate import FOLDER, Activation
 from lachan import log
 from lachan.errors import LachanError
 from lachan.signing import SigningKey
@@ -39,6 +39,7 @@ from resolver.report import ListState, Reporter
 from resolver.reporting import Reporting
 from resolver.rules import Rules, facts, load, view
 from resolver.settings import Edge
+from resolver.suspending import Suspending
 from resolver.upstream.counts import StreamTotals
 from resolver.upstream.health import UpstreamHealth, fold
 from resolver.whoami import Answerer
@@ -70,9 +71,10 @@ class Supervisor:
         self._reloaded: Message = {"state": "never", "at": 0, "reason": ""}
         self._streams = StreamTotals()
         self._exceptions = Exceptions(edge.overrides_file, self._override)
+        self._suspending = Suspending(edge.file.state_dir / FOLDER, self._enforce)
         # One set of rules is announced after another.
         self._announcing = asyncio.Lock()
-        self._overriding: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._lock: TextIO | None = None
         self._agent: Agent | None = None
 
@@ -104,7 +106,7 @@ class Supervisor:
         """The rules to begin with: the last good list, whatever its age."""
         if self._file.blocklist.snapshot is not None:
             return load(self._file.blocklist.snapshot, epoch=epoch, activated_at=int(time.time()))
-        activation = ReleaseStore(self._file.state_dir / FOLDER).in_force(repair=True)
+        activation = self._suspending.enforced()
         if activation is None:
             log.get().error("there has never been a list: nothing is filtered until one arrives")
             return Rules(epoch=epoch, activated_at=int(time.time()))
@@ -123,8 +125,13 @@ class Supervisor:
     async def _activate(self, activation: Activation) -> None:
         """Puts a new list in force in every worker: each swaps one reference."""
         async with self._announcing:
-            rules = await asyncio.to_thread(self._activated, activation, self._rules.epoch + 1)
-            await self._announce(self._with_exceptions(rules))
+            if self._suspending.holds(activation.records_digest):
+                return
+            await self._put_in_force(activation)
+
+    async def _put_in_force(self, activation: Activation) -> None:
+        rules = await asyncio.to_thread(self._activated, activation, self._rules.epoch + 1)
+        await self._announce(self._with_exceptions(rules))
         log.get().info("list in force", serial=rules.serial, entries=rules.entries)
 
     def _with_exceptions(self, rules: Rules) -> Rules:
@@ -143,9 +150,24 @@ class Supervisor:
 
     def _override(self) -> None:
         """An override came or went: every worker is told at once."""
-        task = asyncio.create_task(self._announce_overrides())
-        self._overriding.add(task)
-        task.add_done_callback(self._overriding.discard)
+        self._soon(self._announce_overrides())
+
+    def _enforce(self) -> None:
+        """A release was suspended, or is not any more: every worker is told at once."""
+        self._soon(self._announce_enforced())
+
+    def _soon(self, telling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(telling)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _announce_enforced(self) -> None:
+        async with self._announcing:
+            revision = self._suspending.revision
+            activation = await asyncio.to_thread(self._suspending.enforced)
+            if activation is not None and activation.records_digest != self._rules.records_digest:
+                await self._put_in_force(activation)
+            self._suspending.announced = revision
 
     async def _announce_overrides(self) -> None:
         async with self._announcing:
@@ -173,6 +195,7 @@ class Supervisor:
             "refused": agent.refused if agent is not None else {},
             "shadow": self._file.blocklist.shadow,
             "exceptions": self._exceptions.status(),
+            "suspended": self._suspending.status(),
             "workers": self._workers_status,
             "upstreams": [one.as_json() for one in self._upstreams()],
             "restarts": self._workers.restarts,
@@ -201,6 +224,8 @@ class Supervisor:
         while True:
             self._workers_status = await self._workers.status()
             self._streams.take(self._workers_status)
+            if self._suspending.turned():
+                self._enforce()
             await self._pages.look(self._agent.checked_at if self._agent is not None else 0)
             await asyncio.sleep(STATUS_SECONDS)
 
@@ -289,6 +314,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._hang_up, ring)
         epoch = 1 + max((status["rules"]["epoch"] for status in self._living), default=0)
         self._exceptions.recover()
+        self._suspending.recover()
         self._rules = self._with_exceptions(await asyncio.to_thread(self._last_good, epoch))
         key = signing_key(self._file.state_dir)
         spool = Spool(self._file.state_dir / "reports.spool")
@@ -299,6 +325,7 @@ class Supervisor:
                 "whoami": self._whoami(key),
                 "reload": lambda *_: (self._reload(ring), ()),
                 **self._exceptions.handlers(),
+                **self._suspending.handlers(),
             },
         )
         try:
@@ -313,6 +340,7 @@ class Supervisor:
                 self._list_state,
                 enforcing=not self._file.blocklist.shadow,
                 overrides=self._exceptions.within,
+                suspensions=self._suspending.within,
                 spooled=uplink.wake if uplink is not None else _nothing,
             )
             self._start(reporting.run())
@@ -388,6 +416,7 @@ class Supervisor:
                     spool=spool.stats(),
                     uplink=uplink.status if uplink is not None else None,
                     overrides=len(self._exceptions.live()),
+                    suspended=len(self._suspending.live()),
                     allowed_ignored=len(self._exceptions.ignored),
                     streams=self._streams.upstreams,
                     upstreams=self._upstreams(),

@@ -46,6 +46,8 @@ class Activation:
     policy: PolicyBundle
     activated_at: int
     published_at: int
+    entries: int
+    """Records that the release lists."""
 
 
 class ReleaseStore:
@@ -55,13 +57,16 @@ class ReleaseStore:
         self._releases = folder / "releases"
         self._pointer = folder / _POINTER
 
-    def put_in_force(self, verified: Verified, before: InForce, now: int) -> Activation:
+    def put_in_force(
+        self, verified: Verified, before: InForce, now: int, suspended: frozenset[bytes] = frozenset()
+    ) -> Activation:
         """Writes a release, builds its snapshot, and points to it.
 
         Args:
             verified: The release.
-            before: The one in force until now, which is kept.
+            before: The newest until now, which is kept.
             now: Seconds since 1970-01-01 UTC.
+            suspended: Digests of what is passed over: where that is the one before, the one before that is kept too.
 
         Raises:
             RefusedError: No snapshot can be built of it.
@@ -81,6 +86,11 @@ class ReleaseStore:
             "published_at": offered.published_at,
         }
         kept = [name] if before.serial == 0 else [name, _name(before.serial, before.records_digest)]
+        if before.records_digest in suspended:
+            passed = {_short(digest) for digest in suspended}
+            kept += [other for other in self._named() if other not in kept and other.partition("-")[2] not in passed][
+                :1
+            ]
         try:
             durable.make_folder(folder)
             durable.write(folder / _RECORDS, [verified.release.data])
@@ -97,19 +107,24 @@ class ReleaseStore:
             verified.policy,
             now,
             offered.published_at,
+            verified.release.count,
         )
 
-    def in_force(self, *, repair: bool) -> Activation | None:
+    def in_force(self, *, repair: bool, passing: frozenset[bytes] = frozenset()) -> Activation | None:
         """The release in force: the one pointed to, or the newest that verifies; None before the first.
 
         Args:
             repair: Build a snapshot anew from its records where it is damaged or of an older format.
+            passing: Digests of the records of releases that are passed over.
         """
         for name in self._candidates():
             try:
-                return self._open(self._releases / name, repair=repair)
+                found = self._open(self._releases / name, repair=repair)
             except LachanError as error:
                 log.get().error("release unusable", release=name, error=str(error))
+                continue
+            if found.records_digest not in passing:
+                return found
         return None
 
     def prune(self) -> None:
@@ -141,11 +156,11 @@ class ReleaseStore:
         try:
             bundle = policy.parse(durable.read(folder / _POLICY, policy.MAX_BYTES))
             try:
-                self._verify(folder / _SNAPSHOT, note["records_digest"])
+                entries = self._verify(folder / _SNAPSHOT, note["records_digest"])
             except (ArtifactError, durable.FileError, OSError, ValueError):
                 if not repair:
                     raise
-                self._rebuild(folder, note["records_digest"])
+                entries = self._rebuild(folder, note["records_digest"])
         except (ArtifactError, OSError, ValueError) as error:
             raise RoundError(Failure.STORAGE, f"{folder}: {error}") from error
         return Activation(
@@ -155,24 +170,31 @@ class ReleaseStore:
             bundle,
             note["activated_at"],
             note["published_at"],
+            entries,
         )
 
     @staticmethod
-    def _verify(path: Path, digest: str) -> None:
+    def _verify(path: Path, digest: str) -> int:
         opened = snapshot.verify(durable.read(path, snapshot.MAX_BYTES))
         if opened.records_digest.hex() != digest:
             raise SnapshotError(f"{path}: the snapshot of other records")
+        return opened.count
 
-    def _rebuild(self, folder: Path, digest: str) -> None:
+    def _rebuild(self, folder: Path, digest: str) -> int:
         release = records.parse(durable.read(folder / _RECORDS, records.MAX_BYTES))
         if release.digest.hex() != digest:
             raise ValueError("the records are damaged")
         durable.write(folder / _SNAPSHOT, [snapshot.build(release)])
         log.get().warning("snapshot built anew", release=folder.name)
+        return release.count
+
+
+def _short(digest: bytes) -> str:
+    return digest.hex()[:16]
 
 
 def _name(serial: int, digest: bytes) -> str:
-    return f"{serial}-{digest.hex()[:16]}"
+    return f"{serial}-{_short(digest)}"
 
 
 def _serial(name: str) -> int:

@@ -15,12 +15,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blocklist_sync.edge import suspension
 from blocklist_sync.edge.activate import FOLDER, Activation, ReleaseStore
 from blocklist_sync.edge.client import Client
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
 from blocklist_sync.edge.hosts import Hosts
 from blocklist_sync.edge.pace import Ending, Pace
 from blocklist_sync.edge.settings import ClientCertificate, SyncSettings
+from blocklist_sync.edge.suspension import SuspensionError
 from blocklist_sync.edge.verify import InForce
 from lachan import durable, log
 from lachan.errors import LachanError
@@ -71,10 +73,14 @@ class Agent:
     @staticmethod
     def recover(state_dir: Path) -> Activation | None:
         """The list in force by the files alone, changing none: for commands beside a running edge, or without one."""
-        return ReleaseStore(state_dir / FOLDER).in_force(repair=False)
+        folder = state_dir / FOLDER
+        return ReleaseStore(folder).in_force(repair=False, passing=_suspended(folder, time.time()))
 
     def current(self) -> Activation | None:
-        """The list in force, whatever its age, repaired where its records allow it; None before the first. Blocks."""
+        """The newest list, whatever its age, repaired where its records allow it; None before the first. Blocks.
+
+        It is in force unless it is suspended; either way nothing older comes after it.
+        """
         activation = self._store.in_force(repair=True)
         self._in_force = InForce(activation.serial, activation.records_digest) if activation else InForce()
         self.expires_at = self._client.expires_at()
@@ -186,7 +192,10 @@ class Agent:
                 self.expires_at = self._client.expires_at()
                 if found.verified is None:
                     return None
-                activation = self._store.put_in_force(found.verified, self._in_force or InForce(), int(time.time()))
+                now = int(time.time())
+                activation = self._store.put_in_force(
+                    found.verified, self._in_force or InForce(), now, _suspended(self._folder, now)
+                )
                 self._in_force = InForce(activation.serial, activation.records_digest)
                 self._store.prune()
                 return activation
@@ -194,3 +203,11 @@ class Agent:
             raise RoundError(Failure.STORAGE, str(error)) from error
         finally:
             self._round.release()
+
+
+def _suspended(folder: Path, now: float) -> frozenset[bytes]:
+    try:
+        return suspension.read(folder / suspension.FILE).passed_over(now)
+    except SuspensionError:
+        # A running edge puts the file aside, and has none.
+        return frozenset()

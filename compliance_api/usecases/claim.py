@@ -23,7 +23,9 @@ from lachan.tls import Identity
 MAX_REPORT_BYTES = 1 << 16
 MAX_CELLS = 2000
 MAX_OVERRIDES = 256
+MAX_SUSPENSIONS = 16
 MAX_OVERRIDE_SECONDS = 72 * 3600
+"""Of a suspension too."""
 MAX_WINDOW_SECONDS = 86_400
 EPOCH_BYTES = 16
 DIGEST_BYTES = 32
@@ -98,13 +100,27 @@ def _check_overrides(check: _Checker, report: pb.Report) -> None:
         place = f"report.overrides[{index}]"
         check.wants(f"{place}.category", one.category in pb.Category.values(), "unknown")
         check.wants(f"{place}.reason", one.reason in pb.OverrideReason.values(), "unknown")
-        check.time(f"{place}.created_at", one.created_at)
-        check.time(f"{place}.ends_at", one.ends_at)
-        check.wants(
-            f"{place}.ends_at",
-            0 <= one.ends_at - one.created_at <= MAX_OVERRIDE_SECONDS,
-            f"up to {MAX_OVERRIDE_SECONDS} seconds after created_at",
-        )
+        _check_span(check, place, one)
+
+
+def _check_suspensions(check: _Checker, report: pb.Report) -> None:
+    check.wants("report.suspensions", len(report.suspensions) <= MAX_SUSPENSIONS, f"at most {MAX_SUSPENSIONS}")
+    for index, one in enumerate(report.suspensions[:MAX_SUSPENSIONS]):
+        place = f"report.suspensions[{index}]"
+        check.count(f"{place}.serial", one.serial)
+        check.size(f"{place}.records_digest", one.records_digest, DIGEST_BYTES)
+        check.wants(f"{place}.reason", one.reason in pb.OverrideReason.values(), "unknown")
+        _check_span(check, place, one)
+
+
+def _check_span(check: _Checker, place: str, one: pb.Override | pb.Suspension) -> None:
+    check.time(f"{place}.created_at", one.created_at)
+    check.time(f"{place}.ends_at", one.ends_at)
+    check.wants(
+        f"{place}.ends_at",
+        0 <= one.ends_at - one.created_at <= MAX_OVERRIDE_SECONDS,
+        f"up to {MAX_OVERRIDE_SECONDS} seconds after created_at",
+    )
 
 
 def _check(check: _Checker, report: pb.Report) -> None:
@@ -126,6 +142,7 @@ def _check(check: _Checker, report: pb.Report) -> None:
     check.count("report.allowed", report.allowed)
     check.count("report.operator_blocked", report.operator_blocked)
     _check_overrides(check, report)
+    _check_suspensions(check, report)
     if report.HasField("rule_commitment"):
         check.size("report.rule_commitment.root", report.rule_commitment.root, DIGEST_BYTES)
         check.time("report.rule_commitment.hour", report.rule_commitment.hour)

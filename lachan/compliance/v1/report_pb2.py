@@ -24,23 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!lachan/compliance/v1/report.proto\x12\x14lachan.compliance.v1\"o\n\nQueryCount\x12\x32\n\ttransport\x18\x01 \x01(\x0e\x32\x1f.lachan.compliance.v1.Transport\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05rcode\x18\x03 \x01(\r\x12\r\n\x05\x63ount\x18\x04 \x01(\x04\"{\n\nBlockCount\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0e\x32\x1e.lachan.compliance.v1.Category\x12,\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1c.lachan.compliance.v1.Action\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"L\n\tDropCount\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32 .lachan.compliance.v1.DropReason\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"\xcc\x01\n\x08Override\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\x06\x12\r\n\x05\x65ntry\x18\x02 \x01(\x06\x12\x30\n\x08\x63\x61tegory\x18\x03 \x01(\x0e\x32\x1e.lachan.compliance.v1.Category\x12\x0f\n\x07subtree\x18\x04 \x01(\x08\x12\x34\n\x06reason\x18\x05 \x01(\x0e\x32$.lachan.compliance.v1.OverrideReason\x12\x12\n\ncreated_at\x18\x06 \x01(\x03\x12\x0f\n\x07\x65nds_at\x18\x07 \x01(\x03\"w\n\tListState\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x16\n\x0erecords_digest\x18\x02 \x01(\x0c\x12\x14\n\x0c\x61\x63tivated_at\x18\x03 \x01(\x03\x12\x12\n\nchecked_at\x18\x04 \x01(\x03\x12\x18\n\x10releases_refused\x18\x05 \x01(\x04\"L\n\nClockState\x12\x14\n\x0csynchronised\x18\x01 \x01(\x08\x12\x14\n\x0cmax_error_us\x18\x02 \x01(\x04\x12\x12\n\nstepped_ms\x18\x03 \x01(\x04\",\n\x0eRuleCommitment\x12\x0c\n\x04hour\x18\x01 \x01(\x03\x12\x0c\n\x04root\x18\x02 \x01(\x0c\"\xb5\x05\n\x06Report\x12\x14\n\x0corganisation\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x12\n\nboot_epoch\x18\x03 \x01(\x0c\x12\x1b\n\x13previous_boot_epoch\x18\x04 \x01(\x0c\x12\x10\n\x08sequence\x18\x05 \x01(\x04\x12\x17\n\x0fprevious_digest\x18\x06 \x01(\x0c\x12\x12\n\nspool_lost\x18\x07 \x01(\x08\x12\x14\n\x0cwindow_start\x18\x08 \x01(\x03\x12\x16\n\x0ewindow_seconds\x18\t \x01(\r\x12\x14\n\x0cwindows_lost\x18\n \x01(\x04\x12-\n\x04list\x18\x0b \x01(\x0b\x32\x1f.lachan.compliance.v1.ListState\x12\x31\n\x07queries\x18\x0c \x03(\x0b\x32 .lachan.compliance.v1.QueryCount\x12\x31\n\x07\x62locked\x18\r \x03(\x0b\x32 .lachan.compliance.v1.BlockCount\x12.\n\x05\x64rops\x18\x0e \x03(\x0b\x32\x1f.lachan.compliance.v1.DropCount\x12\x12\n\noverridden\x18\x0f \x01(\x04\x12\x19\n\x11upstream_failures\x18\x10 \x01(\x04\x12/\n\x05\x63lock\x18\x11 \x01(\x0b\x32 .lachan.compliance.v1.ClockState\x12\x11\n\tenforcing\x18\x12 \x01(\x08\x12=\n\x0frule_commitment\x18\x13 \x01(\x0b\x32$.lachan.compliance.v1.RuleCommitment\x12\x31\n\toverrides\x18\x14 \x03(\x0b\x32\x1e.lachan.compliance.v1.Override\x12\x0f\n\x07\x61llowed\x18\x15 \x01(\x04\x12\x18\n\x10operator_blocked\x18\x16 \x01(\x04\"A\n\x0cSignedReport\x12\x0e\n\x06report\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\"D\n\x07Receipt\x12\x15\n\rreport_digest\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\x03 \x01(\x03\"C\n\rSignedReceipt\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c*\x85\x01\n\tTransport\x12\x19\n\x15TRANSPORT_UNSPECIFIED\x10\x00\x12\x11\n\rTRANSPORT_UDP\x10\x01\x12\x11\n\rTRANSPORT_TCP\x10\x02\x12\x11\n\rTRANSPORT_DOT\x10\x03\x12\x11\n\rTRANSPORT_DOH\x10\x04\x12\x11\n\rTRANSPORT_DOQ\x10\x05*\xe0\x01\n\x08\x43\x61tegory\x12\x18\n\x14\x43\x41TEGORY_UNSPECIFIED\x10\x00\x12\x11\n\rCATEGORY_CSAM\x10\x01\x12 \n\x1c\x43\x41TEGORY_SEXUAL_EXPLOITATION\x10\x02\x12\x18\n\x14\x43\x41TEGORY_PORNOGRAPHY\x10\x03\x12\x15\n\x11\x43\x41TEGORY_GAMBLING\x10\x04\x12\x15\n\x11\x43\x41TEGORY_VIOLENCE\x10\x05\x12\x12\n\x0e\x43\x41TEGORY_DRUGS\x10\x06\x12\x16\n\x12\x43\x41TEGORY_SELF_HARM\x10\x07\x12\x11\n\rCATEGORY_SCAM\x10\x08*\x98\x01\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43TION_NXDOMAIN\x10\x01\x12\x11\n\rACTION_NODATA\x10\x02\x12\x12\n\x0e\x41\x43TION_NULL_IP\x10\x03\x12\x13\n\x0f\x41\x43TION_SINKHOLE\x10\x04\x12\x12\n\x0e\x41\x43TION_REFUSED\x10\x05\x12\x11\n\rACTION_SHADOW\x10\x06*\xa5\x01\n\nDropReason\x12\x1b\n\x17\x44ROP_REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44ROP_REASON_ACL\x10\x01\x12\x19\n\x15\x44ROP_REASON_MALFORMED\x10\x02\x12\x1a\n\x16\x44ROP_REASON_RATE_LIMIT\x10\x03\x12\x18\n\x14\x44ROP_REASON_OVERLOAD\x10\x04\x12\x14\n\x10\x44ROP_REASON_SEND\x10\x05*\x84\x02\n\x0eOverrideReason\x12\x1f\n\x1bOVERRIDE_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15OVERRIDE_REASON_OTHER\x10\x01\x12\"\n\x1eOVERRIDE_REASON_WRONGLY_LISTED\x10\x02\x12%\n!OVERRIDE_REASON_ESSENTIAL_SERVICE\x10\x03\x12#\n\x1fOVERRIDE_REASON_TECHNICAL_FAULT\x10\x04\x12%\n!OVERRIDE_REASON_AUTHORITY_REQUEST\x10\x05\x12\x1f\n\x1bOVERRIDE_REASON_COURT_ORDER\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!lachan/compliance/v1/report.proto\x12\x14lachan.compliance.v1\"o\n\nQueryCount\x12\x32\n\ttransport\x18\x01 \x01(\x0e\x32\x1f.lachan.compliance.v1.Transport\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05rcode\x18\x03 \x01(\r\x12\r\n\x05\x63ount\x18\x04 \x01(\x04\"{\n\nBlockCount\x12\x30\n\x08\x63\x61tegory\x18\x01 \x01(\x0e\x32\x1e.lachan.compliance.v1.Category\x12,\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1c.lachan.compliance.v1.Action\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"L\n\tDropCount\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32 .lachan.compliance.v1.DropReason\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"\xcc\x01\n\x08Override\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\x06\x12\r\n\x05\x65ntry\x18\x02 \x01(\x06\x12\x30\n\x08\x63\x61tegory\x18\x03 \x01(\x0e\x32\x1e.lachan.compliance.v1.Category\x12\x0f\n\x07subtree\x18\x04 \x01(\x08\x12\x34\n\x06reason\x18\x05 \x01(\x0e\x32$.lachan.compliance.v1.OverrideReason\x12\x12\n\ncreated_at\x18\x06 \x01(\x03\x12\x0f\n\x07\x65nds_at\x18\x07 \x01(\x03\"\x8f\x01\n\nSuspension\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x16\n\x0erecords_digest\x18\x02 \x01(\x0c\x12\x34\n\x06reason\x18\x03 \x01(\x0e\x32$.lachan.compliance.v1.OverrideReason\x12\x12\n\ncreated_at\x18\x04 \x01(\x03\x12\x0f\n\x07\x65nds_at\x18\x05 \x01(\x03\"w\n\tListState\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x16\n\x0erecords_digest\x18\x02 \x01(\x0c\x12\x14\n\x0c\x61\x63tivated_at\x18\x03 \x01(\x03\x12\x12\n\nchecked_at\x18\x04 \x01(\x03\x12\x18\n\x10releases_refused\x18\x05 \x01(\x04\"L\n\nClockState\x12\x14\n\x0csynchronised\x18\x01 \x01(\x08\x12\x14\n\x0cmax_error_us\x18\x02 \x01(\x04\x12\x12\n\nstepped_ms\x18\x03 \x01(\x04\",\n\x0eRuleCommitment\x12\x0c\n\x04hour\x18\x01 \x01(\x03\x12\x0c\n\x04root\x18\x02 \x01(\x0c\"\xec\x05\n\x06Report\x12\x14\n\x0corganisation\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x12\n\nboot_epoch\x18\x03 \x01(\x0c\x12\x1b\n\x13previous_boot_epoch\x18\x04 \x01(\x0c\x12\x10\n\x08sequence\x18\x05 \x01(\x04\x12\x17\n\x0fprevious_digest\x18\x06 \x01(\x0c\x12\x12\n\nspool_lost\x18\x07 \x01(\x08\x12\x14\n\x0cwindow_start\x18\x08 \x01(\x03\x12\x16\n\x0ewindow_seconds\x18\t \x01(\r\x12\x14\n\x0cwindows_lost\x18\n \x01(\x04\x12-\n\x04list\x18\x0b \x01(\x0b\x32\x1f.lachan.compliance.v1.ListState\x12\x31\n\x07queries\x18\x0c \x03(\x0b\x32 .lachan.compliance.v1.QueryCount\x12\x31\n\x07\x62locked\x18\r \x03(\x0b\x32 .lachan.compliance.v1.BlockCount\x12.\n\x05\x64rops\x18\x0e \x03(\x0b\x32\x1f.lachan.compliance.v1.DropCount\x12\x12\n\noverridden\x18\x0f \x01(\x04\x12\x19\n\x11upstream_failures\x18\x10 \x01(\x04\x12/\n\x05\x63lock\x18\x11 \x01(\x0b\x32 .lachan.compliance.v1.ClockState\x12\x11\n\tenforcing\x18\x12 \x01(\x08\x12=\n\x0frule_commitment\x18\x13 \x01(\x0b\x32$.lachan.compliance.v1.RuleCommitment\x12\x31\n\toverrides\x18\x14 \x03(\x0b\x32\x1e.lachan.compliance.v1.Override\x12\x0f\n\x07\x61llowed\x18\x15 \x01(\x04\x12\x18\n\x10operator_blocked\x18\x16 \x01(\x04\x12\x35\n\x0bsuspensions\x18\x17 \x03(\x0b\x32 .lachan.compliance.v1.Suspension\"A\n\x0cSignedReport\x12\x0e\n\x06report\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\"D\n\x07Receipt\x12\x15\n\rreport_digest\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\x03 \x01(\x03\"C\n\rSignedReceipt\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c*\x85\x01\n\tTransport\x12\x19\n\x15TRANSPORT_UNSPECIFIED\x10\x00\x12\x11\n\rTRANSPORT_UDP\x10\x01\x12\x11\n\rTRANSPORT_TCP\x10\x02\x12\x11\n\rTRANSPORT_DOT\x10\x03\x12\x11\n\rTRANSPORT_DOH\x10\x04\x12\x11\n\rTRANSPORT_DOQ\x10\x05*\xe0\x01\n\x08\x43\x61tegory\x12\x18\n\x14\x43\x41TEGORY_UNSPECIFIED\x10\x00\x12\x11\n\rCATEGORY_CSAM\x10\x01\x12 \n\x1c\x43\x41TEGORY_SEXUAL_EXPLOITATION\x10\x02\x12\x18\n\x14\x43\x41TEGORY_PORNOGRAPHY\x10\x03\x12\x15\n\x11\x43\x41TEGORY_GAMBLING\x10\x04\x12\x15\n\x11\x43\x41TEGORY_VIOLENCE\x10\x05\x12\x12\n\x0e\x43\x41TEGORY_DRUGS\x10\x06\x12\x16\n\x12\x43\x41TEGORY_SELF_HARM\x10\x07\x12\x11\n\rCATEGORY_SCAM\x10\x08*\x98\x01\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43TION_NXDOMAIN\x10\x01\x12\x11\n\rACTION_NODATA\x10\x02\x12\x12\n\x0e\x41\x43TION_NULL_IP\x10\x03\x12\x13\n\x0f\x41\x43TION_SINKHOLE\x10\x04\x12\x12\n\x0e\x41\x43TION_REFUSED\x10\x05\x12\x11\n\rACTION_SHADOW\x10\x06*\xa5\x01\n\nDropReason\x12\x1b\n\x17\x44ROP_REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44ROP_REASON_ACL\x10\x01\x12\x19\n\x15\x44ROP_REASON_MALFORMED\x10\x02\x12\x1a\n\x16\x44ROP_REASON_RATE_LIMIT\x10\x03\x12\x18\n\x14\x44ROP_REASON_OVERLOAD\x10\x04\x12\x14\n\x10\x44ROP_REASON_SEND\x10\x05*\x84\x02\n\x0eOverrideReason\x12\x1f\n\x1bOVERRIDE_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15OVERRIDE_REASON_OTHER\x10\x01\x12\"\n\x1eOVERRIDE_REASON_WRONGLY_LISTED\x10\x02\x12%\n!OVERRIDE_REASON_ESSENTIAL_SERVICE\x10\x03\x12#\n\x1fOVERRIDE_REASON_TECHNICAL_FAULT\x10\x04\x12%\n!OVERRIDE_REASON_AUTHORITY_REQUEST\x10\x05\x12\x1f\n\x1bOVERRIDE_REASON_COURT_ORDER\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lachan.compliance.v1.report_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSPORT']._serialized_start=1730
-  _globals['_TRANSPORT']._serialized_end=1863
-  _globals['_CATEGORY']._serialized_start=1866
-  _globals['_CATEGORY']._serialized_end=2090
-  _globals['_ACTION']._serialized_start=2093
-  _globals['_ACTION']._serialized_end=2245
-  _globals['_DROPREASON']._serialized_start=2248
-  _globals['_DROPREASON']._serialized_end=2413
-  _globals['_OVERRIDEREASON']._serialized_start=2416
-  _globals['_OVERRIDEREASON']._serialized_end=2676
+  _globals['_TRANSPORT']._serialized_start=1931
+  _globals['_TRANSPORT']._serialized_end=2064
+  _globals['_CATEGORY']._serialized_start=2067
+  _globals['_CATEGORY']._serialized_end=2291
+  _globals['_ACTION']._serialized_start=2294
+  _globals['_ACTION']._serialized_end=2446
+  _globals['_DROPREASON']._serialized_start=2449
+  _globals['_DROPREASON']._serialized_end=2614
+  _globals['_OVERRIDEREASON']._serialized_start=2617
+  _globals['_OVERRIDEREASON']._serialized_end=2877
   _globals['_QUERYCOUNT']._serialized_start=59
   _globals['_QUERYCOUNT']._serialized_end=170
   _globals['_BLOCKCOUNT']._serialized_start=172
@@ -49,18 +49,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DROPCOUNT']._serialized_end=373
   _globals['_OVERRIDE']._serialized_start=376
   _globals['_OVERRIDE']._serialized_end=580
-  _globals['_LISTSTATE']._serialized_start=582
-  _globals['_LISTSTATE']._serialized_end=701
-  _globals['_CLOCKSTATE']._serialized_start=703
-  _globals['_CLOCKSTATE']._serialized_end=779
-  _globals['_RULECOMMITMENT']._serialized_start=781
-  _globals['_RULECOMMITMENT']._serialized_end=825
-  _globals['_REPORT']._serialized_start=828
-  _globals['_REPORT']._serialized_end=1521
-  _globals['_SIGNEDREPORT']._serialized_start=1523
-  _globals['_SIGNEDREPORT']._serialized_end=1588
-  _globals['_RECEIPT']._serialized_start=1590
-  _globals['_RECEIPT']._serialized_end=1658
-  _globals['_SIGNEDRECEIPT']._serialized_start=1660
-  _globals['_SIGNEDRECEIPT']._serialized_end=1727
+  _globals['_SUSPENSION']._serialized_start=583
+  _globals['_SUSPENSION']._serialized_end=726
+  _globals['_LISTSTATE']._serialized_start=728
+  _globals['_LISTSTATE']._serialized_end=847
+  _globals['_CLOCKSTATE']._serialized_start=849
+  _globals['_CLOCKSTATE']._serialized_end=925
+  _globals['_RULECOMMITMENT']._serialized_start=927
+  _globals['_RULECOMMITMENT']._serialized_end=971
+  _globals['_REPORT']._serialized_start=974
+  _globals['_REPORT']._serialized_end=1722
+  _globals['_SIGNEDREPORT']._serialized_start=1724
+  _globals['_SIGNEDREPORT']._serialized_end=1789
+  _globals['_RECEIPT']._serialized_start=1791
+  _globals['_RECEIPT']._serialized_end=1859
+  _globals['_SIGNEDRECEIPT']._serialized_start=1861
+  _globals['_SIGNEDRECEIPT']._serialized_end=1928
 # @@protoc_insertion_point(module_scope)

@@ -283,6 +283,42 @@ class Override(_message.Message):
 Global___Override: _TypeAlias = Override  # noqa: Y015
 
 @_typing.final
+class Suspension(_message.Message):
+    """A release that the operator suspended, in force at some moment of the window: the release before it was enforced."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIAL_FIELD_NUMBER: _builtins.int
+    RECORDS_DIGEST_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    serial: _builtins.int
+    records_digest: _builtins.bytes
+    """SHA-256 of its records, 32 bytes."""
+    reason: Global___OverrideReason.ValueType
+    created_at: _builtins.int
+    """Seconds since 1970-01-01 UTC."""
+    ends_at: _builtins.int
+    """When it runs out or was taken back, same unit; at most 72 hours later."""
+    def __init__(
+        self,
+        *,
+        serial: _builtins.int = ...,
+        records_digest: _builtins.bytes = ...,
+        reason: Global___OverrideReason.ValueType = ...,
+        created_at: _builtins.int = ...,
+        ends_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "ends_at", b"ends_at", "reason", b"reason", "records_digest", b"records_digest", "serial", b"serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Suspension: _TypeAlias = Suspension  # noqa: Y015
+
+@_typing.final
 class ListState(_message.Message):
     """The list in force at the end of the window."""
 
@@ -404,6 +440,7 @@ class Report(_message.Message):
     OVERRIDES_FIELD_NUMBER: _builtins.int
     ALLOWED_FIELD_NUMBER: _builtins.int
     OPERATOR_BLOCKED_FIELD_NUMBER: _builtins.int
+    SUSPENSIONS_FIELD_NUMBER: _builtins.int
     organisation: _builtins.str
     """Identifiers as in the node's certificate: [a-z0-9-], at most 63 bytes each."""
     node: _builtins.str
@@ -447,6 +484,10 @@ class Report(_message.Message):
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Override]:
         """At most 256."""
 
+    @_builtins.property
+    def suspensions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Suspension]:
+        """At most 16."""
+
     def __init__(
         self,
         *,
@@ -472,10 +513,11 @@ class Report(_message.Message):
         overrides: _abc.Iterable[Global___Override] | None = ...,
         allowed: _builtins.int = ...,
         operator_blocked: _builtins.int = ...,
+        suspensions: _abc.Iterable[Global___Suspension] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "list", b"list", "rule_commitment", b"rule_commitment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "blocked", b"blocked", "boot_epoch", b"boot_epoch", "clock", b"clock", "drops", b"drops", "enforcing", b"enforcing", "list", b"list", "node", b"node", "operator_blocked", b"operator_blocked", "organisation", b"organisation", "overridden", b"overridden", "overrides", b"overrides", "previous_boot_epoch", b"previous_boot_epoch", "previous_digest", b"previous_digest", "queries", b"queries", "rule_commitment", b"rule_commitment", "sequence", b"sequence", "spool_lost", b"spool_lost", "upstream_failures", b"upstream_failures", "window_seconds", b"window_seconds", "window_start", b"window_start", "windows_lost", b"windows_lost"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "blocked", b"blocked", "boot_epoch", b"boot_epoch", "clock", b"clock", "drops", b"drops", "enforcing", b"enforcing", "list", b"list", "node", b"node", "operator_blocked", b"operator_blocked", "organisation", b"organisation", "overridden", b"overridden", "overrides", b"overrides", "previous_boot_epoch", b"previous_boot_epoch", "previous_digest", b"previous_digest", "queries", b"queries", "rule_commitment", b"rule_commitment", "sequence", b"sequence", "spool_lost", b"spool_lost", "suspensions", b"suspensions", "upstream_failures", b"upstream_failures", "window_seconds", b"window_seconds", "window_start", b"window_start", "windows_lost", b"windows_lost"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -69,6 +69,12 @@ def test_a_good_report_is_read_whole() -> None:
         ({"windows_lost": 1 << 63}, "report.windows_lost"),
         ({"allowed": 1 << 63}, "report.allowed"),
         ({"operator_blocked": 1 << 63}, "report.operator_blocked"),
+        ({"suspensions": [pb.Suspension(records_digest=bytes(32))] * 17}, "report.suspensions"),
+        ({"suspensions": [pb.Suspension(records_digest=bytes(31))]}, "report.suspensions[0].records_digest"),
+        (
+            {"suspensions": [pb.Suspension(records_digest=bytes(32), ends_at=259_201)]},
+            "report.suspensions[0].ends_at",
+        ),
         ({"overrides": [pb.Override()] * 257}, "report.overrides"),
         ({"overrides": [pb.Override(category=99)]}, "report.overrides[0].category"),  # type: ignore[arg-type] # foreign
         ({"overrides": [pb.Override(reason=99)]}, "report.overrides[0].reason"),  # type: ignore[arg-type] # foreign
