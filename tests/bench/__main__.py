@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench import inputs
@@ -45,15 +46,21 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _chosen(text: str, known: Sequence[str], what: str) -> list[str]:
+    """The names in a list separated by commas, each of them one of `known`."""
+    wanted = [name for name in text.split(",") if name]
+    for name in wanted:
+        if name not in known:
+            raise BenchError(f"{name} is no {what}; these are: {', '.join(known)}")
+    return wanted
+
+
 def _servers(base: Path, only: str, further: list[str]) -> tuple[list[Server], dict[str, str]]:
     """What is measured, and why what else was asked for is not."""
     known = peers(base)
-    wanted = list(known) if only == "all" else [name for name in only.split(",") if name]
     skipped = {}
     servers = []
-    for name in wanted:
-        if name not in known:
-            raise BenchError(f"{name} is no peer; these are: {', '.join(known)}")
+    for name in known if only == "all" else _chosen(only, list(known), "peer"):
         if installed(known[name].program):
             servers.append(Server(name, known[name], base))
         else:
@@ -71,6 +78,8 @@ def _servers(base: Path, only: str, further: list[str]) -> tuple[list[Server], d
 def _run(arguments: argparse.Namespace, base: Path) -> None:
     if missing := [program for program in ("dnsperf", "nsd", "taskset") if not installed(program)]:
         raise BenchError(f"not installed: {', '.join(missing)} (apt-get install dnsperf nsd util-linux)")
+    workloads = _chosen(arguments.workloads, inputs.WORKLOADS, "workload")
+    chosen_scenarios = _chosen(arguments.scenarios, SCENARIOS, "scenario")
     Authority(base).issue()
     servers, skipped = _servers(base, arguments.only, arguments.candidate)
     for name, reason in skipped.items():
@@ -93,16 +102,14 @@ def _run(arguments: argparse.Namespace, base: Path) -> None:
             if not server.peer.echo:
                 server.check(names.blocked, names.clean, rng)
             say(f"{server.name:14} blocks and answers after {server.ready:6.2f} s")
-        comparison = Comparison(names, servers, arguments.workloads.split(","), arguments.rounds, arguments.seconds)
+        comparison = Comparison(names, servers, workloads, arguments.rounds, arguments.seconds)
         comparison.run()
         comparison.print()
         document |= comparison.document()
         for server in servers:
             server.stop()
         scenarios = Scenarios(names, BUILD, arguments.seconds)
-        for name in filter(None, arguments.scenarios.split(",")):
-            if name not in SCENARIOS:
-                raise BenchError(f"{name} is no scenario; these are: {', '.join(SCENARIOS)}")
+        for name in chosen_scenarios:
             document[name] = getattr(scenarios, name)()
             say(f"\n{name}: {json.dumps(document[name])}")
     finally:
