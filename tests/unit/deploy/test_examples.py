@@ -14,6 +14,7 @@ import yaml
 
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED
+from blocklist_sync.central.rails import RailSettings
 from blocklist_sync.central.settings import ListSettings
 from compliance_api.probe.settings import ProbeSettings
 from compliance_api.settings import ServiceSettings, load_law, load_registry
@@ -38,6 +39,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "edge.yaml": edges.read,
     "edge-school.yaml": edges.read,
     "list.yaml": lambda path: config.load(path, ListSettings),
+    "rails.yaml": lambda path: config.load(path, RailSettings),
     "policy.json": lambda path: policy.parse(path.read_bytes()),
     "compliance.yaml": lambda path: config.load(path, ServiceSettings),
     "organisations.yaml": load_registry,
@@ -107,3 +109,9 @@ def test_a_school_asks_for_what_the_bundle_offers(folder: Path) -> None:
     assert set(bundle.actions) >= ALWAYS_MANDATED
     # An action that leads to a block page needs one.
     assert edge.file.sinkhole.ipv4 != "0.0.0.0"
+
+
+def test_the_rails_shown_are_those_that_hold_without_a_file(folder: Path) -> None:
+    shown = config.load(folder / "rails.yaml", RailSettings)
+    assert shown.model_copy(update={"never_block": ()}) == RailSettings()
+    assert [one.id for one in shown.never_block] == ["here"]
