@@ -1,0 +1,214 @@
+"""`lachan-blocklist import` and `diff`: source files against the list in force, and drafts of proposals from them.
+
+Holds always: neither changes the list; what a draft holds becomes a proposal when somebody signs it, and takes effect
+when somebody else approves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL, Category
+from blocklist_sync.artifact.errors import ArtifactError
+from blocklist_sync.artifact.orders import check_text
+from blocklist_sync.artifact.rules import Scope
+from blocklist_sync.central import drafts, inforce, rails
+from blocklist_sync.central.diff import Held
+from blocklist_sync.central.drafts import Outcome, RailsError, Request
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.formats import Format
+from blocklist_sync.central.imports import Terms
+from blocklist_sync.central.rails import Finding
+from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.runs import Runs
+from blocklist_sync.central.verbs.progress import Bar
+from blocklist_sync.central.verbs.refusals import SHOWN, Refusals
+from lachan import terminal
+
+Files = Annotated[
+    list[Path], typer.Argument(help="Hosts, plain or Adblock-style lists, dnsmasq, RPZ, or CSV with order numbers.")
+]
+Release = Annotated[Path, typer.Option(help="The release folder, whose list is in force.")]
+CategoryOption = Annotated[str | None, typer.Option(help="One of the closed set; CSV may name it line by line.")]
+OrderOption = Annotated[str | None, typer.Option(help="The legal order's number; CSV names it line by line.")]
+Mandated = Annotated[
+    bool | None,
+    typer.Option("--mandated/--profile-only", help="For everybody, or for profiles that ask for the category."),
+]
+Exact = Annotated[bool, typer.Option(help="The names alone, not what is below them.")]
+FormatOption = Annotated[Format | None, typer.Option("--format", help="Told from each file if not given.")]
+Replace = Annotated[
+    bool, typer.Option("--replace/--add", help="Remove what the order lists and the files no longer have; or only add.")
+]
+LeaveOut = Annotated[
+    bool, typer.Option(help="Refuse lines whose names must never be blocked, instead of all of the import.")
+]
+RailsOption = Annotated[
+    Path | None, typer.Option("--rails", help="A file of rails; deploy/examples/rails.yaml shows one.")
+]
+MaxRefused = Annotated[int, typer.Option(min=0, help="Refused lines printed.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
+
+
+def terms(category: str | None, order: str | None, mandated: bool | None, exact: bool, form: Format | None) -> Terms:
+    """The terms that a command's options say.
+
+    Raises:
+        CentralError: There is no such category, or the order's number is unfit.
+    """
+    if category is not None and category not in CATEGORY_OF_LABEL:
+        raise CentralError(f"--category: {category!r} is none; there are {', '.join(CATEGORY_OF_LABEL)}")
+    held: Category | None = CATEGORY_OF_LABEL[category] if category is not None else None
+    if order is not None:
+        try:
+            check_text(order)
+        except ArtifactError as error:
+            raise CentralError(f"--order: {error}") from error
+    return Terms(held, order, mandated, Scope.EXACT if exact else Scope.SUBTREE, form)
+
+
+def document(outcome: Outcome, refusals: Refusals) -> dict[str, Any]:
+    """What an import came to, as JSON has it."""
+    counts = outcome.diff
+    return {
+        "lines": {
+            "names": outcome.lines.names,
+            "entries": outcome.lines.entries,
+            "refused": outcome.lines.refused,
+            "refused_by_reason": outcome.lines.reasons,
+            "first_refused": refusals.document(),
+        },
+        "diff": {
+            "in_force": outcome.state.entries,
+            "added": counts.added,
+            "removed": counts.removed,
+            "changed": counts.changed,
+            "unchanged": counts.unchanged,
+            "first": counts.first,
+        },
+        "findings": [drafts.told(finding) for finding in outcome.findings],
+        "drafts": [
+            {
+                "order": draft.order.text,
+                "mandated": draft.order.mandated,
+                "draft": str(draft.path),
+                "changes": str(draft.changes),
+                "changes_sha256": draft.summary.digest.hex(),
+                "added": draft.summary.added,
+                "removed": draft.summary.removed,
+            }
+            for draft in outcome.drafts
+        ],
+    }
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """What rails found, as a table; nothing where they found nothing."""
+    rows = [(finding.rail, finding.severity.value, finding.count, finding.detail) for finding in findings]
+    if rows:
+        terminal.table("Rails", ("rail", "asks for", "names", "why"), rows)
+
+
+def show(outcome: Outcome) -> None:
+    """What an import came to, as tables."""
+    counts, lines = outcome.diff, outcome.lines
+    rows: list[tuple[str, object, str]] = [
+        (sort, getattr(counts, sort), ", ".join(counts.first[sort][:5])) for sort in ("added", "removed", "changed")
+    ]
+    rows += [("unchanged", counts.unchanged, ""), ("in force (entries)", outcome.state.entries, "")]
+    rows += [("refused lines", lines.refused, "")]
+    rows += [(f"refused: {reason}", count, "") for reason, count in sorted(lines.reasons.items())]
+    terminal.table("Difference", ("", "names", "the first"), rows)
+    by_kind = sorted(counts.entries.items(), key=lambda item: (item[0][0].order, item[0][0].category, not item[0][1]))
+    if by_kind:
+        terminal.table(
+            "Entries",
+            ("order", "category", "effect", "scope", "for", "come or go", "entries"),
+            [
+                (
+                    kind.order.text,
+                    kind.category.label,
+                    "except" if kind.exception else "block",
+                    kind.scope.value,
+                    "everybody" if kind.order.mandated else "profiles",
+                    "come" if comes else "go",
+                    count,
+                )
+                for (kind, comes), count in by_kind
+            ],
+        )
+    show_findings(outcome.findings)
+    if outcome.drafts:
+        terminal.table(
+            "Drafts",
+            ("order", "added", "removed", "draft"),
+            [(draft.order.text, draft.summary.added, draft.summary.removed, draft.path) for draft in outcome.drafts],
+        )
+
+
+def _run(
+    request: Request, release: Path, rails_file: Path | None, out: Path | None, max_refused: int, as_json: bool
+) -> None:
+    refusals = Refusals(max_refused)
+    guard = rails.load(rails_file)
+    folder = ReleaseFolder(release)
+
+    def held(runs: Runs) -> Iterable[Held]:
+        return inforce.from_entries(folder.entries_path, runs)
+
+    try:
+        with Bar() as bar:
+            outcome = drafts.draw_up(request, held, guard, refusals, out, bar)
+    except RailsError as error:
+        if as_json:
+            terminal.document({"findings": [drafts.told(finding) for finding in error.findings]})
+        raise
+    finally:
+        refusals.close()
+    if as_json:
+        terminal.document(document(outcome, refusals))
+    else:
+        show(outcome)
+
+
+def import_(
+    files: Files,
+    release: Release,
+    out: Annotated[Path, typer.Option(help="The folder for drafts; made with mode 0700.")],
+    category: CategoryOption = None,
+    order: OrderOption = None,
+    mandated: Mandated = None,
+    exact: Exact = False,
+    form: FormatOption = None,
+    replace: Replace = False,
+    leave_out: LeaveOut = False,
+    rails_file: RailsOption = None,
+    max_refused: MaxRefused = SHOWN,
+    as_json: Json = False,
+) -> None:
+    """Drafts proposals from source files; importing what is in force already drafts nothing."""
+    request = Request(files, terms(category, order, mandated, exact, form), replace, leave_out)
+    _run(request, release, rails_file, out, max_refused, as_json)
+
+
+def diff(
+    files: Files,
+    release: Release,
+    category: CategoryOption = None,
+    order: OrderOption = None,
+    mandated: Mandated = None,
+    exact: Exact = False,
+    form: FormatOption = None,
+    replace: Replace = False,
+    leave_out: LeaveOut = False,
+    rails_file: RailsOption = None,
+    max_refused: MaxRefused = SHOWN,
+    as_json: Json = False,
+) -> None:
+    """Shows what an import would change: added, removed, changed, refused, and what rails say; writes nothing."""
+    request = Request(files, terms(category, order, mandated, exact, form), replace, leave_out)
+    _run(request, release, rails_file, None, max_refused, as_json)
