@@ -26,3 +26,12 @@ class SnapshotError(ArtifactError):
 
 class FingerprintCollisionError(ArtifactError):
     """Two names of one list share a fingerprint under this key: the builder must draw another."""
+
+
+class DeltaError(ArtifactError):
+    """The bytes are no delta, or one of other records; `offset` is where that shows."""
+
+    def __init__(self, offset: int, reason: str) -> None:
+        self.offset = offset
+        self.reason = reason
+        super().__init__(f"delta, byte {offset}: {reason}")
