@@ -49,6 +49,12 @@ class Snapshot:
     checked_at: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     """Releases by the reason they were refused for."""
+    received_bytes: int = 0
+    """Of the list's files, metadata included, since the supervisor started."""
+    by_delta: int = 0
+    """Releases that came as what changed."""
+    downloaded: Mapping[str, int] = field(default_factory=dict)
+    """Releases that came whole, by the reason."""
     cache_entries: int | None = None
     spool: Stats | None = None
     uplink: UplinkStatus | None = None
@@ -253,6 +259,20 @@ def _blocklist(snapshot: Snapshot) -> Iterator[Metric]:
         "Releases refused, by reason.",
         ["reason"],
         (((reason,), count) for reason, count in snapshot.refused.items()),
+    )
+    yield CounterMetricFamily(
+        "lachan_blocklist_received_bytes",
+        "Bytes of the list's files that were received, metadata included.",
+        value=snapshot.received_bytes,
+    )
+    yield CounterMetricFamily(
+        "lachan_blocklist_deltas_applied", "Releases that came as what changed.", value=snapshot.by_delta
+    )
+    yield _counter(
+        "lachan_blocklist_downloads",
+        "Releases whose records were downloaded whole, by the reason.",
+        ["reason"],
+        (((reason,), count) for reason, count in snapshot.downloaded.items()),
     )
 
 

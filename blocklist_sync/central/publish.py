@@ -1,7 +1,7 @@
 """Signs a release with TUF into a folder of static files that any web server can carry.
 
     metadata/N.root.json  N.targets.json  N.list.json  N.snapshot.json  timestamp.json
-    targets/list/SHA256.records.bin  targets/list/SHA256.policy.json
+    targets/list/SHA256.records.bin  targets/list/SHA256.policy.json  targets/list/SHA256.manifest  HALF-SHA256.delta
 
 Holds always: a file that a signature names is durable before the signature is, and `timestamp.json` comes last, so that
 a reader sees the release before or the one after; what was signed under a serial is never signed with other bytes.
@@ -30,6 +30,7 @@ from tuf.api.metadata import (
 )
 
 from blocklist_sync.artifact.records import Release
+from blocklist_sync.central import deltas
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.keys import LIST_ROLE, THRESHOLD, Keys
 from blocklist_sync.central.release import Published, ReleaseFolder
@@ -171,11 +172,14 @@ class Repository:
             "published_at": published.published_at,
             "urgent": published.urgent,
         }
+        chain = deltas.after(self.targets, held.signed.targets if held else {}, release)
+        deltas.store(self.targets, chain)
         listed = Targets(
             version=held.signed.version + 1 if held else 1,
             targets={
                 RECORDS_TARGET: self.target(RECORDS_TARGET, release.data, custom),
-                POLICY_TARGET: self.target(POLICY_TARGET, bundle, {"serial": release.serial}),
+                POLICY_TARGET: self.target(POLICY_TARGET, bundle, {}),
+                deltas.MANIFEST_TARGET: self.target(deltas.MANIFEST_TARGET, chain.manifest.encode(), {}),
             },
         )
         self.write(LIST_ROLE, listed)

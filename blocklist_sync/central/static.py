@@ -19,8 +19,8 @@ from starlette.types import Scope
 
 FOLDERS = ("metadata", "targets")
 
-# `SHA256.NAME` of a target, `VERSION.ROLE.json` of metadata (consistent snapshots).
-_DIGEST = re.compile(r"([0-9a-f]{64})\.")
+# `SHA256.NAME` of a target, half of it for a delta, `VERSION.ROLE.json` of metadata (consistent snapshots).
+_DIGEST = re.compile(r"([0-9a-f]{64}|[0-9a-f]{32}(?=\.delta$))\.")
 _VERSION = re.compile(r"[0-9]+\.[A-Za-z0-9_-]+\.json")
 FOR_EVER = "max-age=31536000, immutable"
 EACH_TIME = "no-cache"

@@ -49,6 +49,12 @@ class Activation:
     entries: int
     """Records that the release lists."""
 
+    @property
+    def in_force(self) -> InForce:
+        """What the next release is held against, and made of."""
+        folder = self.snapshot.parent
+        return InForce(self.serial, self.records_digest, folder / _RECORDS, folder / _POLICY)
+
 
 class ReleaseStore:
     """The releases of one edge, in `folder`."""

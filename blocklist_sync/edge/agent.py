@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from blocklist_sync.edge import suspension
 from blocklist_sync.edge.activate import FOLDER, Activation, ReleaseStore
 from blocklist_sync.edge.client import Client
+from blocklist_sync.edge.delta import Deltas
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
 from blocklist_sync.edge.hosts import Hosts
 from blocklist_sync.edge.pace import Ending, Pace
@@ -70,6 +71,16 @@ class Agent:
         self.expires_at = 0
         """When the signature on the list ends; later, the list stays in force and is reported as it is."""
 
+    @property
+    def received(self) -> int:
+        """Bytes of files that came since the start, metadata included."""
+        return self._client.received
+
+    @property
+    def deltas(self) -> Deltas:
+        """How releases came since the start."""
+        return self._client.deltas
+
     @staticmethod
     def recover(state_dir: Path) -> Activation | None:
         """The list in force by the files alone, changing none: for commands beside a running edge, or without one."""
@@ -82,12 +93,13 @@ class Agent:
         It is in force unless it is suspended; either way nothing older comes after it.
         """
         activation = self._store.in_force(repair=True)
-        self._in_force = InForce(activation.serial, activation.records_digest) if activation else InForce()
+        self._in_force = activation.in_force if activation else InForce()
         self.expires_at = self._client.expires_at()
         return activation
 
     async def check(self) -> Activation | None:
         """One round: the release that was put in force, or None. A refusal or a failure is counted and logged."""
+        before = self.received
         try:
             activation = await asyncio.to_thread(self._check)
         except RefusedError as error:
@@ -105,7 +117,12 @@ class Agent:
             return None
         self._refusal = self._failure = None
         if activation is not None:
-            log.get().info("release activated", serial=activation.serial, published_at=activation.published_at)
+            log.get().info(
+                "release activated",
+                serial=activation.serial,
+                published_at=activation.published_at,
+                received_bytes=self.received - before,
+            )
         return activation
 
     async def run(self, on_activated: Callable[[Activation], Awaitable[None]]) -> None:
@@ -196,7 +213,7 @@ class Agent:
                 activation = self._store.put_in_force(
                     found.verified, self._in_force or InForce(), now, _suspended(self._folder, now)
                 )
-                self._in_force = InForce(activation.serial, activation.records_digest)
+                self._in_force = activation.in_force
                 self._store.prune()
                 return activation
         except durable.FileError as error:

@@ -7,6 +7,7 @@ that is at fault is left for the next one, which trusts nothing that the one bef
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import time
@@ -19,7 +20,9 @@ from tuf.api import exceptions
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
+from blocklist_sync.artifact import manifest, policy
 from blocklist_sync.edge import verify
+from blocklist_sync.edge.delta import MANIFEST_TARGET, Deltas
 from blocklist_sync.edge.download import Parts, Wanted, download
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError, SyncError
 from blocklist_sync.edge.fetcher import Fetcher
@@ -87,6 +90,9 @@ class Client:
         self._parts = Parts(folder / "parts")
         self._fetcher: Fetcher | None = None
         self._closed = False
+        self.deltas = Deltas()
+        self.received = 0
+        """Bytes of files that came since the start."""
         self.mirrors = Mirrors(settings.repositories, rng)
 
     def close(self) -> None:
@@ -168,9 +174,18 @@ class Client:
             limits = Limits(settings.max_records_bytes, settings.max_policy_bytes)
             if not verify.admit(offered, in_force, limits):
                 return Found(offered, None)
-            data = self._download(url, fetcher, listed)
-            return Found(offered, verify.check(offered, data, self._download(url, fetcher, bundle)))
+            data = self.deltas.records(
+                offered,
+                in_force,
+                lambda: self._manifest(url, fetcher, updater),
+                lambda name, length: self._delta(url, fetcher, name, length),
+            )
+            if data is None:
+                data = self._download(url, fetcher, listed)
+            held = _held_policy(bundle, in_force)
+            return Found(offered, verify.check(offered, data, held or self._download(url, fetcher, bundle)))
         finally:
+            self.received += fetcher.received_all
             self._fetcher = None
             fetcher.release()
 
@@ -189,6 +204,20 @@ class Client:
             raise RefusedError(Reason.MALFORMED, f"nothing is signed as {path}")
         return found
 
+    def _manifest(self, url: str, fetcher: Fetcher, updater: Updater) -> bytes | None:
+        with _translated():
+            found = updater.get_targetinfo(MANIFEST_TARGET)
+        if found is not None and found.length > manifest.MAX_BYTES:
+            raise RefusedError(Reason.OVERSIZED, f"{MANIFEST_TARGET}: {found.length} bytes are signed")
+        return self._download(url, fetcher, found) if found is not None else None
+
+    @staticmethod
+    def _delta(url: str, fetcher: Fetcher, name: str, length: int) -> bytes:
+        folder = MANIFEST_TARGET.rpartition("/")[0]
+        with _translated():
+            data: bytes = fetcher.download_bytes(f"{url}/targets/{folder}/{name}", length)
+        return data
+
     def _download(self, url: str, fetcher: Fetcher, target: TargetFile) -> bytes:
         """A target's bytes, as they are signed."""
         digest = target.hashes.get("sha256", "")
@@ -198,6 +227,17 @@ class Client:
         wanted = Wanted(f"{folder}/{digest}.{name}" if folder else f"{digest}.{name}", target.length, digest)
         with _translated():
             return download(fetcher, url, wanted, self._parts)
+
+
+def _held_policy(target: TargetFile, in_force: InForce) -> bytes | None:
+    """The policy bundle in force, if it is the one that is signed: most releases carry the same."""
+    if in_force.policy is None or target.length > policy.MAX_BYTES:
+        return None
+    try:
+        data = durable.read(in_force.policy, policy.MAX_BYTES)
+    except durable.FileError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == target.hashes.get("sha256") else None
 
 
 def _word(error: SyncError) -> str:

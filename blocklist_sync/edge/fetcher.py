@@ -78,6 +78,8 @@ class Fetcher(FetcherInterface):
         self._closed = threading.Event()
         self.received = 0
         """Bytes of the last body."""
+        self.received_all = 0
+        """Bytes of every body."""
         self._hosts = hosts
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port
@@ -199,6 +201,7 @@ class Fetcher(FetcherInterface):
             while chunk := response.read1(CHUNK_BYTES, decode_content=False):
                 self._timeout()
                 self.received += len(chunk)
+                self.received_all += len(chunk)
                 yield chunk
             whole = True
         except UrllibTimeoutError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from blocklist_sync.artifact import policy, records
@@ -24,6 +25,10 @@ class InForce:
 
     serial: int = 0
     records_digest: bytes = b""
+    records: Path | None = None
+    """Where its records are."""
+    policy: Path | None = None
+    """Where its policy bundle is."""
 
 
 @dataclass(frozen=True)

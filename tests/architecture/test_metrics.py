@@ -28,6 +28,7 @@ EDGE = Snapshot(
     published_at=1,
     checked_at=1,
     refused={"expired": 1},
+    downloaded={"missing": 1},
     cache_entries=1,
     spool=Stats(1, 1, 0, 0, 0.0),
     uplink=UplinkStatus(),

@@ -8,24 +8,20 @@ import os
 import shutil
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
-from blocklist_sync.central.server import tls_context
-from blocklist_sync.central.settings import HttpsSettings
-from blocklist_sync.central.static import application
 from blocklist_sync.edge.agent import Agent, ClientCertificate, Failure
 from blocklist_sync.edge.push import Announcement
 from lachan.message import A, Record, encode, parse
 from tests.support.edge import free_port
 from tests.support.list_authority import Handler, ListAuthority, Server
 from tests.support.nameserver import nameserver
+from tests.support.origin import origin
 from tests.support.papers import Papers
 
 ROOT = Path(__file__).parents[2]
@@ -207,35 +203,6 @@ async def test_the_host_is_found_without_the_machines_own_resolver(authority: Li
             await agent.check()
             assert agent.failed[Failure.UNREACHABLE] == unreachable
             assert (agent.current() is None) == bool(unreachable)
-
-
-@contextlib.contextmanager
-def origin(repository: Path, papers: Papers) -> Iterator[int]:
-    """The list authority's own HTTPS server, which asks for certificates; its port."""
-    own = papers.of("lachan://so-test/service/blocklist")
-    context = tls_context(
-        HttpsSettings(listen="127.0.0.1:0", certificate=own.certificate, key=own.key, client_ca=own.ca)
-    )
-    config = uvicorn.Config(
-        application(repository),
-        host="127.0.0.1",
-        port=0,
-        lifespan="off",
-        log_config=None,
-        ssl_context_factory=lambda _config, _default: context,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 30
-        while not server.started:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
+from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.central import build, keys, publish
@@ -114,6 +115,11 @@ class ListAuthority:
         """The records that are served, the newest if there are several."""
         digest = self.release.history()[-1].records_digest
         return self.repository / "targets" / "list" / f"{digest}.records.bin"
+
+    def listed(self) -> Targets:
+        """What the list role signs now."""
+        newest = max((self.repository / "metadata").glob("*.list.json"), key=lambda path: int(path.name.split(".")[0]))
+        return Metadata[Targets].from_file(str(newest)).signed
 
     @contextlib.contextmanager
     def serve(self, folder: Path | None = None) -> Iterator[Server]:

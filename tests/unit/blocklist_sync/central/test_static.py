@@ -34,6 +34,8 @@ async def test_what_never_changes_may_be_kept_and_the_rest_may_not(client: httpx
     assert await control("/metadata/timestamp.json") == (200, EACH_TIME)
     # A cache that kept this would keep edges from the next root.
     assert await control("/metadata/2.root.json") == (404, NEVER)
+    assert cache_headers(f"{DIGEST[:32]}.delta")["Cache-Control"] == FOR_EVER
+    assert cache_headers(f"{DIGEST[:32]}.bin") == cache_headers(f"{DIGEST}x.delta") == {"Cache-Control": EACH_TIME}
     assert cache_headers("readme.txt") == {"Cache-Control": EACH_TIME}
 
 
