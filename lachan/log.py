@@ -6,9 +6,17 @@ import logging
 import sys
 from typing import Literal
 
-import structlog
+# structlog takes rich along where it is installed, for tracebacks in colours: a part of each start and five megabytes
+# in every worker, for what is never shown.
+_hidden = "rich" not in sys.modules
+if _hidden:
+    sys.modules["rich"] = None  # type: ignore[assignment] # an import of it fails, as where it is not installed
+import structlog  # noqa: E402 # after what it must not find
 
-from lachan.config import Settings
+if _hidden:
+    del sys.modules["rich"]
+
+from lachan.config import Settings  # noqa: E402 # as above
 
 
 class LogSettings(Settings):
@@ -23,7 +31,9 @@ def configure(component: str, form: Literal["text", "json"] = "text", level: str
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[

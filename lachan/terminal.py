@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from lachan.errors import LachanError
 
@@ -19,6 +16,11 @@ EXIT_ERROR = 1
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Prints a table on standard output."""
+    # What prints none need not wait for it: a service starts by a command, too.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     # Text, not strings: Rich would take brackets and colons of an order's text for its markup.
     heading = Text(title) if title else None
     shown = Table(title=heading, title_justify="left", header_style="bold", show_header=any(columns))

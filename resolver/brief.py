@@ -1,12 +1,19 @@
-"""What processes are told when they are exec'd, as JSON in an inherited descriptor; above all, workers."""
+"""What processes are told when they are exec'd, as JSON in an inherited descriptor; above all, workers.
+
+Holds always: a worker that has not been told its rules has none, and one whose supervisor ends before it told them
+finds that out.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any, Self
+
+from resolver.errors import ResolverError
 
 
 class Handed:
@@ -38,8 +45,7 @@ class Brief(Handed):
         sockets: Those of all workers, as `ListenSocket.describe` has them.
         shared_fd: The memory that all workers share, laid out as `Edge` says.
         cache_secret, name_key: Keys of the cache and of the names in it, made with that memory.
-        rules: As `Rules.describe` has them.
-        rules_fd: The snapshot, where there is one.
+        rules_from: The socket by which `tell_rules` brings the rules: a worker loads while they are read and verified.
     """
 
     worker: int
@@ -49,8 +55,50 @@ class Brief(Handed):
     shared_fd: int
     cache_secret: int
     name_key: str
+    rules_from: int
+
+
+class UntoldError(ResolverError):
+    """Whoever would have told the rules has gone."""
+
+
+@dataclass(frozen=True)
+class _Rules(Handed):
     rules: dict[str, Any]
-    rules_fd: int | None
+
+
+def tell_rules(sock: socket.socket, rules: dict[str, Any], snapshot: int | None) -> None:
+    """Tells a worker its rules.
+
+    Args:
+        sock: The other end of its `rules_from`.
+        rules: As `Rules.describe` has them.
+        snapshot: The list's descriptor, where there is one; it stays the caller's.
+
+    Raises:
+        UntoldError: It has ended.
+    """
+    told = _Rules(rules).to_fd()
+    try:
+        socket.send_fds(sock, [b"\0"], [told, *(() if snapshot is None else (snapshot,))])
+    except OSError as error:
+        raise UntoldError(f"a worker ended before it was told its rules: {error.strerror}") from error
+    finally:
+        os.close(told)
+
+
+def hear_rules(fd: int) -> tuple[dict[str, Any], int | None]:
+    """Waits for what `tell_rules` tells, and closes `fd`; the descriptor of the list, if any, is the caller's.
+
+    Raises:
+        UntoldError: It will not be told.
+    """
+    with socket.socket(fileno=fd) as sock:
+        _, fds, _, _ = socket.recv_fds(sock, 1, 2)
+    if not fds:
+        raise UntoldError("the supervisor ended before it told the rules")
+    told, *snapshot = fds
+    return _Rules.from_fd(told).rules, snapshot[0] if snapshot else None
 
 
 def digest(settings: str) -> str:
@@ -60,4 +108,4 @@ def digest(settings: str) -> str:
 
 def spawn_arguments(brief_fd: int) -> list[str]:
     """Arguments behind the interpreter that start a worker."""
-    return ["-m", "resolver.launch", "--brief", str(brief_fd)]
+    return ["-m", "resolver.worker", "--brief", str(brief_fd)]

@@ -77,6 +77,8 @@ class Supervisor:
         self._telling: set[asyncio.Task[None]] = set()
         self._lock: TextIO | None = None
         self._agent: Agent | None = None
+        self._ring: Ring
+        self._tally: TallyFile
 
     def _take_place(self) -> None:
         """Makes the folders, and makes sure that no other supervisor runs here.
@@ -292,6 +294,17 @@ class Supervisor:
         if self._file.user is not None:
             # What root could read, this user may not.
             check(self._edge, str(self._source))
+        self._ring = Ring.adopt_or_create(
+            self._edge.ring_file,
+            window_seconds=self._edge.window_seconds,
+            workers=self._edge.seats,
+            profiles=self._edge.profiles,
+            epoch=secrets.token_bytes(EPOCH_BYTES),
+            now=int(time.time()),
+        )
+        self._tally = TallyFile(self._edge.tally_file, self._edge.seats)
+        # Workers load while the list is read and verified.
+        self._workers.prepare(self._living)
 
     async def run(self) -> None:
         """Serves until told to stop by SIGTERM or SIGINT; SIGHUP has the configuration read again.
@@ -302,15 +315,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        ring = Ring.adopt_or_create(
-            self._edge.ring_file,
-            window_seconds=self._edge.window_seconds,
-            workers=self._edge.seats,
-            profiles=self._edge.profiles,
-            epoch=secrets.token_bytes(EPOCH_BYTES),
-            now=int(time.time()),
-        )
-        tally = TallyFile(self._edge.tally_file, self._edge.seats)
+        ring, tally = self._ring, self._tally
         loop.add_signal_handler(signal.SIGHUP, self._hang_up, ring)
         epoch = 1 + max((status["rules"]["epoch"] for status in self._living), default=0)
         self._exceptions.recover()

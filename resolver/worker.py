@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import fcntl
 import functools
+import gc
 import mmap
 import os
 import random
@@ -31,7 +32,7 @@ from resolver._hot.contacts import Contacts
 from resolver._hot.counters import Counters
 from resolver._hot.engine import Engine
 from resolver._hot.tally import Tally
-from resolver.brief import Brief, digest
+from resolver.brief import Brief, UntoldError, digest, hear_rules
 from resolver.control import ControlError, Message, Server, ask
 from resolver.counters import Ring
 from resolver.guard import make_guard
@@ -81,11 +82,13 @@ class Worker:
         self._guard = make_guard(file.cookies, file.rate_limit, shared.rates, self._master, time.time())
         self._forwarder = make_forwarder(file.upstreams, file.forwarding, self._random, self._master)
         self._streams = StreamUpstreams(file.upstreams, file.forwarding.tcp_timeout, self._random)
-        self._rules = InForce(edge, self._master, brief.rules, brief.rules_fd, time.time())
+        here = compile_locals(edge.local, edge.profiles, edge.endpoints, edge.check_page)
         self._counters = Counters(self._ring.part(brief.seat), self._edge.window_seconds)
+        # What they need not be known for is done.
+        self._rules = InForce(edge, self._master, *hear_rules(brief.rules_from), time.time())
         self._engine = Engine(
             self._rules.policy,
-            compile_locals(self._edge.local, self._edge.profiles, self._edge.endpoints, self._edge.check_page),
+            here,
             self._cache,
             self._counters,
             Tally(TallyFile(self._edge.tally_file, self._edge.seats).part(brief.seat)),
@@ -337,7 +340,10 @@ class Worker:
 
 
 async def _main(brief: Brief, edge: Edge) -> None:
-    await Worker(brief, edge).run()
+    worker = Worker(brief, edge)
+    # What is there now stays: no collection walks it again while queries wait.
+    gc.freeze()
+    await worker.run()
 
 
 def main() -> None:
@@ -348,11 +354,15 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     brief = Brief.from_fd(arguments.brief)
-    for fd in (brief.shared_fd, *(sock["fd"] for sock in brief.sockets)):
+    for fd in (brief.shared_fd, brief.rules_from, *(sock["fd"] for sock in brief.sockets)):
         # Nothing that a worker starts may hold a listening socket.
         fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     log.configure(f"worker-{brief.worker}")
     edge = normalise(EdgeFile.model_validate_json(brief.settings))
     # Before anything shared is touched; held until this process ends.
-    with sit(edge.file.runtime_dir, brief.seat):
+    with sit(edge.file.runtime_dir, brief.seat), contextlib.suppress(UntoldError):
         uvloop.run(_main(brief, edge))
+
+
+if __name__ == "__main__":
+    main()

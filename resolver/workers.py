@@ -10,41 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import mmap
 import os
-import secrets
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
 from lachan import log
 from resolver import systemd
-from resolver._hot.cache import Cache
-from resolver.brief import Brief, digest, spawn_arguments
+from resolver.brief import digest
 from resolver.control import ControlError, Message, call
 from resolver.errors import ResolverError
-from resolver.heartbeats import Beats, Stalls, now_ms
+from resolver.heartbeats import Stalls, now_ms
+from resolver.inherited import find
 from resolver.listeners.sockets import ListenSocket, open_sockets
+from resolver.newcomer import Newcomer
 from resolver.process import Process, ended, finish
 from resolver.rules import Rules
-from resolver.seats import control_path, sitting, used
+from resolver.seats import control_path
 from resolver.settings import Edge
+from resolver.sharedmemory import SharedMemory
 
-READY_SECONDS = 15.0
-FIND_SECONDS = 2.0
 STATUS_SECONDS = 1.0
 STOP_SECONDS = 6.0
-POLL_SECONDS = 0.02
 LOOK_SECONDS = 0.1
 BACK_OFF_FIRST = 0.1
 BACK_OFF_MOST = 5.0
 STEADY_SECONDS = 10.0
-
-
-class WorkerError(ResolverError):
-    """A worker cannot be started."""
 
 
 class Workers:
@@ -56,15 +46,14 @@ class Workers:
         self._settings = edge.file.model_dump_json()
         # By seat: two processes serve one number while one takes the other's place.
         self._processes: dict[int, Process] = {}
+        # By number: they load while the rules to begin with are read.
+        self._newcomers: dict[int, Newcomer] = {}
         self._starting: set[int] = set()
         self._turns: dict[int, asyncio.Lock] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self._sockets: list[ListenSocket] = []
-        self._shared_fd = -1
-        self._cache_secret = 0
-        self._name_key = ""
-        self._cache: Cache | None = None
-        self._beats: Beats | None = None
+        self._memory = SharedMemory()
+        self._memory_kept = False
         self._rules: Rules | None = None
         self._stopping = False
         self.restarts = 0
@@ -76,59 +65,17 @@ class Workers:
 
     def cache_entries(self) -> int:
         """How many answers the shared cache holds; walks all of it, some milliseconds."""
-        return self._cache.entries(int(time.monotonic())) if self._cache is not None else 0
-
-    # Those of an earlier supervisor ----------------------------------------------------------------------------------
+        return self._memory.cache_entries()
 
     def find(self) -> list[Message]:
         """What living workers of an earlier supervisor say of themselves; takes their sockets and memory over.
 
-        One that lives and does not answer is ended: its seat cannot be given to another otherwise.
-
         Raises:
-            ResolverError: One cannot be ended.
+            ResolverError: What was left behind can be neither used nor ended.
         """
-        living = []
-        for seat in used(self._runtime):
-            pid = sitting(self._runtime, seat)
-            try:
-                if pid is not None:
-                    path = control_path(self._runtime, seat)
-                    living.append(call(path, {"command": "status"}, (), FIND_SECONDS)[0])
-            except ControlError as error:
-                log.get().error("a worker found does not answer; ending it", pid=pid, reason=str(error))
-                self._end(seat, pid)
-                pid = None
-            if pid is None:
-                control_path(self._runtime, seat).unlink(missing_ok=True)
-        if living:
-            self._take_over(living[0]["seat"])
-        return living
-
-    def _end(self, seat: int, pid: int | None) -> None:
-        deadline = time.monotonic() + FIND_SECONDS
-        while pid is not None and sitting(self._runtime, seat) == pid:
-            if time.monotonic() > deadline:
-                raise WorkerError(f"process {pid} holds the seat {seat} of a worker and cannot be ended")
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(POLL_SECONDS)
-
-    def _take_over(self, seat: int) -> None:
-        while True:
-            message = {"command": "handover", "first": len(self._sockets)}
-            answer, (shared_fd, *socket_fds) = call(control_path(self._runtime, seat), message)
-            if self._shared_fd >= 0:
-                os.close(shared_fd)
-            else:
-                self._shared_fd = shared_fd
-            self._sockets += [
-                ListenSocket.named(name, fd) for name, fd in zip(answer["sockets"], socket_fds, strict=True)
-            ]
-            if not socket_fds or len(self._sockets) == answer["of"]:
-                break
-        self._cache_secret = answer["cache_secret"]
-        self._name_key = answer["name_key"]
+        inherited = find(self._runtime)
+        self._sockets, self._memory = inherited.sockets, inherited.memory
+        return inherited.living
 
     def open(self) -> None:
         """Opens what is not held yet; afterwards no privilege is needed.
@@ -144,19 +91,25 @@ class Workers:
         self._sockets = opened
         systemd.store(opened)
 
+    def prepare(self, living: Sequence[Message]) -> None:
+        """Lays out what all share and, where nobody serves yet, has every worker load; `start` has them serve."""
+        self._memory_kept = self._memory.lay_out(self._edge, {status["seat"] for status in living})
+        if not living:
+            for number in range(self._edge.workers):
+                self._newcomers[number] = self._newcomer(number)
+
     async def start(self, rules: Rules, living: Sequence[Message]) -> None:
-        """Brings every worker up, adopting those found by `find` where they run under the same settings.
+        """Brings every worker up after `prepare`, adopting those that live where they run under the same settings.
 
         Raises:
             ResolverError: A worker does not come up.
         """
         self._rules = rules
-        kept = self._map({status["seat"] for status in living})
         strangers = []
         for status in living:
             with contextlib.suppress(ProcessLookupError):
                 process = Process(status["seat"], status["worker"], status["pid"], status["settings"])
-                if kept and await self._adopted(process):
+                if self._memory_kept and await self._adopted(process):
                     continue
                 process.leaving = True
                 strangers.append(process)
@@ -176,29 +129,12 @@ class Workers:
         await asyncio.gather(*(self._retire(process, 0) for process in strangers))
 
     def _free_seats(self) -> set[int]:
-        return set(range(self._edge.seats)) - self._processes.keys() - self._starting
+        waiting = {newcomer.seat for newcomer in self._newcomers.values()}
+        return set(range(self._edge.seats)) - self._processes.keys() - self._starting - waiting
 
-    def _map(self, living: set[int]) -> bool:
-        """Maps the memory that all share, made anew where it is not laid out as wanted; whether it was there."""
-        kept = self._shared_fd >= 0 and os.fstat(self._shared_fd).st_size == self._edge.shared_bytes
-        if not kept:
-            self._shared_fd = os.memfd_create("shared", os.MFD_CLOEXEC)
-            os.ftruncate(self._shared_fd, self._edge.shared_bytes)
-            self._cache_secret = secrets.randbits(64)
-            self._name_key = secrets.token_hex(16)
-        shared = self._edge.share(memoryview(mmap.mmap(self._shared_fd, self._edge.shared_bytes)))
-        self._beats = Beats(shared.beats, self._edge.seats)
-        self._cache = Cache(shared.cache, self._cache_secret, 0)
-        for seat in set(range(self._edge.seats)) - living:
-            self._clear(seat)
-        return kept
-
-    def _clear(self, seat: int) -> None:
-        """Clears away what a process left that has certainly ended."""
-        # Of an earlier edge's there may be more seats than of this one's.
-        if self._beats is not None and self._cache is not None and seat < self._edge.seats:
-            self._beats.leave(seat)
-            self._cache.release(seat)
+    def _newcomer(self, number: int) -> Newcomer:
+        seat = min(self._free_seats())
+        return Newcomer(self._edge, self._settings, number, seat, self._sockets, self._memory)
 
     async def _adopted(self, process: Process) -> bool:
         """Keeps a worker that was found, if it serves as it is wanted to."""
@@ -223,69 +159,21 @@ class Workers:
     async def _spawn(self, number: int) -> Process:
         rules = self._rules
         assert rules is not None  # noqa: S101 # start() has set it
-        settings = digest(self._settings)
-        seat = min(self._free_seats())
-        self._starting.add(seat)
+        newcomer = self._newcomers.pop(number, None) or self._newcomer(number)
+        self._starting.add(newcomer.seat)
         try:
-            child = self._exec(number, seat, rules)
             try:
-                await self._ready(number, seat, child)
+                process = await newcomer.serve(rules)
             except BaseException:
-                child.kill()
-                child.wait()
-                self._clear(seat)
+                self._memory.clear(newcomer.seat)
                 raise
-            process = Process(seat, number, child.pid, settings, child)
             self._watch(process)
         finally:
-            self._starting.discard(seat)
+            self._starting.discard(newcomer.seat)
         # Rules may have moved on while it started.
         if self._rules is not rules:
             await self._tell(process)
         return process
-
-    def _exec(self, number: int, seat: int, rules: Rules) -> subprocess.Popen[bytes]:
-        rules_fd = None if rules.fd is None else os.dup(rules.fd)
-        brief = Brief(
-            worker=number,
-            seat=seat,
-            settings=self._settings,
-            sockets=[sock.describe() for sock in self._sockets],
-            shared_fd=self._shared_fd,
-            cache_secret=self._cache_secret,
-            name_key=self._name_key,
-            rules=rules.describe(),
-            rules_fd=rules_fd,
-        )
-        brief_fd = brief.to_fd()
-        inherited = [brief_fd, self._shared_fd, *(sock.fd for sock in self._sockets)]
-        if rules_fd is not None:
-            inherited.append(rules_fd)
-        child = subprocess.Popen(
-            [sys.executable, *spawn_arguments(brief_fd)],
-            pass_fds=inherited,
-            stdin=subprocess.DEVNULL,
-            # Out of the terminal's reach: a Ctrl-C is for the supervisor to pass on.
-            start_new_session=True,
-        )
-        os.close(brief_fd)
-        if rules_fd is not None:
-            os.close(rules_fd)
-        return child
-
-    async def _ready(self, number: int, seat: int, child: subprocess.Popen[bytes]) -> None:
-        """Waits until a worker reads its sockets."""
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            with contextlib.suppress(ControlError):
-                status, _ = await asyncio.to_thread(call, control_path(self._runtime, seat), {"command": "status"})
-                if status["pid"] == child.pid and status["serving"]:
-                    return
-            if child.poll() is not None:
-                raise WorkerError(f"worker {number} ended with status {child.returncode} while starting")
-            if time.monotonic() > deadline:
-                raise WorkerError(f"worker {number} did not come up within {READY_SECONDS:g} s")
-            await asyncio.sleep(POLL_SECONDS)
 
     def _watch(self, process: Process) -> None:
         self._processes[process.seat] = process
@@ -299,7 +187,7 @@ class Workers:
         await ended(process.pidfd)
         status = process.reap()
         del self._processes[process.seat]
-        self._clear(process.seat)
+        self._memory.clear(process.seat)
         process.ended.set()
         back_off = BACK_OFF_FIRST if time.monotonic() - started > STEADY_SECONDS else 0.0
         while not (self._stopping or process.leaving):
@@ -367,10 +255,8 @@ class Workers:
         stalls = Stalls(int(LOOK_SECONDS * 1000))
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self._beats is None:
-                continue
             limit = int(self._edge.file.processes.stalled * 1000)
-            for seat in stalls.look(self._beats.read(), now_ms(), limit):
+            for seat in stalls.look(self._memory.read_beats(), now_ms(), limit):
                 process = self._processes.get(seat)
                 if process is not None:
                     log.get().error("a worker stands still; ending it", worker=process.number, pid=process.pid)
@@ -401,7 +287,7 @@ class Workers:
 
     async def status(self) -> list[Message]:
         """What each worker says of itself, and what is seen of it from here."""
-        beats = {beat.seat: beat for beat in self._beats.read()} if self._beats is not None else {}
+        beats = {beat.seat: beat for beat in self._memory.read_beats()}
         now = now_ms()
         rows = sorted(self._processes.values(), key=lambda process: (process.number, process.leaving))
 
@@ -426,5 +312,7 @@ class Workers:
     async def stop(self) -> None:
         """Ends every worker; what waits for an upstream is still answered."""
         self._stopping = True
+        for newcomer in self._newcomers.values():
+            newcomer.end()
         await asyncio.gather(*(self._retire(process, 0) for process in list(self._processes.values())))
         await asyncio.gather(*self._watches, return_exceptions=True)

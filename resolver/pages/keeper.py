@@ -17,8 +17,8 @@ import sys
 from lachan import log
 from resolver.control import ControlError, Message, call
 from resolver.listeners.sockets import SocketError
+from resolver.pages.brief import Brief, control_path
 from resolver.pages.counts import PageCounts
-from resolver.pages.server import Brief, control_path
 from resolver.pages.settings import PageListen
 from resolver.rules import Rules
 from resolver.settings import Edge

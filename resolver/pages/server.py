@@ -12,17 +12,15 @@ import mmap
 import os
 import signal
 import socket
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import uvloop
 
 from blocklist_sync.artifact import policy as bundles
 from blocklist_sync.artifact._snapshot import Snapshot
 from lachan import log
-from resolver.brief import Handed
 from resolver.control import Handler, Message, Server
+from resolver.pages.brief import Brief, control_path
 from resolver.pages.facts import Facts, own_rules
 from resolver.pages.listener import PageServer
 from resolver.settings import Edge, EdgeFile, normalise
@@ -30,21 +28,6 @@ from resolver.settings import Edge, EdgeFile, normalise
 NICENESS = 10
 SWEEP_SECONDS = 0.5
 CLOSE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Brief(Handed):
-    """What the process is told when it is exec'd, as JSON in an inherited descriptor."""
-
-    settings: str
-    sockets: list[dict[str, Any]]
-    rules: Message
-    rules_fd: int | None
-
-
-def control_path(runtime_dir: Path) -> Path:
-    """Where the process listens for its supervisor."""
-    return runtime_dir / "pages.sock"
 
 
 def read_facts(edge: Edge, rules: Message, fd: int | None) -> Facts:

@@ -64,6 +64,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     ),
     "resolver/ask.py": (EDGE, "asks a running edge"),
     "resolver/cli.py": (EDGE, "verbs are run as commands"),
+    "resolver/inherited.py": (EDGE, "processes that outlive their supervisor"),
+    "resolver/newcomer.py": ("tests/faults/test_start.py", "processes that start, and do not"),
     "resolver/pages/keeper.py": (PAGES, "processes that die and are taken over"),
     "resolver/pages/server.py": (PAGES, "a composition root, run as a process"),
     "resolver/listeners/serving.py": (WORKERS, "whose sockets are read is seen by who is answered"),

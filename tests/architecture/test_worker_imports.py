@@ -21,7 +21,7 @@ NOT_A_WORKERS = {
 }
 
 PROGRAM = (
-    "import json, sys, resolver.launch;"
+    "import json, sys, resolver.worker;"
     "print(json.dumps(sorted({name.partition('.')[0] for name, module in sys.modules.items() if module})))"
 )
 
