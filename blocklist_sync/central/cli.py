@@ -25,7 +25,7 @@ from blocklist_sync.central.build import Built, Source
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Format, Refusal
 from blocklist_sync.central.release import ReleaseFolder
-from blocklist_sync.central.verbs import imports, rpz
+from blocklist_sync.central.verbs import imports, rpz, rpz_operators
 from lachan import config, durable, log, terminal
 
 MAX_REFUSED_SHOWN = 50
@@ -36,6 +36,7 @@ app = typer.Typer(
 keys_app = typer.Typer(help="The keys that sign releases.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.command("rpz")(rpz.rpz)
+app.command("rpz-operators")(rpz_operators.rpz_operators)
 app.command("import")(imports.import_)
 app.command("diff")(imports.diff)
 

@@ -92,7 +92,7 @@ def _pieces(
     return zone(wanted, head, settings, listed.bundle, counts, left_out)
 
 
-def _reload(command: str) -> None:
+def tell(command: str) -> None:
     """Tells whoever serves the zone; by no shell.
 
     Raises:
@@ -102,10 +102,10 @@ def _reload(command: str) -> None:
         words = shlex.split(command)
         ended = subprocess.run(words, capture_output=True, text=True, timeout=RELOAD_SECONDS, check=False)
     except (OSError, ValueError, IndexError, subprocess.SubprocessError) as error:
-        raise CentralError(f"the zone is written, but {command!r}: {error}") from error
+        raise CentralError(f"the file is written, but {command!r}: {error}") from error
     if ended.returncode:
         said = (ended.stderr or ended.stdout).strip()[:MAX_SAID_CHARACTERS]
-        raise CentralError(f"the zone is written, but {command!r} ended with {ended.returncode}: {said}")
+        raise CentralError(f"the file is written, but {command!r} ended with {ended.returncode}: {said}")
 
 
 def rpz(
@@ -143,7 +143,7 @@ def rpz(
     if left_out.shown > MAX_LEFT_OUT_SHOWN:
         terminal.complain(f"… and {left_out.shown - MAX_LEFT_OUT_SHOWN} more names that are not in the zone")
     if reload is not None:
-        _reload(reload)
+        tell(reload)
     summary = {
         "serial": listed.serial,
         "profile": profile,

@@ -15,6 +15,7 @@ import yaml
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED
 from blocklist_sync.central.rails import RailSettings
+from blocklist_sync.central.rpz.operators import OperatorsFile
 from blocklist_sync.central.settings import ListSettings
 from compliance_api.probe.settings import ProbeSettings
 from compliance_api.settings import ServiceSettings, load_law, load_registry
@@ -45,6 +46,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "organisations.yaml": load_registry,
     "law.yaml": lambda path: load_law(path, load_registry(path.with_name("organisations.yaml"))),
     "probe.yaml": lambda path: config.load(path, ProbeSettings),
+    "rpz-operators.yaml": lambda path: config.load(path, OperatorsFile),
 }
 
 

@@ -78,6 +78,6 @@ def test_whoever_serves_the_zone_is_told_without_a_shell(desk: Desk, tmp_path: P
 )
 def test_a_reload_that_fails_is_said_and_the_zone_stays(desk: Desk, command: str) -> None:
     desk.authority.publish("bad.example")
-    with pytest.raises(CentralError, match="the zone is written, but"):
+    with pytest.raises(CentralError, match="the file is written, but"):
         desk.rpz("--reload", command)
     assert desk.out.exists()
