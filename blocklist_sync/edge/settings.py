@@ -104,7 +104,7 @@ class SyncSettings(Settings):
     backoff_max: Duration = Field(default=120.0, ge=0.2, le=86_400, description="between tries that fail")
     idle_timeout: Duration = Field(default=10.0, ge=0.1, le=300, description="without a byte from the server")
     round_timeout: Duration = Field(default=120.0, ge=1, le=3600, description="for a whole round, download included")
-    max_records_bytes: int = Field(default=64 << 20, ge=1024, le=256 << 20)
+    max_records_bytes: int = Field(default=160 << 20, ge=1024, le=256 << 20)
     max_policy_bytes: int = Field(default=64 << 10, ge=64, le=64 << 10)
     max_metadata_bytes: int = Field(default=512 << 10, ge=4096, le=5 << 20)
 

@@ -41,6 +41,8 @@ SHARES = {
     "guarded": 5,
     "release": 4,
     "snapshot": 4,
+    "pack": 3,
+    "delta": 4,
     "message": 4,
     "http1": 3,
     "http2": 4,

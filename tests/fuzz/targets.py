@@ -11,9 +11,10 @@ import functools
 import socket
 from collections.abc import Callable
 
-from blocklist_sync.artifact import records, snapshot
+from blocklist_sync.artifact import delta, records, snapshot
 from blocklist_sync.artifact.categories import Action, Category
-from blocklist_sync.artifact.errors import ArtifactError
+from blocklist_sync.artifact.errors import ArtifactError, FingerprintCollisionError
+from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.rules import Scope
 from lachan.message import MessageError, encode, parse
 from lachan.reply import Reply, respond, txt_record
@@ -28,7 +29,8 @@ from resolver.listeners.hello import server_name
 from resolver.listeners.http1 import Http1
 from resolver.listeners.http2 import Http2
 from resolver.local import LocalSettings, compile_locals
-from tests.support.blocklist import OFFER, entry
+from tests.support.blocklist import KEY as FINGERPRINT
+from tests.support.blocklist import MANDATE, OFFER, entry, release
 from tests.support.engine import CLIENT, KEY, PROFILES, SCHOOL, STRANGER, Rig, open_guard, policy, rig
 from tests.support.framing import framed
 
@@ -205,6 +207,8 @@ class Lists:
     def __init__(self) -> None:
         self._rig = rig(policy(), upstreams=0)
         self._epoch = 1
+        listed = [entry(f"n{number}.example", order=(MANDATE, OFFER)[number % 2]) for number in range(12)]
+        self._held = release(*listed)
 
     def release(self, data: bytes) -> None:
         """Records, and the snapshot that is built of them."""
@@ -214,6 +218,33 @@ class Lists:
     def snapshot(self, data: bytes) -> None:
         """A snapshot that no builder made."""
         self._look(data)
+
+    def pack(self, data: bytes) -> None:
+        """Lines of a list, whole ones or not."""
+        encoder = records.Encoder(FINGERPRINT)
+        kinds = [
+            encoder.kind(scope, exception, category, Order("1/QĐ", mandated=True))
+            for scope, exception, category in (
+                (Scope.SUBTREE, False, Category.SCAM),
+                (Scope.EXACT, False, Category.SCAM),
+                (Scope.SUBTREE, True, Category.SCAM),
+                (Scope.SUBTREE, True, Category.CSAM),
+            )
+        ]
+        with contextlib.suppress(ArtifactError):
+            encoder.add_lines(data, kinds)
+        with contextlib.suppress(FingerprintCollisionError):
+            assert records.parse(encoder.release(1)).serial == 1, "what is packed is a release"
+
+    def delta(self, data: bytes) -> None:
+        """A delta of a release that is held: its counts and sections; the rest of its header is right."""
+        held = self._held
+        serials = (1).to_bytes(8, "little") + (2).to_bytes(8, "little")
+        head = delta.MAGIC + b"\1\0\0\0" + data[:1].ljust(1, b"\1") + bytes(3) + serials + held.digest + bytes(32)
+        step = head + data[1:33].ljust(32, b"\0") + data[33:]
+        with contextlib.suppress(ArtifactError):
+            delta.apply(held, delta.parse(step))
+            raise AssertionError("its digest is of nothing")
 
     def _look(self, data: bytes) -> None:
         try:
@@ -299,6 +330,8 @@ GUIDED: dict[str, Callable[[], Callable[[bytes], None]]] = {
     "guarded": lambda: Engine(guarded=True),
     "release": lambda: _lists().release,
     "snapshot": lambda: _lists().snapshot,
+    "pack": lambda: _lists().pack,
+    "delta": lambda: _lists().delta,
 }
 """Targets over the compiled core, each made when it is needed."""
 
@@ -317,7 +350,8 @@ COMPILED = BENCHED + OWN
 
 SIZES = {
     "query": 640, "response": 2048, "chain": 80, "name": 512, "cookie": 400, "local": 400, "alias": 2048,
-    "engine": 1024, "guarded": 1024, "release": 1024, "snapshot": 2048, "message": 2048, "http1": 2048, "http2": 2048,
+    "engine": 1024, "guarded": 1024, "release": 1024, "snapshot": 2048, "pack": 1024, "delta": 512,
+    "message": 2048, "http1": 2048, "http2": 2048,
     "hello": 1024, "whoami": 640,
 }  # fmt: skip
 """Octets of the largest input."""

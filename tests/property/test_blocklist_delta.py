@@ -15,6 +15,7 @@ from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.records import Entry, Release
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central import deltas
+from tests.support import packing
 from tests.support.blocklist import MANDATE, OFFER, release
 
 NAMES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4).map(lambda way: ".".join([*way, "example"]))
@@ -40,11 +41,13 @@ def test_any_release_of_a_history_leads_to_the_last(lists: list[list[Entry]]) ->
             files[chain.manifest.steps[-1].name] = chain.delta
     read = manifest.parse(chain.manifest.encode())
     for held in releases[:-1]:
-        made = held
+        made, plainly = held, held.data
         for step in read.since(held.serial) or ():
             data = files[step.name]
             assert step.fits(data)
             made = delta.apply(made, delta.parse(data))
+            plainly = packing.apply(plainly, data)
+            assert made.data == plainly
         assert made.data == releases[-1].data
         assert made == records.parse(releases[-1].data)
 
