@@ -25,7 +25,7 @@ from blocklist_sync.central.build import Built, Source
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Format, Refusal
 from blocklist_sync.central.release import ReleaseFolder
-from blocklist_sync.central.verbs import imports, rpz, rpz_operators
+from blocklist_sync.central.verbs import imports, rpz, rpz_operators, sources
 from lachan import config, durable, log, terminal
 
 MAX_REFUSED_SHOWN = 50
@@ -39,6 +39,7 @@ app.command("rpz")(rpz.rpz)
 app.command("rpz-operators")(rpz_operators.rpz_operators)
 app.command("import")(imports.import_)
 app.command("diff")(imports.diff)
+app.add_typer(sources.app, name="source")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 Duration = Annotated[str, typer.Option(metavar="DURATION")]

@@ -138,6 +138,7 @@ def draw_up(
     refuse: Callable[[Refusal], None],
     out: Path | None = None,
     progress: Progress | None = None,
+    weigh: Callable[[imports.Counts], None] | None = None,
 ) -> Outcome:
     """Compares source files with the list in force, holds the difference against the rails, and writes it down.
 
@@ -148,6 +149,7 @@ def draw_up(
         refuse: Told of every line that is not taken over.
         out: The folder for drafts; None to compare alone.
         progress: Told how far it has come.
+        weigh: Shown what became of the lines once all are read; what it raises ends the import.
 
     Raises:
         CentralError: A file cannot be read, or none of its names was accepted.
@@ -159,6 +161,10 @@ def draw_up(
     with ExitStack() as files:
         wanted = Wanted(request.terms, refuse, files.enter_context(Runs()), screen)
         _read(request.files, wanted, progress)
+        if weigh is not None:
+            weigh(wanted.counts)
+        if not wanted.counts.names:
+            raise CentralError("no name was accepted: an empty source is never taken for an empty list")
         counts, survey = diff.Counts(), Survey()
         sets = _Sets(wanted.orders, files)
         belongs = wanted.belongs if request.replace else None
@@ -191,8 +197,6 @@ def _read(files: Sequence[Path], wanted: Wanted, progress: Progress) -> None:
     passed = progress.stage("reading", total)
     for path in files:
         wanted.read(path, passed)
-    if not wanted.counts.names:
-        raise CentralError("no name was accepted: an empty source is never taken for an empty list")
 
 
 def _counted(entries: Iterable[Held], passed: Callable[[int], None]) -> Iterator[Held]:

@@ -19,6 +19,7 @@ WORKERS = "tests/faults/test_worker_faults.py"
 LIST_SERVICE = "tests/integration/test_blocklist_service.py"
 MIRRORS = "tests/integration/test_blocklist_mirrors.py"
 PUSH = "tests/integration/test_blocklist_push.py"
+SOURCES = "tests/integration/test_sources.py"
 SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
 STORES = "tests/integration/test_compliance_storage.py"
@@ -28,6 +29,8 @@ FORMATS = "tests/unit/blocklist_sync/central/test_formats.py"
 # Module: the tests that cover it, and why they do not stand at the mirrored place.
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/cli.py": (LIST_SERVICE, "verbs are run as commands"),
+    "blocklist_sync/central/collector.py": (SOURCES, "looks at real servers that cut, drip and lie"),
+    "blocklist_sync/central/download.py": (SOURCES, "real servers that cut, drip and lie"),
     "blocklist_sync/central/formats/adblock.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/dnsmasq.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/hosts.py": (FORMATS, "the formats are told apart, so they are tested together"),
@@ -39,6 +42,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/release.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
     "blocklist_sync/central/server.py": (LIST_SERVICE, "a composition root, run as a process"),
     "blocklist_sync/central/service.py": (LIST_SERVICE, "who may call is known by TLS alone"),
+    "blocklist_sync/central/verbs/sources.py": (SOURCES, "verbs are run as commands"),
     "blocklist_sync/edge/activate.py": (SYNC, "what is durable is seen after a kill and on a full disk"),
     "blocklist_sync/edge/agent.py": (SYNC, "rounds against a real repository"),
     "blocklist_sync/edge/client.py": (SYNC, "TUF against a real repository"),

@@ -17,6 +17,7 @@ from blocklist_sync.artifact.categories import ALWAYS_MANDATED
 from blocklist_sync.central.rails import RailSettings
 from blocklist_sync.central.rpz.operators import OperatorsFile
 from blocklist_sync.central.settings import ListSettings
+from blocklist_sync.central.sources import SourcesSettings
 from compliance_api.probe.settings import ProbeSettings
 from compliance_api.settings import ServiceSettings, load_law, load_registry
 from lachan import config
@@ -40,6 +41,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "edge.yaml": edges.read,
     "edge-school.yaml": edges.read,
     "list.yaml": lambda path: config.load(path, ListSettings),
+    "sources.yaml": lambda path: config.load(path, SourcesSettings),
     "rails.yaml": lambda path: config.load(path, RailSettings),
     "policy.json": lambda path: policy.parse(path.read_bytes()),
     "compliance.yaml": lambda path: config.load(path, ServiceSettings),
