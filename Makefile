@@ -11,7 +11,7 @@ SECONDS   ?= 60
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration conformance fuzz entropy bench protos lock clean ready
+.PHONY: help demo test lint unit integration conformance fuzz entropy bench fanout protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ entropy: ready  ## ids and ports of 24,000 queries to an upstream, measured; and
 
 bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf and nsd; peers that are there)
 	$(BIN)/python -m tests.bench $(BENCH)
+
+fanout: ready  ## publish to enforced at 200 real agents, by announcements and by polling; builds of a million and ten
+	$(BIN)/python -m tests.fanout $(FANOUT)
 
 protos: ready  ## regenerate lachan/*/v1 from proto/
 	$(BIN)/python -m tests.support.protos

@@ -145,7 +145,7 @@ class Agent:
 
     async def _pause(self, began: float) -> None:
         """Waits until the next round is due: by the clock, or soon after a release was announced."""
-        wait = self._pace.after(self._ending(), streaming=self._streaming(), behind=self._behind())
+        wait = self._pace.after(self._ending(), streaming=self.streaming, behind=self._behind())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), wait)
             urgent = self._announced is not None and self._announced.urgent
@@ -191,7 +191,9 @@ class Agent:
     def _serial(self) -> int:
         return self._in_force.serial if self._in_force is not None else 0
 
-    def _streaming(self) -> bool:
+    @property
+    def streaming(self) -> bool:
+        """Whether releases are announced to this edge now."""
         return self._listener is not None and self._listener.streaming
 
     def _check(self) -> Activation | None:

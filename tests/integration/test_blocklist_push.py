@@ -108,7 +108,7 @@ async def test_edges_of_any_server_take_a_release_when_it_is_announced(place: Pl
             )
             for number, server in enumerate((first, second))
         ]
-        await until(lambda: all(edge.serials == [1] and edge.agent._streaming() for edge in edges))
+        await until(lambda: all(edge.serials == [1] and edge.agent.streaming for edge in edges))
         for serial in (2, 3):
             await asyncio.to_thread(place.authority.publish, "bad.example", f"new-{serial}.example")
             await until(lambda serial=serial: all(edge.serials[-1] == serial for edge in edges))
@@ -124,9 +124,9 @@ async def test_an_edge_whose_server_ends_listens_again_and_misses_nothing(place:
         port = server.port
         settings = place.edge("n1", f"127.0.0.1:{port}")
         async with running(settings, tmp_path / "edge") as edge:
-            await until(lambda: edge.agent._streaming() and edge.serials == [1])
+            await until(lambda: edge.agent.streaming and edge.serials == [1])
             await server.stop()
-            await until(lambda: not edge.agent._streaming())
+            await until(lambda: not edge.agent.streaming)
             await asyncio.to_thread(place.authority.publish, "new.example")
             async with place.announcing(listen=f"127.0.0.1:{port}"):
                 await until(lambda: edge.serials == [1, 2])

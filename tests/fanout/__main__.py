@@ -1,0 +1,223 @@
+"""Measures how a release fans out: `make fanout`, or `python -m tests.fanout --edges 200`.
+
+Real agents, each with its folder, certificate, TLS connections and TUF, several in a process; one real server process.
+From the moment before `publish` writes until the last agent has verified the release, built its snapshot durably and
+found a new name in it: by announcements first, then by polling alone. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from blocklist_sync.central import publish
+from tests.support.list_authority import ListAuthority
+from tests.support.papers import Papers
+
+PROGRAM = Path(sys.executable).with_name("lachan-blocklist")
+START_SECONDS = 300.0
+PUSHED_SECONDS = 60.0
+POLLED_SECONDS = 120.0
+POLL_INTERVAL = 30.0
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class Authority:
+    """The list authority: its list, its server, everybody's certificates."""
+
+    def __init__(self, folder: Path, names: int) -> None:
+        self.folder = folder
+        self.papers = Papers(folder / "papers")
+        self.list = ListAuthority(folder / "authority")
+        self._names = [f"n{number}.example" for number in range(names)]
+        self.https_port = self.push_port = 0
+
+    def publish(self, serial: int) -> float:
+        """Publishes a list with a name of its own; when that began, on the machine's monotonic clock."""
+        self.list.build(*self._names, f"fresh-{serial}.example")
+        began = time.monotonic()
+        with self.list.release.locked():
+            outcome = publish.publish(self.list.release, self.list.repository, self.list.keys, now=int(time.time()))
+        assert outcome.release.serial == serial
+        return began
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        paper = self.papers.of("lachan://so-test/service/blocklist")
+        tls = {"ca": str(paper.ca), "certificate": str(paper.certificate), "key": str(paper.key)}
+        config = {
+            "release": str(self.list.release.folder),
+            "repository": str(self.list.repository),
+            "https": {
+                "listen": "127.0.0.1:0",
+                "certificate": tls["certificate"],
+                "key": tls["key"],
+                "client_ca": tls["ca"],
+            },
+            "push": {"listen": "127.0.0.1:0", "tls": tls},
+            "log": {"level": "warning"},
+        }
+        path = self.folder / "list.yaml"
+        path.write_text(json.dumps(config))
+        process = subprocess.Popen([PROGRAM, "serve", "--config", path], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        try:
+            text = ""
+            while not text.rstrip().endswith("}"):
+                line = process.stdout.readline()
+                assert line, "the server did not start"
+                text += line
+            ports = json.loads(text)
+            self.https_port, self.push_port = ports["https_port"], ports["push_port"]
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+            process.stdout.close()
+
+    def edge(self, number: int, *, pushed: bool) -> dict[str, Any]:
+        """What one agent is told."""
+        own = self.papers.of(f"lachan://isp-a/node/n{number}")
+        sync = {
+            "repository": f"https://localhost:{self.https_port}",
+            "root": str(self.list.repository / "metadata" / "1.root.json"),
+            "ca": str(own.ca),
+            "tls": {"certificate": str(own.certificate), "key": str(own.key)},
+            "poll_interval": POLL_INTERVAL,
+        }
+        if pushed:
+            sync["push"] = {"target": f"localhost:{self.push_port}"}
+        return {"edge": number, "folder": str(self.folder / "edges" / str(number)), "sync": sync}
+
+
+@dataclass
+class Edges:
+    """All agents, in their processes, and what they told: the serial that each enforces, and since when."""
+
+    processes: list[subprocess.Popen[bytes]]
+    count: int
+    ready: set[int] = field(default_factory=set)
+    """Those that have asked the repository once, and listen where they should."""
+    enforced: dict[int, tuple[int, float]] = field(default_factory=dict)
+
+    def _take(self, line: bytes) -> None:
+        told = json.loads(line)
+        if "ready" in told:
+            self.ready.add(told["edge"])
+        else:
+            self.enforced[told["edge"]] = (told["serial"], told["at"])
+
+    def until(self, serial: int, seconds: float) -> None:
+        """Waits until every agent is ready and enforces a serial."""
+        deadline = time.monotonic() + seconds
+        pipes: list[IO[bytes]] = [process.stdout for process in self.processes if process.stdout is not None]
+
+        def there() -> int:
+            return sum(found >= serial for found, _ in self.enforced.values())
+
+        while there() < self.count or len(self.ready) < self.count:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise SystemExit(f"{there()} of {self.count} edges have serial {serial}, {len(self.ready)} are ready")
+            for pipe in select.select(pipes, [], [], min(left, 1.0))[0]:
+                line = pipe.readline()
+                if not line:
+                    raise SystemExit("a process of agents ended")
+                self._take(line)
+
+    def slowest(self, serial: int, began: float) -> tuple[float, float]:
+        """Seconds from `began` until the last agent, and the median one, enforced a serial."""
+        took = sorted(at - began for found, at in self.enforced.values() if found == serial)
+        assert len(took) == self.count
+        return took[-1], took[len(took) // 2]
+
+
+@contextlib.contextmanager
+def running(told: list[dict[str, Any]], processes: int) -> Iterator[Edges]:
+    """The agents, dealt out to processes."""
+    started = []
+    try:
+        for first in range(processes):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fanout.edges"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # What stands in a buffer would not be seen by select.
+                bufsize=0,
+            )
+            started.append(process)
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(told[first::processes]).encode())
+            process.stdin.close()
+        yield Edges(started, len(told))
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(30)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def memory(processes: list[subprocess.Popen[bytes]]) -> float:
+    """Of all of them together, in MB."""
+    pages = sum(int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) for process in processes)
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def measure(edges: int, names: int, processes: int, folder: Path) -> dict[str, float]:
+    """Seconds to the slowest edge, by announcements and by polling."""
+    authority = Authority(folder, names)
+    authority.publish(1)
+    slowest = {}
+    with authority.serving():
+        for pushed, serial, limit in ((True, 2, PUSHED_SECONDS), (False, 3, POLLED_SECONDS)):
+            how = "pushed" if pushed else "polled"
+            told = [authority.edge(number, pushed=pushed) for number in range(edges)]
+            began = time.monotonic()
+            with running(told, processes) as group:
+                group.until(serial - 1, START_SECONDS)
+                say(
+                    f"{how}: {edges} edges in {processes} processes ({memory(group.processes):.0f} MB) ready after "
+                    f"{time.monotonic() - began:.1f} s, with serial {serial - 1} of {names + 1} names"
+                )
+                began = authority.publish(serial)
+                group.until(serial, limit)
+                last, median = group.slowest(serial, began)
+            say(f"{how}: publish to enforced: slowest {last:.2f} s, median {median:.2f} s")
+            slowest[f"slowest_{'push' if pushed else 'poll'}_s"] = round(last, 2)
+    return slowest
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(prog="tests.fanout", description=__doc__)
+    parser.add_argument("--edges", type=int, default=200)
+    parser.add_argument("--names", type=int, default=1000, help="of the list that edges take over")
+    parser.add_argument("--processes", type=int, default=8, help="that agents are dealt out to")
+    parser.add_argument("--no-builds", action="store_true", help="leave out the builds of a million names and ten")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lachan-fanout-") as folder:
+        found: dict[str, Any] = {"edges": options.edges}
+        found |= measure(options.edges, options.names, options.processes, Path(folder))
+    say(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
