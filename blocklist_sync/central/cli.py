@@ -163,6 +163,9 @@ def publish(
     repository: Annotated[Path, typer.Option(help="The folder of static files.")],
     keys: Annotated[Path, typer.Option(help="The folder of keys.")],
     urgent: Annotated[bool, typer.Option(help="Edges should hurry.")] = False,
+    canary_first: Annotated[
+        str, typer.Option(metavar="DURATION", help="Canary edges have a new release for so long before others.")
+    ] = "0s",
     list_lifetime: Duration = "30d",
     snapshot_lifetime: Duration = "7d",
     timestamp_lifetime: Duration = "24h",
@@ -180,7 +183,13 @@ def publish(
     folder = ReleaseFolder(release)
     with folder.locked():
         outcome = publishing.publish(
-            folder, repository, keyring.load(keys), now=int(time.time()), lifetimes=lifetimes, urgent=urgent
+            folder,
+            repository,
+            keyring.load(keys),
+            now=int(time.time()),
+            lifetimes=lifetimes,
+            urgent=urgent,
+            hold=_seconds(canary_first, "--canary-first"),
         )
     summary = {**asdict(outcome.release), "new": outcome.new, "root": str(outcome.root)}
     if as_json:

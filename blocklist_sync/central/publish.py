@@ -30,7 +30,7 @@ from tuf.api.metadata import (
 )
 
 from blocklist_sync.artifact.records import Release
-from blocklist_sync.central import deltas
+from blocklist_sync.central import canary, deltas
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.keys import LIST_ROLE, THRESHOLD, Keys
 from blocklist_sync.central.release import Published, ReleaseFolder
@@ -38,6 +38,7 @@ from lachan import durable
 
 RECORDS_TARGET = "list/records.bin"
 POLICY_TARGET = "list/policy.json"
+LIST_FILE = f"{LIST_ROLE}.json"
 MAX_METADATA_BYTES = 1 << 20
 
 Payload = TypeVar("Payload", Root, Targets, Snapshot, Timestamp)
@@ -192,10 +193,10 @@ class Repository:
             self.write(LIST_ROLE, held.signed)
         return held.signed
 
-    def close(self, targets: Targets, listed: Targets) -> None:
+    def close(self, targets: Targets, listed: Targets, rings: dict[str, int] | None = None) -> None:
         """Ties the new versions together: the snapshot names them, the timestamp names the snapshot, last."""
         held = self.latest(Snapshot.type, Snapshot)
-        meta = {"targets.json": MetaFile(targets.version), f"{LIST_ROLE}.json": MetaFile(listed.version)}
+        meta = {"targets.json": MetaFile(targets.version), LIST_FILE: canary.meta(listed.version, rings or {})}
         version = held.signed.version if held else 0
         if held is None or held.signed.meta != meta or self.ageing(held, Snapshot.type):
             version += 1
@@ -241,6 +242,7 @@ def publish(
     now: int,
     lifetimes: Lifetimes | None = None,
     urgent: bool = False,
+    hold: float = 0.0,
 ) -> Outcome:
     """Publishes the candidate, or renews the signatures of a release that is published already.
 
@@ -251,9 +253,11 @@ def publish(
         now: Seconds since 1970-01-01 UTC.
         lifetimes: For how long signatures hold.
         urgent: Whether edges should hurry.
+        hold: Seconds for which canary edges have a new release before others.
 
     Raises:
-        CentralError: The candidate is not newer than what is published, or folder, keys and repository do not match.
+        CentralError: The candidate is not newer than what is published, canary edges still try that, or folder, keys
+            and repository do not match.
         FileError: Something cannot be written; the release before stays published.
     """
     release = folder.release()
@@ -276,10 +280,14 @@ def publish(
             release.count,
             signed.urgent if signed else urgent,
         )
+        rings = canary.signed(repo.latest(Snapshot.type, Snapshot), LIST_FILE)
         if signed is None:
+            if held is not None and not urgent:
+                canary.check(rings, held.signed.targets[RECORDS_TARGET].custom["published_at"], now)
+            rings = canary.rings(0.0 if urgent else hold)
             # From here on the serial belongs to these bytes, even if this process ends before anybody can see them.
             folder.reserve(published)
         listed = repo.renew(held) if held and signed else repo.list_release(held, release, bundle, published)
-        repo.close(targets, listed)
+        repo.close(targets, listed, rings)
     folder.mark_published(published)
     return Outcome(published, signed is None, repository / "metadata" / "1.root.json")

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,15 @@ _ENDINGS = {
 }
 
 
+@dataclass(frozen=True)
+class Held:
+    """A release that waits for its time."""
+
+    serial: int
+    due_in: float
+    """Seconds, from the round that saw it."""
+
+
 class Agent:
     """The list's sync of one edge; its files stand below `state_dir`."""
 
@@ -66,6 +76,8 @@ class Agent:
         """Releases refused since the start, by reason."""
         self.failed: dict[str, int] = dict.fromkeys(Failure, 0)
         """Rounds that came to nothing since the start, by cause."""
+        self.held: Held | None = None
+        """A release that canary edges have, and this one not yet."""
         self.checked_at = 0
         """When the repository last answered with an authentic, fresh word; seconds since 1970-01-01 UTC."""
         self.expires_at = 0
@@ -146,6 +158,8 @@ class Agent:
     async def _pause(self, began: float) -> None:
         """Waits until the next round is due: by the clock, or soon after a release was announced."""
         wait = self._pace.after(self._ending(), streaming=self.streaming, behind=self._behind())
+        if self.held is not None:
+            wait = min(wait, self._pace.due(self.held.due_in))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), wait)
             urgent = self._announced is not None and self._announced.urgent
@@ -207,6 +221,7 @@ class Agent:
                 wanted = self._announced.serial if self._announced is not None else 0
                 found = self._client.fetch(self._in_force or InForce(), wanted)
                 self._offered = found.offer.serial
+                self.held = Held(found.offer.serial, found.due_in) if found.due_in else None
                 self.checked_at = int(time.time())
                 self.expires_at = self._client.expires_at()
                 if found.verified is None:

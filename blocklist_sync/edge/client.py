@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import Metadata, Snapshot, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
 from blocklist_sync.artifact import manifest, policy
-from blocklist_sync.edge import verify
+from blocklist_sync.edge import rings, verify
 from blocklist_sync.edge.delta import MANIFEST_TARGET, Deltas
 from blocklist_sync.edge.download import Parts, Wanted, download
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError, SyncError
@@ -54,6 +54,8 @@ def _translated() -> Iterator[None]:
         raise RefusedError(Reason.TAMPERED, str(error), of_mirror=True) from error
     except exceptions.DownloadLengthMismatchError as error:
         raise RefusedError(Reason.OVERSIZED, str(error), of_mirror=True) from error
+    except exceptions.StorageError as error:
+        raise RoundError(Failure.STORAGE, str(error)) from error
     except exceptions.SlowRetrievalError as error:
         raise RoundError(Failure.SLOW, str(error)) from error
     except exceptions.DownloadError as error:
@@ -71,6 +73,8 @@ class Found:
 
     offer: Offer
     verified: Verified | None
+    due_in: float = 0.0
+    """Seconds until this edge's ring may take it: until then it is not downloaded."""
 
 
 class Client:
@@ -90,6 +94,7 @@ class Client:
         self._parts = Parts(folder / "parts")
         self._fetcher: Fetcher | None = None
         self._closed = False
+        self._seen = (0, 0.0)
         self.deltas = Deltas()
         self.received = 0
         """Bytes of files that came since the start."""
@@ -174,6 +179,8 @@ class Client:
             limits = Limits(settings.max_records_bytes, settings.max_policy_bytes)
             if not verify.admit(offered, in_force, limits):
                 return Found(offered, None)
+            if due_in := self._due_in(offered, in_force):
+                return Found(offered, None, due_in)
             data = self.deltas.records(
                 offered,
                 in_force,
@@ -196,6 +203,26 @@ class Client:
         except (exceptions.StorageError, exceptions.RepositoryError):
             return 0
         return int(held.signed.expires.timestamp())
+
+    def _due_in(self, offered: Offer, in_force: InForce) -> float:
+        """Seconds until this edge's ring may take a release, by the snapshot that was verified last."""
+        with _translated():
+            held = Metadata[Snapshot].from_file(str(self._folder / "snapshot.json"))
+            wanted = rings.parse(held.signed.meta["list.json"].unrecognized_fields.get(rings.FIELD))
+        now = time.monotonic()
+        if self._seen[0] != offered.serial:
+            self._seen = (offered.serial, now)
+        if not in_force.serial:
+            # Without any list, an edge filters nothing: that is worse than a release that is still tried.
+            return 0.0
+        return rings.remaining(
+            wanted,
+            self._settings.ring,
+            published_at=offered.published_at,
+            urgent=offered.urgent,
+            now=time.time(),
+            waited=now - self._seen[1],
+        )
 
     @staticmethod
     def _target(updater: Updater, path: str) -> TargetFile:

@@ -81,3 +81,8 @@ class Pace:
         push = self._settings.push
         spread = 0.0 if urgent or push is None else self._rng.uniform(0, push.spread)
         return max(spread, SPACING - since_round)
+
+    def due(self, seconds: float) -> float:
+        """Seconds until a release is asked for that may be taken in so many, by all edges at the same moment."""
+        push = self._settings.push
+        return seconds + self._rng.uniform(0, push.spread if push is not None else 1.0)

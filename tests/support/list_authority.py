@@ -97,7 +97,9 @@ class ListAuthority:
                 self.release, Source([source], category, "12/QĐ", mandated=True), refuse=_never, extend=extend
             )
 
-    def publish(self, *names: str, now: int | None = None, lifetimes: Lifetimes | None = None) -> Outcome:
+    def publish(
+        self, *names: str, now: int | None = None, lifetimes: Lifetimes | None = None, **options: Any
+    ) -> Outcome:
         """Builds these names, if any, and publishes the candidate."""
         if names:
             self.build(*names)
@@ -108,6 +110,7 @@ class ListAuthority:
                 self.keys,
                 now=int(time.time()) if now is None else now,
                 lifetimes=lifetimes,
+                **options,
             )
 
     @property

@@ -63,3 +63,8 @@ def test_news_are_followed_up_spread_out_and_not_more_than_once_a_second() -> No
     assert one.heard(urgent=True, since_round=100) == 0
     assert one.heard(urgent=True, since_round=0.25) == SPACING - 0.25
     assert pace(push=None).heard(urgent=False, since_round=9) == 0
+
+
+def test_edges_whose_ring_may_take_a_release_at_the_same_moment_spread_out() -> None:
+    assert pace().due(600) == 602
+    assert pace(push=None).due(600) == 601
