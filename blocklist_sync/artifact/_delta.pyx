@@ -220,7 +220,8 @@ cdef int _next_removed(Reader* r) noexcept nogil:
     r.removed_left -= 1
     # The gap has 35 bits at most, so this does not overflow.
     r.removed += 1 + <Py_ssize_t>gap
-    return FINE if r.removed < r.count else WRONG_REMOVED
+    # Room for those after it too: otherwise more would have been copied by then than is allotted.
+    return FINE if r.removed < r.count - r.removed_left else WRONG_REMOVED
 
 
 cdef int _next_added(Reader* r) noexcept nogil:

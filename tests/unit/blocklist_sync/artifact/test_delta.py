@@ -162,6 +162,8 @@ def test_the_sections_are_where_the_cases_below_take_them_to_be() -> None:
         (_set(KINDS + 2, "<I", 2), ADDED, "no such order"),
         (_set(KINDS, "B", 0xFF), 64, "other records"),
         (_set(REMOVED, "B", 4), REMOVED, "no such record"),
+        # The last record goes first: what comes before it would be more than is left.
+        (_set(REMOVED, "B", 3), REMOVED, "no such record"),
         (_set(REMOVED + 1, "B", 0x80), REMOVED + 1, "does not end"),
         (_also(_set(REMOVED, "B", 0x80), _set(REMOVED + 1, "B", 0x80)), REMOVED, "does not end"),
         (_set(ADDED, "<Q", 5), 64, "other records"),
