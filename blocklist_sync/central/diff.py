@@ -64,36 +64,36 @@ class Counts:
             self.first[sort].append(name)
 
 
-def _side(entries: Iterable[tuple[str, Kind]], whose: str) -> Iterator[tuple[str, set[Kind]]]:
+def _side(entries: Iterable[tuple[str, Kind]], whose: str) -> Iterator[tuple[str, list[Kind]]]:
     before = ""
     for name, group in groupby(entries, itemgetter(0)):
         if name <= before:
             raise CentralError(f"{whose}: {name!r} stands behind {before!r}: not sorted")
         before = name
-        yield name, {kind for _, kind in group}
+        yield name, [kind for _, kind in group]
 
 
 def _paired(
     held: Iterable[tuple[str, Kind]], wanted: Iterable[tuple[str, Kind]]
-) -> Iterator[tuple[str, set[Kind], set[Kind]]]:
+) -> Iterator[tuple[str, list[Kind], list[Kind]]]:
     """Every name of either side with its kinds on both."""
     ours, theirs = _side(held, "the list in force"), _side(wanted, "the source")
     one, other = next(ours, None), next(theirs, None)
     while one is not None and other is not None:
         if one[0] < other[0]:
-            yield *one, set()
+            yield *one, []
             one = next(ours, None)
         elif other[0] < one[0]:
-            yield other[0], set(), other[1]
+            yield other[0], [], other[1]
             other = next(theirs, None)
         else:
             yield *one, other[1]
             one, other = next(ours, None), next(theirs, None)
     while one is not None:
-        yield *one, set()
+        yield *one, []
         one = next(ours, None)
     while other is not None:
-        yield other[0], set(), other[1]
+        yield other[0], [], other[1]
         other = next(theirs, None)
 
 
@@ -115,15 +115,20 @@ def compare(
         CentralError: One side is not sorted.
     """
     for name, before, want in _paired(held, wanted):
-        come = want - before
-        go = {kind for kind in before - want if belongs(kind)} if belongs is not None else set()
+        if before == want:
+            counts.unchanged += 1
+            continue
+        # Few kinds a name, and as a rule one: looking through them is cheaper than hashing.
+        come = [kind for kind in want if kind not in before] if before else want
+        go = [kind for kind in before if kind not in want and belongs(kind)] if belongs is not None else []
         if not come and not go:
             counts.unchanged += bool(want)
             continue
-        counts.count("added" if not before else "changed" if come or before - go else "removed", name)
-        for kind in sorted(come | go, key=kind_rank):
-            counts.entries[kind, kind in come] += 1
-            yield Change(name, kind, kind in come)
+        counts.count("added" if not before else "changed" if come or len(go) < len(before) else "removed", name)
+        found = [*((kind, True) for kind in come), *((kind, False) for kind in go)]
+        for kind, added in sorted(found, key=lambda one: kind_rank(one[0])) if len(found) > 1 else found:
+            counts.entries[kind, added] += 1
+            yield Change(name, kind, added)
 
 
 class Spool:

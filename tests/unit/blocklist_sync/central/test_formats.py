@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from blocklist_sync.central import formats
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Format, Refusal, detect
 from blocklist_sync.central.formats.line import Listed, Reach
+from tests.support.published import published_lists
 
 HOSTS = b"""\xef\xbb\xbf# Title
 127.0.0.1 localhost
@@ -179,20 +179,12 @@ def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_real_lists_are_read() -> None:
     """Published lists, where they are at hand; they are no part of the repository."""
-    root = Path(__file__).resolve().parents[4]
-    folder = Path(os.environ.get("LACHAN_TEST_LISTS", root.parent / "shared" / "data"))
-    files = {
-        "gambling.hosts": Format.HOSTS,
-        "gambling.adblock.txt": Format.ADBLOCK,
-        "gambling.domains.txt": Format.PLAIN,
-    }
-    if not all((folder / name).exists() for name in files):
-        pytest.skip(f"no published lists in {folder}")
-    for name, form in files.items():
-        with (folder / name).open("rb") as lines:
+    files = dict(zip(published_lists(), [Format.HOSTS, Format.PLAIN, Format.ADBLOCK], strict=False))
+    for path, form in files.items():
+        with path.open("rb") as lines:
             assert detect(lines) is form
         refused: list[Refusal] = []
-        found = sum(1 for _ in formats.read(folder / name, None, refused.append))
+        found = sum(1 for _ in formats.read(path, None, refused.append))
         assert found > 60_000
         assert len(refused) < 100
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Format, Refusal
 from blocklist_sync.central.imports import Terms, Wanted
 from blocklist_sync.central.runs import Runs
+from tests.support.published import published_lists
 
 MANDATE = Order("12/QĐ", True)
 TREE = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
@@ -134,3 +136,30 @@ def test_orders_and_reasons_are_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     rows = "name,order\n" + "".join(f"a.example,{n}\n" for n in range(3))
     with pytest.raises(CentralError, match="source0: more than 2 orders"):
         take(tmp_path, rows, terms=Terms(Category.SCAM, form=Format.CSV))
+
+
+def test_of_published_lists_every_refused_line_is_explained() -> None:
+    explained = {
+        "an address, not a name": ipaddress.ip_address,
+        # One publisher cuts `www.` out of the middle of names, and writes what is left.
+        "a single label": lambda text: "." not in text and text.endswith(("com", "net", "top", "vip")),
+    }
+    taken: dict[str, set[str]] = {}
+    for path in published_lists():
+        refused: list[Refusal] = []
+        with Runs() as runs:
+            wanted = Wanted(TERMS, refused.append, runs)
+            wanted.read(path)
+            names = [held.name for held in wanted]
+        lines = path.read_text("utf-8").splitlines()
+        for refusal in refused:
+            assert refusal.text in lines[refusal.line - 1]
+            assert explained[refusal.reason](refusal.text), refusal
+        # Whatever is no comment was taken over or refused.
+        said = sum(bool(line.strip()) and line.strip()[0] not in "#!" for line in lines)
+        assert wanted.counts.names + wanted.counts.refused == said, path.name
+        assert len(refused) * 1000 < said
+        taken[path.name] = set(names)
+    # The same list in two formats is the same list.
+    assert taken["gambling.hosts"] == taken["gambling.domains.txt"]
+    assert len(taken["gambling.hosts"]) > 60_000
