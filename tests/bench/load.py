@@ -31,19 +31,34 @@ class Load:
         return {"p50_us": round(self.percentile(0.5), 1), "p99_us": round(self.percentile(0.99), 1)}
 
 
-def command(port: int, file: Path, seconds: float, *, transport: str = "udp", rate: int = 0) -> list[str]:
-    """Dnsperf's arguments; with a rate, it tells of each query."""
+def command(
+    port: int, file: Path, seconds: float, *, transport: str = "udp", rate: int = 0, source: str = "127.0.0.1"
+) -> list[str]:
+    """Dnsperf's arguments, asking from `source`; with a rate, it tells of each query."""
     told = ["-Q", str(rate), "-v"] if rate else []
     return [
         "taskset", "-c", "1", "dnsperf", "-m", transport, "-s", "127.0.0.1", "-p", str(port), "-d", str(file),
-        "-n", "1", "-e", "-c", str(CLIENTS), "-q", str(OUTSTANDING), "-l", str(seconds), *told,
+        "-a", source, "-n", "1", "-e", "-c", str(CLIENTS), "-q", str(OUTSTANDING), "-l", str(seconds), *told,
     ]  # fmt: skip
 
 
-def run(port: int, file: Path, seconds: float, *, transport: str = "udp", rate: int = 0) -> Load:
+def flood(port: int, file: Path, rate: int, source: str) -> list[str]:
+    """Arguments of somebody who asks at a rate whether he is answered or not, until the file or he is ended."""
+    return [
+        "taskset", "-c", "1", "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(file), "-a", source,
+        "-n", "1", "-e", "-c", str(CLIENTS), "-Q", str(rate), "-q", str(4 * rate), "-t", "1",
+    ]  # fmt: skip
+
+
+def run(
+    port: int, file: Path, seconds: float, *, transport: str = "udp", rate: int = 0, source: str = "127.0.0.1"
+) -> Load:
     """Asks each query of the file once, for so long at most."""
     out = subprocess.run(
-        command(port, file, seconds, transport=transport, rate=rate), capture_output=True, text=True, check=False
+        command(port, file, seconds, transport=transport, rate=rate, source=source),
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout
     return read(out)
 
