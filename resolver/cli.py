@@ -236,6 +236,7 @@ def status(config: Config = DEFAULT, as_json: Json = False) -> None:
             ("published", moment(answer["published_at"])),
             ("in force since", moment(facts["activated_at"])),
             ("last checked", moment(answer["checked_at"])),
+            *_sync(answer),
             ("refused releases", ", ".join(f"{k}: {v}" for k, v in answer["refused"].items()) or "none"),
             ("enforcing", "no: shadow mode" if answer["shadow"] else "yes"),
             ("overrides", _overrides(answer["exceptions"])),
@@ -261,6 +262,21 @@ def _suspended(told: list[dict[str, Any]]) -> str:
     ends = [f"{datetime.fromtimestamp(one['ends_at'], UTC):%m-%d %H:%M} UTC" for one in told]
     named = (f"serial {one['serial']} until {end}: {one['reason']}" for one, end in zip(told, ends, strict=True))
     return "; ".join(named) or "none"
+
+
+def _sync(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the sync says of itself, and what somebody should look at."""
+    rows = [("alarm", f"{one['level']}: {one['alarm']}: {one['detail']}") for one in told["alarms"]]
+    sync = told["sync"]
+    if sync is None:
+        return rows
+    if sync["streaming"] is not None:
+        rows.append(("announcements", "heard" if sync["streaming"] else "not heard: polling alone"))
+    if sync["held"]["serial"]:
+        rows.append(("held back", f"serial {sync['held']['serial']}, for {sync['held']['for']:.0f} s more"))
+    if sync["expires_at"]:
+        rows.append(("signatures end", f"{datetime.fromtimestamp(sync['expires_at'], UTC):%Y-%m-%d %H:%M:%S} UTC"))
+    return rows
 
 
 def _worker(row: dict[str, Any], now: float) -> tuple[object, ...]:

@@ -19,10 +19,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from blocklist_sync.edge.freshness import Alarm, Raised, SyncState
 from lachan import endpoint
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.message import rcode_name
 from lachan.spool import Stats
+from resolver import syncmetrics
 from resolver.counters import WindowCounts
 from resolver.pages.counts import PageCounts
 from resolver.uplink import Failure, UplinkStatus
@@ -55,6 +57,9 @@ class Snapshot:
     """Releases that came as what changed."""
     downloaded: Mapping[str, int] = field(default_factory=dict)
     """Releases that came whole, by the reason."""
+    sync: SyncState | None = None
+    alarms: Mapping[Alarm, Raised] = field(default_factory=dict)
+    """Of the sync."""
     cache_entries: int | None = None
     spool: Stats | None = None
     uplink: UplinkStatus | None = None
@@ -131,6 +136,8 @@ class EdgeCollector(Collector):
         yield from _upstreams(snapshot.upstreams)
         yield from _streams(snapshot.streams)
         yield from _blocklist(snapshot)
+        if snapshot.sync is not None:
+            yield from syncmetrics.metrics(snapshot.sync, snapshot.alarms)
         yield from _reports(snapshot)
         if snapshot.pages is not None:
             yield from _pages(snapshot.pages)

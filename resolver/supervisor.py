@@ -195,6 +195,8 @@ class Supervisor:
             "published_at": self._rules.published_at,
             "checked_at": agent.checked_at if agent is not None else 0,
             "refused": agent.refused if agent is not None else {},
+            "sync": agent.state().document() if agent is not None else None,
+            "alarms": agent.look().document() if agent is not None else [],
             "shadow": self._file.blocklist.shadow,
             "exceptions": self._exceptions.status(),
             "suspended": self._suspending.status(),
@@ -226,6 +228,8 @@ class Supervisor:
         while True:
             self._workers_status = await self._workers.status()
             self._streams.take(self._workers_status)
+            if self._agent is not None:
+                self._agent.look()
             if self._suspending.turned():
                 self._enforce()
             await self._pages.look(self._agent.checked_at if self._agent is not None else 0)
@@ -416,6 +420,8 @@ class Supervisor:
                     published_at=rules.published_at,
                     checked_at=agent.checked_at if agent is not None else 0,
                     refused=dict(agent.refused) if agent is not None else {},
+                    sync=agent.state() if agent is not None else None,
+                    alarms=agent.board.raised if agent is not None else {},
                     received_bytes=agent.received if agent is not None else 0,
                     by_delta=agent.deltas.applied if agent is not None else 0,
                     downloaded=dict(agent.deltas.fallbacks) if agent is not None else {},

@@ -62,6 +62,8 @@ class ReleaseStore:
     def __init__(self, folder: Path) -> None:
         self._releases = folder / "releases"
         self._pointer = folder / _POINTER
+        self.damaged: tuple[str, ...] = ()
+        """Releases that did not verify when somebody looked last."""
 
     def put_in_force(
         self, verified: Verified, before: InForce, now: int, suspended: frozenset[bytes] = frozenset()
@@ -106,6 +108,7 @@ class ReleaseStore:
             durable.write(self._pointer, [json.dumps(kept).encode()])
         except durable.FileError as error:
             raise RoundError(Failure.STORAGE, str(error)) from error
+        self.damaged = ()
         return Activation(
             offered.serial,
             offered.records_digest,
@@ -123,15 +126,20 @@ class ReleaseStore:
             repair: Build a snapshot anew from its records where it is damaged or of an older format.
             passing: Digests of the records of releases that are passed over.
         """
-        for name in self._candidates():
-            try:
-                found = self._open(self._releases / name, repair=repair)
-            except LachanError as error:
-                log.get().error("release unusable", release=name, error=str(error))
-                continue
-            if found.records_digest not in passing:
-                return found
-        return None
+        damaged: list[str] = []
+        try:
+            for name in self._candidates():
+                try:
+                    found = self._open(self._releases / name, repair=repair)
+                except LachanError as error:
+                    log.get().error("release unusable", release=name, error=str(error))
+                    damaged.append(name)
+                    continue
+                if found.records_digest not in passing:
+                    return found
+            return None
+        finally:
+            self.damaged = tuple(damaged)
 
     def prune(self) -> None:
         """Removes what an interruption or a newer release left behind; a failure to do so harms nothing."""

@@ -21,11 +21,13 @@ from blocklist_sync.edge.activate import FOLDER, Activation, ReleaseStore
 from blocklist_sync.edge.client import Client
 from blocklist_sync.edge.delta import Deltas
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError
+from blocklist_sync.edge.freshness import Board, SyncState, alarms
 from blocklist_sync.edge.hosts import Hosts
 from blocklist_sync.edge.pace import Ending, Pace
 from blocklist_sync.edge.settings import ClientCertificate, SyncSettings
 from blocklist_sync.edge.suspension import SuspensionError
 from blocklist_sync.edge.verify import InForce
+from blocklist_sync.edge.word import Steps, Word
 from lachan import durable, log
 from lachan.errors import LachanError
 from lachan.tls import TlsFiles
@@ -48,7 +50,9 @@ class Held:
 
     serial: int
     due_in: float
-    """Seconds, from the round that saw it."""
+    """Seconds, from `seen_at` on."""
+    seen_at: float
+    """The round that saw it, on the clock of `Word`."""
 
 
 class Agent:
@@ -80,6 +84,11 @@ class Agent:
         """A release that canary edges have, and this one not yet."""
         self.checked_at = 0
         """When the repository last answered with an authentic, fresh word; seconds since 1970-01-01 UTC."""
+        self._word = Word(self._folder / "word")
+        self._steps = Steps()
+        self.board = Board()
+        """The alarms, as `look` saw them last."""
+        self._no_stream_since = self._word.now()
         self.expires_at = 0
         """When the signature on the list ends; later, the list stays in force and is reported as it is."""
 
@@ -179,6 +188,37 @@ class Agent:
             return False
         return True
 
+    def state(self) -> SyncState:
+        """How current the list is; read by other threads too."""
+        now = self._word.now()
+        if self._settings.push is None or self.streaming:
+            self._no_stream_since = now
+        refusal, failure, held, listener = self._refusal, self._failure, self.held, self._listener
+        return SyncState(
+            serial=self._serial(),
+            checked_at=self.checked_at,
+            word_age=self._word.age(),
+            expires_at=self.expires_at,
+            refusing=str(refusal) if refusal is not None else "",
+            failing=str(failure) if failure is not None else "",
+            failing_storage=failure is not None and failure.failure is Failure.STORAGE,
+            damaged=self._store.damaged,
+            held_serial=held.serial if held is not None else 0,
+            held_for=max(0.0, held.due_in - (now - held.seen_at)) if held is not None else 0.0,
+            streaming=None if self._settings.push is None else self.streaming,
+            no_stream_for=now - self._no_stream_since,
+            clock_step=self._steps.recent,
+            failed=dict(self.failed),
+            stream_failures=dict(listener.failures) if listener is not None else {},
+            mirrors=[mirror.document() for mirror in self._client.mirrors.all],
+        )
+
+    def look(self) -> Board:
+        """The alarms now, by the state now; what changes is told in the log. Due every second or so, in the loop."""
+        self._steps.observe()
+        self.board.update(alarms(self.state(), self._settings.alarms, time.time()))
+        return self.board
+
     # What is announced ------------------------------------------------------------------------------------------------
 
     def _listen(self) -> asyncio.Task[None] | None:
@@ -221,8 +261,9 @@ class Agent:
                 wanted = self._announced.serial if self._announced is not None else 0
                 found = self._client.fetch(self._in_force or InForce(), wanted)
                 self._offered = found.offer.serial
-                self.held = Held(found.offer.serial, found.due_in) if found.due_in else None
+                self.held = Held(found.offer.serial, found.due_in, self._word.now()) if found.due_in else None
                 self.checked_at = int(time.time())
+                self._word.heard()
                 self.expires_at = self._client.expires_at()
                 if found.verified is None:
                     return None

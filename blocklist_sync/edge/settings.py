@@ -85,6 +85,15 @@ class HostSettings(Settings):
     timeout: Duration = Field(default=2.0, ge=0.1, le=30, description="of one question to one resolver")
 
 
+class AlarmSettings(Settings):
+    """From when on an operator is alarmed."""
+
+    silent_warning: Duration = Field(default=900.0, ge=1, le=2_592_000, description="without an authentic word")
+    silent_critical: Duration = Field(default=21_600.0, ge=1, le=2_592_000)
+    expiry_warning: Duration = Field(default=259_200.0, ge=1, le=31_536_000, description="before signatures end")
+    stream_warning: Duration = Field(default=300.0, ge=1, le=2_592_000, description="without announcements")
+
+
 class SyncSettings(Settings):
     """Where the list comes from, and how much of the edge it may use."""
 
@@ -97,6 +106,7 @@ class SyncSettings(Settings):
     tls: ClientCertificate | None = None
     push: PushSettings | None = None
     hosts: HostSettings = HostSettings()
+    alarms: AlarmSettings = AlarmSettings()
     ring: Literal["canary", "all"] = Field(
         default="all", description="canary edges take a release first, others when its signed metadata lets them"
     )

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 import compliance_api.metrics
 import compliance_api.probe.metrics
+from blocklist_sync.edge.freshness import SyncState
 from lachan.spool import Stats
 from resolver.counters import WindowCounts
 from resolver.metrics import Snapshot, registry
@@ -20,6 +21,14 @@ from resolver.uplink import UplinkStatus
 from resolver.upstream.counts import StreamCounts
 from tests.support.protos import ROOT
 
+SYNC = SyncState(
+    serial=1,
+    expires_at=1,
+    streaming=True,
+    failed={"slow": 1},
+    stream_failures={"SILENT": 1},
+    mirrors=[{"url": "https://list.example", "trouble": "", "failures": {"older": 1}}],
+)
 EDGE = Snapshot(
     now=1.0,
     counts=WindowCounts(0, 300, {(1, "default", 0): 1}, {(1, 1): 1}, {1: 1}, 1, 1),
@@ -29,6 +38,7 @@ EDGE = Snapshot(
     checked_at=1,
     refused={"expired": 1},
     downloaded={"missing": 1},
+    sync=SYNC,
     cache_entries=1,
     spool=Stats(1, 1, 0, 0, 0.0),
     uplink=UplinkStatus(),
@@ -37,6 +47,7 @@ EDGE = Snapshot(
 )
 REGISTRIES = {
     "resolver/metrics.py": lambda: registry(lambda: EDGE),
+    "resolver/syncmetrics.py": lambda: registry(lambda: EDGE),
     "compliance_api/metrics.py": lambda: compliance_api.metrics.Metrics().registry,
     "compliance_api/probe/metrics.py": lambda: compliance_api.probe.metrics.Metrics().registry,
 }
