@@ -28,6 +28,7 @@ class Role(enum.StrEnum):
     NODE = "node"
     PROBE = "probe"
     SERVICE = "service"
+    PERSON = "person"
 
 
 @dataclass(frozen=True)

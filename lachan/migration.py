@@ -1,0 +1,63 @@
+"""Brings a database's schema up to date.
+
+Holds always: whoever migrates holds one advisory lock until the transaction ends, so that processes starting together
+migrate once; a migration happens whole or not at all (PostgreSQL's DDL is transactional).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lachan.postgres import FAILURES, PostgresError
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One package's schema."""
+
+    migrations: Path
+    """The folder with Alembic's `env.py`, which reads `connection` from the configuration's attributes."""
+    lock: int
+    """The number of its advisory lock."""
+
+    def _config(self) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(self.migrations).replace("%", "%%"))
+        return config
+
+    def _upgrade(self, connection: Connection) -> None:
+        connection.execute(select(func.pg_advisory_xact_lock(self.lock)))
+        config = self._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    async def migrate(self, engine: AsyncEngine) -> None:
+        """Runs every migration that the database has not seen.
+
+        Raises:
+            PostgresError: The database cannot be reached, or belongs to a newer release.
+        """
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(self._upgrade)
+        except (*FAILURES, CommandError) as error:
+            raise PostgresError(f"the database cannot be migrated: {error}") from error
+
+    async def is_current(self, engine: AsyncEngine) -> bool:
+        """Whether the database stands at the newest migration known here."""
+
+        def revision(connection: Connection) -> str | None:
+            return MigrationContext.configure(connection).get_current_revision()
+
+        head = ScriptDirectory.from_config(self._config()).get_current_head()
+        async with engine.connect() as connection:
+            return await connection.run_sync(revision) == head
