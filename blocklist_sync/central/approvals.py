@@ -20,7 +20,7 @@ an approver, before the first proposal.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,16 @@ class Verifier:
         self.head = hash_step(step)
         return decision
 
+    @property
+    def people(self) -> Mapping[str, Person]:
+        """Everybody enrolled and not retired, by id."""
+        return self._people
+
+    @property
+    def awaited(self) -> Mapping[str, bytes]:
+        """Who has signed for others and must still be enrolled, and with which key."""
+        return self._awaited
+
     def close(self) -> Log:
         """The log so far."""
         return Log(self.length, self.head, tuple(self._people.values()), tuple(self._decisions))
@@ -311,7 +321,7 @@ class Verifier:
         approvals = _approvals(held["approvals"])
         for number, approval in enumerate(approvals):
             try:
-                check_approval(proposal, proposer, approval, self._people.get(approval.approver), self._delegated)
+                check_approval(proposal, proposer.key, approval, self._people.get(approval.approver), self._delegated)
             except ProposalError as error:
                 raise ProposalError(f"approvals[{number}].{error.field}", error.reason) from error
         if len({approval.approver for approval in approvals}) != len(approvals):
@@ -322,13 +332,13 @@ class Verifier:
 
 
 def check_approval(
-    proposal: Proposal, proposer: Person, approval: Approval, approver: Person | None, delegated: Collection[bytes]
+    proposal: Proposal, proposer_key: bytes, approval: Approval, approver: Person | None, delegated: Collection[bytes]
 ) -> None:
     """Whether one approval counts.
 
     Args:
         proposal: What is approved.
-        proposer: Who proposed it.
+        proposer_key: The raw key of who proposed it.
         approval: The signature.
         approver: Whom the approval names, if they are enrolled now.
         delegated: The raw public keys that approvers may have.
@@ -338,7 +348,7 @@ def check_approval(
     """
     if approver is None or "approver" not in approver.roles:
         raise ProposalError("approver", f"{approval.approver} is no enrolled approver")
-    if approver.id == proposer.id or approver.key == proposer.key:
+    if approver.id == proposal.proposer or approver.key == proposer_key:
         raise ProposalError("approver", "nobody approves what they proposed")
     if approver.key not in delegated:
         raise ProposalError("approver", f"{approver.id}'s key is not delegated the list role")

@@ -86,6 +86,11 @@ class Parser:
         self._removed = 0
         self._uses = bytearray()
 
+    @property
+    def lines(self) -> int:
+        """How many lines were read."""
+        return self._lines
+
     def feed(self, data: bytes) -> list[Change]:
         """Takes the next bytes; the changes that are complete with them.
 

@@ -6,10 +6,10 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,15 +17,24 @@ from blocklist_sync.artifact import policy as policy_bundle
 from blocklist_sync.artifact import snapshot
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, CATEGORY_OF_LABEL, Category
 from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.artifact.names import canonical
 from blocklist_sync.artifact.policy import PolicyBundle
-from blocklist_sync.artifact.rules import Match, Scope, decide
+from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central import build as building
 from blocklist_sync.central.build import Built, Source
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Format, Refusal
 from blocklist_sync.central.release import ReleaseFolder
-from blocklist_sync.central.verbs import imports, rpz, rpz_operators, sources
+from blocklist_sync.central.verbs import (
+    explain,
+    history,
+    imports,
+    order,
+    person,
+    proposal,
+    rpz,
+    rpz_operators,
+    sources,
+)
 from lachan import config, durable, log, terminal
 
 MAX_REFUSED_SHOWN = 50
@@ -40,6 +49,19 @@ app.command("rpz-operators")(rpz_operators.rpz_operators)
 app.command("import")(imports.import_)
 app.command("diff")(imports.diff)
 app.add_typer(sources.app, name="source")
+app.command("explain")(explain.explain)
+app.add_typer(order.app, name="order")
+app.add_typer(person.app, name="people")
+app.add_typer(proposal.app, name="proposals")
+app.command("propose")(proposal.propose)
+app.command("revoke")(proposal.revoke)
+app.command("approve")(proposal.approve)
+app.command("reject")(proposal.reject)
+app.command("withdraw")(proposal.withdraw)
+app.command("log")(history.log)
+app.command("due")(history.due)
+app.command("review")(history.review)
+app.command("overdue")(history.overdue)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 Duration = Annotated[str, typer.Option(metavar="DURATION")]
@@ -231,58 +253,14 @@ def verify(
 
 
 @app.command()
-def explain(
-    name: Annotated[str, typer.Argument(help="Any spelling of a name.")],
-    release: Annotated[Path, typer.Option(help="The release folder.")],
-    as_json: Json = False,
-) -> None:
-    """Names every rule a name meets, and which wins for each profile."""
-    folder = ReleaseFolder(release)
-    with _artifact():
-        qname = canonical(name)
-        parsed = folder.release()
-        opened = snapshot.Snapshot(snapshot.build(parsed))
-        bundle = folder.policy()
-        found = opened.lookup(qname)
-    verdicts = {profile: decide(found, wanted) for profile, wanted in sorted(bundle.profiles.items())}
-
-    def told(match: Match | None) -> dict[str, Any] | None:
-        if match is None:
-            return None
-        rule = match.rule
-        return {
-            "owner": match.owner,
-            "scope": rule.scope.value,
-            "effect": "except" if rule.exception else "block",
-            "category": rule.category.label,
-            "mandated": rule.mandated,
-            "order": opened.orders[rule.order].text,
-        }
-
-    if as_json:
-        terminal.document(
-            {
-                "name": qname,
-                "serial": opened.serial,
-                "rules": [told(match) for match in found],
-                "profiles": {profile: told(match) for profile, match in verdicts.items()},
-            }
-        )
-        return
-    columns = ("owner", "scope", "effect", "category", "mandated", "order")
-    rows = [tuple((told(match) or {}).values()) for match in found]
-    terminal.table(f"{qname} under serial {opened.serial}", columns, rows)
-    outcomes = [(p, f"blocked by {m.owner} ({m.rule.category.label})" if m else "passes") for p, m in verdicts.items()]
-    terminal.table("Profiles", ("profile", "outcome"), outcomes)
-
-
-@app.command()
 def serve(
     configuration: Annotated[Path, typer.Option("--config", help="deploy/examples/list.yaml shows one.")],
 ) -> None:
     """Serves the repository over HTTPS, announces releases to edges and gives samples to compliance, until SIGTERM."""
     from blocklist_sync.central import server
+    from blocklist_sync.central.registry.schema import DATABASE
     from blocklist_sync.central.settings import ListSettings
+    from lachan import postgres
 
     settings = config.load(configuration, ListSettings)
     log.configure("blocklist", settings.log.form, settings.log.level)
@@ -291,7 +269,11 @@ def serve(
         terminal.document({"https_port": https_port, "grpc_port": grpc_port, "push_port": push_port})
         sys.stdout.flush()
 
-    asyncio.run(server.serve(settings, started))
+    with ExitStack() as stack:
+        # An embedded server, where one is asked for, is to be started before the loop.
+        registry = settings.registry
+        database = stack.enter_context(postgres.database(registry.database, DATABASE)) if registry else None
+        asyncio.run(server.serve(settings, database, started))
 
 
 main = terminal.run(app)

@@ -1,4 +1,4 @@
-"""The list authority's server: the signed repository over HTTPS, announcements of releases and samples over gRPC.
+"""The list authority's server: the signed repository over HTTPS; announcements, samples and the registry over gRPC.
 
 Holds always: nothing but the repository's own files is served, over TLS 1.2 or newer; no client's address is logged.
 """
@@ -13,14 +13,12 @@ import ssl
 from collections.abc import Callable, Iterator
 
 import uvicorn
+from sqlalchemy import URL
 
-from blocklist_sync.central import announcing, static
+from blocklist_sync.central import announcing, rpc, static
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.release import ReleaseFolder
-from blocklist_sync.central.service import SampleService
 from blocklist_sync.central.settings import HttpsSettings, ListSettings
-from lachan import channel, log, tls
-from lachan.blocklist.v1 import sample_service_pb2_grpc as rpc
+from lachan import log
 
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 5
@@ -64,28 +62,28 @@ def _listen(address: str) -> socket.socket:
         raise CentralError(f"{address}: cannot be bound: {error}") from error
 
 
-async def serve(settings: ListSettings, started: Callable[[int, int | None, int | None], None]) -> None:
+async def serve(
+    settings: ListSettings, database: URL | None, started: Callable[[int, int | None, int | None], None]
+) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Args:
         settings: Normalised settings.
+        database: The registry's, where there is one.
         started: Told the ports of HTTPS, of gRPC and of announcements once all are served.
 
     Raises:
         CentralError: An address or a certificate cannot be used.
         TlsError: The gRPC server's address or material cannot be used.
+        PostgresError: The registry's database cannot be used.
     """
     context = tls_context(settings.https)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    service, grpc_port = None, None
-    if settings.grpc is not None:
-        service = channel.server()
-        rpc.add_SampleServiceServicer_to_server(SampleService(ReleaseFolder(settings.release)), service)
-        grpc_port = channel.bind(service, settings.grpc.listen, tls.load(settings.grpc.tls))
-        await service.start()
+    service = await rpc.start(settings, settings.grpc, database) if settings.grpc is not None else None
+    grpc_port = service.port if service is not None else None
     config = uvicorn.Config(
         static.application(settings.repository),
         lifespan="off",
@@ -114,4 +112,4 @@ async def serve(settings: ListSettings, started: Callable[[int, int | None, int 
             await announcements.stop()
         await serving
     if service is not None:
-        await service.stop(GRACE_SECONDS)
+        await service.stop()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from blocklist_sync.central.registry.stages import StagePlans
 from lachan.config import ConfigPath, Duration, HostPort, Settings
 from lachan.log import LogSettings
+from lachan.postgres import DatabaseSettings
 from lachan.tls import TlsFiles
 
 
@@ -23,7 +25,7 @@ class HttpsSettings(Settings):
 
 
 class GrpcSettings(Settings):
-    """The server that gives compliance its samples."""
+    """The server that gives compliance its samples, and people the registry."""
 
     listen: HostPort
     tls: TlsFiles
@@ -41,6 +43,12 @@ class PushSettings(Settings):
     write_timeout: Annotated[Duration, Field(ge=0.1, le=60)] = 10.0
 
 
+class RegistrySettings(StagePlans):
+    """The registry: its own database and role, and who answers for which stage."""
+
+    database: DatabaseSettings
+
+
 class ListSettings(Settings):
     """The list authority's server."""
 
@@ -49,4 +57,11 @@ class ListSettings(Settings):
     https: HttpsSettings
     grpc: GrpcSettings | None = None
     push: PushSettings | None = None
+    registry: RegistrySettings | None = None
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _has_a_face(self) -> Self:
+        if self.registry is not None and self.grpc is None:
+            raise ValueError("registry: is served over gRPC: give grpc too")
+        return self

@@ -24,6 +24,8 @@ SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
 STORES = "tests/integration/test_compliance_storage.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
+VERBS = "tests/integration/test_registry_verbs.py"
+REGISTRY = "tests/integration/test_registry_service.py"
 FORMATS = "tests/unit/blocklist_sync/central/test_formats.py"
 
 # Module: the tests that cover it, and why they do not stand at the mirrored place.
@@ -39,9 +41,24 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/formats/orderlist.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/rpz.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/keys.py": (LIST_SERVICE, "keys matter by what is signed with them"),
+    "blocklist_sync/central/registry/book.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/desk.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/errors.py": (REGISTRY, "what a refusal names is seen by who is refused"),
+    "blocklist_sync/central/registry/migrations/versions/0001_the_first_schema.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/orders.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/record.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/releases.py": (LIST_SERVICE, "what a release folder says"),
+    "blocklist_sync/central/registry/service.py": (REGISTRY, "who may call is known by TLS alone"),
     "blocklist_sync/central/release.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
+    "blocklist_sync/central/rpc.py": (REGISTRY, "a composition root, run as a process"),
     "blocklist_sync/central/server.py": (LIST_SERVICE, "a composition root, run as a process"),
     "blocklist_sync/central/service.py": (LIST_SERVICE, "who may call is known by TLS alone"),
+    "blocklist_sync/central/verbs/explain.py": (VERBS, "verbs are run as commands"),
+    "blocklist_sync/central/verbs/history.py": (VERBS, "verbs are run as commands"),
+    "blocklist_sync/central/verbs/order.py": (VERBS, "verbs are run as commands"),
+    "blocklist_sync/central/verbs/person.py": (VERBS, "verbs are run as commands"),
+    "blocklist_sync/central/verbs/proposal.py": (VERBS, "verbs are run as commands"),
+    "blocklist_sync/central/verbs/registry.py": (VERBS, "verbs are run as commands"),
     "blocklist_sync/central/verbs/sources.py": (SOURCES, "verbs are run as commands"),
     "blocklist_sync/edge/activate.py": (SYNC, "what is durable is seen after a kill and on a full disk"),
     "blocklist_sync/edge/agent.py": (SYNC, "rounds against a real repository"),
@@ -61,6 +78,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/reports.py": (STORES, "needs PostgreSQL"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
+    "lachan/migration.py": (STORES, "needs PostgreSQL"),
     "lachan/sqlitefile.py": ("tests/unit/lachan/test_spool.py", "what damage means is seen by what the file holds"),
     "resolver/_hot/settle.pyx": (
         "tests/unit/resolver/_hot/test_engine.py",

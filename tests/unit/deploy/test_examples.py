@@ -15,6 +15,7 @@ import yaml
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED
 from blocklist_sync.central.rails import RailSettings
+from blocklist_sync.central.registry.client import PersonSettings
 from blocklist_sync.central.rpz.operators import OperatorsFile
 from blocklist_sync.central.settings import ListSettings
 from blocklist_sync.central.sources import SourcesSettings
@@ -41,6 +42,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "edge.yaml": edges.read,
     "edge-school.yaml": edges.read,
     "list.yaml": lambda path: config.load(path, ListSettings),
+    "person.yaml": lambda path: config.load(path, PersonSettings),
     "sources.yaml": lambda path: config.load(path, SourcesSettings),
     "rails.yaml": lambda path: config.load(path, RailSettings),
     "policy.json": lambda path: policy.parse(path.read_bytes()),
@@ -102,6 +104,8 @@ def test_parties_name_the_same_places(folder: Path) -> None:
     push = edge["blocklist"]["sync"]["push"]
     assert push["target"].rpartition(":")[2] == lists["push"]["listen"].rpartition(":")[2]
     assert service["list_authority"]["target"].rpartition(":")[2] == lists["grpc"]["listen"].rpartition(":")[2]
+    person = yaml.safe_load((folder / "person.yaml").read_text())
+    assert person["registry"].rpartition(":")[2] == lists["grpc"]["listen"].rpartition(":")[2]
 
 
 def test_a_school_asks_for_what_the_bundle_offers(folder: Path) -> None:

@@ -81,7 +81,7 @@ def test_nobody_approves_their_own_under_another_name() -> None:
     # And were both known: the key decides.
     own = proposal(proposer=FIRST.id)
     with pytest.raises(ProposalError, match="nobody approves what they proposed"):
-        approvals.check_approval(own, FIRST.person, approval(own, twin), twin.person, DELEGATED)
+        approvals.check_approval(own, FIRST.key, approval(own, twin), twin.person, DELEGATED)
 
 
 def test_two_approvers_are_two_people() -> None:
@@ -113,7 +113,7 @@ def test_an_approver_counts_only_while_delegated() -> None:
     with pytest.raises(LogError, match=r"step 3: .* must be delegated"):
         verify_log(book.steps, DELEGATED - {THIRD.key})
     with pytest.raises(ProposalError, match="not delegated"):
-        approvals.check_approval(header, EDITOR.person, approval(header, THIRD), THIRD.person, DELEGATED - {THIRD.key})
+        approvals.check_approval(header, EDITOR.key, approval(header, THIRD), THIRD.person, DELEGATED - {THIRD.key})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The registry: where entries are born, decided on and retired, in PostgreSQL."""

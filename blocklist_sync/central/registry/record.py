@@ -1,0 +1,118 @@
+"""A proposal as the database holds it, with everything that has happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from blocklist_sync.central import proposals as headers
+from blocklist_sync.central.approvals import Approval
+from blocklist_sync.central.proposals import Proposal
+from blocklist_sync.central.registry.tables import approvals, decisions, proposals, reviews
+
+PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"
+STATES = (PROPOSED, APPROVED, REJECTED, WITHDRAWN)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a proposal ended; `log_index` and `effect_at` are 0 where it was not approved."""
+
+    outcome: str
+    decided_by: str
+    reason: str
+    decided_at: int
+    log_index: int
+    effect_at: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """A proposal and its fate."""
+
+    number: int
+    proposal: Proposal
+    header: bytes
+    signature: bytes
+    proposer_key: bytes
+    added_at: int
+    approvals: tuple[Approval, ...]
+    outcome: Outcome | None
+    reviews: int
+    next_review_by: int
+    """When its entries are due next: the header's date, or the last review's; 0 where they are reviewed for good."""
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+        return self.outcome.outcome if self.outcome else PROPOSED
+
+
+def last_review() -> Any:
+    """The last review of each proposal."""
+    return (
+        select(reviews.c.proposal_id, reviews.c.position, reviews.c.next_review_by)
+        .distinct(reviews.c.proposal_id)
+        .order_by(reviews.c.proposal_id, reviews.c.position.desc())
+        .subquery("last_review")
+    )
+
+
+def query() -> tuple[Select[Any], Any]:
+    """Every proposal with its decision and its last review, and that review's columns to filter by."""
+    last = last_review()
+    selected = select(
+        proposals,
+        decisions.c.outcome,
+        decisions.c.decided_by,
+        decisions.c.reason,
+        decisions.c.decided_at,
+        decisions.c.log_index,
+        decisions.c.effect_at,
+        last.c.position.label("reviewed"),
+        last.c.next_review_by,
+    )
+    joined = proposals.outerjoin(decisions, decisions.c.proposal_id == proposals.c.id)
+    return selected.select_from(joined.outerjoin(last, last.c.proposal_id == proposals.c.id)), last.c
+
+
+async def load(connection: AsyncConnection, selected: Select[Any]) -> list[Record]:
+    """The records that a query selects, in its order."""
+    rows = (await connection.execute(selected)).all()
+    given: dict[str, list[Approval]] = {row.id: [] for row in rows}
+    if rows:
+        of_these = select(approvals).where(approvals.c.proposal_id.in_(given))
+        for row in await connection.execute(of_these.order_by(approvals.c.decided_at, approvals.c.approver)):
+            given[row.proposal_id].append(Approval(row.approver, row.decided_at, row.signature.hex()))
+    return [_record(row, given[row.id]) for row in rows]
+
+
+async def one(connection: AsyncConnection, condition: ColumnElement[bool]) -> Record | None:
+    """The one record that meets a condition, if there is one."""
+    found = await load(connection, query()[0].where(condition))
+    return found[0] if found else None
+
+
+def _record(row: Row[Any], given: Sequence[Approval]) -> Record:
+    proposal = headers.parse(row.header)
+    outcome = None
+    if row.outcome is not None:
+        decided_at = int(row.decided_at.timestamp())
+        outcome = Outcome(row.outcome, row.decided_by, row.reason, decided_at, row.log_index or 0, row.effect_at or 0)
+    reviewed = row.reviewed is not None
+    return Record(
+        number=row.number,
+        proposal=proposal,
+        header=row.header,
+        signature=row.signature,
+        proposer_key=row.proposer_key,
+        added_at=int(row.added_at.timestamp()),
+        approvals=tuple(given),
+        outcome=outcome,
+        reviews=row.reviewed if reviewed else 0,
+        next_review_by=(row.next_review_by or 0) if reviewed else proposal.review_by,
+    )

@@ -1,0 +1,449 @@
+"""The registry on a real PostgreSQL over real TLS: who may what, what is kept, and what survives a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from blocklist_sync.central import approvals as chain
+from blocklist_sync.central import changes, proposals
+from blocklist_sync.central.approvals import ENROL, Admission, Person
+from blocklist_sync.central.entries import Kind
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.proposals import Order, Proposal, Rail
+from blocklist_sync.central.registry import delegated, tables
+from blocklist_sync.central.registry.client import RegistryClient
+from blocklist_sync.central.registry.schema import SCHEMA
+from blocklist_sync.central.rpc import REGISTRY
+from lachan import postgres
+from lachan.blocklist.v1 import registry_service_pb2 as pb
+from lachan.blocklist.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tests.support.registry import GAMBLING, ORDER
+from tests.support.registry_office import Colleague, Office
+
+DEADLINE = 30.0
+# Deadlines of a second, so that everything is late that is not done.
+HASTY = {"unit": "hasty-unit", "ordinary": "1s", "urgent": "1s", "unblock": "1s"}
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    made = Office(tmp_path_factory.mktemp("office"))
+    with postgres.embedded(made.folder / "db"):
+        made.configure(plans=[{"propose": HASTY, "approve": HASTY}])
+        made.start()
+        try:
+            made.found()
+            register(made, ORDER)
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+async def engine(office: Office) -> AsyncIterator[AsyncEngine]:
+    with postgres.embedded(office.folder / "db") as server:
+        made = postgres.engine(server.database("registry"), 4, "test")
+        yield made
+        await made.dispose()
+
+
+def register(office: Office, order: Order) -> None:
+    arguments = ("--date", order.date, "--issuer", order.issuer, "--legal-basis", order.legal_basis)
+    mode = "--mandated" if order.mandated else "--profile-only"
+    office.run("order", "add", order.number, *arguments, "--jurisdiction", order.jurisdiction, mode, person="editor")
+
+
+def drafted(office: Office, path: Path, *names: str, kind: Kind = GAMBLING, **other: Any) -> tuple[Proposal, bytes]:
+    """A proposal of these names, signed by the editor; its changes are in the file."""
+    summary = changes.write(path, ((name, kind, True) for name in names))
+    now = int(time.time())
+    held: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "order": ORDER,
+        "effective_from": now,
+        "review_by": now + 86_400,
+        "reason": "As the order says",
+        "proposer": "editor",
+        "proposed_at": now,
+        "changes_sha256": summary.digest.hex(),
+        "added": summary.added,
+        "removed": summary.removed,
+    }
+    made = Proposal(**held | other)
+    return made, proposals.sign_proposal(office.colleagues["editor"].signer, made)
+
+
+async def submit(office: Office, path: Path, *names: str, **other: Any) -> Proposal:
+    made, signature = drafted(office, path, *names, **other)
+    async with office.colleagues["editor"].calling() as client:
+        await client.submit(made.encode(), signature, path)
+    return made
+
+
+async def approve(by: Colleague, made: Proposal, at: int = 0) -> pb.Proposal:
+    decided_at = at or int(time.time())
+    signature = proposals.sign_approval(by.signer, made, decided_at)
+    request = pb.ApproveProposalRequest(id=made.id, decided_at=decided_at, signature=signature)
+    async with by.calling() as client:
+        return (await client.call(client.stub.ApproveProposal(request, timeout=DEADLINE))).proposal
+
+
+async def log_of(client: RegistryClient) -> list[bytes]:
+    answers = client.stub.StreamLog(pb.StreamLogRequest(), timeout=DEADLINE)
+    return [answer.step.step async for answer in answers]
+
+
+async def test_the_migrations_lead_to_the_tables(engine: AsyncEngine) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), tables.metadata))
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    assert await SCHEMA.is_current(engine)
+
+
+async def test_history_is_never_rewritten(office: Office, engine: AsyncEngine, tmp_path: Path) -> None:
+    made = await submit(office, tmp_path / "changes", "kept.example")
+    await approve(office.colleagues["first"], made)
+    for table in tables.HISTORY:
+        for statement in (f"UPDATE {table} SET xmin = xmin", f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):  # noqa: S608
+            with pytest.raises(DBAPIError, match=r"never rewritten|system column|cannot assign"):
+                async with engine.begin() as connection:
+                    await connection.execute(text(statement))
+    with pytest.raises(DBAPIError, match="never rewritten: UPDATE on orders"):
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE orders SET issuer = 'another'"))
+
+
+async def test_two_people_by_the_service_the_database_and_the_log(
+    office: Office, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    first = office.colleagues["first"]
+    path = tmp_path / "changes"
+    made, _ = drafted(office, path, "own.example", proposer="first")
+    signature = proposals.sign_proposal(first.signer, made)
+    async with first.calling() as client:
+        await client.submit(made.encode(), signature, path)
+    # The service.
+    with pytest.raises(CentralError, match="nobody approves what they proposed"):
+        await approve(first, made)
+    # The database, whatever the service does.
+    row: dict[str, Any] = {
+        "proposal_id": made.id,
+        "approver": "first",
+        "approver_key": first.key,
+        "proposer": "first",
+        "proposer_key": first.key,
+        "decided_at": 1,
+        "signature": b"x",
+        "added_at": datetime.now(UTC),
+    }
+    for changed, constraint in (
+        ({"approver_key": bytes(32)}, "two_people"),
+        ({"approver": "second"}, "two_keys"),
+        ({"approver": "second", "approver_key": bytes(32), "proposer": "editor"}, "fk_approvals"),
+    ):
+        with pytest.raises(IntegrityError, match=constraint):
+            async with engine.begin() as connection:
+                await connection.execute(insert(tables.approvals).values(row | changed))
+    # And the log, whatever the database says.
+    keys = delegated.of(office.folder / "repository")()
+    async with first.calling() as client:
+        steps = await log_of(client)
+    head = chain.hash_step(steps[-1])
+    given = chain.Approval(
+        "first", made.proposed_at, proposals.sign_approval(first.signer, made, made.proposed_at).hex()
+    )
+    forged = chain.proposal_step(len(steps) + 1, head, made, signature, [given])
+    with pytest.raises(chain.LogError, match="nobody approves what they proposed"):
+        chain.verify_log([*steps, forged], keys)
+    # Somebody else may.
+    assert (await approve(office.colleagues["second"], made)).state == "approved"
+
+
+@pytest.mark.parametrize(
+    ("uri", "code"),
+    [
+        ("lachan://so-test/person/stranger", grpc.StatusCode.PERMISSION_DENIED),
+        ("lachan://other/person/editor", grpc.StatusCode.PERMISSION_DENIED),
+        ("lachan://so-test/service/compliance", grpc.StatusCode.PERMISSION_DENIED),
+        ("lachan://isp-a/node/editor", grpc.StatusCode.PERMISSION_DENIED),
+    ],
+)
+async def test_only_the_enrolled_people_of_the_organisation_are_answered(
+    office: Office, uri: str, code: grpc.StatusCode
+) -> None:
+    calls = office.channel_of(uri)
+    stub = RegistryServiceStub(calls)
+    for method, request in (
+        ("ListProposals", pb.ListProposalsRequest()),
+        ("ExplainName", pb.ExplainNameRequest(name="bad.example")),
+        ("AdmitPerson", pb.AdmitPersonRequest()),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await getattr(stub, method)(request, timeout=DEADLINE)
+        assert refused.value.code() is code, method
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        _ = [answer async for answer in stub.StreamLog(pb.StreamLogRequest(), timeout=DEADLINE)]
+    assert refused.value.code() is code
+    await calls.close()
+
+
+async def test_a_proposal_is_held_against_everything_that_is_known(office: Office, tmp_path: Path) -> None:
+    path = tmp_path / "changes"
+    editor = office.colleagues["editor"]
+    other = tmp_path / "other"
+    drafted(office, other, "other.example")
+
+    async def refusal(made: Proposal, signature: bytes, sent: Path, who: Colleague = editor) -> str:
+        async with who.calling() as client:
+            with pytest.raises(CentralError) as caught:
+                await client.submit(made.encode(), signature, sent)
+        return str(caught.value)
+
+    made, signature = drafted(office, path, "new.example")
+    assert "header.changes_sha256: the changes are others" in await refusal(made, signature, other)
+    assert "signature: not editor's" in await refusal(made, bytes(64), path)
+    assert "in the name of editor" in await refusal(made, signature, path, office.colleagues["first"])
+    made, signature = drafted(office, path, "new.example", added=7)
+    assert "header.added: the changes hold 1" in await refusal(made, signature, path)
+    made, signature = drafted(office, path, "new.example", proposed_at=int(time.time()) + 10_000)
+    assert "header.proposed_at" in await refusal(made, signature, path)
+    made, signature = drafted(office, path, "new.example", review_by=int(time.time()) * 2)
+    assert "header.review_by" in await refusal(made, signature, path)
+    unknown = Order(**{**vars(ORDER), "number": "unknown"})
+    made, signature = drafted(office, path, "new.example", order=unknown)
+    assert "no such order" in await refusal(made, signature, path)
+    changed = Order(**{**vars(ORDER), "issuer": "Somebody else"})
+    made, signature = drafted(office, path, "new.example", order=changed)
+    assert "says otherwise" in await refusal(made, signature, path)
+    made, signature = drafted(office, path, "a.example", "b.example")
+    path.write_bytes(path.read_bytes().replace(b"b.example", b"a.example"))
+    assert "changes:4: lines are not sorted" in await refusal(made, signature, path)
+    assert "already" not in await refusal(made, signature, other)
+
+
+async def test_the_same_again_changes_nothing(office: Office, tmp_path: Path) -> None:
+    path = tmp_path / "changes"
+    made, signature = drafted(office, path, "again.example", rails=(Rail("top-sites", "one"),))
+    async with office.colleagues["editor"].calling() as client:
+        once = await client.submit(made.encode(), signature, path)
+        twice = await client.submit(made.encode(), signature, path)
+        assert once == twice
+        stolen, other = drafted(office, path, "stolen.example", id=made.id)
+        with pytest.raises(CentralError, match="another proposal's id"):
+            await client.submit(stolen.encode(), other, path)
+        before = await log_of(client)
+    at = int(time.time())
+    assert await approve(office.colleagues["first"], made, at) == await approve(office.colleagues["first"], made, at)
+    # Both decide at once: one step, whoever is second finds it decided.
+    outcomes = await asyncio.gather(
+        approve(office.colleagues["second"], made), approve(office.colleagues["third"], made), return_exceptions=True
+    )
+    assert sum(isinstance(one, pb.Proposal) for one in outcomes) == 1
+    assert sum("approved already" in str(one) for one in outcomes if isinstance(one, CentralError)) == 1
+    async with office.colleagues["editor"].calling() as client:
+        assert len(await log_of(client)) == len(before) + 1
+
+
+async def test_an_admission_is_held_against_the_log(office: Office) -> None:
+    first, second = office.colleagues["first"], office.colleagues["second"]
+
+    async def admit(by: Colleague, person: Person, signer: Colleague) -> str:
+        admission = Admission(ENROL, person, int(time.time()))
+        witness = chain.sign_admission(signer.signer, by.id, admission)
+        request = pb.AdmitPersonRequest(
+            change=admission.change,
+            person=pb.Person(
+                id=person.id, name=person.name, unit=person.unit, roles=person.roles, public_key=person.key
+            ),
+            decided_at=admission.decided_at,
+            witness_key=bytes.fromhex(witness.public_key),
+            signature=bytes.fromhex(witness.signature),
+        )
+        async with by.calling() as client:
+            with pytest.raises(CentralError) as caught:
+                await client.call(client.stub.AdmitPerson(request, timeout=DEADLINE))
+        return str(caught.value)
+
+    stranger = Person("stranger", "S", "unit", ("approver",), "ab" * 32)
+    assert "must be delegated" in await admit(first, stranger, first)
+    assert "no approver with this key" in await admit(first, stranger, second)
+    twin = Person("twin", "T", "unit", ("editor",), office.colleagues["editor"].key.hex())
+    assert "was enrolled before" in await admit(first, twin, first)
+    assert "no delegated approver's key" in await admit(
+        office.colleagues["editor"], stranger, office.colleagues["editor"]
+    )
+
+
+async def test_a_refusal_names_its_fields(office: Office) -> None:
+    async with office.colleagues["editor"].calling() as client:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await client.stub.ListProposals(pb.ListProposalsRequest(page_size=501), timeout=DEADLINE)
+        status = rpc_status.from_call(refused.value)
+        request = error_details_pb2.BadRequest()
+        assert status is not None
+        assert status.details[0].Unpack(request)
+        assert request.field_violations[0].field == "page_size"
+
+
+async def test_pages_follow_one_another(office: Office, tmp_path: Path) -> None:
+    for number in range(3):
+        await submit(office, tmp_path / "changes", f"paged{number}.example")
+    async with office.colleagues["editor"].calling() as client:
+        found: list[str] = []
+        token = ""
+        while True:
+            request = pb.ListProposalsRequest(page_size=2, page_token=token)
+            answer = await client.stub.ListProposals(request, timeout=DEADLINE)
+            found += [one.id for one in answer.proposals]
+            token = answer.next_page_token
+            if not token:
+                break
+        assert found == [one.id for one in await client.proposals()]
+        assert len(set(found)) == len(found) >= 3
+
+
+async def test_what_is_late_has_a_unit_that_answers_for_it(office: Office, tmp_path: Path, engine: AsyncEngine) -> None:
+    late = Order(**{**vars(ORDER), "number": "late", "urgency": "urgent"})
+    past = datetime.fromtimestamp(time.time() - 3600, UTC)
+    row = {**vars(late), "mandated": True, "scan_sha256": None, "added_by": "editor", "added_at": past}
+    async with engine.begin() as connection:
+        await connection.execute(insert(tables.orders).values(row))
+    async with office.colleagues["editor"].calling() as client:
+        answer = await client.stub.ListOverdue(pb.ListOverdueRequest(), timeout=DEADLINE)
+        (stage,) = [one for one in answer.stages if one.order_number == "late"]
+        assert (stage.proposal_id, stage.stage.name, stage.stage.unit) == ("", "propose", "hasty-unit")
+    made = await submit(
+        office, tmp_path / "changes", "late.example", order=late, kind=GAMBLING._replace(order=late.basis)
+    )
+    async with office.colleagues["editor"].calling() as client:
+        answer = await client.stub.ListOverdue(pb.ListOverdueRequest(), timeout=DEADLINE)
+        assert "late" not in [one.order_number for one in answer.stages if not one.proposal_id]
+        held = (await client.stub.GetProposal(pb.GetProposalRequest(id=made.id), timeout=DEADLINE)).proposal
+        assert [stage.name for stage in held.stages] == ["propose", "approve"]
+        assert held.stages[0].done_at > held.stages[0].due_at
+
+
+async def test_killed_in_the_middle_of_a_long_proposal_nothing_is_half_done(
+    office: Office, tmp_path: Path, engine: AsyncEngine
+) -> None:
+    path = tmp_path / "changes"
+    made, signature = drafted(office, path, *(f"n{number:06}.example" for number in range(100_000)))
+    data = path.read_bytes()
+    table = tables.change_chunks
+
+    def parts(length: int, sent: asyncio.Event, over: asyncio.Event) -> AsyncIterator[pb.SubmitProposalRequest]:
+        async def send() -> AsyncIterator[pb.SubmitProposalRequest]:
+            header = pb.SubmitProposalRequest.Header(header=made.encode(), signature=signature)
+            yield pb.SubmitProposalRequest(header=header)
+            for at in range(0, length, 1 << 16):
+                yield pb.SubmitProposalRequest(changes=data[at : min(length, at + (1 << 16))])
+            sent.set()
+            await over.wait()
+
+        return send()
+
+    async def rows() -> int:
+        async with engine.connect() as connection:
+            chunks = select(func.count()).select_from(table).where(table.c.proposal_id == made.id)
+            own = select(func.count()).select_from(tables.proposals).where(tables.proposals.c.id == made.id)
+            return int(await connection.scalar(chunks) or 0) + int(await connection.scalar(own) or 0)
+
+    async def killed(length: int, *, ended: bool) -> None:
+        """Sends so much of the changes, and kills the service then."""
+        sent, over = asyncio.Event(), asyncio.Event()
+        if ended:
+            over.set()
+        async with office.colleagues["editor"].calling() as client:
+            call = client.stub.SubmitProposal(parts(length, sent, over), timeout=DEADLINE)
+            await asyncio.wait_for(sent.wait(), DEADLINE)
+            await asyncio.to_thread(office.kill)
+            # It may have been answered just before.
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await call
+            over.set()
+        await asyncio.to_thread(office.start)
+
+    await killed(len(data) // 2, ended=False)
+    assert await rows() == 0
+    # And again, while it is being checked or written: all of it is there, or nothing.
+    pieces = 1 + 1 + -(-100_000 // 8192)
+    await killed(len(data), ended=True)
+    assert await rows() in {0, pieces}
+    async with office.colleagues["editor"].calling() as client:
+        taken = await client.submit(made.encode(), signature, path)
+        assert taken.state == "proposed"
+        await client.changes(made.id, tmp_path / "back")
+        answer = await client.stub.ExplainName(pb.ExplainNameRequest(name="n050000.example"), timeout=DEADLINE)
+        assert [event.proposal.id for event in answer.events] == [made.id]
+    assert (tmp_path / "back").read_bytes() == data
+    assert await rows() == pieces
+
+
+async def test_postgres_comes_back_and_so_does_the_registry(office: Office, tmp_path: Path) -> None:
+    made = await submit(office, tmp_path / "changes", "before.example")
+    folder = office.folder / "db"
+    pid = int((folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+    async with office.colleagues["first"].calling() as client:
+        assert len(await log_of(client)) >= 4
+    calls = office.channel_of("lachan://so-test/person/first")
+    health = health_pb2_grpc.HealthStub(calls)
+
+    async def state() -> int:
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=REGISTRY), timeout=DEADLINE)
+        return int(answer.status)
+
+    async def until(wanted: int) -> None:
+        async with asyncio.timeout(DEADLINE):
+            # Nobody signals what happens in another process.
+            while await state() != wanted:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    await until(health_pb2.HealthCheckResponse.SERVING)
+    # One connection dies, and so PostgreSQL ends all of them, recovers and starts anew.
+    victim = await asyncio.to_thread(_backend, pid)
+    os.kill(victim, signal.SIGKILL)
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                held = await approve(office.colleagues["second"], made)
+                break
+            except CentralError as error:
+                if "does not answer" not in str(error):
+                    raise
+                await asyncio.sleep(0.05)
+    assert held.state == "approved"
+    await until(health_pb2.HealthCheckResponse.SERVING)
+    await calls.close()
+
+
+def _backend(postmaster: int) -> int:
+    """A connection of the registry's to this server."""
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == postmaster and b" registry " in (path / "cmdline").read_bytes():
+                    return int(path.name)
+    raise AssertionError("no connection")

@@ -1,0 +1,149 @@
+"""The registry's verbs as processes: from an order to the log, and what is told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from blocklist_sync.central import approvals, changes
+from tests.support.registry_office import Office
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    made = Office(tmp_path_factory.mktemp("office"))
+    made.configure()
+    made.start()
+    try:
+        made.found()
+        yield made
+    finally:
+        status = made.stop()
+    assert status == 0
+    written = made.log.read_text()
+    assert "bad.example" not in written, "no name of the list is logged"
+    assert "127.0.0.1" not in written
+    assert '"caller": "lachan://so-test/person/editor"' in written
+
+
+def test_from_an_order_to_the_log_and_back(office: Office, tmp_path: Path) -> None:
+    scan = tmp_path / "scan.pdf"
+    scan.write_bytes(b"%PDF-1.7 synthetic " * 100_000)
+    order = ("order", "add", "12/QĐ", "--date", "2026-09-01", "--issuer", "Sở Mẫu", "--legal-basis", "Điều 1")
+    order = (*order, "--jurisdiction", "mau", "--mandated", "--scan", scan)
+    assert office.told(*order, person="editor") == office.told(*order, person="editor")
+    assert "says otherwise" in office.run(*order, "--urgent", person="editor", status=1)
+    office.run("order", "scan", "12/QĐ", "--out", tmp_path / "back", person="first")
+    assert (tmp_path / "back").read_bytes() == scan.read_bytes()
+    assert "12/QĐ" in office.run("order", "list", person="first")
+
+    proposing = ("propose", "www.Bad.example", "worse.example", "--order", "12/QĐ", "--category", "gambling")
+    proposed = office.told(*proposing, "--reason", "As ordered", person="editor")
+    identifier = proposed["id"]
+    assert (proposed["state"], proposed["header"]["added"], proposed["approvals"]) == ("proposed", 2, [])
+    assert [stage["stage"] for stage in proposed["stages"]] == ["propose", "approve"]
+    assert office.told("overdue", person="first")["overdue"] == []
+
+    assert "nobody approves" in office.run("approve", identifier, "--yes", person="editor", status=1)
+    assert "only who proposed" in office.run("withdraw", identifier, "--reason", "x", person="first", status=1)
+    shown = office.run("approve", identifier, "--yes", person="first")
+    assert "www.bad.example" in shown
+    assert "already" in office.run("reject", identifier, "--reason", "late", person="second", status=1)
+    approved = office.told("proposals", "show", identifier, person="second")
+    assert approved["decision"]["outcome"] == "approved"
+    assert approved["decision"]["log_index"] == 5
+    assert [one["approver"] for one in approved["approvals"]] == ["first"]
+    assert [stage["stage"] for stage in approved["stages"]] == ["propose", "approve", "sign", "publish"]
+
+    told = office.told("explain", "deep.www.bad.example", person="third")
+    (event,) = told["history"]
+    assert (event["name"], event["change"], event["category"]) == ("www.bad.example", "add", "gambling")
+    assert (event["order"]["issuer"], event["proposal"]["id"]) == ("Sở Mẫu", identifier)
+    assert "www.bad.example" in office.run("explain", "WWW.bad.example.", person="third")
+    assert office.told("explain", "innocent.example", person="third")["history"] == []
+
+    unblock = ("order", "add", "13/QĐ", "--date", "2026-09-02", "--issuer", "Toà Mẫu", "--legal-basis", "Điều 2")
+    office.run(*unblock, "--jurisdiction", "mau", "--mandated", person="editor")
+    revoking = ("revoke", "www.bad.example", "--order", "13/QĐ", "--reason", "Appeal upheld")
+    revoked = office.told(*revoking, person="editor")
+    assert (revoked["header"]["added"], revoked["header"]["removed"]) == (0, 1)
+    office.run("approve", revoked["id"], "--yes", person="second")
+    assert "no entry stands" in office.run(*revoking, person="editor", status=1)
+    history = office.told("explain", "www.bad.example", person="editor")["history"]
+    assert [one["change"] for one in history] == ["add", "remove"]
+    assert [one["entry_order"] for one in history] == ["12/QĐ", "12/QĐ"]
+    assert [one["order"]["number"] for one in history] == ["12/QĐ", "13/QĐ"]
+
+    log = office.told("log", "--out", tmp_path / "log", "--repository", office.folder / "repository", person="third")
+    assert (log["steps"], log["new"], log["decisions"], log["in_effect"]) == (6, 6, 2, 2)
+    for step in list(approvals.read(tmp_path / "log" / "steps.jsonl"))[4:]:
+        digest = json.loads(step)["header"]["changes_sha256"]
+        assert changes.check(tmp_path / "log" / "changes" / f"{digest}.changes").digest.hex() == digest
+    again = ("log", "--out", tmp_path / "log", "--approver", office.colleagues["first"].public)
+    assert "no delegated approver" in office.run(*again, person="third", status=1)
+
+    due = office.told("due", "--within", "400d", person="editor")["due"]
+    assert [(one["proposal"], one["order"], one["late"]) for one in due] == [(identifier, "12/QĐ", False)]
+    assert office.told("due", person="editor")["due"] == []
+    office.run("review", identifier, "--again-after", "10d", "--reason", "Still harmful", person="editor")
+    assert [one["reviews"] for one in office.told("due", person="editor")["due"]] == [1]
+    office.run("review", identifier, "--closed", "--reason", "Nothing stands", person="editor")
+    assert office.told("due", "--within", "900d", person="editor")["due"] == []
+
+
+def test_proposals_end_and_are_listed(office: Office, tmp_path: Path) -> None:
+    order = ("order", "add", "14/QĐ", "--date", "2026-09-03", "--issuer", "Sở Mẫu", "--legal-basis", "Điều 1")
+    office.run(*order, "--jurisdiction", "mau", "--profile-only", person="editor")
+    base = ("--order", "14/QĐ", "--category", "scam", "--reason", "As ordered")
+    rejected = office.told("propose", "r.example", *base, person="editor")["id"]
+    office.run("reject", rejected, "--reason", "Not what the order says", person="second")
+    withdrawn = office.told("propose", "w.example", *base, person="editor")["id"]
+    office.run("withdraw", withdrawn, "--reason", "Mistaken", person="editor")
+    careful = ("--override", "top-sites=in the list of a thousand", "--exact", "--except")
+    two = office.told("propose", "two.example", *base, *careful, person="editor")
+    assert two["approvals_needed"] == 2
+    assert office.told("approve", two["id"], "--yes", person="second")["state"] == "proposed"
+    assert "approved it already" in office.run("approve", two["id"], "--yes", person="second", status=1)
+    assert office.told("approve", two["id"], "--yes", person="third")["state"] == "approved"
+    listed = office.told("proposals", "list", "--order", "14/QĐ", person="first")["proposals"]
+    assert [(one["id"], one["state"]) for one in listed] == [
+        (two["id"], "approved"),
+        (withdrawn, "withdrawn"),
+        (rejected, "rejected"),
+    ]
+    assert withdrawn in office.run("proposals", "list", "--state", "withdrawn", person="first")
+    office.run("proposals", "changes", two["id"], "--out", tmp_path / "changes", person="first")
+    assert b"exact\texcept\tscam\tprofile-only" in (tmp_path / "changes").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("propose", "co.uk", "--order", "1", "--category", "scam", "--reason", "x"), "public suffix"),
+        (("propose", "a.example", "--order", "none", "--category", "scam", "--reason", "x"), "no order none"),
+        (("propose", "a.example", "--order", "1", "--reason", "x"), "--category"),
+        (("propose", "--order", "1", "--reason", "x"), "one of them"),
+        (("approve", "nothing", "--yes"), "id: a UUID"),
+        (("explain", "co.uk"), "public suffix"),
+        (("people", "retire", "nobody"), "not enrolled"),
+        (("people", "retire", "editor"), "nobody signs their own"),
+        (("review", "x", "--reason", "y"), "one of them"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_line(office: Office, arguments: tuple[str, ...], message: str) -> None:
+    assert message in office.run(*arguments, person="editor", status=1)
+
+
+def test_everybody_is_listed_and_can_retire(office: Office) -> None:
+    people = office.told("people", "list", person="editor")["people"]
+    assert [(one["id"], one["roles"]) for one in people] == [
+        ("editor", ["editor"]),
+        ("first", ["approver", "editor"]),
+        ("second", ["approver"]),
+        ("third", ["approver", "custodian"]),
+    ]
+    office.run("people", "retire", "third", person="first")
+    assert "third is not enrolled" in office.run("proposals", "list", person="third", status=1)
