@@ -14,9 +14,9 @@ from blocklist_sync.central import download, drafts, imports, rails, sources
 from blocklist_sync.central.copies import Copies, Good, Look
 from blocklist_sync.central.diff import Held
 from blocklist_sync.central.download import Body, Failure, SourceError
-from blocklist_sync.central.drafts import Outcome, Progress, RailsError, Request
+from blocklist_sync.central.drafts import Outcome, Progress, Request
 from blocklist_sync.central.formats import Refusal
-from blocklist_sync.central.rails import Rails
+from blocklist_sync.central.rails import RailError, Rails
 from blocklist_sync.central.runs import Runs
 from blocklist_sync.central.sources import SourceSettings
 from lachan import durable
@@ -110,7 +110,7 @@ class Collector:
                 self.copies.incoming.unlink(missing_ok=True)
         found = rails.refused(outcome.findings)
         if found:
-            return Result(self._source, last.failed(now, *_told(RailsError(found))), outcome)
+            return Result(self._source, last.failed(now, *_told(RailError(found))), outcome)
         return Result(self._source, Look(now, "good", good=last.good), outcome)
 
     def _taken(self, last: Look, now: int) -> tuple[Look, Outcome | None]:
@@ -176,6 +176,6 @@ def _told(error: LachanError) -> tuple[str, str]:
     """A failure's kind and its words."""
     if isinstance(error, SourceError):
         return error.failure.value, error.detail
-    if isinstance(error, RailsError):
+    if isinstance(error, RailError):
         return Failure.RAILS.value, str(error)
     return Failure.STORAGE.value, str(error)

@@ -25,7 +25,7 @@ from blocklist_sync.central.diff import Change, Held, Spool
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Refusal
 from blocklist_sync.central.imports import Terms, Wanted
-from blocklist_sync.central.rails import Finding, Rails
+from blocklist_sync.central.rails import Finding, RailError, Rails
 from blocklist_sync.central.runs import Runs
 from blocklist_sync.central.survey import State, Survey
 from lachan import durable
@@ -54,14 +54,6 @@ class Quiet:
 
 def _nothing(_: int) -> None:
     pass
-
-
-class RailsError(CentralError):
-    """Rails refuse a set of changes."""
-
-    def __init__(self, findings: Sequence[Finding]) -> None:
-        self.findings = findings
-        super().__init__("\n".join(f"refused ({finding.rail}): {finding.detail}" for finding in findings))
 
 
 @dataclass(frozen=True)
@@ -153,7 +145,7 @@ def draw_up(
 
     Raises:
         CentralError: A file cannot be read, or none of its names was accepted.
-        RailsError: Rails refuse the changes, and drafts were asked for.
+        RailError: Rails refuse the changes, and drafts were asked for.
         FileError: A draft cannot be written.
     """
     progress = progress or Quiet()
@@ -177,7 +169,7 @@ def draw_up(
         drafts = []
         if out is not None and len(sets):
             if found := rails.refused(whole):
-                raise RailsError(found)
+                raise RailError(found)
             sources = [_digest(path) for path in request.files]
             write = progress.stage("writing", len(sets))
             for order, spool in sorted(sets.of.items()):

@@ -20,6 +20,7 @@ from blocklist_sync.artifact.names import NameRefusedError, Reason, canonical
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central import topsites
 from blocklist_sync.central.diff import Change
+from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.neverblock import NeverBlock, Protected, Severity
 from blocklist_sync.central.survey import State
 from blocklist_sync.central.topsites import TopSites
@@ -50,6 +51,16 @@ class Finding:
         more = f" and {self.count - len(self.names)} more" if self.count > len(self.names) > 0 else ""
         text = f"{self.why}{f': {shown}{more}' if shown else ''}"
         return text if len(text) <= MAX_DETAIL_CHARACTERS else text[: MAX_DETAIL_CHARACTERS - 1] + "…"
+
+
+class RailError(CentralError):
+    """Rails stand against a set of changes; `findings` are those that do."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__(
+            "\n".join(f"{finding.rail} ({finding.severity}): {finding.detail}" for finding in self.findings)
+        )
 
 
 class Rail(Settings):

@@ -18,11 +18,11 @@ from blocklist_sync.artifact.orders import check_text
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central import drafts, inforce, rails
 from blocklist_sync.central.diff import Held
-from blocklist_sync.central.drafts import Outcome, RailsError, Request
+from blocklist_sync.central.drafts import Outcome, Request
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Format
 from blocklist_sync.central.imports import Terms
-from blocklist_sync.central.rails import Finding
+from blocklist_sync.central.rails import Finding, RailError
 from blocklist_sync.central.release import ReleaseFolder
 from blocklist_sync.central.runs import Runs
 from blocklist_sync.central.verbs.progress import Bar
@@ -163,7 +163,7 @@ def _run(
     try:
         with Bar() as bar:
             outcome = drafts.draw_up(request, held, guard, refusals, out, bar)
-    except RailsError as error:
+    except RailError as error:
         if as_json:
             terminal.document({"findings": [drafts.told(finding) for finding in error.findings]})
         raise

@@ -15,6 +15,8 @@ from resolver.settings import EdgeFile
 ROOT = Path(__file__).parents[3]
 SYSTEMD = ROOT / "deploy" / "systemd"
 UNITS = sorted(SYSTEMD.glob("*.service"))
+# Started by a timer, under the account of a role.
+PERIODIC = {"lachan-blocklist-sources": "lachan-blocklist"}
 
 
 def settings(unit: Path) -> dict[str, str]:
@@ -31,9 +33,14 @@ def settings(unit: Path) -> dict[str, str]:
 
 def test_every_role_has_its_unit_and_its_account() -> None:
     roles = ["blocklist", "compliance", "probe", "resolver"]
-    assert [unit.stem for unit in UNITS] == [f"lachan-{role}" for role in roles]
+    serving = [unit for unit in UNITS if unit.stem not in PERIODIC]
+    assert [unit.stem for unit in serving] == [f"lachan-{role}" for role in roles]
     accounts = re.findall(r"^u (\S+)", (SYSTEMD / "lachan.sysusers.conf").read_text(), re.MULTILINE)
-    assert sorted(accounts) == [settings(unit)["User"] for unit in UNITS]
+    assert sorted(accounts) == [settings(unit)["User"] for unit in serving]
+    for name, role in PERIODIC.items():
+        assert settings(SYSTEMD / f"{name}.service")["User"] == role
+        assert settings(SYSTEMD / f"{name}.service")["Type"] == "oneshot"
+        assert settings(SYSTEMD / f"{name}.timer")["WantedBy"] == "timers.target"
 
 
 def test_dns_survives_the_supervisor() -> None:
@@ -85,9 +92,9 @@ def test_a_role_is_kept_small(unit: Path) -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_what_is_started_is_a_command_with_an_example(unit: Path) -> None:
-    program, verb, option, config = settings(unit)["ExecStart"].split()[:4]
-    assert program == f"/opt/lachan/bin/{unit.stem}"
-    assert verb in {"serve", "run"}
+    program, *verbs, option, config = settings(unit)["ExecStart"].removesuffix(" --log json").split()
+    assert program == f"/opt/lachan/bin/{PERIODIC.get(unit.stem, unit.stem)}"
+    assert verbs in (["serve"], ["run"], ["source", "run", "--due"])
     assert option == "--config"
     assert (ROOT / "deploy" / "examples" / Path(config).name).exists()
 

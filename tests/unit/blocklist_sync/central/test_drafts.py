@@ -12,12 +12,12 @@ from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central import changes, rails
 from blocklist_sync.central.diff import Held
-from blocklist_sync.central.drafts import Outcome, RailsError, Request, draw_up
+from blocklist_sync.central.drafts import Outcome, Request, draw_up
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.formats import Refusal
 from blocklist_sync.central.imports import Terms
-from blocklist_sync.central.rails import RailSettings
+from blocklist_sync.central.rails import RailError, RailSettings
 from blocklist_sync.central.runs import Runs
 from lachan import config
 
@@ -117,7 +117,7 @@ def test_each_order_has_its_own_draft(place: Place) -> None:
 
 
 def test_a_rail_that_refuses_leaves_nothing_behind(place: Place) -> None:
-    with pytest.raises(RailsError, match=r"refused \(never-block-state\): a name of the state: a\.state\.example"):
+    with pytest.raises(RailError, match=r"never-block-state \(refuse\): a name of the state: a\.state\.example"):
         place.take("a.example\na.state.example\n")
     assert not (place.folder / "drafts").exists()
     # To compare is free.
