@@ -1,10 +1,14 @@
-"""Structured logs on standard error: key=value lines for people, JSON for machines. English, never a client address."""
+"""Structured logs on standard error: key=value lines for people, JSON for machines. English, never a client address.
+
+Holds always: a line that cannot be written is lost, and nothing else: no service ends because its log's disk is full.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 # structlog takes rich along where it is installed, for tracebacks in colours: a part of each start and five megabytes
 # in every worker, for what is never shown.
@@ -26,6 +30,22 @@ class LogSettings(Settings):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class _Lines:
+    """Where lines go."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def configure(component: str, form: Literal["text", "json"] = "text", level: str = "info") -> None:
     """Sets up logging for a process; `component` stands in every line."""
     renderer: structlog.typing.Processor = (
@@ -44,7 +64,8 @@ def configure(component: str, form: Literal["text", "json"] = "text", level: str
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # What a logger asks of its file is these two.
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lines(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(component=component)

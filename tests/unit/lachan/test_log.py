@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import structlog
@@ -62,3 +65,10 @@ def test_a_line_break_from_outside_does_not_begin_a_line_of_json(capsys: pytest.
     log.configure("resolver", "json")
     log.get().info("refused", reason="first\nsecond")
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_full_disk_costs_the_lines_alone() -> None:
+    program = "from lachan import log; log.configure('a'); [log.get().error('b' * 9999) for _ in range(9)]; print('on')"
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ran = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, check=False)
+    assert ran.stdout == b"on\n"
