@@ -17,6 +17,8 @@ from grpc_health.v1.health import aio as health  # type: ignore[import-untyped]
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from blocklist_sync.central import rails
+from blocklist_sync.central.guard import Guard
 from blocklist_sync.central.registry import delegated, releases
 from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.desk import Desk
@@ -103,6 +105,7 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
     Raises:
         TlsError: The address or the material cannot be used.
         PostgresError: The database cannot be used.
+        LachanError: The rails cannot be used.
     """
     material = tls.load(face.tls)
     folder = ReleaseFolder(settings.release)
@@ -119,6 +122,7 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
             OrderStore(engine),
             History(engine, settings.registry),
             releases.of(folder),
+            Guard(rails.load(settings.registry.rails), folder.entries_path),
             _now,
         )
         add_RegistryServiceServicer_to_server(service, server)

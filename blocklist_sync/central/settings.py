@@ -47,6 +47,8 @@ class RegistrySettings(StagePlans):
     """The registry: its own database and role, and who answers for which stage."""
 
     database: DatabaseSettings
+    rails: ConfigPath | None = None
+    """What proposals are held against; the shipped rails if None."""
 
 
 class ListSettings(Settings):

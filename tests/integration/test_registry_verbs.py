@@ -147,3 +147,21 @@ def test_everybody_is_listed_and_can_retire(office: Office) -> None:
     ]
     office.run("people", "retire", "third", person="first")
     assert "third is not enrolled" in office.run("proposals", "list", person="third", status=1)
+
+
+def test_what_an_import_drafts_is_proposed_within_the_rails(office: Office, tmp_path: Path) -> None:
+    order = ("order", "add", "15/QĐ", "--date", "2026-09-04", "--issuer", "Sở Mẫu", "--legal-basis", "Điều 1")
+    office.run(*order, "--jurisdiction", "mau", "--profile-only", person="editor")
+    source = tmp_path / "list.txt"
+    source.write_text("youtube.com\nimported.example\n")
+    importing = ("import", source, "--order", "15/QĐ", "--category", "scam", "--release", office.folder / "release")
+    importing = (*importing, "--out", tmp_path / "drafts", "--submit", office.colleagues["editor"].config)
+    assert "give --reason" in office.run(*importing, person="editor", status=1)
+    (proposed,) = office.told(*importing, "--reason", "As ordered", person="editor")["proposals"]
+    assert (proposed["header"]["added"], proposed["approvals_needed"]) == (2, 2)
+    assert [one["rail"] for one in proposed["header"]["rails"]] == ["never-block-platforms"]
+    # The registry holds every proposal against the rails itself.
+    proposing = ("--order", "15/QĐ", "--category", "scam", "--reason", "As ordered")
+    assert "never-block-platforms" in office.run("propose", "youtube.com", *proposing, person="editor", status=1)
+    said = office.run("propose", "a.gov.vn", *proposing, "--override", "x=y", person="editor", status=1)
+    assert "never-block-government: a name of the state: a.gov.vn" in said

@@ -19,6 +19,8 @@ from blocklist_sync.central.approvals import Person
 from blocklist_sync.central.canonical import CanonicalError
 from blocklist_sync.central.changes import ChangesError
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.guard import Guard
+from blocklist_sync.central.rails import RailError
 from blocklist_sync.central.registry import messages
 from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.desk import Clock, Desk
@@ -44,6 +46,9 @@ UPLOAD_SECONDS = 900.0
 IDLE_SECONDS = 60.0
 DOWNLOAD_SECONDS = 900.0
 PIECE_BYTES = 1 << 20
+# What a call's end carries is bounded by gRPC's headers.
+MAX_RAILS_TOLD = 6
+MAX_RAIL_CHARACTERS = 300
 
 _log = log.get()
 
@@ -59,6 +64,10 @@ def _translate(error: Exception) -> Refusal | None:
         return Refusal(code_pb2.INVALID_ARGUMENT, text, [(f"changes:{error.line}", error.reason)])
     if isinstance(error, CanonicalError):
         return Refusal(code_pb2.INVALID_ARGUMENT, text, [("header", text)])
+    if isinstance(error, RailError):
+        shown = [(f"rails.{one.rail}", one.detail[:MAX_RAIL_CHARACTERS]) for one in error.findings[:MAX_RAILS_TOLD]]
+        reasons = "; ".join(f"{rail.removeprefix('rails.')}: {detail}" for rail, detail in shown)
+        return Refusal(code_pb2.INVALID_ARGUMENT, f"rails stand against it: {reasons}", shown)
     if isinstance(error, NotPermittedError):
         return Refusal(code_pb2.PERMISSION_DENIED, text)
     if isinstance(error, NotFoundError):
@@ -76,13 +85,21 @@ class RegistryService(RegistryServiceServicer):
     """The registry to its people."""
 
     def __init__(
-        self, book: Book, desk: Desk, orders: OrderStore, history: History, releases: Releases, clock: Clock
+        self,
+        book: Book,
+        desk: Desk,
+        orders: OrderStore,
+        history: History,
+        releases: Releases,
+        guard: Guard,
+        clock: Clock,
     ) -> None:
         self._book = book
         self._desk = desk
         self._orders = orders
         self._history = history
         self._releases = releases
+        self._guard = guard
         self._clock = clock
         self._uploads = asyncio.Semaphore(MAX_UPLOADS)
 
@@ -155,6 +172,8 @@ class RegistryService(RegistryServiceServicer):
                         raise InvalidRequestError([("changes", f"pieces of at most {PIECE_BYTES} bytes")])
                     await asyncio.to_thread(spool.feed, part.changes)
                 summary = spool.finish()
+                overridden = {rail.rail for rail in proposal.rails}
+                await asyncio.to_thread(self._guard.check, spool, overridden)
                 held, new = await self._desk.submit(proposal, signature, person, spool, summary)
             finally:
                 spool.close()

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
-from blocklist_sync.central.changes import FORMAT, Change, ChangesError, Parser, Summary
+from blocklist_sync.central import changes
+from blocklist_sync.central.changes import FORMAT, ChangesError, Parser, Summary
+from blocklist_sync.central.diff import Change
 from blocklist_sync.central.entries import kind_line
 from blocklist_sync.central.errors import CentralError
 
@@ -39,7 +41,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._parser = Parser()
-        self._pending: list[Change] = []
+        self._pending: list[changes.Change] = []
         self._index: list[tuple[str, str, int]] = []
         self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115  closed by `close`
 
@@ -49,11 +51,11 @@ class Spool:
         Raises:
             ChangesError: They cannot be part of such a text, or a name that is added cannot be listed.
         """
-        changes = self._parser.feed(data)
-        for number, change in enumerate(changes, self._parser.lines - len(changes) + 1):
+        found = self._parser.feed(data)
+        for number, change in enumerate(found, self._parser.lines - len(found) + 1):
             if change.added and (flaw := _flaw(change.name)):
                 raise ChangesError("changes", number, flaw)
-        self._pending += changes
+        self._pending += found
         while len(self._pending) >= LINES:
             self._cut(LINES)
 
@@ -75,6 +77,15 @@ class Spool:
         self._file.seek(0)
         for position, (first, last, size) in enumerate(self._index, 1):
             yield Piece(position, first, last, self._file.read(size))
+
+    def __iter__(self) -> Iterator[Change]:
+        """The changes of a text that has ended, as often as asked."""
+        kinds = self._parser.kinds
+        for piece in self.pieces():
+            if piece.position:
+                for line in inflate(piece.deflated).decode("ascii").splitlines():
+                    name, number, sign = line.split("\t")
+                    yield Change(name, kinds[int(number)], sign == "+")
 
     def close(self) -> None:
         """Forgets everything."""

@@ -150,8 +150,26 @@ def show(outcome: Outcome) -> None:
         )
 
 
+def _submitted(outcome: Outcome, person: Path | None, reason: str) -> list[dict[str, Any]]:
+    """The proposals that the registry has now, where they were to be handed in."""
+    if person is None:
+        return []
+    if not reason:
+        raise CentralError("--submit: a proposal says why: give --reason")
+    from blocklist_sync.central.verbs import proposal, registry
+
+    return [registry.proposal_document(proposal.from_draft(person, draft.path, reason)) for draft in outcome.drafts]
+
+
 def _run(
-    request: Request, release: Path, rails_file: Path | None, out: Path | None, max_refused: int, as_json: bool
+    request: Request,
+    release: Path,
+    rails_file: Path | None,
+    max_refused: int,
+    as_json: bool,
+    out: Path | None = None,
+    person: Path | None = None,
+    reason: str = "",
 ) -> None:
     refusals = Refusals(max_refused)
     guard = rails.load(rails_file)
@@ -169,10 +187,18 @@ def _run(
         raise
     finally:
         refusals.close()
-    if as_json:
-        terminal.document(document(outcome, refusals))
-    else:
+    told = document(outcome, refusals)
+    if not as_json:
         show(outcome)
+    proposed = _submitted(outcome, person, reason)
+    if as_json:
+        terminal.document(told | ({"proposals": proposed} if person is not None else {}))
+    elif proposed:
+        terminal.table(
+            "Proposals",
+            ("id", "state", "order", "approvals needed"),
+            [(one["id"], one["state"], one["header"]["order"]["number"], one["approvals_needed"]) for one in proposed],
+        )
 
 
 def import_(
@@ -187,12 +213,17 @@ def import_(
     replace: Replace = False,
     leave_out: LeaveOut = False,
     rails_file: RailsOption = None,
+    submit: Annotated[
+        Path | None,
+        typer.Option(metavar="PERSON", help="Propose the drafts, signed as deploy/examples/person.yaml says."),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the proposals; kept for ever.")] = "",
     max_refused: MaxRefused = SHOWN,
     as_json: Json = False,
 ) -> None:
     """Drafts proposals from source files; importing what is in force already drafts nothing."""
     request = Request(files, terms(category, order, mandated, exact, form), replace, leave_out)
-    _run(request, release, rails_file, out, max_refused, as_json)
+    _run(request, release, rails_file, max_refused, as_json, out, submit, reason)
 
 
 def diff(
@@ -211,4 +242,4 @@ def diff(
 ) -> None:
     """Shows what an import would change: added, removed, changed, refused, and what rails say; writes nothing."""
     request = Request(files, terms(category, order, mandated, exact, form), replace, leave_out)
-    _run(request, release, rails_file, None, max_refused, as_json)
+    _run(request, release, rails_file, max_refused, as_json)

@@ -125,6 +125,23 @@ def _draft(path: Path) -> tuple[str, Path, tuple[Rail, ...]]:
     return *found, tuple(sorted(rails, key=lambda one: (one.rail, one.detail)))
 
 
+def from_draft(
+    config: Path, draft: Path, reason: str, effective_from: str | None = None, review_after: str = "365d"
+) -> pb.Proposal:
+    """Proposes what a draft holds, under the draft's own order and rails, signed with the person's key.
+
+    Raises:
+        LachanError: The draft, the configuration or the key cannot be used, or the registry refuses.
+    """
+    order, text, rails = _draft(draft)
+    terms = _Terms(order, reason, effective_from, review_after, rails)
+
+    async def work(client: RegistryClient) -> pb.Proposal:
+        return await _submit(client, config, text, terms, await _order(client, order))
+
+    return registry.asking(config, work)
+
+
 def propose(
     config: Config,
     reason: Reason,

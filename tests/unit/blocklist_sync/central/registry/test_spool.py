@@ -27,6 +27,9 @@ def test_pieces_are_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (pieces[1].first_name, pieces[1].last_name) == ("n000.example", "n009.example")
     assert (pieces[10].first_name, pieces[10].last_name) == ("n090.example", "n094.example")
     assert (summary.added, summary.removed) == (47, 48)
+    # The changes in them are read as often as asked.
+    expected = [(f"n{number:03}.example", GAMBLING, bool(number % 2)) for number in range(95)]
+    assert list(held) == list(held) == expected
     held.close()
 
 
