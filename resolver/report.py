@@ -205,11 +205,13 @@ class Reporter:
         commitment: tuple[int, bytes] | None = None,
         overrides: Sequence[Told] = (),
         suspensions: Sequence[Suspension] = (),
+        hit_log: pb.HitLog | None = None,
     ) -> Item:
         """Makes, signs and spools the report of one window.
 
         `commitment` is the hour before the window's and the root over its counts per listed name; every report of an
-        hour repeats it. `overrides` and `suspensions` are those in force at some moment of the window.
+        hour repeats it. `overrides` and `suspensions` are those in force at some moment of the window. `hit_log` says
+        that nothing but hits was measured, and where.
 
         Raises:
             ReportError: The window was told, or the values fit into no report.
@@ -247,6 +249,7 @@ class Reporter:
                         synchronised=clock.synchronised, max_error_us=clock.max_error_us, stepped_ms=clock.stepped_ms
                     ),
                     enforcing=enforcing,
+                    hit_log=hit_log,
                     overrides=[
                         pb.Override(
                             fingerprint=one.fingerprint,

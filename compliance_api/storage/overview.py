@@ -48,6 +48,7 @@ _REPORT = tuple(
         "list_serial",
         "list_activated_at",
         "queries",
+        "queries_measured",
         "blocked",
         "enforcing",
     )
@@ -211,7 +212,7 @@ def _report(row: Row[Any]) -> ReportView:
         row.window_seconds,
         row.accepted_at,
         row.list_serial,
-        row.queries,
+        row.queries if row.queries_measured else None,
         row.blocked,
         row.enforcing,
     )

@@ -115,6 +115,7 @@ class _Batch:
                 "list_serial": claim.list_serial,
                 "list_activated_at": claim.list_activated_at,
                 "queries": claim.queries,
+                "queries_measured": claim.queries_measured,
                 "blocked": claim.blocked,
                 "enforcing": claim.enforcing,
             },

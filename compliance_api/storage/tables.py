@@ -81,6 +81,8 @@ reports = Table(
     Column("list_serial", BigInteger, nullable=False),
     _time("list_activated_at"),
     Column("queries", BigInteger, nullable=False),
+    # False where the node reads another resolver's log of hits: `queries` says nothing then.
+    Column("queries_measured", Boolean, nullable=False, server_default=text("true")),
     Column("blocked", BigInteger, nullable=False),
     Column("enforcing", Boolean, nullable=False),
     Column("report", LargeBinary, nullable=False),

@@ -35,6 +35,17 @@ MAX_COUNT = (1 << 63) - 1
 # 2100-01-01: beyond any clock that is merely wrong.
 MAX_TIME = 4_102_444_800
 MAX_RCODE = 4095
+UNMEASURED = (
+    "queries",
+    "drops",
+    "overridden",
+    "upstream_failures",
+    "overrides",
+    "allowed",
+    "operator_blocked",
+    "suspensions",
+)
+"""What a node that reads another resolver's log of hits cannot know."""
 _PROFILE = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -47,6 +58,8 @@ class Claim:
     list_serial: int
     list_activated_at: datetime
     queries: int
+    queries_measured: bool
+    """False: the node reads another resolver's log of hits, and `queries` says nothing."""
     blocked: int
     enforcing: bool
     report: bytes
@@ -123,6 +136,20 @@ def _check_span(check: _Checker, place: str, one: pb.Override | pb.Suspension) -
     )
 
 
+def _check_hit_log(check: _Checker, report: pb.Report) -> None:
+    """A node that reads another resolver's log cannot know more than hits: whatever else it told would be invented."""
+    told = report.hit_log
+    check.wants("report.hit_log.form", told.form in pb.HitLogForm.values() and told.form != 0, "unknown")
+    for field in ("unknown", "malformed", "late", "gaps"):
+        check.count(f"report.hit_log.{field}", getattr(told, field))
+    check.time("report.hit_log.serial_asked_at", told.serial_asked_at)
+    for field in UNMEASURED:
+        check.wants(f"report.{field}", not getattr(report, field), "not measured by a node with a hit_log")
+    check.wants(
+        "report.rule_commitment", not report.HasField("rule_commitment"), "not measured by a node with a hit_log"
+    )
+
+
 def _check(check: _Checker, report: pb.Report) -> None:
     check.size("report.boot_epoch", report.boot_epoch, EPOCH_BYTES)
     check.size("report.previous_boot_epoch", report.previous_boot_epoch, 0, EPOCH_BYTES)
@@ -143,6 +170,8 @@ def _check(check: _Checker, report: pb.Report) -> None:
     check.count("report.operator_blocked", report.operator_blocked)
     _check_overrides(check, report)
     _check_suspensions(check, report)
+    if report.HasField("hit_log"):
+        _check_hit_log(check, report)
     if report.HasField("rule_commitment"):
         check.size("report.rule_commitment.root", report.rule_commitment.root, DIGEST_BYTES)
         check.time("report.rule_commitment.hour", report.rule_commitment.hour)
@@ -208,6 +237,7 @@ def read(place: str, signed: pb.SignedReport, caller: Identity, node: Node) -> C
         list_serial=report.list.serial,
         list_activated_at=datetime.fromtimestamp(report.list.activated_at, UTC),
         queries=sum(query.count for query in report.queries),
+        queries_measured=not report.HasField("hit_log"),
         blocked=_answered(report),
         enforcing=report.enforcing,
         report=signed.report,

@@ -114,6 +114,7 @@ class NodeView:
     list_serial: int | None
     list_activated_at: datetime | None
     enforcing: bool | None
+    # None as well where the node cannot know it.
     queries: int | None
     blocked: int | None
 
@@ -131,7 +132,8 @@ class ReportView:
     window_seconds: int
     received_at: datetime
     list_serial: int
-    queries: int
+    # None where the node cannot know it.
+    queries: int | None
     blocked: int
     enforcing: bool
 

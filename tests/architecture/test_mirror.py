@@ -88,6 +88,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "resolver/cli.py": (EDGE, "verbs are run as commands"),
     "resolver/inherited.py": (EDGE, "processes that outlive their supervisor"),
     "resolver/newcomer.py": ("tests/faults/test_start.py", "processes that start, and do not"),
+    "resolver/rpzlog/agent.py": ("tests/faults/test_rpz_hits.py", "what it kept is seen after a kill"),
+    "resolver/rpzlog/cli.py": ("tests/integration/test_rpz_hits.py", "verbs are run as commands"),
     "resolver/pages/keeper.py": (PAGES, "processes that die and are taken over"),
     "resolver/pages/server.py": (PAGES, "a composition root, run as a process"),
     "resolver/listeners/serving.py": (WORKERS, "whose sockets are read is seen by who is answered"),

@@ -67,7 +67,7 @@ def claim(sequence: int, previous: bytes = b"", *, epoch: bytes = EPOCH, salt: b
     digest = (sequence.to_bytes(8, "big") + salt).ljust(32, b"d")
     start = T0 + timedelta(minutes=5 * sequence)
     link = Link(epoch, b"", sequence, digest, previous, False, start, 300)
-    return Claim(link, flaw, 1, T0, 10, 3, True, b"report", b"signature" + salt, b"k" * 32)
+    return Claim(link, flaw, 1, T0, 10, True, 3, True, b"report", b"signature" + salt, b"k" * 32)
 
 
 def chain(count: int) -> list[Claim]:

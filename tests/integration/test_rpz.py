@@ -3,129 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import ssl
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import dns.flags
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
-import dns.rdatatype
-import dns.rrset
 import dns.tsig
-import dns.tsigkeyring
-import dns.xfr
-import dns.zone
 import pytest
 import trustme
-from typer.testing import CliRunner
 
-from blocklist_sync.central.cli import app
-from tests.support.list_authority import ListAuthority
 from tests.support.nameserver import nameserver
-from tests.support.rpz_network import (
-    ADDRESS,
-    ORIGIN,
-    Daemon,
-    bind,
-    example,
-    free_port,
-    knot_authority,
-    relay,
-    stopped,
-    unbound,
-)
+from tests.support.rpz_desk import list_by_knot, transfers, world
+from tests.support.rpz_network import ADDRESS, ORIGIN, Daemon, bind, example, free_port, relay, stopped, unbound
 from tests.support.wait import until
 
-SIGNATURE = "A 13 2 60 20371231235959 20200101000000 12345 example. " + "A" * 86 + "=="
 STATUS = "lachan-serial.rpz.so.example"
-
-
-def world(query: bytes) -> Iterable[bytes]:
-    """Every name has an address, and a signature for those who ask for signatures."""
-    asked = dns.message.from_wire(query)
-    answer = dns.message.make_response(asked, recursion_available=True)
-    question = asked.question[0]
-    if question.rdtype == dns.rdatatype.A:
-        answer.answer.append(dns.rrset.from_text(question.name, 1, "IN", "A", "192.0.2.1"))
-        if asked.ednsflags & dns.flags.DO:
-            answer.answer.append(dns.rrset.from_text(question.name, 1, "IN", "RRSIG", SIGNATURE))
-    return [answer.to_wire()]
-
-
-class Desk:
-    """The list authority: publishes, writes the zone, has Knot told."""
-
-    def __init__(self, folder: Path, told: list[int]) -> None:
-        self.lists = ListAuthority(folder)
-        self.zones = folder / "zones"
-        self.zones.mkdir()
-        config, self.include = folder / "operators.yaml", folder / "operators.conf"
-        operator = {"name": "isp-a", "zones": [ORIGIN], "addresses": ["127.0.0.1/32"]}
-        operator["notify"] = [f"{ADDRESS}:{port}" for port in told]
-        zones = [{"origin": ORIGIN, "file": "lachan.zone"}]
-        config.write_text(json.dumps({"storage": "zones", "keys": "tsig", "zones": zones, "operators": [operator]}))
-        drawn = self._run("rpz-operators", "--config", str(config), "--out", str(self.include))
-        self.key_file = Path(drawn["keys"][0]["file"])
-        found = re.search(r'secret "([^"]+)"', self.key_file.read_text())
-        assert found is not None
-        self.key = found[1]
-        self.knot: Daemon | None = None
-
-    def _run(self, *arguments: str) -> dict[str, Any]:
-        ended = CliRunner().invoke(app, [*arguments, "--json"])
-        assert ended.exception is None, ended.exception
-        told: dict[str, Any] = json.loads(ended.stdout)
-        return told
-
-    def publish(self, *rules: str) -> dict[str, Any]:
-        """A release, its zone, and Knot told of it."""
-        self.lists.publish(*rules)
-        options = ["--release", str(self.lists.release.folder), "--out", str(self.zones / "lachan.zone")]
-        if self.knot is not None:
-            options += ["--reload", f"knotc -c {self.knot.folder / 'knot.conf'} zone-reload {ORIGIN}"]
-        return self._run("rpz", *options, "--origin", ORIGIN)
-
-    def start(self, folder: Path) -> Daemon:
-        """Knot, with the zone published first."""
-        self.knot = knot_authority(folder, self.include)
-        self.knot.start("knotd", "-c", str(self.knot.folder / "knot.conf"))
-        return self.knot
-
-    def axfr(self, secret: str, port: int, source: str = ADDRESS) -> dns.zone.Zone:
-        """The zone, for whoever signs with this secret."""
-        assert self.knot is not None
-        zone = dns.zone.Zone(ORIGIN)
-        ring = dns.tsigkeyring.from_text({"isp-a-1": secret})
-        query, _ = dns.xfr.make_query(zone, keyring=ring, keyname="isp-a-1", keyalgorithm=dns.tsig.HMAC_SHA256)
-        dns.query.inbound_xfr(ADDRESS, zone, query, port, timeout=5, source=source)
-        return zone
-
-
-def transfers(knot: Daemon) -> list[str]:
-    return re.findall(r"\b([AI]XFR), outgoing, .*, finished", knot.log)
-
-
-@asynccontextmanager
-async def authority(folder: Path, *told: int) -> AsyncIterator[tuple[Desk, Daemon]]:
-    """A desk whose first release Knot serves."""
-    desk = Desk(folder, list(told))
-    desk.publish("||bad.example^", "||gone.example^", "@@||ok.bad.example^")
-    knot = desk.start(folder)
-    with stopped(knot):
-        await until(lambda: knot.says(ORIGIN, "SOA") == "answered")
-        yield desk, knot
 
 
 @pytest.mark.debian("knotd", "knotc", "named", "unbound")
 async def test_bind_and_unbound_block_within_seconds_of_a_publication(tmp_path: Path) -> None:
     ports = {name: free_port() for name in ("bind", "unbound", "relay")}
-    async with nameserver(world) as upstream, authority(tmp_path, ports["bind"], ports["relay"]) as (desk, knot):
+    async with nameserver(world) as upstream, list_by_knot(tmp_path, ports["bind"], ports["relay"]) as (desk, knot):
         hop = relay(tmp_path, ports["relay"], knot.port, desk.key, ports["unbound"])
         named = bind(tmp_path, ports["bind"], desk.key_file, f'{ADDRESS} port {knot.port} key "isp-a-1"', upstream.port)
         un = unbound(tmp_path, ports["unbound"], hop.port, upstream.port)
@@ -168,7 +68,7 @@ async def test_bind_and_unbound_block_within_seconds_of_a_publication(tmp_path: 
 
 @pytest.mark.debian("knotd", "knotc")
 async def test_only_who_has_the_key_and_the_address_gets_the_zone(tmp_path: Path) -> None:
-    async with authority(tmp_path) as (desk, knot):
+    async with list_by_knot(tmp_path) as (desk, knot):
         assert len(desk.axfr(desk.key, knot.port).nodes) == 8
         with pytest.raises(dns.tsig.PeerBadSignature):
             desk.axfr("A" * 43 + "=", knot.port)
@@ -191,7 +91,7 @@ async def test_bind_takes_the_zone_over_tls_from_a_dnsdist_in_front(tmp_path: Pa
     for pem in pair.cert_chain_pems:
         pem.write_to_path(str(tmp_path / "xot.pem"), append=True)
     port = free_port()
-    async with nameserver(world) as upstream, authority(tmp_path, port) as (desk, knot):
+    async with nameserver(world) as upstream, list_by_knot(tmp_path, port) as (desk, knot):
         front = Daemon("dnsdist", tmp_path, free_port())
         changes = {
             "127.0.0.1:5300": f"{ADDRESS}:{free_port()}",

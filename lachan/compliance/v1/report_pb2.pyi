@@ -152,6 +152,28 @@ OVERRIDE_REASON_AUTHORITY_REQUEST: OverrideReason.ValueType  # 5
 OVERRIDE_REASON_COURT_ORDER: OverrideReason.ValueType  # 6
 Global___OverrideReason: _TypeAlias = OverrideReason  # noqa: Y015
 
+class _HitLogForm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HitLogFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HitLogForm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HIT_LOG_FORM_UNSPECIFIED: _HitLogForm.ValueType  # 0
+    HIT_LOG_FORM_UNBOUND: _HitLogForm.ValueType  # 1
+    HIT_LOG_FORM_BIND: _HitLogForm.ValueType  # 2
+    HIT_LOG_FORM_LACHAN: _HitLogForm.ValueType  # 3
+    """Written by this project's scripts inside PowerDNS Recursor or Knot Resolver."""
+
+class HitLogForm(_HitLogForm, metaclass=_HitLogFormEnumTypeWrapper):
+    """Whose lines a node counts that takes its hits from the log of a resolver which applies the list as a zone (RPZ)."""
+
+HIT_LOG_FORM_UNSPECIFIED: HitLogForm.ValueType  # 0
+HIT_LOG_FORM_UNBOUND: HitLogForm.ValueType  # 1
+HIT_LOG_FORM_BIND: HitLogForm.ValueType  # 2
+HIT_LOG_FORM_LACHAN: HitLogForm.ValueType  # 3
+"""Written by this project's scripts inside PowerDNS Recursor or Knot Resolver."""
+Global___HitLogForm: _TypeAlias = HitLogForm  # noqa: Y015
+
 @_typing.final
 class QueryCount(_message.Message):
     """One cell of the table of queries answered within the window."""
@@ -413,6 +435,47 @@ class RuleCommitment(_message.Message):
 Global___RuleCommitment: _TypeAlias = RuleCommitment  # noqa: Y015
 
 @_typing.final
+class HitLog(_message.Message):
+    """What a node read in such a log, beside the hits in `blocked`. Each number is counted in one report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORM_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    MALFORMED_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    SERIAL_ASKED_AT_FIELD_NUMBER: _builtins.int
+    form: Global___HitLogForm.ValueType
+    unknown: _builtins.int
+    """Hits within the window on names that the list of this node does not have."""
+    malformed: _builtins.int
+    """Lines read within the window that ought to be hits and cannot be read."""
+    late: _builtins.int
+    """Hits read within the window that belong to windows told before, or to none that can be told."""
+    gaps: _builtins.int
+    """How often within the window the log was found cut or gone before it was read to its end: hits may be missing."""
+    serial_asked_at: _builtins.int
+    """When the resolver last said by which release it answers (list.serial), seconds since 1970-01-01 UTC; 0: never yet."""
+    def __init__(
+        self,
+        *,
+        form: Global___HitLogForm.ValueType = ...,
+        unknown: _builtins.int = ...,
+        malformed: _builtins.int = ...,
+        late: _builtins.int = ...,
+        gaps: _builtins.int = ...,
+        serial_asked_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "gaps", b"gaps", "late", b"late", "malformed", b"malformed", "serial_asked_at", b"serial_asked_at", "unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HitLog: _TypeAlias = HitLog  # noqa: Y015
+
+@_typing.final
 class Report(_message.Message):
     """One node's claim about one window. Its digest is SHA-256 over the serialised bytes exactly as signed."""
 
@@ -441,6 +504,7 @@ class Report(_message.Message):
     ALLOWED_FIELD_NUMBER: _builtins.int
     OPERATOR_BLOCKED_FIELD_NUMBER: _builtins.int
     SUSPENSIONS_FIELD_NUMBER: _builtins.int
+    HIT_LOG_FIELD_NUMBER: _builtins.int
     organisation: _builtins.str
     """Identifiers as in the node's certificate: [a-z0-9-], at most 63 bytes each."""
     node: _builtins.str
@@ -488,6 +552,12 @@ class Report(_message.Message):
     def suspensions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Suspension]:
         """At most 16."""
 
+    @_builtins.property
+    def hit_log(self) -> Global___HitLog:
+        """Present where the counts come from the log of another resolver. Then hits are all that was measured: queries, drops,
+        failures, what the operator lifted or blocked and counts per rule are left out, which does not mean zero.
+        """
+
     def __init__(
         self,
         *,
@@ -514,10 +584,11 @@ class Report(_message.Message):
         allowed: _builtins.int = ...,
         operator_blocked: _builtins.int = ...,
         suspensions: _abc.Iterable[Global___Suspension] | None = ...,
+        hit_log: Global___HitLog | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "list", b"list", "rule_commitment", b"rule_commitment"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "hit_log", b"hit_log", "list", b"list", "rule_commitment", b"rule_commitment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "blocked", b"blocked", "boot_epoch", b"boot_epoch", "clock", b"clock", "drops", b"drops", "enforcing", b"enforcing", "list", b"list", "node", b"node", "operator_blocked", b"operator_blocked", "organisation", b"organisation", "overridden", b"overridden", "overrides", b"overrides", "previous_boot_epoch", b"previous_boot_epoch", "previous_digest", b"previous_digest", "queries", b"queries", "rule_commitment", b"rule_commitment", "sequence", b"sequence", "spool_lost", b"spool_lost", "suspensions", b"suspensions", "upstream_failures", b"upstream_failures", "window_seconds", b"window_seconds", "window_start", b"window_start", "windows_lost", b"windows_lost"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "blocked", b"blocked", "boot_epoch", b"boot_epoch", "clock", b"clock", "drops", b"drops", "enforcing", b"enforcing", "hit_log", b"hit_log", "list", b"list", "node", b"node", "operator_blocked", b"operator_blocked", "organisation", b"organisation", "overridden", b"overridden", "overrides", b"overrides", "previous_boot_epoch", b"previous_boot_epoch", "previous_digest", b"previous_digest", "queries", b"queries", "rule_commitment", b"rule_commitment", "sequence", b"sequence", "spool_lost", b"spool_lost", "suspensions", b"suspensions", "upstream_failures", b"upstream_failures", "window_seconds", b"window_seconds", "window_start", b"window_start", "windows_lost", b"windows_lost"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,6 +24,7 @@ from compliance_api.settings import ServiceSettings, load_law, load_registry
 from lachan import config
 from lachan.signing import SigningKey
 from resolver import settings as edges
+from resolver.rpzlog.settings import HitsFile
 
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
 
@@ -50,6 +51,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "organisations.yaml": load_registry,
     "law.yaml": lambda path: load_law(path, load_registry(path.with_name("organisations.yaml"))),
     "probe.yaml": lambda path: config.load(path, ProbeSettings),
+    "rpz-hits.yaml": lambda path: config.load(path, HitsFile),
     "rpz-operators.yaml": lambda path: config.load(path, OperatorsFile),
 }
 

@@ -70,6 +70,9 @@ def test_a_good_report_is_read_whole() -> None:
         ({"allowed": 1 << 63}, "report.allowed"),
         ({"operator_blocked": 1 << 63}, "report.operator_blocked"),
         ({"suspensions": [pb.Suspension(records_digest=bytes(32))] * 17}, "report.suspensions"),
+        ({"hit_log": pb.HitLog(), "queries": []}, "report.hit_log.form"),
+        ({"hit_log": pb.HitLog(form=1, late=1 << 63), "queries": []}, "report.hit_log.late"),
+        ({"hit_log": pb.HitLog(form=1, serial_asked_at=-1), "queries": []}, "report.hit_log.serial_asked_at"),
         ({"suspensions": [pb.Suspension(records_digest=bytes(31))]}, "report.suspensions[0].records_digest"),
         (
             {"suspensions": [pb.Suspension(records_digest=bytes(32), ends_at=259_201)]},
@@ -98,6 +101,25 @@ def test_a_good_report_is_read_whole() -> None:
 )
 def test_a_field_out_of_bounds_is_named(changes: dict[str, Any], field: str) -> None:
     assert field in fields(signed(report(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("queries", [pb.QueryCount(transport=1, profile="default", count=1)]),
+        ("drops", [pb.DropCount(reason=1, count=1)]),
+        ("overridden", 1),
+        ("upstream_failures", 1),
+        ("allowed", 1),
+        ("operator_blocked", 1),
+        ("rule_commitment", pb.RuleCommitment(hour=0, root=bytes(32))),
+    ],
+)
+def test_a_node_that_reads_a_log_of_hits_tells_nothing_it_cannot_know(field: str, value: object) -> None:
+    plain: dict[str, Any] = {"queries": [], "drops": [], "hit_log": pb.HitLog(form=pb.HIT_LOG_FORM_BIND, unknown=2)}
+    good = read("r", signed(report(**plain)), CALLER, NODE)
+    assert (good.queries, good.queries_measured, good.blocked) == (0, False, 7)
+    assert fields(signed(report(**plain | {field: value}))) == [f"report.{field}"]
 
 
 def test_every_field_out_of_bounds_is_named() -> None:

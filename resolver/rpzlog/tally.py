@@ -1,0 +1,144 @@
+"""What was counted and how far the log was read, kept in one file: both or neither survive.
+
+Holds always: after a kill at any moment, every line that was counted stands before the place where reading goes on, and
+every other behind it; windows are bounded in number, and hold counts by category and action and nothing of a query.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from resolver.counters import DEPTH, WindowCounts
+from resolver.errors import ResolverError
+from resolver.rpzlog.follow import Place
+from resolver.rpzlog.judging import Cell
+from resolver.windows import Span, covers
+
+VERSION = 1
+MAX_BYTES = 4 << 20
+
+
+class TallyError(ResolverError):
+    """The file of counts cannot be read."""
+
+
+@dataclass
+class Window:
+    """What is told of a window beside what every report has."""
+
+    blocked: Counter[Cell] = field(default_factory=Counter)
+    unknown: int = 0
+    malformed: int = 0
+    late: int = 0
+    gaps: int = 0
+
+
+@dataclass
+class Tally:
+    """Counts of windows not told yet.
+
+    Attributes:
+        epoch: 16 random bytes, made with the tally.
+        created_at: When that was, seconds since 1970-01-01 UTC.
+        place: How far the log was read.
+        windows: By their starts.
+        serial: The last word of the resolver on its release; with its records' digest and when it came first and last.
+    """
+
+    epoch: bytes
+    created_at: int
+    place: Place | None = None
+    windows: dict[int, Window] = field(default_factory=dict)
+    serial: int = 0
+    records_digest: bytes = b""
+    serial_since: int = 0
+    serial_asked_at: int = 0
+
+    def window(self, at: int, seconds: int) -> Window:
+        """The window that a moment is in."""
+        return self.windows.setdefault(at - at % seconds, Window())
+
+    def noting(self, now: int, seconds: int, spans: Iterable[Span]) -> Window:
+        """The window for what is noticed now: that of now, or the first after it that was not told."""
+        start = now - now % seconds
+        told = tuple(spans)
+        while covers(told, start, start + seconds):
+            start += seconds
+        return self.windows.setdefault(start, Window())
+
+    def count(self, at: int, cell: Cell | None, now: int, seconds: int, spans: Iterable[Span]) -> None:
+        """Counts a hit; `cell` is None where its name is unknown."""
+        start = at - at % seconds
+        told = tuple(spans)
+        current = now - now % seconds
+        if covers(told, start, start + seconds) or not current - (DEPTH - 2) * seconds <= start <= current + seconds:
+            # Told, too old to be told, or from a time that has not come.
+            self.noting(now, seconds, told).late += 1
+        elif cell is None:
+            self.window(at, seconds).unknown += 1
+        else:
+            self.window(at, seconds).blocked[cell] += 1
+
+    def answered_by(self, serial: int, digest: bytes, now: int) -> None:
+        """Takes the resolver's word on its release."""
+        if serial != self.serial:
+            self.serial, self.records_digest, self.serial_since = serial, digest, now
+        self.serial_asked_at = now
+
+    def forget(self, spans: Iterable[Span]) -> None:
+        """Lets go of windows that were told."""
+        told = tuple(spans)
+        self.windows = {at: one for at, one in self.windows.items() if not covers(told, at, at + 1)}
+
+    def counts(self, start: int, seconds: int) -> WindowCounts:
+        """A window's hits, in the form that reports are made of."""
+        blocked = self.windows[start].blocked if start in self.windows else {}
+        return WindowCounts(start, seconds, {}, dict(blocked), {}, 0, 0)
+
+    def encode(self) -> bytes:
+        """As it is kept."""
+        place = self.place
+        return json.dumps(
+            {
+                "version": VERSION,
+                "epoch": self.epoch.hex(),
+                "created_at": self.created_at,
+                "place": [place.device, place.inode, place.offset, place.tail.hex()] if place is not None else None,
+                "windows": {
+                    str(at): {
+                        "blocked": [[*cell, count] for cell, count in sorted(one.blocked.items())],
+                        "noted": [one.unknown, one.malformed, one.late, one.gaps],
+                    }
+                    for at, one in sorted(self.windows.items())
+                },
+                "serial": [self.serial, self.records_digest.hex(), self.serial_since, self.serial_asked_at],
+            }
+        ).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Tally:
+        """From what was kept.
+
+        Raises:
+            TallyError: It is something else.
+        """
+        try:
+            raw: Mapping[str, Any] = json.loads(data)
+            if raw["version"] != VERSION:
+                raise ValueError(f"version {raw['version']}")  # noqa: TRY301 # one road for whatever is wrong with it
+            made = cls(bytes.fromhex(raw["epoch"]), int(raw["created_at"]))
+            if raw["place"] is not None:
+                device, inode, offset, tail = raw["place"]
+                made.place = Place(int(device), int(inode), int(offset), bytes.fromhex(tail))
+            for at, one in raw["windows"].items():
+                cells = Counter({(int(category), int(action)): int(n) for category, action, n in one["blocked"]})
+                made.windows[int(at)] = Window(cells, *map(int, one["noted"]))
+            serial, digest, made.serial_since, made.serial_asked_at = raw["serial"]
+            made.serial, made.records_digest = int(serial), bytes.fromhex(digest)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TallyError(f"not a tally: {error!r}") from error
+        return made

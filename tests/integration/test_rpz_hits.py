@@ -1,0 +1,176 @@
+"""An operator's own resolver reports: real logs of BIND and Unbound, a killed agent, the real compliance service."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lachan.compliance.v1 import report_pb2 as pb
+from lachan.signing import REPORT, SigningKey
+from lachan.tls import Role
+from tests.support import compliance
+from tests.support.authority import Authority
+from tests.support.list_authority import Server
+from tests.support.nameserver import nameserver
+from tests.support.rpz_desk import Desk, list_by_knot, world
+from tests.support.rpz_network import ADDRESS, ORIGIN, Daemon, bind, free_port, relay, stopped, unbound
+from tests.support.wait import until
+
+COMMAND = (sys.executable, "-c", "from resolver.rpzlog.cli import main; main()")
+BLOCKED = {"www.bad.example": "NODATA", "www.gone.example": "NXDOMAIN", "ok.bad.example": "answered"}
+
+
+def configure(folder: Path, desk: Desk, server: Server, log: dict[str, str], resolver: Daemon, **settings: Any) -> Path:
+    """The configuration of an agent; JSON is YAML."""
+    folder.mkdir(exist_ok=True)
+    sync = desk.lists.settings(server)
+    whole = {
+        "organisation": "isp-a",
+        "node": "edge-1",
+        "state_dir": "state",
+        "log": {"poll": "100ms", "settle": "300ms", **log},
+        "zone": {"origin": ORIGIN, "resolver": f"{ADDRESS}:{resolver.port}", "ask": "300ms"},
+        "sync": {"repository": sync.repository, "root": str(sync.root), "ca": str(sync.ca), "poll_interval": "500ms"},
+        **settings,
+    }
+    path = folder / "rpz-hits.yaml"
+    path.write_text(json.dumps(whole))
+    return path
+
+
+class Agent(Daemon):
+    """`lachan-rpz-hits serve` as a process, which may be killed."""
+
+    def run(self, config: Path) -> None:
+        self.start(*COMMAND, "serve", "--config", str(config))
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+
+def blocked(authority: Authority) -> int:
+    return sum(cell.count for report in authority.parsed() for cell in report.blocked)
+
+
+@pytest.mark.debian("knotd", "knotc", "unbound")
+async def test_every_hit_in_unbounds_log_is_told_once_though_the_agent_is_killed(tmp_path: Path) -> None:
+    ports = {name: free_port() for name in ("unbound", "relay")}
+    authority = Authority(tmp_path / "authority")
+    await authority.start()
+    files = authority.papers.issue("isp-a", Role.NODE, "edge-1")
+    uplink = {
+        "target": authority.target,
+        "tls": {"ca": str(files.ca), "certificate": str(files.certificate), "key": str(files.key)},
+        "authority_key": str(authority.key_file),
+        "backoff_max": "300ms",
+    }
+    async with nameserver(world) as upstream, list_by_knot(tmp_path, ports["relay"]) as (desk, knot):
+        hop = relay(tmp_path, ports["relay"], knot.port, desk.key, ports["unbound"])
+        un = unbound(tmp_path, ports["unbound"], hop.port, upstream.port)
+        agent = Agent("agent", tmp_path, 0)
+        log = un.folder / "unbound.log"
+        log.touch()
+        with desk.lists.serve() as server, stopped(hop, un, agent):
+            report = {"window": "1s", "uplink": uplink}
+            told_of = {"path": str(log), "form": "unbound"}
+            config = configure(agent.folder, desk, server, told_of, un, report=report)
+            agent.run(config)
+            # The log's end is where counting begins: it is known once a window was told.
+            await authority.until(lambda: bool(authority.reports), 30)
+            hop.start("knotd", "-c", str(hop.folder / "knot.conf"))
+            await until(lambda: hop.says(ORIGIN, "SOA") == "answered")
+            un.start("unbound", "-d", "-c", str(un.folder / "unbound.conf"))
+            await un.until_says(BLOCKED)
+            for _ in range(3):
+                for _ in range(10):
+                    await asyncio.to_thread(un.says, "a.gone.example")
+                agent.kill()
+                for _ in range(10):
+                    await asyncio.to_thread(un.says, "b.bad.example")
+                agent.run(config)
+            # As logrotate does it.
+            log.rename(log.with_suffix(".log.1"))
+            hits = len(re.findall(r"rpz-(?:nxdomain|nodata) ", log.with_suffix(".log.1").read_text()))
+            assert hits >= 60
+            await authority.until(lambda: blocked(authority) >= hits and authority.parsed()[-1].list.serial == 1, 30)
+            agent.stop()
+    await authority.stop()
+    reports = authority.parsed()
+    assert blocked(authority) == hits
+    assert {(cell.category, cell.action) for report in reports for cell in report.blocked} == {
+        (pb.CATEGORY_GAMBLING, pb.ACTION_NXDOMAIN), (pb.CATEGORY_GAMBLING, pb.ACTION_NODATA)
+    }  # fmt: skip
+    # One chain, no window left out or told twice, and nothing in it that was not measured.
+    digests = [hashlib.sha256(report.report).digest() for report in authority.reports]
+    assert [report.previous_digest for report in reports] == [b"", *digests[:-1]]
+    starts = [report.window_start for report in reports]
+    assert starts == list(range(starts[0], starts[0] + len(starts)))
+    for report in reports:
+        assert report.HasField("hit_log")
+        assert (report.hit_log.malformed, report.hit_log.late, report.hit_log.unknown) == (0, 0, 0)
+        assert not report.queries
+    assert bytes(reports[-1].list.records_digest) == desk.lists.release.release().digest
+    public = SigningKey.load(agent.folder / "state" / "node.key").public
+    for signed in authority.reports:
+        public.verify(REPORT, signed.report, signed.signature)
+        # Neither a name nor a client left.
+        assert b"example" not in signed.report
+        assert b"127.0.0.1" not in signed.report
+    kept = (agent.folder / "state" / "hits.json").read_text()
+    assert "example" not in kept
+    assert "127.0.0.1" not in kept
+
+
+@pytest.mark.debian("knotd", "knotc", "named")
+async def test_the_compliance_service_takes_what_binds_log_says_and_what_it_does_not_say(tmp_path: Path) -> None:
+    port = free_port()
+    authority = compliance.Authority(tmp_path / "so")
+    own = authority.folder / "tls" / "a-node-edge-1"
+    async with (
+        nameserver(world) as upstream,
+        compliance.list_authority(authority) as samples,
+        list_by_knot(tmp_path, port) as (desk, knot),
+    ):
+        named = bind(tmp_path, port, desk.key_file, f'{ADDRESS} port {knot.port} key "isp-a-1"', upstream.port)
+        service = compliance.Service(authority.configure(samples), tmp_path / "service.log")
+        agent = Agent("agent", tmp_path, 0)
+        with desk.lists.serve() as server, stopped(named, agent):
+            try:
+                service.start()
+                named.start("named", "-f", "-n", "1", "-c", str(named.folder / "named.conf"))
+                (authority.folder / "receipt.pub").write_bytes(authority.receipt_key.public.pem())
+                uplink = {
+                    "target": service.addresses["grpc"],
+                    "tls": {name: str(own / f"{name}.pem") for name in ("ca", "certificate", "key")},
+                    "authority_key": str(authority.folder / "receipt.pub"),
+                    "backoff_max": "300ms",
+                }
+                (agent.folder / "state").mkdir(mode=0o700)
+                authority.keys["a/node/edge-1"].save(agent.folder / "state" / "node.key")
+                told_of = {"path": str(named.folder / "rpz.log"), "form": "bind"}
+                report = {"window": "1s", "uplink": uplink}
+                await named.until_says(BLOCKED)
+                agent.run(configure(agent.folder, desk, server, told_of, named, organisation="a", report=report))
+                async with httpx.AsyncClient(base_url=f"http://{service.addresses['console']}") as console:
+
+                    async def page() -> str:
+                        await asyncio.to_thread(named.says, "www.gone.example")
+                        return (await console.get("/operators/a", params={"lang": "en"})).text
+
+                    async with asyncio.timeout(30):
+                        # Node and reports: how many queries there were is not known, and not told as none.
+                        while not re.search(r"not measured</td>\s*<td class=\"num\">[1-9]", await page()):  # noqa: ASYNC110
+                            await asyncio.sleep(0.1)
+            finally:
+                service.close()
