@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from blocklist_sync.central import inforce, rails
-from blocklist_sync.central.diff import Change
+from blocklist_sync.central.diff import Change, Counts, Spool, compare
+from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.rails import Finding, RailError, Rails
 from blocklist_sync.central.runs import Runs
@@ -33,6 +34,29 @@ def require(findings: Iterable[Finding], overridden: Collection[str]) -> list[Fi
     if against:
         raise RailError(against)
     return found
+
+
+def between(before: Path, after: Path, guarding: Rails) -> list[Finding]:
+    """What the rails say of the way from one clear list to another: from what is published to what is to be.
+
+    Args:
+        before: `entries.tsv` of what is published; an empty list where there is none.
+        after: That of the candidate.
+        guarding: The rails.
+
+    Raises:
+        CentralError: One of them cannot be read.
+    """
+    survey = Survey()
+    with Runs() as ours, Runs() as theirs, Spool() as spool:
+        held = survey.watch(inforce.from_entries(before, ours))
+        for change in compare(held, inforce.from_entries(after, theirs), _whatever, Counts()):
+            spool.add(change)
+        return rails.check(spool, survey.state(), guarding)
+
+
+def _whatever(_: Kind) -> bool:
+    return True
 
 
 class Guard:

@@ -20,12 +20,18 @@ def _nothing(_: int) -> None:
     pass
 
 
+def _done() -> None:
+    pass
+
+
 class Bar:
     """A bar for each stage."""
 
     def __init__(self, shown: bool | None = None) -> None:
         """Shows bars if `shown`, or if that is not said and standard error is a terminal."""
         self._progress: Progress | None = None
+        self._settle: Callable[[], None] = _done
+        """Shows how far the last stage came, before the next one begins."""
         if sys.stderr.isatty() if shown is None else shown:
             columns = (
                 TextColumn("{task.description:>10}"),
@@ -46,6 +52,7 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress is not None:
+            self._settle()
             self._progress.stop()
 
     def stage(self, name: str, total: int | None) -> Callable[[int], None]:
@@ -53,6 +60,7 @@ class Bar:
         progress = self._progress
         if progress is None:
             return _nothing
+        self._settle()
         task = progress.add_task(name, total=total)
         steps, done, shown = 0, 0, time.monotonic()
 
@@ -65,4 +73,8 @@ class Bar:
                 shown = time.monotonic()
                 progress.update(task, completed=done, refresh=True)
 
+        def settle() -> None:
+            progress.update(task, completed=done, refresh=True)
+
+        self._settle = settle
         return passed

@@ -10,7 +10,7 @@ from blocklist_sync.central import entries, inforce, rails
 from blocklist_sync.central.diff import Change
 from blocklist_sync.central.entries import Entries, Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.guard import Guard
+from blocklist_sync.central.guard import Guard, between
 from blocklist_sync.central.rails import RailError
 from tests.support.blocklist import MANDATE
 
@@ -57,3 +57,17 @@ def test_the_list_is_read_once_a_version(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text("noise")
     with pytest.raises(CentralError, match=r"entries\.tsv:1"):
         guard.check(gone, ())
+
+
+def test_two_lists_are_held_against_each_other(tmp_path: Path) -> None:
+    before, after = tmp_path / "published.tsv", tmp_path / "entries.tsv"
+    guard = rails.load(None)
+    write(after, "a.example", "a.gov.vn")
+    assert [finding.rail for finding in between(before, after, guard)] == ["never-block-government"]
+    # What stands in both is no change.
+    write(before, "a.gov.vn")
+    assert between(before, after, guard) == []
+    write(after, "b.example")
+    assert [finding.rail for finding in between(after, before, guard)] == ["never-block-government"]
+    gone = between(before, tmp_path / "none.tsv", guard)
+    assert [finding.rail for finding in gone] == ["emptied"]

@@ -34,6 +34,15 @@ def test_a_clear_list_is_read_by_name(tmp_path: Path) -> None:
         ]
 
 
+def test_a_list_that_is_in_order_is_not_sorted_again(tmp_path: Path) -> None:
+    path = tmp_path / "entries.tsv"
+    kinds = "".join(f"{entries.kind_line(kind)}\n" for kind in (TREE, SCAM))
+    path.write_text(f"lachan-entries 1\n{kinds}a.example\t0\t1\na.example\t1\t7\nb.example\t0\t2\n")
+    with Runs() as runs:
+        assert list(from_entries(path, runs)) == [("a.example", TREE), ("a.example", SCAM), ("b.example", TREE)]
+        assert runs.lines == 0
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

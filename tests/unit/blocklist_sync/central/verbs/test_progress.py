@@ -24,6 +24,10 @@ def test_a_bar_goes_to_standard_error(capsys: pytest.CaptureFixture[str], monkey
         passed = bar.stage("reading", 10)
         for _ in range(5):
             passed(1)
+        # The next stage leaves the last one as it ended.
+        passed(5)
+        bar.stage("writing", 10)
     out, err = capsys.readouterr()
     assert out == ""
     assert "reading" in err
+    assert "100%" in err
