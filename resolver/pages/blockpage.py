@@ -1,7 +1,8 @@
 """The block page: what a browser is shown that was led to the sinkhole.
 
 Holds always: the hotline comes first; the name is shown only where it is listed for whoever asks; a reason is the law's
-(451, RFC 7725) or the network's own (403), and where there is none, none is made up (404).
+(451, RFC 7725) or the network's own (403), and where there is none, none is made up (404); nor is one told where an
+emergency override lets the name pass.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ POLICY = (
 OWN = Saying("Nhà mạng không mở trang này", "Your network operator does not open this page")
 BLOCKED = Saying("Trang này bị chặn để bảo vệ trẻ em", "This page is blocked to protect children")
 UNKNOWN = Saying("Không có trang nào ở đây", "There is no page here")
+
+
+LIFTED = Saying("Trang này hiện không bị chặn", "This page is not blocked at the moment")
 
 
 def _heading(reason: Reason | None) -> Saying:
@@ -50,6 +54,13 @@ def _lead(reason: Reason | None) -> Saying:
     )
 
 
+LIFTED_LEAD = Saying(
+    "Nhà mạng đang tạm thời cho mở địa chỉ này. Thiết bị của bạn còn nhớ câu trả lời cũ: hãy thử lại sau ít phút.",
+    "Your network operator lets this address be opened for the time being. Your device still remembers an earlier "
+    "answer: try again in a few minutes.",
+)
+
+
 def _rows(reason: Reason, *, english: bool) -> Markup:
     category = words.CATEGORIES[reason.category] if reason.category is not None else words.OWN
     wish = words.BY_ORDER if reason.mandated else words.by_profile(reason.profile)
@@ -73,10 +84,18 @@ def _appeal(settings: PagesSettings) -> tuple[Markup, Markup]:
     return Markup(f"{vi}, và cho biết địa chỉ bị chặn."), Markup(f"{en}, and name the address that is blocked.")
 
 
-def respond(reason: Reason | None, settings: PagesSettings) -> Response:
-    """The page for a name that is blocked for a reason, or for none that is known."""
-    heading = _heading(reason)
-    lead, (appeal_vi, appeal_en) = _lead(reason), _appeal(settings)
+def respond(reason: Reason | None, settings: PagesSettings, *, lifted: bool = False) -> Response:
+    """The page for a name that is blocked for a reason, or for none that is known.
+
+    Args:
+        reason: Why.
+        settings: Who tells it.
+        lifted: An emergency override lets the name pass, whatever the reason.
+    """
+    if lifted:
+        reason = None
+    heading = LIFTED if lifted else _heading(reason)
+    lead, (appeal_vi, appeal_en) = LIFTED_LEAD if lifted else _lead(reason), _appeal(settings)
     content = fill(
         "block.html",
         heading_vi=heading.vi,

@@ -134,6 +134,8 @@ def _facts(facts: Facts, profile: str | None, now: int) -> Markup:
         pairs.append((_term("Nội dung bị chặn", "What is blocked"), both(_blocked(facts, profile, now))))
     blocking = words.BLOCKING if facts.protecting else words.COUNTING if facts.shadow else words.NOTHING
     pairs.append((_term("Đang chặn", "Blocking"), both(blocking)))
+    if passing := facts.passing(now):
+        pairs.append((_term("Ngoại lệ khẩn cấp", "Emergency exceptions"), both(words.passing(passing))))
     pairs.append((_term("Danh sách đang áp dụng", "List in force"), both(_list(facts, now))))
     if facts.edge.file.blocklist.sync is not None:
         checked = words.ago(now - facts.checked_at) if facts.checked_at else words.NEVER

@@ -14,6 +14,7 @@ from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
 from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.artifact.rules import decide
+from resolver.overrides import Override
 from resolver.ownnames import OwnSettings
 from resolver.policy import profile_table
 from resolver.settings import Edge, mapped
@@ -61,6 +62,8 @@ class Facts:
     published_at: int = 0
     checked_at: int = 0
     own: Mapping[str, OwnRule] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    """Each holds until its own end."""
 
     @property
     def shadow(self) -> bool:
@@ -98,8 +101,21 @@ class Facts:
             suffix, exact = suffix.partition(".")[2], False
         return None
 
+    def passing(self, now: float) -> int:
+        """How many emergency overrides are in force."""
+        return sum(one.live(now) for one in self.overrides)
+
+    def lifted(self, name: str, now: float) -> bool:
+        """Whether an emergency override lets a name pass, whatever blocks it."""
+        return any(
+            one.live(now) and (name == one.name or (one.scope == "subtree" and name.endswith(f".{one.name}")))
+            for one in self.overrides
+        )
+
     def reason(self, name: str | None, profile: str | None, now: float) -> Reason | None:
         """Why a name is blocked for a profile, None where it is not, or the profile is a stranger's.
+
+        An emergency override leaves the reason as it is: `lifted` tells of it.
 
         Args:
             name: As the client asks for it.

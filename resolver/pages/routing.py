@@ -58,8 +58,9 @@ class Router:
             response = Response(HTTPStatus.OK, (("Content-Type", "image/svg+xml"),), icon())
         else:
             reason = facts.reason(request.host, facts.profile_of(client), now)
-            self.shown["block", _label(reason)] += 1
-            response = blockpage.respond(reason, self._settings)
+            lifted = reason is not None and facts.lifted(reason.name, now)
+            self.shown["block", _label(None if lifted else reason)] += 1
+            response = blockpage.respond(reason, self._settings, lifted=lifted)
         return finished(response)
 
     def _check(self, request: Request, facts: Facts, place: Place, client: str, now: int, nonce: str) -> Response:

@@ -20,6 +20,7 @@ from blocklist_sync.artifact import policy as bundles
 from blocklist_sync.artifact._snapshot import Snapshot
 from lachan import log
 from resolver.control import Handler, Message, Server
+from resolver.overrides import of_document
 from resolver.pages.brief import Brief, control_path
 from resolver.pages.facts import Facts, own_rules
 from resolver.pages.listener import PageServer
@@ -45,6 +46,7 @@ def read_facts(edge: Edge, rules: Message, fd: int | None) -> Facts:
         published_at=rules["published_at"],
         checked_at=rules["checked_at"],
         own=own_rules(edge.file.own),
+        overrides=tuple(map(of_document, rules["overrides"])),
     )
 
 

@@ -56,6 +56,12 @@ def profile(name: str | None) -> Saying:
     return PROFILES.get(name, Saying(name, name))
 
 
+def passing(count: int) -> Saying:
+    """How many names pass for now."""
+    english = "1 entry lets listed names pass" if count == 1 else f"{count} entries let listed names pass"
+    return Saying(f"{count} mục đang tạm thời được cho qua", f"{english} for the time being")
+
+
 def by_profile(name: str) -> Saying:
     """Whose wish it is that is not the law's."""
     word = profile(name)

@@ -115,6 +115,11 @@ async def test_a_browser_is_shown_why_and_whether_its_network_is_protected(place
         "lachan_pages_up 1.0",
     }
     text = await until(lambda: (seen := asyncio.run(told())) and lines <= set(seen.splitlines()) and seen, "counted")
+    # An emergency override: the page that browsers still open claims nothing any more, and the school is told.
+    message = {"command": "override-add", "name": "bad.example", "scope": "subtree", "code": "other", "hours": 1}
+    call(place.edge.runtime / "supervisor.sock", message | {"reason": "a hospital's"})
+    await until(lambda: place.get("www.bad.example").status_code == 404, "nothing is said to be blocked")
+    assert "Ngoại lệ khẩn cấp" in (await asyncio.to_thread(place.get, NAME)).text
     # Who asked for what stands nowhere.
     assert "bad.example" not in place.edge.log + text
     assert not any("127.0.0.1" in one for one in place.edge.log.splitlines() if "component=pages" in one)

@@ -7,6 +7,7 @@ from typing import Any
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.categories import Category
+from resolver.overrides import Override, ReasonCode
 from resolver.pages.facts import Facts, own_rules
 from resolver.pages.settings import PagesSettings
 from resolver.settings import EdgeFile, normalise
@@ -24,13 +25,18 @@ ENTRIES = (
 )
 
 
+def override(name: str, scope: str = "exact", ends_at: int = NOW + 60) -> Override:
+    """An emergency override."""
+    return Override(name, scope, ReasonCode.OTHER, "a hospital's", NOW - 60, ends_at)
+
+
 def pages(**settings: Any) -> PagesSettings:
     """Settings of pages."""
     least: dict[str, Any] = {"listen": [{"address": "192.0.2.80"}], "operator": "Nhà mạng Mẫu", "name": NAME}
     return PagesSettings.model_validate(least | settings)
 
 
-def facts(*, shadow: bool = False, listed: bool = True, **settings: Any) -> Facts:
+def facts(*, shadow: bool = False, listed: bool = True, overrides: tuple[Override, ...] = (), **settings: Any) -> Facts:
     """An edge with a list, or before its first."""
     least: dict[str, Any] = {
         "organisation": "operator-a",
@@ -46,4 +52,4 @@ def facts(*, shadow: bool = False, listed: bool = True, **settings: Any) -> Fact
         return Facts(edge, policy.default(), None, ())
     snapshot = Snapshot(built(*ENTRIES, serial=42))
     own = own_rules(edge.file.own)
-    return Facts(edge, policy.default(), snapshot, snapshot.orders, 42, NOW - 7200, NOW - 30, own)
+    return Facts(edge, policy.default(), snapshot, snapshot.orders, 42, NOW - 7200, NOW - 30, own, overrides)

@@ -47,6 +47,17 @@ def test_it_says_what_is_blocked_why_and_at_whose_request() -> None:
     assert "cơ quan quản lý" not in wished.text
 
 
+@pytest.mark.parametrize("reason", [LAW, WISH])
+def test_what_an_override_lets_pass_is_not_said_to_be_blocked(reason: Reason) -> None:
+    response = respond(reason, pages(), lifted=True)
+    page_ = Structure.of(response.body.decode())
+    assert (response.status, page_.problems()) == (HTTPStatus.NOT_FOUND, [])
+    assert "not blocked at the moment" in page_.text
+    assert "hiện không bị chặn" in page_.text
+    for said in (reason.name, "is on the list", "is not on this network's list", "12/QĐ", "34/QĐ"):
+        assert said not in page_.text
+
+
 def test_the_law_is_451_and_says_who_blocks_a_wish_is_403_and_nothing_is_404() -> None:
     law, _ = page(LAW, operator_url="https://operator-a.example/")
     assert law.status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS

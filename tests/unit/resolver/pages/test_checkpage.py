@@ -9,7 +9,7 @@ import pytest
 
 from resolver.pages.checkpage import Place, mark, nonce_of, respond
 from resolver.pages.facts import Facts
-from tests.support.pages import NAME, NONCE, NOW, STRANGER, STUDENT, SUBSCRIBER, facts, pages
+from tests.support.pages import NAME, NONCE, NOW, STRANGER, STUDENT, SUBSCRIBER, facts, override, pages
 from tests.support.structure import Structure
 
 ORIGIN = f"https://{NONCE}.{NAME}"
@@ -138,3 +138,12 @@ def test_an_origin_names_its_port_where_it_is_not_the_scheme_s(place: Place, ori
 )
 def test_a_mark_s_host_is_a_nonce_and_the_page_s_name(host: str, nonce: str | None) -> None:
     assert nonce_of(host, NAME) == nonce
+
+
+def test_emergency_overrides_are_counted_not_named() -> None:
+    assert "Ngoại lệ khẩn cấp" not in page(facts()).text
+    known = facts(overrides=(override("bad.example"), override("worse.example"), override("x.example", ends_at=NOW)))
+    made = page(known)
+    assert "2 mục đang tạm thời được cho qua" in made.text
+    assert "2 entries let listed names pass for the time being" in made.text
+    assert "bad.example" not in made.text

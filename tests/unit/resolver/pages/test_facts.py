@@ -6,7 +6,7 @@ import pytest
 
 from blocklist_sync.artifact.categories import Category
 from resolver.pages.facts import Reason
-from tests.support.pages import NOW, STRANGER, STUDENT, SUBSCRIBER, facts
+from tests.support.pages import NOW, STRANGER, STUDENT, SUBSCRIBER, facts, override
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,16 @@ def test_the_operator_s_own_word_holds_where_the_law_has_none() -> None:
     mandated = known.reason("bad.example", "school", NOW)
     assert mandated is not None
     assert mandated.mandated
+
+
+def test_an_override_lifts_what_it_reaches_until_it_ends() -> None:
+    known = facts(overrides=(override("bad.example", "subtree"), override("worse.example", ends_at=NOW)))
+    assert [known.lifted(name, NOW) for name in ("bad.example", "www.bad.example", "verybad.example")] == [
+        True,
+        True,
+        False,
+    ]
+    assert not known.lifted("worse.example", NOW)
+    assert not facts(overrides=(override("bad.example"),)).lifted("www.bad.example", NOW)
+    assert [known.passing(NOW), known.passing(NOW + 60)] == [1, 0]
+    assert known.reason("bad.example", "default", NOW) is not None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from resolver.pages.checkpage import Place
 from resolver.pages.http import Exchange, Request, Response
 from resolver.pages.routing import Router
-from tests.support.pages import NAME, NONCE, NOW, STRANGER, STUDENT, SUBSCRIBER, facts, pages
+from tests.support.pages import NAME, NONCE, NOW, STRANGER, STUDENT, SUBSCRIBER, facts, override, pages
 from tests.support.structure import Structure
 
 FACTS = facts()
@@ -107,3 +107,12 @@ def test_what_a_client_wrote_never_becomes_markup_or_a_header(host: bytes, path:
     names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]]
     assert len(names) == len(set(names))
     assert names.count(b"content-length") == 1
+
+
+def test_what_an_override_lets_pass_is_shown_and_counted_as_nothing_blocked() -> None:
+    one = Router(pages())
+    known = facts(overrides=(override("bad.example"),))
+    request = Request("GET", "bad.example", "/")
+    assert one.answer(request, known, PLACE, STUDENT, NOW, NONCE).status == 404
+    assert one.answer(request, known, PLACE, STUDENT, NOW + 60, NONCE).status == 451
+    assert one.shown == {("block", "none"): 1, ("block", "gambling"): 1}
