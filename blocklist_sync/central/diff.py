@@ -7,6 +7,7 @@ name in memory at a time.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -145,7 +146,9 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        # What a full disk did not take is told where it is written or read; nobody reads it any more.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def add(self, change: Change) -> None:
         """Takes a change.
@@ -163,7 +166,11 @@ class Spool:
     def __iter__(self) -> Iterator[Change]:
         """The changes, in the order in which they came; one reader at a time."""
         kinds = list(self._numbers)
-        self._file.seek(0)
+        try:
+            # What was added last may only now reach the disk.
+            self._file.seek(0)
+        except OSError as error:
+            raise CentralError(f"{tempfile.gettempdir()}: {error.strerror}") from error
         for line in self._file:
             name, number, sign = line.split("\t")
             yield Change(name, kinds[int(number)], sign[0] == "+")

@@ -6,6 +6,7 @@ are gone with the process; lines come back in the order of their code points, as
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,12 @@ from blocklist_sync.central.errors import CentralError
 LINES_AT_ONCE = 300_000
 MAX_RUNS = 200
 """Each is an open file."""
+
+
+def _close(run: IO[str]) -> None:
+    # What a full disk did not take was told when it was written.
+    with contextlib.suppress(OSError):
+        run.close()
 
 
 class Runs:
@@ -64,7 +71,7 @@ class Runs:
         self._batch.sort()
         try:
             run = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115  closed with the others
-            self._files.callback(run.close)
+            self._files.callback(_close, run)
             run.writelines(self._batch)
             run.flush()
         except OSError as error:

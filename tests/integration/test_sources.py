@@ -24,6 +24,8 @@ from blocklist_sync.central.collector import Against, Collector, Result
 from blocklist_sync.central.copies import Copies
 from blocklist_sync.central.entries import Entries, Kind, Scope
 from blocklist_sync.central.sources import SourceSettings
+from lachan.errors import LachanError
+from tests.support import killed
 from tests.support.blocklist import MANDATE
 from tests.support.list_authority import Handler, Server
 
@@ -254,6 +256,58 @@ def test_names_that_must_never_be_blocked(publisher: Publisher) -> None:
     assert left_out.look.outcome == "new"
     assert left_out.outcome is not None
     assert (left_out.outcome.lines.refused, left_out.outcome.findings) == (1, [])
+
+
+@pytest.mark.forks
+def test_killed_at_every_step_one_good_copy_is_there(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(NAMES))
+    source = SourceSettings(name="daily", file=listed, category="gambling", order=MANDATE.text)
+    against = Against(lambda runs: inforce.from_entries(tmp_path / "none", runs), rails.load(None))
+    folder = tmp_path / "kept"
+
+    def look() -> Result:
+        return Collector(source, folder, against, lambda _: None).look(OLD)
+
+    before = look().look.good
+    listed.write_text("\n".join([*NAMES, "new.example"]))
+    steps, seen = 0, set()
+    for _ in killed.at_every_step(look):
+        steps += 1
+        held = Copies(folder)
+        good = held.last().good
+        assert good is not None
+        assert held.path(good).read_text().count("\n") + 1 == good.names
+        seen.add(good)
+        if good != before:
+            break
+    assert steps > 10
+    assert len(seen) == 2
+    assert look().look.outcome == "unchanged"
+    assert len(list(folder.glob("*.copy"))) == len(list((folder / "drafts").glob("*.changes"))) == 1
+    assert not (folder / "incoming").exists()
+
+
+@pytest.mark.forks
+def test_a_full_disk_leaves_the_good_copy(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(NAMES))
+    source = SourceSettings(name="daily", file=listed, category="gambling", order=MANDATE.text)
+    against = Against(lambda runs: inforce.from_entries(tmp_path / "none", runs), rails.load(None))
+    good = Collector(source, tmp_path / "kept", against, lambda _: None).look(OLD).look.good
+    listed.write_text("\n".join(f"m{i}.example" for i in range(5000)))
+
+    def look() -> None:
+        # Told, one way or the other: even the note of it may find no room.
+        with contextlib.suppress(LachanError):
+            Collector(source, tmp_path / "kept", against, lambda _: None).look(OLD)
+
+    for room in (100, 1000):
+        assert killed.with_full_disk(look, room) == 0
+        held = Copies(tmp_path / "kept")
+        assert good is not None
+        assert held.last().good == good
+        assert held.path(good).exists()
 
 
 def run(*words: object) -> Any:
