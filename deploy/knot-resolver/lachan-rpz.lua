@@ -9,14 +9,16 @@ local listed = policy.rpz(policy.DENY, zone, true)
 -- A line for each hit, for the hit log agent. No client is in it.
 policy.add(function(state, query)
   local action = listed(state, query)
-  if action ~= nil and action ~= policy.PASS then
-    -- Opened anew each time, so that it may be rotated; one write of a short line is never torn.
-    local file = io.open(log, "a")
-    if file then
-      local name = kres.dname2str(query:name())
-      file:write(string.format("lachan-hit %d %s - %s\n", os.time(), action == policy.DENY and "nxdomain" or "nodata", name))
-      file:close()
-    end
+  if action == nil or action == policy.PASS then
+    -- An exception passes the list, not the rules behind it: those that forward, say.
+    return nil
+  end
+  -- Opened anew each time, so that it may be rotated; one write of a short line is never torn.
+  local file = io.open(log, "a")
+  if file then
+    local done = action == policy.DENY and "nxdomain" or "nodata"
+    file:write(string.format("lachan-hit %d %s - %s\n", os.time(), done, kres.dname2str(query:name())))
+    file:close()
   end
   return action
 end)

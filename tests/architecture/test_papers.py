@@ -25,7 +25,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 SOURCE = re.compile(r"[\w-]+\.(?:py|pyx|pxd|pyi|h|md|toml|proto|sh)")
-VERB = re.compile(r"\b(lachan-(?:resolver|blocklist|compliance|probe))((?: [a-z][a-z-]*)+)?")
+VERB = re.compile(r"\b(lachan-(?:resolver|blocklist|compliance|probe|rpz-hits))((?: [a-z][a-z-]*)+)?")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 
 # Begins like a folder of ours and is none: made when it is needed, or not a path at all.

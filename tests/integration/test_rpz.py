@@ -61,6 +61,8 @@ async def test_bind_and_unbound_block_within_seconds_of_a_publication(tmp_path: 
                 assert '"serial=2"' in answer.answer[0].to_text()
             # What changed was sent, not all of it.
             assert set(transfers(knot)[before:]) == {"IXFR"}
+            # What a resolver reads that takes a file.
+            await until(lambda: "new.example" in (hop.folder / "db" / "lachan.zone").read_text())
             # Clients are not told by the zone's own names what is listed.
             for resolver in (named, un):
                 assert await asyncio.to_thread(resolver.says, f"bad.example.{ORIGIN}") != "NXDOMAIN"

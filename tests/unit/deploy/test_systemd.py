@@ -32,7 +32,7 @@ def settings(unit: Path) -> dict[str, str]:
 
 
 def test_every_role_has_its_unit_and_its_account() -> None:
-    roles = ["blocklist", "compliance", "probe", "resolver"]
+    roles = ["blocklist", "compliance", "probe", "resolver", "rpz-hits"]
     serving = [unit for unit in UNITS if unit.stem not in PERIODIC]
     assert [unit.stem for unit in serving] == [f"lachan-{role}" for role in roles]
     accounts = re.findall(r"^u (\S+)", (SYSTEMD / "lachan.sysusers.conf").read_text(), re.MULTILINE)
