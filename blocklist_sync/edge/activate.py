@@ -27,6 +27,8 @@ from lachan.errors import LachanError
 
 FOLDER = "blocklist"
 """Below an edge's state_dir."""
+FOLDERS = ("tuf", "tuf/root_history", "tuf/parts")
+"""Beside `releases`, all the folders that there are below `FOLDER`."""
 MAX_NOTE_BYTES = 4096
 
 _POINTER = "current.json"
@@ -100,6 +102,8 @@ class ReleaseStore:
                 :1
             ]
         try:
+            # Of a release that is not in force, only an interruption or damage can have left something.
+            shutil.rmtree(folder, ignore_errors=True)
             durable.make_folder(folder)
             durable.write(folder / _RECORDS, [verified.release.data])
             durable.write(folder / _POLICY, [verified.policy.encode()])
@@ -148,6 +152,18 @@ class ReleaseStore:
             for folder in self._releases.iterdir():
                 if folder.name not in named:
                     shutil.rmtree(folder, ignore_errors=True)
+
+    def clear_obstacles(self) -> None:
+        """Removes folders that stand where files belong: no damage may keep the next release from coming."""
+        known = {self._releases, *(self._pointer.parent / name for name in FOLDERS)}
+        for folder in (self._pointer.parent, *known - {self._releases}):
+            if not folder.is_dir():
+                folder.unlink(missing_ok=True)
+                continue
+            for found in folder.iterdir():
+                if found not in known and found.is_dir() and not found.is_symlink():
+                    log.get().error("a folder stands where a file belongs: removed", folder=str(found))
+                    shutil.rmtree(found, ignore_errors=True)
 
     def _named(self) -> list[str]:
         """The releases that the pointer names, newest first; none where it is missing or damaged."""

@@ -250,11 +250,18 @@ class Agent:
         """Whether releases are announced to this edge now."""
         return self._listener is not None and self._listener.streaming
 
+    def _clear(self) -> None:
+        try:
+            self._store.clear_obstacles()
+        except OSError as error:
+            raise RoundError(Failure.STORAGE, f"{error.filename}: {error.strerror}") from error
+
     def _check(self) -> Activation | None:
         if not self._round.acquire(blocking=False):
             raise RoundError(Failure.SLOW, "the round before is not over")
         try:
             durable.make_folder(self._folder)
+            self._clear()
             with durable.lock(self._folder):
                 if self._in_force is None:
                     self.current()

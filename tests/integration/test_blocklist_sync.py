@@ -308,52 +308,6 @@ async def test_only_the_pinned_authority_vouches_for_the_server(
 
 
 @pytest.mark.forks
-async def test_killed_at_every_step_the_list_is_the_one_before_or_the_one_after(
-    authority: ListAuthority, agent: Agent, server: Server, tmp_path: Path
-) -> None:
-    await agent.check()
-    authority.publish("bad.example", "new.example")
-    state = tmp_path / "edge"
-    settings = authority.settings(server)
-    seen = set()
-    steps = 0
-    for _ in killed.at_every_step(lambda: Agent(settings, state)._check()):
-        steps += 1
-        held = Agent.recover(state)
-        assert held is not None
-        assert blocked(held, "bad.example")
-        assert blocked(held, "new.example") == (held.serial == 2)
-        seen.add(held.serial)
-        if held.serial == 2:
-            break
-    assert steps > 25
-    assert seen == {1, 2}
-    # Whatever was left behind is cleared away by the next round that brings something.
-    authority.publish("bad.example", "third.example")
-    restarted = Agent(settings, state)
-    activation = await restarted.check()
-    assert activation is not None
-    assert activation.serial == 3
-    assert not list(state.rglob(".*.part"))
-    assert len(list((state / "blocklist" / "releases").iterdir())) == 2
-
-
-@pytest.mark.forks
-async def test_killed_during_its_first_release_an_edge_begins_anew(
-    authority: ListAuthority, server: Server, tmp_path: Path
-) -> None:
-    settings = authority.settings(server)
-    for step in killed.at_every_step(lambda: Agent(settings, tmp_path / "edge")._check()):
-        held = Agent.recover(tmp_path / "edge")
-        if held is not None:
-            assert blocked(held, "bad.example")
-            break
-        assert step < 200
-    activation = await Agent(settings, tmp_path / "edge").check() or Agent.recover(tmp_path / "edge")
-    assert blocked(activation, "bad.example")
-
-
-@pytest.mark.forks
 async def test_a_full_disk_changes_nothing(
     authority: ListAuthority, agent: Agent, server: Server, tmp_path: Path
 ) -> None:

@@ -1,4 +1,7 @@
-"""Runs something in a process of its own that is killed with SIGKILL right before its n-th change to the disk."""
+"""Runs something in a process of its own that is killed with SIGKILL right before its n-th change to the disk.
+
+Changes are what `os` is called for: opened, written, synced, renamed, removed, whoever calls.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 _CHANGES = ("open", "fsync", "replace", "rename", "unlink", "remove", "mkdir", "symlink", "link", "write")
@@ -25,14 +30,33 @@ def _forked(prepare: Callable[[], None], work: Callable[[], object]) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def _killing(at: int) -> Callable[[], None]:
-    left = at
+@dataclass(frozen=True)
+class Step:
+    """Where it was killed: before its `number`-th change, which was this one."""
 
-    def watched(change: Callable[..., Any]) -> Callable[..., Any]:
+    number: int
+    change: str
+
+
+def _described(name: str, *args: Any) -> str:
+    """A change as a matrix shows it: what, and of which file."""
+    place = args[0] if args else ""
+    if isinstance(place, int):
+        place = f"/proc/self/fd/{place}"
+        place = str(Path(place).readlink()) if Path(place).is_symlink() else place
+    return f"{name} {Path(os.fsdecode(place)).name}"
+
+
+def _killing(at: int, told: int) -> Callable[[], None]:
+    left = at
+    say = os.write
+
+    def watched(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             nonlocal left
             left -= 1
             if left == 0:
+                say(told, _described(name, *args).encode())
                 os.kill(os.getpid(), signal.SIGKILL)
             return change(*args, **kwargs)
 
@@ -40,20 +64,32 @@ def _killing(at: int) -> Callable[[], None]:
 
     def prepare() -> None:
         for name in _CHANGES:
-            setattr(os, name, watched(getattr(os, name)))
+            setattr(os, name, watched(name, getattr(os, name)))
 
     return prepare
 
 
-def at_every_step(work: Callable[[], object], most: int = 300) -> Iterator[int]:
-    """Yields after each killing, with its number; ends once `work` got through."""
+def matrix(work: Callable[[], object], most: int = 300) -> Iterator[Step]:
+    """Yields after each killing; ends once `work` got through."""
     for at in range(1, most):
-        status = _forked(_killing(at), work)
+        heard, told = os.pipe()
+        try:
+            status = _forked(_killing(at, told), work)
+            os.close(told)
+            change = os.read(heard, 1000).decode()
+        finally:
+            os.close(heard)
         if not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
             assert os.waitstatus_to_exitcode(status) == 0
             return
-        yield at
+        yield Step(at, change)
     raise AssertionError(f"not through after {most} steps")
+
+
+def at_every_step(work: Callable[[], object], most: int = 300) -> Iterator[int]:
+    """As `matrix`, by the numbers alone."""
+    for step in matrix(work, most):
+        yield step.number
 
 
 def with_full_disk(work: Callable[[], object], room: int) -> int:
