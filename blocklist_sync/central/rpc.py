@@ -110,22 +110,23 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
     material = tls.load(face.tls)
     folder = ReleaseFolder(settings.release)
     server = channel.server()
-    add_SampleServiceServicer_to_server(SampleService(folder), server)
-    engine = None
+    engine = orders = None
     if settings.registry is not None and database is not None:
         engine = postgres.engine(database, settings.registry.database.connections, APPLICATION)
         await SCHEMA.migrate(engine)
         book = Book(engine, delegated.of(settings.repository), material.identity.organisation)
+        orders = OrderStore(engine)
         service = RegistryService(
             book,
             Desk(engine, book, _now),
-            OrderStore(engine),
+            orders,
             History(engine, settings.registry),
             releases.of(folder),
             Guard(rails.load(settings.registry.rails), folder.entries_path),
             _now,
         )
         add_RegistryServiceServicer_to_server(service, server)
+    add_SampleServiceServicer_to_server(SampleService(folder, orders), server)
     made = RpcServer(server, channel.bind(server, face.listen, material), engine)
     await made.start()
     return made

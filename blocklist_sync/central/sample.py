@@ -90,12 +90,20 @@ class Index:
             for _, members in sorted(strata.items())
         ]
 
-    def draw(self, count: int, seed: bytes, added_after: int = 0) -> list[Drawn]:
-        """Draws `count` names, or all there are if there are fewer; only ones added after a serial."""
+    def draw(self, count: int, seed: bytes, added_after: int = 0, added_until: int | None = None) -> list[Drawn]:
+        """Draws `count` names, or all there are if there are fewer.
+
+        Args:
+            count: How many.
+            seed: Whoever knows it can repeat the draw.
+            added_after: Only names of later releases than this serial.
+            added_until: Only names of releases up to this serial; of all if None.
+        """
         draws = _Draws(seed)
-        strata = [
-            [d for d in members if d.added_serial > added_after] if added_after else members for members in self._strata
-        ]
+        strata = self._strata
+        if added_after or added_until is not None:
+            last = self.serial if added_until is None else added_until
+            strata = [[d for d in members if added_after < d.added_serial <= last] for members in strata]
         shares = _shares([len(members) for members in strata], count)
         drawn: list[Drawn] = []
         for members, share in zip(strata, shares, strict=True):

@@ -12,15 +12,19 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
+from blocklist_sync.central.registry.orders import OrderStore
 from blocklist_sync.central.release import ReleaseFolder
 from blocklist_sync.central.sample import Index
 from lachan import channel, log
 from lachan.blocklist.v1 import sample_service_pb2 as pb
 from lachan.blocklist.v1 import sample_service_pb2_grpc as rpc
 from lachan.errors import LachanError
+from lachan.postgres import FAILURES
 from lachan.tls import Identity, Role, TlsError
 
 MAX_COUNT = 1000
+MAX_ORDERS = 500
+DEFAULT_ORDERS = 100
 SEED_BYTES = range(16, 33)
 CALLER_NAME = "compliance"
 
@@ -30,8 +34,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SampleService(rpc.SampleServiceServicer):
     """Serves the release folder's published list."""
 
-    def __init__(self, folder: ReleaseFolder) -> None:
+    def __init__(self, folder: ReleaseFolder, orders: OrderStore | None = None) -> None:
         self._folder = folder
+        self._orders = orders
         self._index: Index | None = None
         self._loading = asyncio.Lock()
 
@@ -45,7 +50,10 @@ class SampleService(rpc.SampleServiceServicer):
         if len(request.seed) not in SEED_BYTES:
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "seed: 16 to 32 bytes")
         index, dates = await self._current(context)
-        drawn = await asyncio.to_thread(index.draw, request.count, request.seed, request.added_after_serial)
+        until = None
+        if request.in_force_at:
+            until = max((serial for serial, at in dates.items() if at <= request.in_force_at), default=0)
+        drawn = await asyncio.to_thread(index.draw, request.count, request.seed, request.added_after_serial, until)
         log.get().info("names sampled", caller=str(caller), serial=index.serial, names=len(drawn))
         return pb.SampleNamesResponse(
             serial=index.serial,
@@ -88,6 +96,39 @@ class SampleService(rpc.SampleServiceServicer):
                 )
                 for row in shown
             ]
+        )
+
+    async def ListOrders(  # noqa: N802  named by the contract
+        self, request: pb.SampleServiceListOrdersRequest, context: Context
+    ) -> pb.SampleServiceListOrdersResponse:
+        """The legal orders that entries rest on."""
+        caller = await self._caller(context)
+        if self._orders is None:
+            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "no registry is kept here")
+        if request.page_size > MAX_ORDERS:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"page_size: at most {MAX_ORDERS}")
+        size = request.page_size or DEFAULT_ORDERS
+        try:
+            page = await self._orders.page(request.page_token, size)
+        except FAILURES as error:
+            log.get().error("orders unreadable", error=type(error).__name__)
+            await _refuse(context, grpc.StatusCode.UNAVAILABLE, "the registry's database does not answer")
+        log.get().info("orders listed", caller=str(caller), orders=len(page))
+        return pb.SampleServiceListOrdersResponse(
+            orders=[
+                pb.CitedOrder(
+                    number=one.order.number,
+                    date=one.order.date,
+                    issuer=one.order.issuer,
+                    legal_basis=one.order.legal_basis,
+                    urgent=one.order.urgency == "urgent",
+                    jurisdiction=one.order.jurisdiction,
+                    mandated=bool(one.order.mandated),
+                    registered_at=one.added_at,
+                )
+                for one in page
+            ],
+            next_page_token=page[-1].order.number if len(page) == size else "",
         )
 
     async def _caller(self, context: Context) -> Identity:

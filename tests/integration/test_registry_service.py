@@ -36,7 +36,9 @@ from blocklist_sync.central.registry.schema import SCHEMA
 from blocklist_sync.central.rpc import REGISTRY
 from lachan import postgres
 from lachan.blocklist.v1 import registry_service_pb2 as pb
+from lachan.blocklist.v1 import sample_service_pb2 as samples
 from lachan.blocklist.v1.registry_service_pb2_grpc import RegistryServiceStub
+from lachan.blocklist.v1.sample_service_pb2_grpc import SampleServiceStub
 from tests.support.registry import GAMBLING, ORDER
 from tests.support.registry_office import Colleague, Office
 
@@ -241,6 +243,26 @@ async def test_a_proposal_is_held_against_everything_that_is_known(office: Offic
     path.write_bytes(path.read_bytes().replace(b"b.example", b"a.example"))
     assert "changes:4: lines are not sorted" in await refusal(made, signature, path)
     assert "already" not in await refusal(made, signature, other)
+
+
+async def test_compliance_learns_of_orders_and_nobody_else(office: Office) -> None:
+    calls = office.channel_of("lachan://so-test/service/compliance")
+    found = []
+    token = ""
+    while True:
+        request = samples.SampleServiceListOrdersRequest(page_size=1, page_token=token)
+        answer = await SampleServiceStub(calls).ListOrders(request, timeout=DEADLINE)
+        found += [(one.number, one.issuer, one.mandated) for one in answer.orders]
+        token = answer.next_page_token
+        if not token:
+            break
+    assert (ORDER.number, ORDER.issuer, True) in found
+    await calls.close()
+    calls = office.channel_of("lachan://so-test/person/editor")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await SampleServiceStub(calls).ListOrders(samples.SampleServiceListOrdersRequest(), timeout=DEADLINE)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    await calls.close()
 
 
 async def test_the_same_again_changes_nothing(office: Office, tmp_path: Path) -> None:

@@ -27,22 +27,26 @@ class SampleNamesRequest(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     ADDED_AFTER_SERIAL_FIELD_NUMBER: _builtins.int
+    IN_FORCE_AT_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """1 to 1000."""
     seed: _builtins.bytes
     """16 to 32 bytes: the same seed on the same release brings the same names."""
     added_after_serial: _builtins.int
     """Only names added by releases after this serial; 0 for all."""
+    in_force_at: _builtins.int
+    """Only names that were in force at this moment already (seconds since 1970-01-01 UTC) and still are; 0 for all."""
     def __init__(
         self,
         *,
         count: _builtins.int = ...,
         seed: _builtins.bytes = ...,
         added_after_serial: _builtins.int = ...,
+        in_force_at: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_after_serial", b"added_after_serial", "count", b"count", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_after_serial", b"added_after_serial", "count", b"count", "in_force_at", b"in_force_at", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,3 +199,100 @@ class ListReleasesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListReleasesResponse: _TypeAlias = ListReleasesResponse  # noqa: Y015
+
+@_typing.final
+class SampleServiceListOrdersRequest(_message.Message):
+    """Asks for orders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """1 to 500; 0 for 100."""
+    page_token: _builtins.str
+    """Of the page before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleServiceListOrdersRequest: _TypeAlias = SampleServiceListOrdersRequest  # noqa: Y015
+
+@_typing.final
+class CitedOrder(_message.Message):
+    """What compliance may know of an order: enough to cite it and to date its deadlines."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    LEGAL_BASIS_FIELD_NUMBER: _builtins.int
+    URGENT_FIELD_NUMBER: _builtins.int
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    MANDATED_FIELD_NUMBER: _builtins.int
+    REGISTERED_AT_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    date: _builtins.str
+    """YYYY-MM-DD."""
+    issuer: _builtins.str
+    legal_basis: _builtins.str
+    urgent: _builtins.bool
+    """Shorter deadlines."""
+    jurisdiction: _builtins.str
+    mandated: _builtins.bool
+    registered_at: _builtins.int
+    """When it was registered: seconds since 1970-01-01 UTC."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+        date: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+        legal_basis: _builtins.str = ...,
+        urgent: _builtins.bool = ...,
+        jurisdiction: _builtins.str = ...,
+        mandated: _builtins.bool = ...,
+        registered_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "issuer", b"issuer", "jurisdiction", b"jurisdiction", "legal_basis", b"legal_basis", "mandated", b"mandated", "number", b"number", "registered_at", b"registered_at", "urgent", b"urgent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CitedOrder: _TypeAlias = CitedOrder  # noqa: Y015
+
+@_typing.final
+class SampleServiceListOrdersResponse(_message.Message):
+    """A page of orders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___CitedOrder]: ...
+    def __init__(
+        self,
+        *,
+        orders: _abc.Iterable[Global___CitedOrder] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "orders", b"orders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleServiceListOrdersResponse: _TypeAlias = SampleServiceListOrdersResponse  # noqa: Y015

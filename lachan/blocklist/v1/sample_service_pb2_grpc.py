@@ -45,6 +45,11 @@ class SampleServiceStub:
                 request_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListReleasesRequest.SerializeToString,
                 response_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListReleasesResponse.FromString,
                 _registered_method=True)
+        self.ListOrders = channel.unary_unary(
+                '/lachan.blocklist.v1.SampleService/ListOrders',
+                request_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersRequest.SerializeToString,
+                response_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersResponse.FromString,
+                _registered_method=True)
 
 
 class SampleServiceServicer:
@@ -65,6 +70,13 @@ class SampleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOrders(self, request, context):
+        """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SampleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_SampleServiceServicer_to_server(servicer, server):
                     servicer.ListReleases,
                     request_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListReleasesRequest.FromString,
                     response_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListReleasesResponse.SerializeToString,
+            ),
+            'ListOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrders,
+                    request_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersRequest.FromString,
+                    response_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class SampleService:
             '/lachan.blocklist.v1.SampleService/ListReleases',
             lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListReleasesRequest.SerializeToString,
             lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListReleasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.blocklist.v1.SampleService/ListOrders',
+            lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersRequest.SerializeToString,
+            lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,

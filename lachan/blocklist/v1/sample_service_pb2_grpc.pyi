@@ -37,6 +37,8 @@ class SampleServiceStub:
     """Names in force under the current release, drawn at random and stratified by category and age."""
     ListReleases: _grpc.UnaryUnaryMultiCallable[_sample_service_pb2.ListReleasesRequest, _sample_service_pb2.ListReleasesResponse]
     """The releases, newest first."""
+    ListOrders: _grpc.UnaryUnaryMultiCallable[_sample_service_pb2.SampleServiceListOrdersRequest, _sample_service_pb2.SampleServiceListOrdersResponse]
+    """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry."""
 
 @_typing.type_check_only
 class SampleServiceAsyncStub(SampleServiceStub):
@@ -47,6 +49,8 @@ class SampleServiceAsyncStub(SampleServiceStub):
     """Names in force under the current release, drawn at random and stratified by category and age."""
     ListReleases: _aio.UnaryUnaryMultiCallable[_sample_service_pb2.ListReleasesRequest, _sample_service_pb2.ListReleasesResponse]  # type: ignore[assignment]
     """The releases, newest first."""
+    ListOrders: _aio.UnaryUnaryMultiCallable[_sample_service_pb2.SampleServiceListOrdersRequest, _sample_service_pb2.SampleServiceListOrdersResponse]  # type: ignore[assignment]
+    """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry."""
 
 class SampleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller."""
@@ -66,5 +70,13 @@ class SampleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sample_service_pb2.ListReleasesResponse, _abc.Awaitable[_sample_service_pb2.ListReleasesResponse]]:
         """The releases, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListOrders(
+        self,
+        request: _sample_service_pb2.SampleServiceListOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sample_service_pb2.SampleServiceListOrdersResponse, _abc.Awaitable[_sample_service_pb2.SampleServiceListOrdersResponse]]:
+        """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry."""
 
 def add_SampleServiceServicer_to_server(servicer: SampleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -48,6 +48,12 @@ def test_only_what_was_added_after_a_serial() -> None:
     assert Index(large(), 3, DATES).draw(900, SEED, added_after=3) == []
 
 
+def test_only_what_was_in_force_by_a_serial() -> None:
+    assert {d.added_serial for d in Index(large(), 3, DATES).draw(2000, SEED, added_until=2)} == {1, 2}
+    assert {d.added_serial for d in Index(large(), 3, DATES).draw(900, SEED, 1, 2)} == {2}
+    assert Index(large(), 3, DATES).draw(900, SEED, added_until=0) == []
+
+
 def test_what_the_release_in_force_does_not_have_is_not_drawn() -> None:
     assert {d.added_serial for d in Index(large(), 2, DATES).draw(2000, SEED)} == {1, 2}
 
