@@ -28,7 +28,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves the repository; a fault registered for a part of the path may answer instead."""
 
     protocol_version = "HTTP/1.1"
-    # Headers and body are two writes: on a connection that is kept, the second would wait for the first to be acknowledged.
+    # Headers and body are two writes: on a kept connection, the second would wait until the first is acknowledged.
     disable_nagle_algorithm = True
     server: Server
 
