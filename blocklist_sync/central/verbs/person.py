@@ -82,7 +82,7 @@ def enrol(
     name: Annotated[str, typer.Option(help="Their name.")],
     unit: Annotated[str, typer.Option(help="The unit that they answer for.")],
     role: Annotated[list[str], typer.Option(help="editor, approver or custodian; may be given again.")],
-    public: Annotated[Path, typer.Option(help="Their public key, as `keys new` wrote it (.pub.json).")],
+    public: Annotated[Path, typer.Option(help="Their public key (.pub.json).")],
     as_json: Json = False,
 ) -> None:
     """Enrols somebody, signed by you: an approver, and another person than they are."""
