@@ -13,9 +13,11 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
+from compliance_api.domain.burden import Burden
 from compliance_api.domain.finding import Clause, FindingKind
 from compliance_api.domain.observation import BlockShapes, ConfirmationRule
 from compliance_api.domain.organisation import Label
+from compliance_api.domain.statistics.parameters import DayRules
 from lachan.config import Duration, Settings
 from lachan.errors import LachanError
 
@@ -79,10 +81,12 @@ class Confirmation(Settings):
     networks: Positive = 2
     custodians: Positive = 2
     sessions_apart: Annotated[Duration, Field(ge=0, le=30 * 86400)] = 21600.0
+    # Part of the vantage points that asked the same nodes for the name.
+    share: Share = 0.5
 
     def rule(self) -> ConfirmationRule:
         """As the domain's own type."""
-        return ConfirmationRule(self.vantage_points, self.networks, self.custodians, self.sessions_apart)
+        return ConfirmationRule(self.vantage_points, self.networks, self.custodians, self.sessions_apart, self.share)
 
 
 class MinimumEvidence(Settings):
@@ -145,10 +149,16 @@ class Law(Settings):
     confirmation: Confirmation = Confirmation()
     minimum: MinimumEvidence = MinimumEvidence()
     counters: CounterDuty = CounterDuty()
+    burden: Burden = Burden()
     blocks: Blocks = Blocks()
     # The passage behind each kind of finding; `default` stands for those not named.
     citations: dict[FindingKind, Texts] = Field(default_factory=dict)
     default_citation: Texts
+
+    def day_rules(self) -> DayRules:
+        """What makes one day bad, with the independent eyes that the rule of confirmation asks for."""
+        eyes = self.confirmation
+        return self.burden.day_rules(eyes.vantage_points, eyes.networks, eyes.custodians)
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

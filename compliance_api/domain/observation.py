@@ -205,6 +205,19 @@ def _counts_now(one: Sighting) -> bool:
 
 
 @dataclass(frozen=True)
+class Eyes:
+    """Who saw the same thing of one name, counted."""
+
+    vantage_points: int
+    # Vantage points that saw anything settled of it at the same nodes, these included.
+    asked: int
+    networks: int
+    custodians: int
+    # Seconds between the first and the last session.
+    apart: float
+
+
+@dataclass(frozen=True)
 class ConfirmationRule:
     """What confirms a sighting: this many different ones of each, and two sessions this far apart."""
 
@@ -213,16 +226,38 @@ class ConfirmationRule:
     custodians: int
     # Seconds between the first and the last session.
     sessions_apart: float
+    # Part of the vantage points with a settled answer from the same nodes that must have seen it.
+    share: float = 0.0
+
+    def met(self, eyes: Eyes) -> bool:
+        """Whether so many eyes are enough."""
+        return (
+            eyes.vantage_points >= self.vantage_points
+            and eyes.vantage_points >= self.share * eyes.asked
+            and eyes.networks >= self.networks
+            and eyes.custodians >= self.custodians
+            and eyes.apart >= self.sessions_apart
+        )
 
 
-def confirmed(sightings: Sequence[Sighting], rule: ConfirmationRule) -> bool:
-    """Whether independent eyes saw the same thing, more than once."""
+def confirmed(sightings: Sequence[Sighting], rule: ConfirmationRule, against: Sequence[Sighting] = ()) -> bool:
+    """Whether independent eyes saw the same thing, more than once.
+
+    Args:
+        sightings: All that saw it, of one name.
+        rule: The law's.
+        against: All that saw the opposite, of the same name; those at other nodes do not count.
+    """
     if not sightings:
         return False
-    asked = [one.asked_at for one in sightings]
-    return (
-        len({one.vantage_point for one in sightings}) >= rule.vantage_points
-        and len({one.access_network for one in sightings}) >= rule.networks
-        and len({one.custodian for one in sightings}) >= rule.custodians
-        and (max(asked) - min(asked)).total_seconds() >= rule.sessions_apart
+    asked_at = [one.asked_at for one in sightings]
+    nodes = {one.node for one in sightings}
+    seen = {one.vantage_point for one in sightings}
+    eyes = Eyes(
+        len(seen),
+        len(seen | {one.vantage_point for one in against if one.node in nodes}),
+        len({one.access_network for one in sightings}),
+        len({one.custodian for one in sightings}),
+        (max(asked_at) - min(asked_at)).total_seconds(),
     )
+    return rule.met(eyes)

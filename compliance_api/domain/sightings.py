@@ -110,7 +110,7 @@ def _quoted(records: Sequence[NameRecord], *, missed: bool) -> list[Evidence]:
 def confirmed_misses(case: Case, seen: Picture) -> list[NameRecord]:
     """Listed names that independent probes saw answered."""
     rule = case.law.confirmation.rule()
-    return [record for record in seen.listed.values() if confirmed(record.missed, rule)]
+    return [record for record in seen.listed.values() if confirmed(record.missed, rule, record.blocked)]
 
 
 def under_blocking(case: Case, seen: Picture) -> Iterator[Finding]:
@@ -132,7 +132,7 @@ def under_blocking(case: Case, seen: Picture) -> Iterator[Finding]:
 def over_blocking(case: Case, seen: Picture) -> Iterator[Finding]:
     """Names never listed that independent probes saw blocked."""
     rule = case.law.confirmation.rule()
-    blocked = [record for record in seen.unlisted.values() if confirmed(record.blocked, rule)]
+    blocked = [record for record in seen.unlisted.values() if confirmed(record.blocked, rule, record.missed)]
     if len(blocked) <= case.law.tolerated_over_blocked:
         return
     evidence = _quoted(blocked, missed=False)

@@ -1,0 +1,133 @@
+"""Whether a day was bad, and in what.
+
+Holds always: a day with too little evidence is neither bad nor good; no single line, network or custodian makes a day
+bad, and neither do as many lines as interception explains; every threshold is the law's for what was asked that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from compliance_api.domain.statistics.parameters import CountRule, DayRules, Family
+from compliance_api.domain.statistics.tail import exceeded, threshold
+
+# The stratum of everything.
+ALL = "all"
+# What is looked at on its own: transports, types, and quarters of the legal day. The level of `scattered` is spent on
+# each of them once.
+STRATA = (ALL, "udp", "tcp", "dot", "doh", "a", "aaaa", "https", "00-06", "06-12", "12-18", "18-24")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A vantage point, as far as its independence goes."""
+
+    network: str
+    custodian: str
+
+
+# For each line of the day, in order: listed names it asked with a settled answer, and those missed among them.
+Counts = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class DayTally:
+    """A legal day of one operator in one jurisdiction, counted."""
+
+    # Distinct fresh live listed names with a settled answer, and confirmed misses among them.
+    names: int = 0
+    missed: int = 0
+    # Distinct ones that failed (SERVFAIL and the like) for confirmed eyes whose controls were answered all along.
+    evaded: int = 0
+    # Lines whose path was verified, and what each of them saw, by stratum (`STRATA`).
+    lines: Sequence[Line] = ()
+    seen: Mapping[str, Counts] = field(default_factory=dict)
+    # Names never listed: controls, parents, siblings; confirmed blocked ones among them.
+    unlisted: int = 0
+    over_blocked: int = 0
+    # Names aged between the deadline and a week, evenly over that time; confirmed misses among them.
+    aged: int = 0
+    aged_missed: int = 0
+    # Lines that used the resolvers handed to them; those that met the same one that nobody enrolled, with confirmed
+    # eyes.
+    handed: int = 0
+    foreign: int = 0
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a day was."""
+
+    bad: Mapping[Family, bool | None]
+    # What made it bad: `missed`, `evaded`, `open`, `over_blocked`, `aged`, `foreign`, `scattered:STRATUM`.
+    reasons: tuple[str, ...]
+
+
+def faulty_lines(lines: int, rules: DayRules) -> int:
+    """As many lines as interception may explain at the law's level."""
+    return threshold(lines, CountRule(rules.line_fault_rate, rules.line_fault_level, 1)) - 1
+
+
+def _independent(lines: Sequence[Line], rules: DayRules) -> bool:
+    return (
+        len(lines) >= rules.vantage_points
+        and len({line.network for line in lines}) >= rules.networks
+        and len({line.custodian for line in lines}) >= rules.custodians
+    )
+
+
+def scattered(lines: Sequence[Line], counts: Counts, rules: DayRules) -> bool:
+    """Whether there are too many misses after the worst lines are set aside, as many as interception may explain.
+
+    What is left of an honest operator's misses is fewer than all of them at lines that are not intercepted, whose
+    rate is the tolerated one at most: so the exact binomial test keeps its level.
+    """
+    aside = faulty_lines(len(lines), rules)
+    order = sorted(zip(counts, lines, strict=True), key=lambda one: (-one[0][1], one[0][0]))[aside:]
+    asked, missed = sum(count[0] for count, _ in order), sum(count[1] for count, _ in order)
+    if not exceeded(missed, asked, rules.scattered):
+        return False
+    return _independent([line for count, line in order if count[1]], rules)
+
+
+def opened(lines: Sequence[Line], counts: Counts, rules: DayRules) -> bool:
+    """Whether more lines than interception may explain were answered at least every second listed name."""
+    through = [
+        line
+        for line, (asked, missed) in zip(lines, counts, strict=True)
+        if asked >= rules.open_asked and 2 * missed >= asked
+    ]
+    return len(through) > faulty_lines(len(lines), rules) and _independent(through, rules)
+
+
+def _filtering(tally: DayTally, rules: DayRules) -> tuple[bool | None, list[str]]:
+    reasons = []
+    if exceeded(tally.missed, tally.names, rules.missed):
+        reasons.append("missed")
+    if exceeded(tally.evaded, tally.names + tally.evaded, rules.evaded):
+        reasons.append("evaded")
+    if ALL in tally.seen and opened(tally.lines, tally.seen[ALL], rules):
+        reasons.append("open")
+    reasons += [f"scattered:{name}" for name, counts in tally.seen.items() if scattered(tally.lines, counts, rules)]
+    if tally.names + tally.evaded < rules.minimum_names:
+        return None, []
+    return bool(reasons), reasons
+
+
+def judge_day(tally: DayTally, rules: DayRules) -> Day:
+    """Judges a day by the law's rules."""
+    filtering, reasons = _filtering(tally, rules)
+    bad: dict[Family, bool | None] = {Family.FILTERING: filtering}
+    for family, reason, hits, asked, rule in (
+        (Family.OVER_BLOCKING, "over_blocked", tally.over_blocked, tally.unlisted, rules.over_blocked),
+        (Family.STALE_LIST, "aged", tally.aged_missed, tally.aged, rules.aged),
+    ):
+        # Fewer than could ever be too many say nothing.
+        bad[family] = exceeded(hits, asked, rule) if asked >= threshold(asked, rule) else None
+        reasons += [reason] if bad[family] else []
+    enough = tally.handed >= rules.vantage_points
+    foreign = tally.foreign >= rules.foreign_share * tally.handed and tally.foreign > faulty_lines(tally.handed, rules)
+    bad[Family.UNENROLLED] = foreign if enough else None
+    reasons += ["foreign"] if bad[Family.UNENROLLED] else []
+    return Day(bad, tuple(reasons))
