@@ -33,6 +33,7 @@ from blocklist_sync.central.proposals import Order, Proposal, Rail
 from blocklist_sync.central.registry import delegated, tables
 from blocklist_sync.central.registry.client import RegistryClient
 from blocklist_sync.central.registry.schema import SCHEMA
+from blocklist_sync.central.registry.service import MAX_UPLOADS
 from blocklist_sync.central.rpc import REGISTRY
 from lachan import postgres
 from lachan.blocklist.v1 import registry_service_pb2 as pb
@@ -269,9 +270,8 @@ async def test_the_same_again_changes_nothing(office: Office, tmp_path: Path) ->
     path = tmp_path / "changes"
     made, signature = drafted(office, path, "again.example", rails=(Rail("top-sites", "one"),))
     async with office.colleagues["editor"].calling() as client:
-        once = await client.submit(made.encode(), signature, path)
-        twice = await client.submit(made.encode(), signature, path)
-        assert once == twice
+        both = await asyncio.gather(*(client.submit(made.encode(), signature, path) for _ in range(2)))
+        assert both[0] == both[1] == await client.submit(made.encode(), signature, path)
         stolen, other = drafted(office, path, "stolen.example", id=made.id)
         with pytest.raises(CentralError, match="another proposal's id"):
             await client.submit(stolen.encode(), other, path)
@@ -344,6 +344,37 @@ async def test_pages_follow_one_another(office: Office, tmp_path: Path) -> None:
                 break
         assert found == [one.id for one in await client.proposals()]
         assert len(set(found)) == len(found) >= 3
+
+
+async def test_a_caller_who_goes_away_leaves_nothing_behind(office: Office, tmp_path: Path) -> None:
+    path = tmp_path / "changes"
+    made = await submit(office, path, *(f"g{number:05}.example" for number in range(30_000)))
+    written = office.log.stat().st_size
+    async with office.colleagues["editor"].calling() as client:
+        for _ in range(3):
+            answers = client.stub.DownloadChanges(pb.DownloadChangesRequest(id=made.id), timeout=DEADLINE)
+            async for _ in answers:
+                break
+            answers.cancel()
+        # A stream that nobody reads any more must not hold a connection of the pool, nor an upload its place.
+        never = asyncio.Event()
+
+        async def parts() -> AsyncIterator[pb.SubmitProposalRequest]:
+            header = pb.SubmitProposalRequest.Header(header=made.encode(), signature=bytes(64))
+            yield pb.SubmitProposalRequest(header=header)
+            await never.wait()
+
+        signature = proposals.sign_proposal(office.colleagues["editor"].signer, made)
+        for _ in range(2 * MAX_UPLOADS):
+            call = client.stub.SubmitProposal(parts(), timeout=DEADLINE)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+        assert (await client.submit(made.encode(), signature, path)).id == made.id
+        await client.changes(made.id, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == path.read_bytes()
+    said = office.log.read_bytes()[written:].decode()
+    assert "Traceback" not in said
+    assert "a call failed" not in said
 
 
 async def test_what_is_late_has_a_unit_that_answers_for_it(office: Office, tmp_path: Path, engine: AsyncEngine) -> None:

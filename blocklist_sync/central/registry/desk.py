@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import insert, or_, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from blocklist_sync.central import approvals as chain
@@ -90,34 +91,34 @@ class Desk:
             headers.check_changes(proposal, summary)
         except ProposalError as error:
             raise InvalidRequestError([(f"header.{error.field}", error.reason)]) from error
-        async with self._book.deciding() as (connection, people):
-            if people.get(person.id) != person:
-                raise NotPermittedError(f"{person.id} is not enrolled any more")
+        if (await self._book.people()).get(person.id) != person:
+            raise NotPermittedError(f"{person.id} is not enrolled any more")
+        row = {
+            "id": proposal.id,
+            "digest": proposal.digest,
+            "header": proposal.encode(),
+            "signature": signature,
+            "order_number": proposal.order.number,
+            "proposer": person.id,
+            "proposer_key": person.key,
+            "effective_from": proposal.effective_from,
+            "review_by": proposal.review_by,
+            "changes_size": summary.size,
+            "added": proposal.added,
+            "removed": proposal.removed,
+            "added_at": self._clock(),
+        }
+        # Nobody who decides waits for a long one to be written; whoever sends the same waits here, and finds it.
+        async with self._engine.begin() as connection:
+            adding = postgresql.insert(proposals).values(row).on_conflict_do_nothing().returning(proposals.c.id)
+            new = await connection.scalar(adding) is not None
+            if new:
+                await _copy(connection, proposal.id, spool)
             same = or_(proposals.c.id == proposal.id, proposals.c.digest == proposal.digest)
             held = await record.one(connection, same)
-            if held is not None:
-                if held.proposal != proposal:
-                    raise ConflictError(f"{proposal.id} is another proposal's id")
-                return held, False
-            await connection.execute(
-                insert(proposals).values(
-                    id=proposal.id,
-                    digest=proposal.digest,
-                    header=proposal.encode(),
-                    signature=signature,
-                    order_number=proposal.order.number,
-                    proposer=person.id,
-                    proposer_key=person.key,
-                    effective_from=proposal.effective_from,
-                    review_by=proposal.review_by,
-                    changes_size=summary.size,
-                    added=proposal.added,
-                    removed=proposal.removed,
-                    added_at=self._clock(),
-                )
-            )
-            await _copy(connection, proposal.id, spool)
-            return await _held(connection, proposal.id), True
+            if held is None or held.proposal != proposal:
+                raise ConflictError(f"{proposal.id} is another proposal's id")
+            return held, new
 
     async def approve(self, identifier: str, person: Person, decided_at: int, signature: bytes) -> Record:
         """Adds an approval; the same one again changes nothing.
