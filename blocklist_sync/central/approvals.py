@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +188,23 @@ def hash_step(step: bytes) -> bytes:
     return hashlib.sha256(step).digest()
 
 
+@dataclass(frozen=True)
+class Delegated:
+    """The raw public keys that approvers may have, and might have had: a key that left counts for what was before."""
+
+    now: frozenset[bytes]
+    until: Mapping[bytes, int] = field(default_factory=dict)
+    """The last step that a key which left counts for."""
+
+    def at(self, step: int) -> frozenset[bytes]:
+        """The keys that count for a step."""
+        return self.now.union(key for key, last in self.until.items() if last >= step) if self.until else self.now
+
+
 class Verifier:
     """Takes a log step by step; nothing of a step that is refused is kept."""
 
-    def __init__(self, delegated: Collection[bytes]) -> None:
+    def __init__(self, delegated: Collection[bytes] | Delegated) -> None:
         """Begins an empty log.
 
         Args:
@@ -199,7 +212,8 @@ class Verifier:
         """
         self.length = 0
         self.head = GENESIS
-        self._delegated = frozenset(delegated)
+        self._keys = delegated if isinstance(delegated, Delegated) else Delegated(frozenset(delegated))
+        self._delegated: frozenset[bytes] = frozenset()
         self._people: dict[str, Person] = {}
         self._key_owner: dict[bytes, str] = {}
         self._awaited: dict[str, bytes] = {}
@@ -213,6 +227,7 @@ class Verifier:
             LogError: It is not the next step, or was not signed as it must be.
         """
         index = self.length + 1
+        self._delegated = self._keys.at(index)
         try:
             decision = self._take(step, index)
         except CentralError as error:
@@ -359,7 +374,7 @@ def check_approval(
         raise ProposalError("signature", f"not {approver.id}'s under this header and time")
 
 
-def verify_log(steps: Iterable[bytes], delegated: Collection[bytes]) -> Log:
+def verify_log(steps: Iterable[bytes], delegated: Collection[bytes] | Delegated) -> Log:
     """A whole log, checked from its first step.
 
     Args:

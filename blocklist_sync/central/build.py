@@ -1,174 +1,274 @@
-"""From source files to a candidate release.
+"""From the approvals log to a candidate release: records, policy bundle, and the document that approvers sign.
 
-Holds always: building the same sources twice gives the same bytes and the same serial; a refused line is reported,
-never dropped in silence; what is mandated by its category cannot be offered to profiles only.
+Holds always: a candidate is what the log says at its moment, and nothing else can enter it; built twice from one state
+it has the same bytes and the same serial; once its document bears a signature, other content takes another serial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
-from blocklist_sync.artifact import records
-from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
-from blocklist_sync.artifact.errors import ArtifactError, FingerprintCollisionError
-from blocklist_sync.artifact.names import NameRefusedError, canonical
-from blocklist_sync.artifact.orders import Order, check_text
+from tuf.api.metadata import Metadata, Targets
+
 from blocklist_sync.artifact.policy import PolicyBundle
-from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import formats
-from blocklist_sync.central.entries import Entries, Kind
+from blocklist_sync.central import deltas
+from blocklist_sync.central.approvals import Log
+from blocklist_sync.central.ceremony import expiry
+from blocklist_sync.central.deltas import MANIFEST_TARGET
+from blocklist_sync.central.difference import Comparison, Difference
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.formats import Format, Refusal
-from blocklist_sync.central.formats.line import Reach
-from blocklist_sync.central.release import Candidate, ReleaseFolder, content_digest
+from blocklist_sync.central.fold import write_lines
+from blocklist_sync.central.logfolder import Checkpoint, LogFolder, delegated
+from blocklist_sync.central.rebuild import Rebuilt, Rules, encode, rebuild
+from blocklist_sync.central.release import Candidate, Published, ReleaseFolder, content_digest
+from blocklist_sync.central.repository import (
+    LIST_ROLE,
+    POLICY_TARGET,
+    RECORDS_TARGET,
+    Contents,
+    Repository,
+    describe,
+    missing,
+)
 
-MAX_KEY_DRAWS = 16
-OWN_TERMS = "says its own scope, category or order, which only an import takes over"
+LIST_LIFETIME_SECONDS = 30 * 86_400.0
 
 
 @dataclass(frozen=True)
-class Source:
-    """What to build from, and under which order."""
+class Wish:
+    """What is to be built."""
 
-    files: Sequence[Path]
-    category: Category
-    order: str
-    mandated: bool
-    scope: Scope = Scope.SUBTREE
-    format: Format | None = None
+    as_of: int
+    """The moment that counts, in seconds since 1970-01-01 UTC."""
+    bundle: PolicyBundle | None = None
+    """A policy bundle in place of the one that is carried."""
+    new_key_epoch: bool = False
+    """Draw fingerprint keys of a new epoch: yearly, or after a leak."""
+    urgent: bool = False
+    rollback: int = 0
+    """The serial whose content is to come back."""
+    renew: bool = False
+    """Have the approvers sign what is published anew, whatever is left of their signature's life."""
+    lifetime: float = LIST_LIFETIME_SECONDS
+    above: int = 0
+    """A serial to stay above: one that a signer's machine remembers, though its signature never came back."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a build did."""
+    """What a build did; `to_sign` is False where what is published needs no signature."""
 
     candidate: Candidate
     unchanged: bool
-    accepted: int
-    refused: int
-    added: int
+    to_sign: bool
     entries: int
+    difference: Difference
 
 
-def _names(source: Source, refuse: Callable[[Refusal], None]) -> Iterator[tuple[bool, str]]:
-    """Every canonical name of the source files, and whether it is an exception."""
-    for path in source.files:
-        for line, listed in formats.read(path, source.format, refuse):
-            if not listed.plain and listed[2:] != (Reach.BOTH, None, None, None):
-                refuse(Refusal(str(path), line, listed.name[: formats.SHOWN_CHARACTERS], OWN_TERMS))
-                continue
-            try:
-                yield listed.exception, canonical(listed.name)
-            except NameRefusedError as error:
-                refuse(Refusal(str(path), line, listed.name[: formats.SHOWN_CHARACTERS], str(error.reason)))
+def custom_of(listed: Metadata[Targets]) -> dict[str, Any]:
+    """What a list's document says of its records."""
+    return dict(listed.signed.targets[RECORDS_TARGET].custom or {})
 
 
-def _order(source: Source) -> Order:
-    if source.category in ALWAYS_MANDATED and not source.mandated:
-        raise CentralError(f"{source.category.label} is mandated for everybody, whatever the order says")
-    try:
-        return Order(check_text(source.order), source.mandated)
-    except ArtifactError as error:
-        raise CentralError(str(error)) from error
+def checkpoint(contents: Contents | None) -> Checkpoint:
+    """How far the log reached when the published list was signed."""
+    if contents is None or contents.listed is None:
+        return Checkpoint()
+    custom = custom_of(contents.listed)
+    return Checkpoint(custom["log_length"], bytes.fromhex(custom["log_head"]))
 
 
-def collect(source: Source, entries: Entries, serial: int, refuse: Callable[[Refusal], None]) -> int:
-    """Adds the names of the source files to a list.
+def document(
+    version: int, candidate: Candidate, parts: Mapping[str, bytes], rolled: Published | None, expires: datetime
+) -> Metadata[Targets]:
+    """The list's document, unsigned.
 
     Args:
-        source: What to read.
-        entries: The list.
-        serial: What new entries are dated.
-        refuse: Told of every line that is not taken over.
+        version: Of the document.
+        candidate: What it is of.
+        parts: Every target's bytes.
+        rolled: The release whose content comes back, if it does.
+        expires: When the approvers' signatures end.
+    """
+    custom: dict[str, object] = {
+        "serial": candidate.serial,
+        "names": candidate.names,
+        "records": candidate.records,
+        "urgent": candidate.urgent,
+        "content": candidate.content_digest,
+        "key_epoch": candidate.key_epoch,
+        "log_length": candidate.log_length,
+        "log_head": candidate.log_head,
+        "as_of": candidate.as_of,
+    }
+    if rolled is not None:
+        custom["rollback"] = {"serial": rolled.serial, "log_length": rolled.log_length, "as_of": rolled.as_of}
+    targets = {path: describe(path, data, custom if path == RECORDS_TARGET else {}) for path, data in parts.items()}
+    return Metadata(Targets(version=version, expires=expires, targets=targets))
 
-    Returns:
-        How many names were accepted.
+
+def rolled_back(folder: ReleaseFolder, serial: int) -> Published:
+    """The published release of a serial.
 
     Raises:
-        CentralError: A file cannot be read, the order is unfit, or no name is left.
+        CentralError: There is none.
     """
-    order = _order(source)
-    names: dict[bool, list[str]] = {False: [], True: []}
-    for exception, name in _names(source, refuse):
-        names[exception].append(name)
-    accepted = sum(map(len, names.values()))
-    if not accepted:
-        raise CentralError("no name was accepted: an empty source is never taken for an empty list")
-    for exception, found in names.items():
-        if found:
-            entries.add(Kind(source.scope, exception, source.category, order), found, serial)
-    return accepted
+    for row in folder.published():
+        if row.serial == serial:
+            return row
+    raise CentralError(f"serial {serial} was never published here")
 
 
-def encode(entries: Entries, serial: int, folder: ReleaseFolder, epoch: int) -> tuple[bytes, int]:
-    """The records of a list under the epoch's first key without a collision, and which draw that was.
+def _delegations(contents: Contents | None, offered: Targets | None) -> Targets:
+    if offered is not None:
+        return offered
+    if contents is None or contents.targets is None:
+        raise CentralError("nothing is published yet: name the top-level targets that say who the approvers are")
+    return contents.targets.signed
 
-    Raises:
-        CentralError: Every draw collides, or the list is too long.
-    """
-    flat = entries.flat()
-    for draw in range(MAX_KEY_DRAWS):
-        try:
-            return records.encode(flat, serial, folder.key(epoch, draw)), draw
-        except FingerprintCollisionError:
-            continue
-        except ArtifactError as error:
-            raise CentralError(str(error)) from error
-    # One draw collides once in millions of lists; this is no accident of hashing.
-    raise CentralError(f"two names collide under each of {MAX_KEY_DRAWS} keys")
+
+def _check_settled(folder: ReleaseFolder, contents: Contents | None) -> None:
+    serial = custom_of(contents.listed)["serial"] if contents and contents.listed else 0
+    if serial > max((row.serial for row in folder.published()), default=0):
+        raise CentralError(f"{folder.folder}: a publishing was interrupted; run publish again first")
+
+
+def _folded(folder: ReleaseFolder, source: LogFolder, log: Log, as_of: int, rules: Rules, *, keep: bool) -> Rebuilt:
+    """Rebuilds in the folder, from the state there if it is one of this log."""
+    base = folder.state()
+    if base is not None and (base.at.length > log.length or source.head_at(base.at.length) != base.at.head):
+        base = None
+    folder.drop_state()
+    rebuilt = rebuild(log, as_of, source.text_of, folder.state_path, rules, base)
+    if keep:
+        folder.keep_state(rebuilt.state)
+    return rebuilt
+
+
+def _serial_to_take(folder: ReleaseFolder, before: Candidate | None, above: int) -> int:
+    """The next serial: above whatever was published, taken, or signed by somebody."""
+    taken = max((row.serial for row in folder.history()), default=0)
+    taken = max(taken, above)
+    if before is not None and before.serial > taken and folder.document_path.exists():
+        taken = before.serial if folder.document().signatures else taken
+    return taken + 1
+
+
+def _dated(folder: ReleaseFolder, serial: int) -> Difference:
+    """Writes the clear list, each entry with the serial that brought it; how it differs from the published one."""
+    published = folder.published_entries_path if folder.published_entries_path.exists() else None
+    with ExitStack() as stack:
+        comparison = Comparison(published, folder.state_path, stack)
+        write_lines(folder.entries_path, comparison.kinds, comparison.rows(serial))
+        return comparison.told
+
+
+def _due(listed: Metadata[Targets], delegations: Targets, wish: Wish, now: int) -> bool:
+    """Whether the approvers have to sign the published list anew."""
+    left = (listed.signed.expires - datetime.fromtimestamp(now, UTC)).total_seconds()
+    return wish.renew or left < wish.lifetime / 2 or bool(missing(delegations, LIST_ROLE, listed))
+
+
+def _renewed(listed: Metadata[Targets], expires: datetime) -> Metadata[Targets]:
+    """The published document with a later end, to be signed anew."""
+    signed = deepcopy(listed.signed)
+    signed.version += 1
+    signed.expires = expires
+    return Metadata(signed)
 
 
 def build(
     folder: ReleaseFolder,
-    source: Source,
+    source: LogFolder,
+    repository: Repository,
+    wish: Wish,
     *,
-    refuse: Callable[[Refusal], None],
-    extend: bool = False,
-    bundle: PolicyBundle | None = None,
-    new_key_epoch: bool = False,
+    now: int,
+    delegations: Targets | None = None,
 ) -> Built:
     """Builds the next candidate of a release folder, which the caller holds locked.
 
     Args:
         folder: The release folder.
-        source: What to build from.
-        refuse: Told of every line that is not taken over.
-        extend: Keep what the folder holds; otherwise the sources replace it.
-        bundle: A policy bundle in place of the folder's.
-        new_key_epoch: Draw a key of a new epoch: yearly, or after a leak.
+        source: The log.
+        repository: The repository that edges read.
+        wish: What is to be built.
+        now: Seconds since 1970-01-01 UTC.
+        delegations: The top-level targets that will be published with this release; the published ones if None.
 
     Raises:
-        CentralError: A source or the folder cannot be used; nothing is changed.
+        CentralError: The log, or a folder, cannot be used.
+        FileError: Something cannot be written.
     """
-    history = folder.history()
-    last = history[-1] if history else None
-    before = folder.candidate()
-    serial = last.serial + 1 if last else 1
-    entries = folder.entries() if extend else Entries()
-    refused = 0
-
-    def count(refusal: Refusal) -> None:
-        nonlocal refused
-        refused += 1
-        refuse(refusal)
-
-    accepted = collect(source, entries, serial, count)
-    if last:
-        # Only what the last release did not have is new in this one.
-        entries.date_from(folder.published_entries())
-    added = sum(dated == serial for names in entries.kinds.values() for dated in names.values())
-    epoch = (before.key_epoch if before else 1) + new_key_epoch
-    data, draw = encode(entries, serial, folder, epoch)
-    bundle = bundle or folder.policy()
-    content = content_digest(data, bundle.encode())
+    contents = repository.opened()
+    delegations = _delegations(contents, delegations)
+    _check_settled(folder, contents)
+    if wish.as_of > now:
+        raise CentralError("a list is built of what is in force, not of what will be")
+    log = source.verified(delegated(delegations), checkpoint(contents))
+    rolled = rolled_back(folder, wish.rollback) if wish.rollback else None
+    before, last = folder.candidate(), max(folder.published(), key=lambda row: row.serial, default=None)
+    epoch = max(before.key_epoch if before else 1, last.key_epoch if last else 1) + wish.new_key_epoch
+    rules = Rules(_serial_to_take(folder, before, wish.above), source.seed(), epoch)
+    folded = source.cut(log, rolled.log_length) if rolled else log
+    rebuilt = _folded(folder, source, folded, rolled.as_of if rolled else wish.as_of, rules, keep=rolled is None)
+    bundle = (wish.bundle or folder.policy()).encode()
+    content = content_digest(rebuilt.release.data, bundle)
     unchanged = last is not None and last.content_digest == content
     if last is not None and unchanged:
         # The same content is the same release: its serial, its bytes.
-        serial = last.serial
-        data, draw = encode(entries, serial, folder, epoch)
-    parsed = records.parse(data)
-    candidate = Candidate(serial, parsed.digest.hex(), content, epoch, draw, parsed.names, parsed.count)
-    folder.store(entries, data, bundle, candidate)
-    return Built(candidate, unchanged, accepted, refused, added, len(entries))
+        rules = replace(rules, serial=last.serial)
+        rebuilt = replace(rebuilt, release=encode(rebuilt.state, rules)[0])
+    elif before is not None and _stands(folder, before, content, wish, contents, now):
+        return Built(
+            before, unchanged=False, to_sign=True, entries=before.records, difference=_dated(folder, before.serial)
+        )
+    told = _dated(folder, rules.serial)
+    release = rebuilt.release
+    candidate = Candidate(
+        serial=rules.serial,
+        records_digest=release.digest.hex(),
+        content_digest=content,
+        key_epoch=epoch,
+        key_draw=rebuilt.draw,
+        names=release.names,
+        records=release.count,
+        log_length=log.length,
+        log_head=log.head.hex(),
+        as_of=wish.as_of,
+        urgent=wish.urgent,
+        rollback=wish.rollback,
+    )
+    listed = contents.listed if contents else None
+    chain = deltas.after(repository.targets, listed.signed.targets if listed else {}, release)
+    parts = {RECORDS_TARGET: release.data, POLICY_TARGET: bundle, MANIFEST_TARGET: chain.manifest.encode()}
+    expires = expiry(now, wish.lifetime)
+    made: Metadata[Targets] | None
+    if unchanged and listed is not None:
+        made = _renewed(listed, expires) if _due(listed, delegations, wish, now) else None
+    else:
+        made = document(listed.signed.version + 1 if listed else 1, candidate, parts, rolled, expires)
+    folder.store(parts, candidate, made)
+    return Built(candidate, unchanged, made is not None, rebuilt.state.entries, told)
+
+
+def _stands(
+    folder: ReleaseFolder, before: Candidate, content: str, wish: Wish, contents: Contents | None, now: int
+) -> bool:
+    """Whether the candidate that is there says the same, so that signatures under it are not lost."""
+    if not folder.document_path.exists():
+        return False
+    held = folder.document().signed
+    version = contents.listed.signed.version if contents and contents.listed else 0
+    return (
+        before.content_digest == content
+        and before.serial > wish.above
+        and (before.urgent, before.rollback) == (wish.urgent, wish.rollback)
+        and held.version == version + 1
+        and not held.is_expired(datetime.fromtimestamp(now, UTC))
+    )

@@ -17,8 +17,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Snapshot, Targets, Timestamp
 
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.keys import LIST_ROLE
-from blocklist_sync.central.publish import MAX_METADATA_BYTES, RECORDS_TARGET
+from blocklist_sync.central.repository import LIST_ROLE, MAX_METADATA_BYTES, RECORDS_TARGET
 from lachan import durable, log
 
 LOOK_SECONDS = 0.2

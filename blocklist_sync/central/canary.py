@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tuf.api.metadata import Metadata, MetaFile, Snapshot
+from tuf.api.metadata import Metadata, Snapshot
 
 from blocklist_sync.central.errors import CentralError
 
@@ -49,8 +49,3 @@ def check(held: dict[str, int], published_at: int, now: int) -> None:
             f"canary edges try the published release until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M:%S} UTC: "
             "publish then, or as urgent"
         )
-
-
-def meta(version: int, wanted: dict[str, int]) -> MetaFile:
-    """The snapshot's entry of the list's document."""
-    return MetaFile(version, unrecognized_fields={RINGS: wanted} if wanted else None)

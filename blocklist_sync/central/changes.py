@@ -75,7 +75,7 @@ class Parser:
     def __init__(self, source: str = "changes") -> None:
         """Begins a text that errors call `source`."""
         self.kinds: list[Kind] = []
-        self._source = source
+        self.source = source
         self._hash = hashlib.sha256()
         self._size = 0
         self._lines = 0
@@ -127,12 +127,12 @@ class Parser:
             raise self._fault(1, "the text ends inside a line" if self._rest else f"not {FORMAT!r}")
         uses = self._uses or bytes(len(self.kinds))
         if 0 in uses:
-            raise ChangesError(self._source, uses.index(0) + 2, "a kind that no line uses")
+            raise ChangesError(self.source, uses.index(0) + 2, "a kind that no line uses")
         adding = frozenset(kind for kind, use in zip(self.kinds, uses, strict=True) if use & _ADDED)
         return Summary(self._hash.digest(), self._size, tuple(self.kinds), self._added, self._removed, adding)
 
     def _fault(self, ahead: int, reason: str) -> ChangesError:
-        return ChangesError(self._source, self._lines + ahead, reason)
+        return ChangesError(self.source, self._lines + ahead, reason)
 
     def _head(self, line: bytes) -> None:
         """The first line, or one of a kind."""
@@ -206,6 +206,16 @@ class Reader:
     def kinds(self) -> list[Kind]:
         """The kinds that `Change.kind` counts."""
         return self._parser.kinds
+
+    def close(self) -> Summary:
+        """What the whole text was; everything of it has been read.
+
+        Raises:
+            ChangesError: Something has not.
+        """
+        if self.summary is None:
+            raise ChangesError(self._parser.source, 1, "not read to its end")
+        return self.summary
 
     def _read(self) -> None:
         data = self._file.read(BLOCK_BYTES)

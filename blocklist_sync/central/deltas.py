@@ -19,10 +19,10 @@ from blocklist_sync.artifact import delta, manifest, records
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.manifest import Manifest
 from blocklist_sync.artifact.records import Release
+from blocklist_sync.central.repository import RECORDS_TARGET
 from lachan import durable
 
 MANIFEST_TARGET = "list/manifest"
-RECORDS_TARGET = "list/records.bin"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signer
+from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signer, SSlibKey
 
 from blocklist_sync.central.errors import CentralError
 from lachan import durable
@@ -149,6 +149,19 @@ def public(path: Path) -> Key:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CentralError(f"{path}: not a public key: {error!r:.80}") from error
     return key
+
+
+def public_pem(path: Path) -> Key:
+    """The public key in a PEM file, as a device gives it out.
+
+    Raises:
+        CentralError: It is none.
+        FileError: It cannot be read.
+    """
+    try:
+        return SSlibKey.from_crypto(serialization.load_pem_public_key(durable.read(path, MAX_PUBLIC_BYTES)))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CentralError(f"{path}: not a public key in PEM form") from error
 
 
 def signer(source: str, passphrase: Passphrase, public_file: Path | None = None) -> Signer:

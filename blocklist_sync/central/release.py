@@ -1,36 +1,38 @@
-"""A release folder: the clear list, the candidate built from it, and what was published before.
+"""A release folder: the candidate as it was built, and what was published before.
 
-    entries.tsv   the clear list                          release.json  what the candidate is
-    records.bin   the candidate's records                 history.json  the releases, oldest first
-    policy.json   its policy bundle                       published/    entries and records as last published
-    fingerprint.seed   what fingerprint keys are drawn from
+    state.tsv, state.json   the folded list, and of which log     list.json      the document that approvers sign
+    entries.tsv   the clear list, each entry with its serial      release.json   what the candidate is
+    records.bin   the candidate's records                         history.json   the releases, oldest first
+    policy.json   its policy bundle                               published/     list, records, policy as published last
 
 Holds always: every file is whole (written aside and renamed), 0600 in a folder of mode 0700, since all of it is
-confidential; a serial that was published keeps its bytes for ever; the candidate is the published release itself until
-its content differs.
+confidential; a serial that was published keeps its bytes for ever; a candidate that somebody may have signed keeps its
+serial and its bytes, and the next one takes another serial.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tuf.api.metadata import Metadata, Targets
+
 from blocklist_sync.artifact import policy, records
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.policy import PolicyBundle
-from blocklist_sync.artifact.records import FingerprintKey, Release
+from blocklist_sync.artifact.records import Release
 from blocklist_sync.central import entries as clear
+from blocklist_sync.central import repository
 from blocklist_sync.central.entries import Entries
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.fold import Coordinates, State
 from lachan import durable
 
-SEED_BYTES = 32
 MAX_JSON_BYTES = 16 << 20
 
 
@@ -45,6 +47,13 @@ class Candidate:
     key_draw: int
     names: int
     records: int
+    log_length: int
+    log_head: str
+    as_of: int
+    """Seconds since 1970-01-01 UTC."""
+    urgent: bool
+    rollback: int = 0
+    """The serial whose content this is again; 0 for the log's own."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,9 @@ class Published:
     published_at: int
     entries: int
     urgent: bool
+    log_length: int
+    as_of: int
+    key_epoch: int
 
 
 def content_digest(data: bytes, bundle: bytes) -> str:
@@ -72,14 +84,16 @@ class ReleaseFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.state_path = folder / "state.tsv"
         self.entries_path = folder / "entries.tsv"
         self.records_path = folder / "records.bin"
         self.policy_path = folder / "policy.json"
+        self.document_path = folder / "list.json"
+        self.history_path = folder / "history.json"
         self.published_entries_path = folder / "published" / "entries.tsv"
         self.published_records_path = folder / "published" / "records.bin"
-        self.history_path = folder / "history.json"
         self._candidate_path = folder / "release.json"
-        self._seed_path = folder / "fingerprint.seed"
+        self._state_note_path = folder / "state.json"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -98,13 +112,9 @@ class ReleaseFolder:
         except ValueError as error:
             raise CentralError(f"{path}: not JSON: {error}") from error
 
-    def entries(self) -> Entries:
-        """The clear list; empty in a new folder.
-
-        Raises:
-            CentralError: It is malformed.
-        """
-        return clear.read(self.entries_path) if self.entries_path.exists() else Entries()
+    def target(self, path: str) -> Path:
+        """Where the candidate's bytes of a target are."""
+        return self.folder / path.rpartition("/")[2]
 
     def published_entries(self) -> Entries:
         """The clear list as it was last published; empty before that.
@@ -139,6 +149,47 @@ class ReleaseFolder:
             return Candidate(**self._json(self._candidate_path))
         except TypeError as error:
             raise CentralError(f"{self._candidate_path}: {error}") from error
+
+    def document(self) -> Metadata[Targets]:
+        """The candidate's document, with the signatures that it has so far.
+
+        Raises:
+            CentralError: It is malformed.
+            FileError: There is none.
+        """
+        return repository.read(self.document_path, Targets)
+
+    def state(self) -> State | None:
+        """The state that was folded last, if there is a whole one: a later build goes on from it."""
+        if not (self._state_note_path.exists() and self.state_path.exists()):
+            return None
+        try:
+            note = self._json(self._state_note_path)
+            if note["size"] != self.state_path.stat().st_size:
+                return None
+            at = Coordinates(note["length"], bytes.fromhex(note["head"]), note["as_of"])
+            with self.state_path.open(encoding="utf-8", newline="\n") as file:
+                file.readline()
+                kinds = tuple(clear.parse_kind(file.readline()[:-1]) for _ in note["counts"])
+            return State(at, self.state_path, kinds, tuple(note["counts"]))
+        except (CentralError, OSError, ValueError, KeyError, TypeError):
+            # It is a cache: without it, the log is folded from its first step.
+            return None
+
+    def drop_state(self) -> None:
+        """Forgets the folded state, before it is written anew."""
+        self._state_note_path.unlink(missing_ok=True)
+
+    def keep_state(self, state: State) -> None:
+        """Notes of which log the folded state is."""
+        note = {
+            "length": state.at.length,
+            "head": state.at.head.hex(),
+            "as_of": state.at.as_of,
+            "counts": state.counts,
+            "size": self.state_path.stat().st_size,
+        }
+        durable.write(self._state_note_path, [json.dumps(note).encode()])
 
     def history(self) -> list[Published]:
         """The releases, oldest first.
@@ -178,36 +229,32 @@ class ReleaseFolder:
             raise CentralError(f"{self.records_path}: not the records that were built; build again")
         return parsed
 
-    def key(self, epoch: int, draw: int) -> FingerprintKey:
-        """The fingerprint key of an epoch; `draw` counts the keys of it that let two names collide.
-
-        Keys are a function of the folder's seed, so that the same list under the same epoch has the same bytes.
-        """
-        if not self._seed_path.exists():
-            durable.write(self._seed_path, [secrets.token_bytes(SEED_BYTES)])
-        seed = durable.read(self._seed_path, SEED_BYTES)
-        if len(seed) != SEED_BYTES:
-            raise CentralError(f"{self._seed_path}: not {SEED_BYTES} bytes")
-        material = b"lachan/fingerprint-key/v1\0" + seed + epoch.to_bytes(4, "little") + draw.to_bytes(4, "little")
-        return FingerprintKey(epoch, hashlib.sha256(material).digest()[: records.KEY_BYTES])
-
-    def store(self, entries: Entries, data: bytes, bundle: PolicyBundle, candidate: Candidate) -> None:
+    def store(self, targets: Mapping[str, bytes], candidate: Candidate, document: Metadata[Targets] | None) -> None:
         """Writes a candidate; `release.json` comes last, and says which records are meant."""
-        clear.write(self.entries_path, entries)
-        durable.write(self.policy_path, [bundle.encode()])
-        durable.write(self.records_path, [data])
+        for path, data in targets.items():
+            durable.write(self.target(path), [data])
+        if document is not None:
+            self.store_document(document)
+        else:
+            self.document_path.unlink(missing_ok=True)
         durable.write(self._candidate_path, [json.dumps(asdict(candidate), indent=2).encode() + b"\n"])
+
+    def store_document(self, document: Metadata[Targets]) -> None:
+        """Writes the candidate's document, as a rule with one signature more."""
+        durable.write(self.document_path, [document.to_bytes()])
 
     def _note(self, release: Published) -> None:
         rows = [asdict(row) for row in [*(row for row in self.history() if row.serial != release.serial), release]]
         durable.write(self.history_path, [json.dumps(rows, indent=1).encode() + b"\n"])
 
     def reserve(self, release: Published) -> None:
-        """Takes the candidate's serial for its bytes, before they are signed."""
+        """Takes a serial for its bytes, before anybody can see them."""
         self._note(replace(release, published_at=0))
 
     def mark_published(self, release: Published) -> None:
-        """Notes that the candidate is published now; doing so again changes nothing."""
-        durable.link(self.entries_path, self.published_entries_path)
-        durable.link(self.records_path, self.published_records_path)
+        """Notes that a release is published now; doing so again changes nothing."""
+        candidate = self.candidate()
+        if candidate is not None and candidate.records_digest == release.records_digest:
+            for path in (self.entries_path, self.records_path, self.policy_path):
+                durable.link(path, self.folder / "published" / path.name)
         self._note(release)

@@ -34,6 +34,8 @@ from lachan import durable, log
 
 RECORDS_TARGET = "list/records.bin"
 POLICY_TARGET = "list/policy.json"
+PUBLISHED_AT = "x-lachan-published-at"
+"""In the snapshot, beside the list's version: approvers sign before anybody knows when that will be."""
 MAX_ROOT_ROTATIONS = 32
 MAX_DELEGATIONS = 4
 TIMESTAMP_BYTES = 16 << 10
@@ -175,7 +177,10 @@ class Client:
                 updater.refresh()
                 listed = self._target(updater, RECORDS_TARGET)
                 bundle = self._target(updater, POLICY_TARGET)
-            offered = verify.offer(listed.custom, listed.hashes.get("sha256"), listed.length, bundle.length)
+                published_at = self._published_at()
+            offered = verify.offer(
+                listed.custom, listed.hashes.get("sha256"), listed.length, bundle.length, published_at
+            )
             limits = Limits(settings.max_records_bytes, settings.max_policy_bytes)
             if not verify.admit(offered, in_force, limits):
                 return Found(offered, None)
@@ -223,6 +228,11 @@ class Client:
             now=time.time(),
             waited=now - self._seen[1],
         )
+
+    def _published_at(self) -> object:
+        """When the release was published, by the snapshot that was verified last."""
+        held = Metadata[Snapshot].from_file(str(self._folder / "snapshot.json"))
+        return held.signed.meta["list.json"].unrecognized_fields.get(PUBLISHED_AT)
 
     @staticmethod
     def _target(updater: Updater, path: str) -> TargetFile:

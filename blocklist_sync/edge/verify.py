@@ -67,8 +67,8 @@ def _natural(custom: Any, key: str) -> int:
     return value
 
 
-def offer(custom: Any, digest: str | None, records_bytes: int, policy_bytes: int) -> Offer:
-    """The offer in the metadata of the two targets.
+def offer(custom: Any, digest: str | None, records_bytes: int, policy_bytes: int, published_at: Any) -> Offer:
+    """The offer in the metadata of the two targets; when it was published, the snapshot says.
 
     Raises:
         RefusedError: The metadata says nothing usable.
@@ -79,8 +79,8 @@ def offer(custom: Any, digest: str | None, records_bytes: int, policy_bytes: int
         raw = b""
     if len(raw) != hashlib.sha256().digest_size:
         raise RefusedError(Reason.MALFORMED, "the records are signed without a SHA-256")
-    serial, published_at = _natural(custom, "serial"), _natural(custom, "published_at")
-    return Offer(serial, raw, records_bytes, policy_bytes, published_at, custom.get("urgent") is True)
+    moment = _natural({"moment of publication": published_at}, "moment of publication")
+    return Offer(_natural(custom, "serial"), raw, records_bytes, policy_bytes, moment, custom.get("urgent") is True)
 
 
 def admit(offered: Offer, in_force: InForce, limits: Limits) -> bool:

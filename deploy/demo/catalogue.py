@@ -22,7 +22,7 @@ class Source:
     mandated: bool = True
 
     def arguments(self) -> list[str]:
-        """For `lachan-blocklist build`."""
+        """For a proposal of its names."""
         reach = "--mandated" if self.mandated else "--profile-only"
         return ["--category", self.category, "--order", self.order, reach, str(self.file)]
 

@@ -13,13 +13,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from deploy.demo import verdicts
+from deploy.demo.authority import Authority
 from deploy.demo.catalogue import CLEAN_NAME, RELEASE_1, RELEASE_2, USER_ORDER, Source
 from deploy.demo.place import OPERATORS, PARTIES, PROBES, ROOT, Place, program
 from deploy.demo.ports import ADDRESS, Ports
@@ -129,6 +130,7 @@ class Demo:
         self._screen = screen
         self._place = Place(wish.folder, wish.ports, cheating=wish.cheating)
         self._processes = Processes(self._place.logs, ROOT, self._place.commands, mark=str(wish.folder))
+        self._authority = Authority(self._place, self._processes)
 
     def end_leftovers(self) -> None:
         """Ends what an earlier demo in this folder left behind, where it was killed together with a resolver."""
@@ -148,7 +150,7 @@ class Demo:
             [
                 [compliance, "ca", "init", "--out", str(place.ca)],
                 [compliance, "key", "--out", str(place.receipt_key)],
-                [program("lachan-blocklist"), "keys", "init", "--out", str(place.keys)],
+                *self._authority.key_commands(),
             ]
         )
         issue = [compliance, "ca", "issue", "--ca", str(place.ca)]
@@ -159,10 +161,14 @@ class Demo:
             ]
             for party in PARTIES
         )  # fmt: skip
-        self._build(RELEASE_1)
+        self._authority.found()
+        self._authority.decide(RELEASE_1)
         if self._wish.user_list is not None:
-            self._build([Source(self._wish.user_list.absolute(), "gambling", USER_ORDER)])
-        self._publish()
+            for source, told in self._authority.decide(
+                [Source(self._wish.user_list.absolute(), "gambling", USER_ORDER)]
+            ):
+                self._screen.line(f"    {source.file}: {told['added']} names, {told['refused']} lines refused")
+        self._authority.release()
         place.write()
         enrol = {
             **{operator: program("lachan-resolver") for operator in OPERATORS},
@@ -172,19 +178,6 @@ class Demo:
         for name, output in zip(enrol, printed, strict=True):
             begin = output.index("-----BEGIN")
             place.public_key(name).write_text(output[begin:])
-
-    def _build(self, sources: Iterable[Source]) -> None:
-        for source in sources:
-            command = [program("lachan-blocklist"), "build", "--extend", "--json", "--out", str(self._place.release)]
-            (printed,) = self._processes.run([[*command, *source.arguments()]])
-            if source.order == USER_ORDER:
-                built = json.loads(printed)
-                self._screen.line(f"    {source.file}: {built['accepted']} names, {built['refused']} lines refused")
-
-    def _publish(self) -> None:
-        place = self._place
-        folders = ["--release", str(place.release), "--repository", str(place.repository), "--keys", str(place.keys)]
-        self._processes.run([[program("lachan-blocklist"), "publish", *folders]])
 
     # --- the processes, in order ---------------------------------------------------------------------------------
 
@@ -222,8 +215,8 @@ class Demo:
         followers = ("a",) if place.cheating else OPERATORS
         said = "operator A follows, B does not" if place.cheating else "both operators follow"
         with screen.step(f"release 2: {said}"):
-            self._build(RELEASE_2)
-            self._publish()
+            self._authority.decide(RELEASE_2)
+            self._authority.release()
             for operator in followers:
                 self._wait(f"release 2 at operator {operator.upper()}", partial(_follows, place, operator, 2))
         with screen.step("two probes and some clients" + (", and B's false reports" if place.cheating else "")):

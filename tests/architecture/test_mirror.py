@@ -16,6 +16,7 @@ UNIT = PurePosixPath("tests/unit")
 EDGE = "tests/integration/test_edge.py"
 PAGES = "tests/integration/test_edge_pages.py"
 WORKERS = "tests/faults/test_worker_faults.py"
+ROAD = "tests/unit/blocklist_sync/central/verbs/test_release.py"
 LIST_SERVICE = "tests/integration/test_blocklist_service.py"
 MIRRORS = "tests/integration/test_blocklist_mirrors.py"
 PUSH = "tests/integration/test_blocklist_push.py"
@@ -40,7 +41,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/formats/line.py": (FORMATS, "what a line says is seen by what is read from it"),
     "blocklist_sync/central/formats/orderlist.py": (FORMATS, "the formats are told apart, so they are tested together"),
     "blocklist_sync/central/formats/rpz.py": (FORMATS, "the formats are told apart, so they are tested together"),
-    "blocklist_sync/central/keys.py": (LIST_SERVICE, "keys matter by what is signed with them"),
     "blocklist_sync/central/registry/book.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/desk.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/errors.py": (REGISTRY, "what a refusal names is seen by who is refused"),
@@ -52,6 +52,10 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/release.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
     "blocklist_sync/central/rpc.py": (REGISTRY, "a composition root, run as a process"),
     "blocklist_sync/central/server.py": (LIST_SERVICE, "a composition root, run as a process"),
+    "blocklist_sync/central/verbs/ceremony.py": (ROAD, "a ceremony goes through several commands"),
+    "blocklist_sync/central/verbs/common.py": (ROAD, "options are seen by the commands that take them"),
+    "blocklist_sync/central/verbs/keys.py": (ROAD, "a ceremony goes through several commands"),
+    "blocklist_sync/central/verbs/trial.py": (ROAD, "a ceremony goes through several commands"),
     "blocklist_sync/central/service.py": (LIST_SERVICE, "who may call is known by TLS alone"),
     "blocklist_sync/central/verbs/explain.py": (VERBS, "verbs are run as commands"),
     "blocklist_sync/central/verbs/history.py": (VERBS, "verbs are run as commands"),

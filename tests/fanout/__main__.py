@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from blocklist_sync.central import publish
 from tests.bench import builds
 from tests.support.list_authority import ListAuthority
 from tests.support.papers import Papers
+from tests.support.registry import GAMBLING
 
 PROGRAM = Path(sys.executable).with_name("lachan-blocklist")
 START_SECONDS = 300.0
@@ -51,10 +51,12 @@ class Authority:
 
     def publish(self, serial: int) -> float:
         """Publishes a list with a name of its own; when that began, on the machine's monotonic clock."""
-        self.list.build(*self._names, f"fresh-{serial}.example")
+        names = [*(self._names if serial == 1 else ()), f"fresh-{serial}.example"]
+        self.list.decide(*((name, GAMBLING, True) for name in names))
+        self.list.build()
+        self.list.sign()
         began = time.monotonic()
-        with self.list.release.locked():
-            outcome = publish.publish(self.list.release, self.list.repository, self.list.keys, now=int(time.time()))
+        outcome = self.list.publish(sign=False)
         assert outcome.release.serial == serial
         return began
 

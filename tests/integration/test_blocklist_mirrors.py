@@ -69,7 +69,7 @@ async def test_a_bad_mirror_is_left_for_the_next_and_counted(
             shutil.rmtree(copy)
             shutil.copytree(authority.repository, copy)
             authority.publish(now=int(time.time()) - 3 * 86_400)
-            shutil.move(authority.repository / "metadata" / "timestamp.json", copy / "metadata" / "timestamp.json")
+            shutil.copy(authority.repository / "metadata" / "timestamp.json", copy / "metadata" / "timestamp.json")
             authority.publish()
         else:
             shutil.copytree(authority.repository, copy, dirs_exist_ok=True)

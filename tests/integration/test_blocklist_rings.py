@@ -57,15 +57,15 @@ async def test_others_wait_as_the_signature_says_and_late_ones_do_not(
     # Signatures renewed change nothing of it.
     assert not authority.publish().new
     assert await serial(other) == 1
-    # Another release must not overtake it, or its turn would never come; what is urgent may.
+    # Another release must not overtake it, or its turn would never come; what is signed as urgent may.
     with pytest.raises(CentralError, match="canary edges try"):
         authority.publish("newer.example", hold=2 * HOUR)
     authority.publish(urgent=True, hold=2 * HOUR)
-    assert [await serial(agent) for agent in (canary, other, late)] == [3, 3, 3]
+    assert [await serial(agent) for agent in (canary, other, late)] == [4, 4, 4]
     assert other.held is None
 
-    authority.publish("fourth.example", now=now - HOUR, hold=HOUR // 2)
-    assert await serial(late) == 4
+    authority.publish("fifth.example", now=now - HOUR, hold=HOUR // 2)
+    assert await serial(late) == 5
 
 
 async def test_a_release_held_is_taken_when_its_time_has_come(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,15 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 import urllib3
 
-from blocklist_sync.central import keys, publish
+from blocklist_sync.artifact.categories import Category
+from blocklist_sync.artifact.orders import Order
+from blocklist_sync.artifact.rules import Scope
+from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.repository import Repository
+from blocklist_sync.central.sign import RefusedError
 from blocklist_sync.edge.agent import Agent, ClientCertificate, Failure, SyncSettings
 from compliance_api import pki
 from lachan import channel, tls
@@ -45,12 +50,7 @@ def command(*arguments: object, status: int = 0) -> str:
     return done.stdout if status == 0 else done.stderr
 
 
-def build(out: Path, category: str, names: list[str], *flags: str) -> dict[str, Any]:
-    source = out.parent / "source.txt"
-    source.write_text("\n".join(names), encoding="utf-8")
-    document = command("build", "--category", category, "--order", "12/QĐ", "--out", out, *flags, "--json", source)
-    found: dict[str, Any] = json.loads(document)
-    return found
+SCAM = Kind(Scope.SUBTREE, False, Category.SCAM, Order("12/QĐ", mandated=False))
 
 
 @dataclass
@@ -58,6 +58,7 @@ class Running:
     """A `lachan-blocklist serve` and what it needs."""
 
     folder: Path
+    authority: ListAuthority
     process: subprocess.Popen[str]
     https_port: int
     grpc_port: int
@@ -70,12 +71,6 @@ class Running:
             pki.issue(self.folder / "pki" / "ca", out, uri, now, dns=["localhost"], addresses=["127.0.0.1"], days=2)
         return TlsFiles(ca=out / "ca.pem", certificate=out / "certificate.pem", key=out / "key.pem")
 
-    def publish(self) -> dict[str, Any]:
-        arguments = ("--release", "release", "--repository", "repository", "--keys", "keys")
-        paths = [a if a.startswith("--") else self.folder / a for a in arguments]
-        found: dict[str, Any] = json.loads(command("publish", *paths, "--json"))
-        return found
-
     def stub(self, uri: str = "lachan://so-test/service/compliance") -> rpc.SampleServiceAsyncStub:
         return rpc.SampleServiceStub(channel.connect(f"localhost:{self.grpc_port}", tls.load(self.papers(uri))))
 
@@ -84,10 +79,8 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("list")
     pki.init(folder / "pki" / "ca", datetime.now(UTC))
-    command("keys", "init", "--out", folder / "keys")
-    build(folder / "release", "gambling", [f"g{i}.example" for i in range(300)], "--mandated")
-    server = Running(folder, None, 0, 0)  # type: ignore[arg-type]  # started below, once it has a certificate
-    server.publish()
+    server = Running(folder, ListAuthority(folder), None, 0, 0)  # type: ignore[arg-type]  # started below
+    server.authority.publish(*(f"g{i}.example" for i in range(300)))
     paper = server.papers("lachan://so-test/service/blocklist")
     (folder / "list.yaml").write_text(
         f"""
@@ -105,7 +98,7 @@ log: {{form: json}}
 """,
         encoding="utf-8",
     )
-    with (folder / "log").open("w") as log:
+    with (folder / "serve.log").open("w") as log:
         server.process = subprocess.Popen(
             [PROGRAM, "serve", "--config", folder / "list.yaml"], stdout=subprocess.PIPE, stderr=log, text=True
         )
@@ -113,7 +106,7 @@ log: {{form: json}}
         text = ""
         while not text.rstrip().endswith("}"):
             line = server.process.stdout.readline()
-            assert line, (folder / "log").read_text()
+            assert line, (folder / "serve.log").read_text()
             text += line
         ports = json.loads(text)
         server.https_port, server.grpc_port = ports["https_port"], ports["grpc_port"]
@@ -121,7 +114,7 @@ log: {{form: json}}
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
         server.process.stdout.close()
-    written = (folder / "log").read_text()
+    written = (folder / "serve.log").read_text()
     assert "lachan://so-test/service/compliance" in written
     # Clients are named by what their certificates say, never by where they come from.
     assert "127.0.0.1" not in written
@@ -177,12 +170,13 @@ async def test_a_new_release_is_sampled_once_it_is_published(running: Running) -
     stub = running.stub()
     before = await stub.ListReleases(pb.ListReleasesRequest(limit=5), timeout=20)
     serial = before.releases[0].serial
-    built = build(running.folder / "release", "scam", [f"s{serial}.example"], "--profile-only", "--extend")
-    assert built["serial"] == serial + 1
+    running.authority.decide((f"s{serial}.example", SCAM, True))
+    built = running.authority.build()
+    assert built.candidate.serial == serial + 1
     # A candidate is nobody's business yet.
     fresh = pb.SampleNamesRequest(count=20, seed=SEED, added_after_serial=serial)
     assert not (await stub.SampleNames(fresh, timeout=20)).names
-    running.publish()
+    running.authority.publish()
     after = await stub.SampleNames(fresh, timeout=20)
     assert after.serial == serial + 1
     assert [(n.name, n.category, n.mandated, n.added_serial) for n in after.names] == [
@@ -191,7 +185,7 @@ async def test_a_new_release_is_sampled_once_it_is_published(running: Running) -
     releases = (await stub.ListReleases(pb.ListReleasesRequest(limit=2), timeout=20)).releases
     assert [r.serial for r in releases] == [serial + 1, serial]
     assert releases[0].records_digest == ReleaseFolder(running.folder / "release").release().digest
-    assert releases[0].entries == built["records"]
+    assert releases[0].entries == built.candidate.records
 
 
 @pytest.mark.parametrize(
@@ -230,84 +224,48 @@ async def test_requests_out_of_bounds_name_the_field(
     assert field in str(refused.value.details())
 
 
-def test_the_verbs_agree_with_one_another(tmp_path: Path) -> None:
-    out = tmp_path / "release"
-    (tmp_path / "mixed.txt").write_text("||bad.example^\n@@||ok.bad.example^\n||co.uk^\n||x.example^$popup\n", "utf-8")
-    arguments = ("--category", "gambling", "--order", "34/QĐ", "--profile-only", "--out", out, tmp_path / "mixed.txt")
-    done = subprocess.run(
-        [PROGRAM, "build", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert f"{tmp_path}/mixed.txt:3: a public suffix" in done.stderr
-    assert f"{tmp_path}/mixed.txt:4: a rule with options" in done.stderr
-    digest = ReleaseFolder(out).release().digest
-    command("build", *arguments)
-    assert ReleaseFolder(out).release().digest == digest
-    assert json.loads(command("verify", out, "--json"))["gambling"] == 2
-    told = json.loads(command("explain", "WWW.Bad.Example.", "--release", out, "--json"))
-    assert told["name"] == "www.bad.example"
-    assert told["rules"][0]["order"] == "34/QĐ"
-    assert told["profiles"]["default"] is None
-    assert told["profiles"]["school"]["owner"] == "bad.example"
-    assert json.loads(command("explain", "ok.bad.example", "--release", out, "--json"))["profiles"]["school"] is None
-    assert "bad.example" in command("explain", "bad.example", "--release", out)
-    assert "gambling" in command("verify", out)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("build", "--category", "piracy", "--order", "1", "--out", "{out}", "{list}"), "no category"),
-        (("build", "--category", "scam", "--order", "", "--out", "{out}", "{list}"), "order's number"),
-        (("build", "--category", "csam", "--profile-only", "--order", "1", "--out", "{out}", "{list}"), "mandated"),
-        (("build", "--category", "scam", "--order", "1", "--out", "{out}", "{out}/none"), "No such file"),
-        (("build", "--category", "scam", "--order", "1", "--out", "{out}", "{empty}"), "no name was accepted"),
-        (("verify", "{out}"), "nothing was built"),
+        (("build", "--log", "{out}", "--release", "{out}", "--repository", "{out}"), "name the top-level targets"),
+        (("rollback", "1", "--log", "{out}", "--release", "{out}", "--repository", "{out}"), "nothing is published"),
+        (("verify", "--root", "{empty}", "--repository", "{out}", "--log", "{out}"), "trusted root"),
         (("explain", "co.uk", "--release", "{out}"), "public suffix"),
-        (("publish", "--release", "{out}", "--repository", "{out}/r", "--keys", "{out}/k"), "root.pem"),
-        (("publish", "--release", "{out}", "--repository", "{out}/r", "--keys", "k", "--list-lifetime", "9"), "unit"),
+        (("explain", "a.example", "--release", "{out}"), "nothing was built"),
+        (("publish", "--release", "{out}", "--repository", "{out}/r", "--online-key", "{out}/k.pem"), "k.pem"),
+        (("rotate", "list", "--repository", "{out}", "--out", "{out}"), "nothing is published"),
+        (("rotate", "king", "--repository", "{out}", "--out", "{out}"), "no role"),
         (("serve", "--config", "{empty}"), "mapping"),
     ],
 )
 def test_what_goes_wrong_is_said_in_a_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
-    (tmp_path / "list").write_text("a.example\n")
     (tmp_path / "empty").write_text("")
-    places = {"out": tmp_path / "out", "list": tmp_path / "list", "empty": tmp_path / "empty"}
+    (tmp_path / "out").mkdir()
+    places = {"out": tmp_path / "out", "empty": tmp_path / "empty"}
     assert message in command(*(part.format(**places) for part in arguments), status=1)
 
 
 @pytest.mark.forks
 def test_killed_at_every_step_of_publishing_readers_see_one_release_or_the_other(tmp_path: Path) -> None:
-    keys.init(tmp_path / "keys")
-    build(tmp_path / "release", "scam", ["one.example"])
-    folder, repository, signers = (
-        ReleaseFolder(tmp_path / "release"),
-        tmp_path / "repository",
-        keys.load(tmp_path / "keys"),
-    )
-
-    def work() -> None:
-        with folder.locked():
-            publish.publish(folder, repository, signers, now=int(time.time()))
-
-    work()
-    build(tmp_path / "release", "scam", ["two.example"])
+    authority = ListAuthority(tmp_path)
+    authority.publish("one.example")
+    authority.build("two.example")
+    authority.sign()
+    repository, root = Repository(authority.repository), authority.sources().root
     serials = set()
-    for _ in killed.at_every_step(work):
-        stamp = json.loads((repository / "metadata" / "timestamp.json").read_bytes())["signed"]
-        version = stamp["meta"]["snapshot.json"]["version"]
-        snapshot = json.loads((repository / "metadata" / f"{version}.snapshot.json").read_bytes())["signed"]
-        listed = snapshot["meta"]["list.json"]["version"]
-        role = json.loads((repository / "metadata" / f"{listed}.list.json").read_bytes())["signed"]
-        target = role["targets"]["list/records.bin"]
-        digest = target["hashes"]["sha256"]
-        assert (repository / "targets" / "list" / f"{digest}.records.bin").stat().st_size == target["length"]
-        serials.add(target["custom"]["serial"])
+    for _ in killed.at_every_step(authority.publish):
+        contents = repository.verified(root)
+        assert contents.listed is not None
+        target = contents.listed.signed.targets["list/records.bin"]
+        path = repository.target_path("list/records.bin", target.hashes["sha256"])
+        assert path.stat().st_size == target.length
+        serials.add(target.custom["serial"])
     assert serials == {1, 2}
-    assert [row.serial for row in folder.published()] == [1, 2]
+    assert [row.serial for row in authority.release.published()] == [1, 2]
 
 
 @pytest.mark.forks
-def test_a_serial_signed_before_an_interruption_is_never_signed_over_other_bytes(tmp_path: Path) -> None:
+def test_a_serial_that_somebody_signed_is_never_taken_for_other_bytes(tmp_path: Path) -> None:
     authority = ListAuthority(tmp_path / "authority")
     authority.publish("one.example")
     authority.build("two.example")
@@ -315,12 +273,20 @@ def test_a_serial_signed_before_an_interruption_is_never_signed_over_other_bytes
     for step in killed.at_every_step(authority.publish):
         shutil.copytree(authority.folder, tmp_path / str(step))
         after = ListAuthority.reopen(tmp_path / str(step))
-        serials.add(after.publish("three.example").release.serial)
+        if after.interrupted:
+            after.publish()
+        after.build("three.example")
+        with contextlib.suppress(RefusedError):
+            after.sign()
+        if not after.release.document().signatures:
+            # A signer's machine has noted what it signs, and was interrupted before its signature was anywhere.
+            after.build(above=2)
+        serials.add(after.publish().release.serial)
         signed: dict[int, str] = {}
         for path in (after.repository / "metadata").glob("*.list.json"):
             target = json.loads(path.read_bytes())["signed"]["targets"]["list/records.bin"]
             digest = target["hashes"]["sha256"]
             assert signed.setdefault(target["custom"]["serial"], digest) == digest
         shutil.rmtree(tmp_path / str(step))
-    # Before the serial was taken it is free; after that, the other list gets the next one.
+    # Before anybody signed it the serial is free; after that, the other list gets the next one.
     assert serials == {2, 3}

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
+import copy
+import hashlib
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tuf.api.metadata import Targets
+from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.artifact import snapshot
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.central import keys
-from blocklist_sync.central.publish import Lifetimes, Repository
+from blocklist_sync.central.publish import Lifetimes
+from blocklist_sync.central.repository import RECORDS_TARGET, Repository, describe
 from blocklist_sync.edge.agent import Activation, Agent, Failure, Reason
 from blocklist_sync.edge.errors import RoundError
 from lachan.errors import LachanError
@@ -133,7 +135,10 @@ async def test_an_expired_release_is_refused_and_the_old_list_stays(authority: L
 
 async def test_an_expired_list_role_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
-    authority.publish("new.example", now=int(time.time()) - 3 * DAY, lifetimes=Lifetimes(list=DAY, timestamp=9 * DAY))
+    authority.build("new.example")
+    document = authority.release.document()
+    document.signed.expires = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    tie(authority, authority.signed(document, "list"))
     await refused(agent, Reason.EXPIRED)
 
 
@@ -169,14 +174,37 @@ async def test_a_file_longer_than_signed_is_refused(authority: ListAuthority, ag
     await refused(agent, Reason.OVERSIZED)
 
 
-def sign(authority: ListAuthority, data: bytes, serial: int = 2) -> None:
-    """Signs any bytes as the next release, as a faulty or bribed list authority could."""
-    release = dataclasses.replace(authority.release.release(), data=data, serial=serial)
-    repo = Repository(authority.repository, authority.keys, Lifetimes(), int(time.time()))
-    published = dataclasses.replace(authority.release.history()[-1], serial=serial)
-    held = repo.latest("list", Targets)
-    listed = repo.list_release(held, release, authority.release.policy().encode(), published)
-    repo.close(repo.delegation(), listed)
+def sign_anything(authority: ListAuthority, data: bytes, serial: int = 2) -> None:
+    """Signs any bytes as the next release, as bribed approvers could, and publishes them."""
+    repository = Repository(authority.repository)
+    held = repository.opened()
+    assert held is not None
+    assert held.listed is not None
+    document = copy.deepcopy(held.listed)
+    document.signatures.clear()
+    document.signed.version += 1
+    target = document.signed.targets[RECORDS_TARGET]
+    document.signed.targets[RECORDS_TARGET] = describe(RECORDS_TARGET, data, {**target.custom, "serial": serial})
+    repository.target(RECORDS_TARGET, data, hashlib.sha256(data).hexdigest())
+    tie(authority, authority.signed(document, "list"))
+
+
+def tie(authority: ListAuthority, listed: Metadata[Targets]) -> None:
+    """Writes a list's document and what leads to it, whatever `publish` would say of it."""
+    repository = Repository(authority.repository)
+    held = repository.opened()
+    assert held is not None
+    assert held.snapshot is not None
+    assert held.timestamp is not None
+    repository.write("list", listed)
+    snapshot = Metadata(copy.deepcopy(held.snapshot.signed))
+    snapshot.signed.version += 1
+    snapshot.signed.meta["list.json"].version = listed.signed.version
+    repository.write("snapshot", authority.signed(snapshot, "snapshot"))
+    stamp = Metadata(copy.deepcopy(held.timestamp.signed))
+    stamp.signed.version += 1
+    stamp.signed.snapshot_meta.version = snapshot.signed.version
+    repository.write("timestamp", authority.signed(stamp, "timestamp"))
 
 
 async def test_a_release_of_a_foreign_category_is_refused(authority: ListAuthority, agent: Agent) -> None:
@@ -184,38 +212,36 @@ async def test_a_release_of_a_foreign_category_is_refused(authority: ListAuthori
     data = bytearray(authority.release.release().data)
     data[-5] = 9
     data[16] = 2
-    sign(authority, bytes(data))
+    sign_anything(authority, bytes(data))
     await refused(agent, Reason.FOREIGN_CATEGORY)
 
 
 async def test_a_malformed_release_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
-    sign(authority, authority.release.release().data[:-1])
+    sign_anything(authority, authority.release.release().data[:-1])
     await refused(agent, Reason.MALFORMED)
     # Signed under another serial than its own.
-    sign(authority, authority.release.release().data, serial=3)
+    sign_anything(authority, authority.release.release().data, serial=3)
     assert await agent.check() is None
     assert agent.refused[Reason.MALFORMED] == 2
 
 
 async def test_other_records_under_the_serial_in_force_are_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
-    sign(authority, authority.release.release().data + b"x", serial=1)
+    sign_anything(authority, authority.release.release().data + b"x", serial=1)
     await refused(agent, Reason.TAMPERED)
 
 
 async def test_a_release_that_one_approver_signed_is_refused(authority: ListAuthority, agent: Agent) -> None:
     await agent.check()
-    alone = keys.Keys({**authority.keys.of_role, "list": authority.keys.of_role["list"][:1]})
     authority.build("new.example")
-    authority.keys = alone
-    authority.publish()
+    tie(authority, authority.signed(authority.release.document(), by=authority.keys.of_role["list"][:1]))
     await refused(agent, Reason.TAMPERED)
 
 
 async def test_a_repository_of_other_keys_is_refused(authority: ListAuthority, agent: Agent, tmp_path: Path) -> None:
     await agent.check()
-    other = ListAuthority(tmp_path / "other")
+    other = ListAuthority(tmp_path / "other", turn=1)
     other.publish("evil.example")
     shutil.rmtree(authority.repository / "metadata")
     shutil.copytree(other.repository, authority.repository, dirs_exist_ok=True)

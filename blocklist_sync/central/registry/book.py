@@ -8,7 +8,7 @@ check it, and it never says half of something.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from sqlalchemy import Select, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from blocklist_sync.central import approvals as chain
-from blocklist_sync.central.approvals import Admission, Person, Verifier, Witness
+from blocklist_sync.central.approvals import Admission, Delegated, Person, Verifier, Witness
 from blocklist_sync.central.registry.errors import NotPermittedError
 from blocklist_sync.central.registry.schema import DECISIONS
 from blocklist_sync.central.registry.tables import admissions, log_steps
@@ -26,8 +26,8 @@ from lachan.tls import Identity, Role
 
 BATCH = 500
 
-Delegated = Callable[[], Collection[bytes]]
-"""The raw keys that were ever delegated the list role, as the repository has them now."""
+Delegations = Callable[[], Delegated]
+"""Whose keys count, as the repository has it now."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Step:
 class Book:
     """The log, and the state of things that it leads to."""
 
-    def __init__(self, engine: AsyncEngine, delegated: Delegated, organisation: str) -> None:
+    def __init__(self, engine: AsyncEngine, delegated: Delegations, organisation: str) -> None:
         """Begins with nothing read.
 
         Args:
@@ -52,14 +52,14 @@ class Book:
         self._engine = engine
         self._delegated = delegated
         self._organisation = organisation
-        self._keys: frozenset[bytes] = frozenset()
+        self._keys = Delegated(frozenset())
         self._verifier = Verifier(())
         self._reading = asyncio.Lock()
 
     @property
     def keys(self) -> frozenset[bytes]:
         """The keys that approvers may have, as last read."""
-        return self._keys
+        return self._keys.now
 
     async def people(self) -> Mapping[str, Person]:
         """Everybody enrolled now, by id."""
@@ -174,7 +174,7 @@ class Book:
 
     async def _read(self, connection: AsyncConnection) -> Verifier:
         """The verifier behind the last step that this transaction sees."""
-        keys = frozenset(await asyncio.to_thread(self._delegated))
+        keys = await asyncio.to_thread(self._delegated)
         if keys != self._keys or not await self._stands(connection):
             self._keys, self._verifier = keys, Verifier(keys)
         verifier = self._verifier

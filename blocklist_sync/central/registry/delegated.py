@@ -10,40 +10,26 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from securesystemslib.signer import Key
-from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Targets
+from tuf.api.metadata import Targets
 
-from blocklist_sync.central.errors import CentralError
-from lachan import durable
+from blocklist_sync.central import repository as repositories
+from blocklist_sync.central.approvals import Delegated
+from blocklist_sync.central.logfolder import delegated
 
-LIST_ROLE = "list"
-RETIRED = "x-lachan-retired"
-MAX_METADATA_BYTES = 1 << 20
+NOBODY = Delegated(frozenset())
 
 
-def of(repository: Path) -> Callable[[], frozenset[bytes]]:
-    """The raw keys that the newest top-level targets of a repository delegate the list role, or once did; read anew."""
+def of(repository: Path) -> Callable[[], Delegated]:
+    """Whose keys count by the newest top-level targets of a repository; read anew each time."""
 
-    def read() -> frozenset[bytes]:
+    def read() -> Delegated:
         versions = [int(path.name.split(".")[0]) for path in (repository / "metadata").glob("[0-9]*.targets.json")]
-        return _keys(repository / "metadata" / f"{max(versions)}.targets.json") if versions else frozenset()
+        return _keys(repository / "metadata" / f"{max(versions)}.targets.json") if versions else NOBODY
 
     return read
 
 
 @lru_cache(maxsize=4)
-def _keys(path: Path) -> frozenset[bytes]:
+def _keys(path: Path) -> Delegated:
     """A version of the metadata never changes."""
-    try:
-        signed = Metadata[Targets].from_bytes(durable.read(path, MAX_METADATA_BYTES)).signed
-        delegations = signed.delegations
-        if delegations is None:
-            return frozenset()
-        role = (delegations.roles or {}).get(LIST_ROLE)
-        held = [delegations.keys[keyid] for keyid in role.keyids] if role else []
-        retired = signed.unrecognized_fields.get(RETIRED, {})
-        held += [Key.from_dict(keyid, dict(key)) for keyid, key in retired.items()]
-    except (RepositoryError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CentralError(f"{path}: {error!r:.80}") from error
-    return frozenset(bytes.fromhex(key.keyval["public"]) for key in held if key.keytype == "ed25519")
+    return delegated(repositories.read(path, Targets).signed)

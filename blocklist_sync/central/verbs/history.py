@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from blocklist_sync.central import approvals, holder, proposals
-from blocklist_sync.central.approvals import Log
+from blocklist_sync.central.approvals import Delegated, Log
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.registry import delegated
 from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
@@ -20,11 +20,11 @@ from lachan import terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
 
-def _keys(repository: Path | None, approvers: Collection[Path]) -> frozenset[bytes]:
-    found = frozenset(proposals.raw_key(holder.public(path)) for path in approvers)
-    if repository is not None:
-        found |= delegated.of(repository)()
-    if not found:
+def _keys(repository: Path | None, approvers: Collection[Path]) -> Delegated:
+    named = frozenset(proposals.raw_key(holder.public(path)) for path in approvers)
+    held = delegated.of(repository)() if repository is not None else delegated.NOBODY
+    found = Delegated(held.now | named, held.until)
+    if not found.now:
         raise CentralError("give --repository or --approver: whose keys approvers may have is not for the log to say")
     return found
 

@@ -1,178 +1,168 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+import time
 from pathlib import Path
 
 import pytest
 
-from blocklist_sync.artifact import policy, records
+from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import Action, Category
-from blocklist_sync.artifact.errors import FingerprintCollisionError
-from blocklist_sync.artifact.records import Entry, FingerprintKey
-from blocklist_sync.central.build import Built, Source, build
+from blocklist_sync.central import entries as clear
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.formats import Refusal
-from blocklist_sync.central.release import Published, ReleaseFolder
+from blocklist_sync.central.release import ReleaseFolder
+from tests.support.list_authority import ListAuthority
+from tests.support.registry import GAMBLING
 
-
-def make(folder: ReleaseFolder, *names: str, refused: list[Refusal] | None = None, **settings: object) -> Built:
-    source = folder.folder.parent / "source"
-    source.write_text("\n".join(names), "utf-8")
-    extra = {key: settings.pop(key) for key in ("category", "mandated") if key in settings}
-    wanted = {"category": Category.GAMBLING, "mandated": True} | extra
-    with folder.locked():
-        return build(
-            folder,
-            Source([source], order="12/QĐ", **wanted),  # type: ignore[arg-type]  # overrides by name
-            refuse=([] if refused is None else refused).append,
-            **settings,  # type: ignore[arg-type]  # overrides by name
-        )
-
-
-def publish(folder: ReleaseFolder, at: int = 1000) -> None:
-    candidate = folder.candidate()
-    assert candidate is not None
-    folder.mark_published(
-        Published(
-            candidate.serial, candidate.records_digest, candidate.content_digest, at, candidate.records, urgent=False
-        )
-    )
+SCAM = GAMBLING._replace(category=Category.SCAM)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> ReleaseFolder:
-    return ReleaseFolder(tmp_path / "release")
+def authority(tmp_path: Path) -> ListAuthority:
+    return ListAuthority(tmp_path / "authority")
 
 
-def test_building_twice_gives_the_same(folder: ReleaseFolder) -> None:
-    first = make(folder, "b.example", "a.example", "A.Example.")
-    assert make(folder, "a.example", "b.example").candidate == first.candidate
-    assert (first.candidate.serial, first.candidate.names, first.accepted, first.added) == (1, 2, 3, 2)
-    assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in folder.folder.iterdir() if p.is_file())
-    assert stat.S_IMODE(folder.folder.stat().st_mode) == 0o700
+def dated(folder: ReleaseFolder) -> dict[str, int]:
+    held = clear.read(folder.entries_path)
+    return {name: serial for names in held.kinds.values() for name, serial in names.items()}
 
 
-def test_serials_rise_by_published_releases_only(folder: ReleaseFolder) -> None:
-    assert make(folder, "a.example").candidate.serial == 1
-    assert make(folder, "b.example").candidate.serial == 1
-    publish(folder)
-    again = make(folder, "b.example")
-    assert (again.candidate.serial, again.unchanged, again.added) == (1, True, 0)
-    more = make(folder, "b.example", "c.example")
-    assert (more.candidate.serial, more.unchanged, more.added) == (2, False, 1)
+def test_building_twice_gives_the_same(authority: ListAuthority) -> None:
+    first = authority.build("b.example", "a.example")
+    data = authority.release.records_path.read_bytes()
+    again = authority.build(now=int(time.time()) + 60)
+    assert (again.candidate, again.unchanged, again.to_sign) == (first.candidate, False, True)
+    assert authority.release.records_path.read_bytes() == data
+    assert (first.candidate.serial, first.candidate.names, first.difference.added) == (1, 2, 2)
+    files = [path for path in authority.release.folder.iterdir() if path.is_file()]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
+    assert stat.S_IMODE(authority.release.folder.stat().st_mode) == 0o700
+
+
+def test_the_same_log_gives_the_same_bytes_elsewhere(authority: ListAuthority, tmp_path: Path) -> None:
+    built = authority.build("a.example", "b.example")
+    here = authority.release.records_path.read_bytes()
+    authority.release = ReleaseFolder(tmp_path / "elsewhere")
+    assert authority.build(now=int(time.time()) + 5).candidate.records_digest == built.candidate.records_digest
+    assert authority.release.records_path.read_bytes() == here
+
+
+def test_serials_rise_by_published_releases_only(authority: ListAuthority) -> None:
+    assert authority.build("a.example").candidate.serial == 1
+    assert authority.build("b.example").candidate.serial == 1
+    authority.publish()
+    again = authority.build("b.example")
+    assert (again.candidate.serial, again.unchanged, again.to_sign) == (1, True, False)
+    more = authority.build("b.example", "c.example")
+    assert (more.candidate.serial, more.unchanged, more.difference.added) == (2, False, 1)
     # What comes back to the published content comes back to the published release.
-    assert make(folder, "b.example").candidate == again.candidate
+    assert authority.build("b.example").candidate.records_digest == again.candidate.records_digest
 
 
-def test_extending_keeps_what_is_there_with_its_date(folder: ReleaseFolder) -> None:
-    make(folder, "a.example")
-    publish(folder)
-    built = make(folder, "s.example", category=Category.SCAM, mandated=False, extend=True)
-    assert (built.candidate.serial, built.entries, built.added) == (2, 2, 1)
-    dated = {name: serial for names in folder.entries().kinds.values() for name, serial in names.items()}
-    assert dated == {"a.example": 1, "s.example": 2}
+def test_a_signed_candidate_keeps_its_serial_to_itself(authority: ListAuthority) -> None:
+    authority.build("a.example")
+    authority.sign(authority.keys.of_role["list"][:1])
+    same = authority.build("a.example")
+    assert len(authority.release.document().signatures) == 1
+    other = authority.build("b.example")
+    assert (same.candidate.serial, other.candidate.serial) == (1, 2)
+    assert not authority.release.document().signatures
+    assert authority.build("c.example", above=6).candidate.serial == 7
+
+
+def test_entries_keep_the_serial_that_brought_them(authority: ListAuthority) -> None:
+    authority.publish("a.example")
+    authority.decide(("s.example", SCAM, True))
+    built = authority.build()
+    assert (built.candidate.serial, built.entries, built.difference.added) == (2, 2, 1)
+    assert dated(authority.release) == {"a.example": 1, "s.example": 2}
     # Left out of a candidate and taken in again, an entry is as old as it was.
-    make(folder, "x.example")
-    make(folder, "a.example", extend=True)
-    dated = {name: serial for names in folder.entries().kinds.values() for name, serial in names.items()}
-    assert dated == {"a.example": 1, "x.example": 2}
+    authority.build("x.example")
+    authority.build("a.example", extend=True)
+    assert dated(authority.release) == {"a.example": 1, "x.example": 2}
 
 
-def test_a_changed_policy_is_a_change(folder: ReleaseFolder) -> None:
-    make(folder, "a.example")
-    publish(folder)
+def test_a_changed_policy_is_a_change(authority: ListAuthority) -> None:
+    authority.publish("a.example")
     bundle = policy.PolicyBundle(policy.default().profiles, {**policy.default().actions, Category.SCAM: Action.REFUSED})
-    built = make(folder, "a.example", bundle=bundle)
-    assert (built.candidate.serial, built.unchanged) == (2, False)
-    assert folder.policy() == bundle
+    built = authority.build("a.example", bundle=bundle)
+    assert (built.candidate.serial, built.unchanged, built.difference.empty) == (2, False, True)
     # It is carried from then on.
-    make(folder, "b.example")
-    assert folder.policy() == bundle
+    authority.build("b.example")
+    assert authority.release.policy() == bundle
 
 
-def test_refused_names_are_told_with_line_and_reason(folder: ReleaseFolder) -> None:
-    refused: list[Refusal] = []
-    built = make(folder, "a.example", "co.uk", "b b", refused=refused)
-    assert (built.accepted, built.refused) == (1, 2)
-    assert [(r.line, r.text, r.reason) for r in refused] == [
-        (2, "co.uk", "a public suffix: everybody under it would be blocked"),
-        (3, "b b", "more than a name on the line"),
-    ]
+def test_what_is_decided_later_is_not_in_force_yet(authority: ListAuthority) -> None:
+    now = int(time.time())
+    authority.build("a.example")
+    authority.decide(("b.example", GAMBLING, True), at=now + 500)
+    assert authority.build(now=now + 499).entries == 1
+    assert authority.build(now=now + 500).entries == 2
+    with pytest.raises(CentralError, match="not of what will be"):
+        authority.build(now=now, as_of=now + 1)
 
 
-def test_an_empty_source_is_no_empty_list(folder: ReleaseFolder) -> None:
-    make(folder, "a.example")
-    before = folder.release().digest
-    with pytest.raises(CentralError, match="no name was accepted"):
-        make(folder, "co.uk")
-    assert folder.release().digest == before
+def test_nothing_in_force_is_no_release(authority: ListAuthority) -> None:
+    authority.build("a.example")
+    authority.decide(("a.example", GAMBLING, False))
+    with pytest.raises(CentralError, match="an empty list is never released"):
+        authority.build()
 
 
-def test_what_is_mandated_by_category_is_never_offered(folder: ReleaseFolder) -> None:
-    with pytest.raises(CentralError, match="csam is mandated"):
-        make(folder, "a.example", category=Category.CSAM, mandated=False)
-
-
-def test_a_new_epoch_has_a_new_key(folder: ReleaseFolder) -> None:
-    make(folder, "a.example")
-    first = folder.release()
-    publish(folder)
-    built = make(folder, "a.example", new_key_epoch=True)
-    second = folder.release()
+def test_a_new_epoch_has_a_new_key(authority: ListAuthority) -> None:
+    authority.publish("a.example")
+    first = authority.release.release()
+    built = authority.build("a.example", new_key_epoch=True)
     assert (built.candidate.serial, built.candidate.key_epoch) == (2, 2)
-    assert first.key.key != second.key.key
-    # The epoch stays until the next is asked for, and two folders never share keys.
-    assert make(folder, "b.example").candidate.key_epoch == 2
-    other = ReleaseFolder(folder.folder.parent / "other")
-    make(other, "a.example")
-    assert other.release().key.key != first.key.key
+    assert first.key.key != authority.release.release().key.key
+    # The epoch stays until the next is asked for.
+    assert authority.build("b.example").candidate.key_epoch == 2
 
 
-def test_a_collision_draws_the_next_key(folder: ReleaseFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = records.encode
-    tried: list[bytes] = []
-
-    def colliding(entries: Iterable[Entry], serial: int, key: FingerprintKey) -> bytes:
-        tried.append(key.key)
-        if len(tried) < 3:
-            raise FingerprintCollisionError("two names")
-        return real(entries, serial, key)
-
-    monkeypatch.setattr(records, "encode", colliding)
-    built = make(folder, "a.example", "b.example")
-    assert built.candidate.key_draw == 2
-    assert len(set(tried)) == 3
-    assert folder.release().key.key == tried[2] == folder.key(1, 2).key
-
-    tried.clear()
-    monkeypatch.setattr(records, "encode", lambda *_: (_ for _ in ()).throw(FingerprintCollisionError("always")))
-    with pytest.raises(CentralError, match="each of 16 keys"):
-        make(folder, "a.example", "b.example")
+def test_signatures_are_renewed_in_time_and_when_asked(authority: ListAuthority) -> None:
+    now = int(time.time())
+    authority.publish("a.example")
+    assert not authority.build(now=now + 60).to_sign
+    assert authority.build(renew=True).to_sign
+    due = authority.build(now=now + 16 * 86_400)
+    assert (due.unchanged, due.to_sign, due.candidate.serial) == (True, True, 1)
+    assert authority.release.document().signed.version == 2
+    outcome = authority.publish()
+    assert (outcome.new, outcome.release.serial, len(authority.release.history())) == (False, 1, 1)
 
 
-def test_damaged_folders_are_named(folder: ReleaseFolder) -> None:
-    with pytest.raises(CentralError, match="nothing was built"):
-        folder.release()
-    make(folder, "a.example")
-    good = folder.records_path.read_bytes()
-    folder.records_path.write_bytes(good + b"x")
-    with pytest.raises(CentralError, match=r"records\.bin: records, byte"):
-        folder.release()
-    make(folder, "b.example")
-    folder.records_path.write_bytes(good)
-    with pytest.raises(CentralError, match="not the records that were built"):
-        folder.release()
-    for path in (folder.history_path, folder.folder / "release.json"):
-        path.write_text("{")
-        with pytest.raises(CentralError, match=f"{path.name}: not JSON"):
-            (folder.history if path == folder.history_path else folder.candidate)()
-        path.write_text('[{"x": 1}]' if path == folder.history_path else '{"x": 1}')
-        with pytest.raises(CentralError, match=path.name):
-            (folder.history if path == folder.history_path else folder.candidate)()
-    folder.policy_path.write_text("{}")
-    with pytest.raises(CentralError, match="version"):
-        folder.policy()
-    (folder.folder / "fingerprint.seed").write_bytes(b"short")
-    with pytest.raises(CentralError, match="32 bytes"):
-        folder.key(1, 0)
+def test_a_roll_back_is_a_new_serial_with_old_content(authority: ListAuthority) -> None:
+    authority.publish("a.example")
+    authority.publish("b.example")
+    built = authority.build(rollback=1)
+    assert (built.candidate.serial, built.candidate.rollback, built.difference.added) == (3, 1, 1)
+    assert dated(authority.release) == {"a.example": 3}
+    assert authority.examine().warnings == ("ROLL-BACK: the content of serial 1 comes back",)
+    assert authority.publish().release.serial == 3
+    # A roll-back of a roll-back goes to the same content; the log itself is followed again by the next build.
+    assert authority.build(rollback=2).candidate.serial == 4
+    authority.publish()
+    assert authority.build(rollback=3).candidate.content_digest == built.candidate.content_digest
+    assert authority.build().unchanged
+    with pytest.raises(CentralError, match="serial 9 was never published"):
+        authority.build(rollback=9)
+
+
+def test_a_state_of_another_log_is_not_gone_on_from(authority: ListAuthority) -> None:
+    authority.build("a.example")
+    state = authority.release.state()
+    assert state is not None
+    assert state.entries == 1
+    note = authority.release.folder / "state.json"
+    note.write_text(note.read_text().replace(state.at.head.hex(), "00" * 32))
+    authority.release.state_path.write_bytes(authority.release.state_path.read_bytes().replace(b"a.exa", b"z.exa"))
+    authority.build()
+    assert dated(authority.release) == {"a.example": 1}
+    note.write_text("{")
+    assert authority.release.state() is None
+
+
+def test_without_approvers_nothing_is_built(authority: ListAuthority) -> None:
+    authority.documents = type(authority.documents)()
+    with pytest.raises(CentralError, match="who the approvers are"):
+        authority.build("a.example")

@@ -12,7 +12,6 @@ from blocklist_sync.central import deltas
 from tests.support.blocklist import KEY, entry, release
 from tests.support.list_authority import ListAuthority
 
-NOW = 1_800_000_000
 MANY = [entry(f"n{n}.example") for n in range(500)]
 
 
@@ -32,12 +31,12 @@ def files(authority: ListAuthority) -> set[str]:
 def test_each_release_adds_a_step(authority: ListAuthority) -> None:
     names = [f"n{n}.example" for n in range(500)]
     for serial in range(1, 5):
-        authority.publish(*names[serial:], now=NOW + serial)
+        authority.publish(*names[serial:])
     chain = deltas.after(authority.repository / "targets", listed(authority), release(*MANY, serial=9))
     assert chain.held is not None
     assert (chain.held.base, chain.held.serial, len(chain.held.steps)) == (1, 4, 3)
     # Publishing again is no release.
-    authority.publish(now=NOW + 60)
+    authority.publish()
     assert files(authority) == {step.name for step in chain.held.steps}
 
 
@@ -74,8 +73,8 @@ def test_a_chain_begins_with_the_release_before_where_that_had_none() -> None:
 
 
 def test_what_is_missing_or_damaged_begins_anew(authority: ListAuthority) -> None:
-    authority.publish("a.example", now=NOW)
-    authority.publish("b.example", now=NOW + 1)
+    authority.publish("a.example")
+    authority.publish("b.example")
     targets, after = authority.repository / "targets", release(entry("c.example"), serial=3)
     signed = listed(authority)
     assert deltas.after(targets, {}, after) == deltas.Chain(Manifest(3))
@@ -89,7 +88,7 @@ def test_what_is_missing_or_damaged_begins_anew(authority: ListAuthority) -> Non
 
 
 def test_the_same_repository_gives_the_same_chain(authority: ListAuthority) -> None:
-    authority.publish("a.example", "b.example", now=NOW)
+    authority.publish("a.example", "b.example")
     key = authority.release.release().key
     assert key != KEY
     after = release(entry("a.example"), serial=2, key=key)

@@ -15,12 +15,13 @@ DIGEST = hashlib.sha256(DATA).digest()
 BUNDLE = policy.default().encode()
 OFFER = Offer(5, DIGEST, len(DATA), len(BUNDLE), 1_800_000_000, urgent=False)
 LIMITS = Limits(1 << 20, 1 << 16)
-CUSTOM = {"serial": 5, "published_at": 1_800_000_000, "urgent": False}
+CUSTOM = {"serial": 5, "urgent": False}
+PUBLISHED = 1_800_000_000
 
 
 def test_an_offer_is_read_from_the_signed_metadata() -> None:
-    assert offer(CUSTOM, DIGEST.hex(), len(DATA), len(BUNDLE)) == OFFER
-    assert offer(CUSTOM | {"urgent": True}, DIGEST.hex(), 1, 1).urgent
+    assert offer(CUSTOM, DIGEST.hex(), len(DATA), len(BUNDLE), PUBLISHED) == OFFER
+    assert offer(CUSTOM | {"urgent": True}, DIGEST.hex(), 1, 1, PUBLISHED).urgent
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,6 @@ def test_an_offer_is_read_from_the_signed_metadata() -> None:
         (CUSTOM | {"serial": True}, DIGEST.hex()),
         (CUSTOM | {"serial": "5"}, DIGEST.hex()),
         (CUSTOM | {"serial": 1 << 63}, DIGEST.hex()),
-        (CUSTOM | {"published_at": -1}, DIGEST.hex()),
         (CUSTOM, None),
         (CUSTOM, "zz"),
         (CUSTOM, "00"),
@@ -41,7 +41,14 @@ def test_an_offer_is_read_from_the_signed_metadata() -> None:
 )
 def test_metadata_that_says_nothing_usable(custom: object, digest: str | None) -> None:
     with pytest.raises(RefusedError) as refused:
-        offer(custom, digest, 1, 1)
+        offer(custom, digest, 1, 1, PUBLISHED)
+    assert refused.value.reason is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("moment", [None, 0, -1, "1800000000", True])
+def test_a_release_says_when_it_was_published(moment: object) -> None:
+    with pytest.raises(RefusedError) as refused:
+        offer(CUSTOM, DIGEST.hex(), 1, 1, moment)
     assert refused.value.reason is Reason.MALFORMED
 
 

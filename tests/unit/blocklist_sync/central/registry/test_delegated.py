@@ -14,11 +14,11 @@ from tests.support.registry_office import delegate
 
 def test_the_newest_targets_say_whose_keys_count(tmp_path: Path) -> None:
     read = delegated.of(tmp_path)
-    assert read() == frozenset()
+    assert read() == delegated.NOBODY
     delegate(tmp_path, [FIRST.signer.public_key], version=9)
-    assert read() == {FIRST.key}
+    assert read().now == {FIRST.key}
     delegate(tmp_path, [SECOND.signer.public_key, THIRD.signer.public_key], version=10)
-    assert read() == {SECOND.key, THIRD.key}
+    assert read().now == {SECOND.key, THIRD.key}
 
 
 def test_what_is_no_metadata_is_said(tmp_path: Path) -> None:

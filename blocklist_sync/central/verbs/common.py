@@ -1,0 +1,66 @@
+"""What several verbs have in common: options, and where artifact errors become this command's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from securesystemslib.signer import Key, Signer
+
+from blocklist_sync.artifact.errors import ArtifactError
+from blocklist_sync.central import holder
+from blocklist_sync.central.errors import CentralError
+from lachan import config
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
+Duration = Annotated[str, typer.Option(metavar="DURATION")]
+Release = Annotated[Path, typer.Option(help="The release folder.")]
+RepositoryFolder = Annotated[Path, typer.Option("--repository", help="The folder of static files.")]
+KeySource = Annotated[str, typer.Option("--key", help="A PEM file, or a signer's URI (hsm:…, awskms:…).")]
+PublicFile = Annotated[Path | None, typer.Option("--public", help="The public key, where --key is a URI.")]
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="Its first line is the passphrase; asked for on the terminal if not given.")
+]
+
+
+@contextmanager
+def artifact_errors() -> Iterator[None]:
+    """The one place where what the artifact raises becomes this command's error."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise CentralError(str(error)) from error
+
+
+def seconds(text: str, option: str) -> float:
+    """A duration on the command line.
+
+    Raises:
+        CentralError: It is none.
+    """
+    try:
+        return TypeAdapter(config.Duration).validate_python(text)
+    except ValidationError as error:
+        raise CentralError(f"{option}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+
+
+def open_signer(key: str, public: Path | None, passphrase_file: Path | None) -> Signer:
+    """The signer that the options name.
+
+    Raises:
+        CentralError: It cannot be opened.
+    """
+    return holder.signer(key, holder.passphrase_from(passphrase_file, f"passphrase of {key}"), public)
+
+
+def public_keys(files: Sequence[Path]) -> list[Key]:
+    """The public keys in files.
+
+    Raises:
+        CentralError: One is none.
+    """
+    return [holder.public(path) for path in files]
