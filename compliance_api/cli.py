@@ -125,9 +125,7 @@ def ca_init(out: Out) -> None:
 @ca.command("issue")
 def ca_issue(
     authority: Annotated[Path, typer.Option("--ca", help="Folder that `ca init` wrote.")],
-    uri: Annotated[
-        str, typer.Option("--uri", help="lachan://ORGANISATION/ROLE/NAME: node, probe, service, person.")
-    ],
+    uri: Annotated[str, typer.Option("--uri", help="lachan://ORGANISATION/ROLE/NAME: node, probe, service, person.")],
     out: Out,
     dns: Annotated[list[str] | None, typer.Option("--dns", help="Host name it serves under.")] = None,
     ip: Annotated[list[str] | None, typer.Option("--ip", help="IP address it serves under.")] = None,
