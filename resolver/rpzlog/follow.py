@@ -85,6 +85,7 @@ class Follower:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._absent = False
 
     def read(self, place: Place | None) -> Turn:
         """Reads on.
@@ -125,7 +126,11 @@ class Follower:
     def _begin(self) -> Turn:
         found = _look(self._path)
         if found is None:
+            self._absent = True
             return Turn([], None, caught_up=True)
+        if self._absent:
+            # It came to be while we looked: all of it is ours to tell.
+            return self._of(found, Place(found.device, found.inode, 0))
         with self._path.open("rb") as file:
             return Turn([], Place(found.device, found.inode, found.size, _tail(file, found.size)), caught_up=True)
 

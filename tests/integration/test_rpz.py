@@ -14,9 +14,22 @@ import dns.tsig
 import pytest
 import trustme
 
+from resolver.rpzlog.hits import Done, Form, reader
 from tests.support.nameserver import nameserver
 from tests.support.rpz_desk import list_by_knot, transfers, world
-from tests.support.rpz_network import ADDRESS, ORIGIN, Daemon, bind, example, free_port, relay, stopped, unbound
+from tests.support.rpz_network import (
+    ADDRESS,
+    ORIGIN,
+    Daemon,
+    bind,
+    example,
+    free_port,
+    kresd,
+    recursor,
+    relay,
+    stopped,
+    unbound,
+)
 from tests.support.wait import until
 
 STATUS = "lachan-serial.rpz.so.example"
@@ -66,6 +79,32 @@ async def test_bind_and_unbound_block_within_seconds_of_a_publication(tmp_path: 
             # Clients are not told by the zone's own names what is listed.
             for resolver in (named, un):
                 assert await asyncio.to_thread(resolver.says, f"bad.example.{ORIGIN}") != "NXDOMAIN"
+
+
+@pytest.mark.debian("knotd", "knotc", "pdns_recursor", "kresd")
+async def test_powerdns_and_knot_resolver_block_and_write_lines_that_the_agent_reads(tmp_path: Path) -> None:
+    ports = {name: free_port() for name in ("recursor", "kresd", "relay")}
+    async with nameserver(world) as upstream, list_by_knot(tmp_path, ports["recursor"], ports["relay"]) as (desk, knot):
+        hop = relay(tmp_path, ports["relay"], knot.port, desk.key, free_port())
+        file = hop.folder / "db" / "lachan.zone"
+        powerdns = recursor(tmp_path, ports["recursor"], knot.port, desk.key, upstream.port)
+        resolver = kresd(tmp_path, ports["kresd"], file, upstream.port)
+        with stopped(hop, powerdns, resolver):
+            hop.start("knotd", "-c", str(hop.folder / "knot.conf"))
+            powerdns.start("pdns_recursor", f"--config-dir={powerdns.folder}")
+            await until(file.exists)
+            resolver.start("kresd", "-n", "-c", str(resolver.folder / "kresd.conf"), str(resolver.folder))
+            for one in (powerdns, resolver):
+                await one.until_says(
+                    {"www.bad.example": "NODATA", "gone.example": "NXDOMAIN", "ok.bad.example": "answered"}
+                )
+                read = reader(Form.LACHAN, ORIGIN, "lachan")
+                hits = [read(line) for line in (one.folder / "lachan-hits.log").read_bytes().splitlines()]
+                assert {(hit.name, hit.done) for hit in hits if hit is not None} >= {
+                    ("gone.example", Done.NXDOMAIN),
+                    ("bad.example" if one is powerdns else "www.bad.example", Done.NODATA),
+                }
+                assert not [hit for hit in hits if hit is None or hit.name.startswith("ok.")]
 
 
 @pytest.mark.debian("knotd", "knotc")

@@ -214,6 +214,57 @@ def bind(folder: Path, port: int, key: Path, primary: str, upstream: int, extra:
     return daemon
 
 
+RECURSOR = """
+config-dir={folder}
+socket-dir={folder}
+local-address=127.0.0.1
+local-port={port}
+daemon=no
+threads=1
+dnssec=off
+dont-query=
+forward-zones-recurse=.=127.0.0.1:{upstream}
+allow-notify-for=lachan.rpz.so.example
+allow-notify-from=127.0.0.1
+lua-config-file={folder}/rpz.lua
+lua-dns-script={folder}/hits.lua
+security-poll-suffix=
+disable-syslog=yes
+"""
+
+
+def recursor(folder: Path, port: int, primary: int, key: str, upstream: int) -> Daemon:
+    """PowerDNS Recursor at an operator, not started."""
+    daemon = Daemon("recursor", folder, port)
+    changes = {
+        "192.0.2.1:53": f"{ADDRESS}:{primary}",
+        "c3ludGhldGljLXNlY3JldC1vZi1hbi1leGFtcGxlLi4=": key,
+        "/var/lib/pdns-recursor": str(daemon.folder),
+    }
+    daemon.write("rpz.lua", example("pdns-recursor/rpz.lua", changes))
+    daemon.write("hits.lua", example("pdns-recursor/hits.lua", {"/var/log/pdns-recursor": str(daemon.folder)}))
+    daemon.write("recursor.conf", RECURSOR.format(folder=daemon.folder, port=port, upstream=upstream))
+    return daemon
+
+
+KRESD = """
+net.listen('127.0.0.1', {port}, {{ kind = 'dns' }})
+cache.size = 10 * MB
+trust_anchors.remove('.')
+dofile('{folder}/lachan-rpz.lua')
+policy.add(policy.all(policy.FORWARD('127.0.0.1@{upstream}')))
+"""
+
+
+def kresd(folder: Path, port: int, zone: Path, upstream: int) -> Daemon:
+    """Knot Resolver at an operator, not started; `zone` is the file that a relay writes."""
+    daemon = Daemon("kresd", folder, port)
+    changes = {"/var/lib/knot/lachan.zone": str(zone), "/var/log/knot-resolver": str(daemon.folder)}
+    daemon.write("lachan-rpz.lua", example("knot-resolver/lachan-rpz.lua", changes))
+    daemon.write("kresd.conf", KRESD.format(folder=daemon.folder, port=port, upstream=upstream))
+    return daemon
+
+
 @contextlib.contextmanager
 def stopped(*daemons: Daemon) -> Iterator[Any]:
     """Ends them all with the block."""

@@ -35,6 +35,13 @@ def test_what_was_there_before_is_not_told(tmp_path: Path) -> None:
     assert (lines, all_of(log, place)[0]) == ([], [b"after"])
 
 
+def test_a_log_that_came_to_be_meanwhile_is_told_from_its_beginning(tmp_path: Path) -> None:
+    follower = Follower(tmp_path / "log")
+    assert follower.read(None).lines == []
+    write(tmp_path / "log", "first\n")
+    assert follower.read(None).lines == [b"first"]
+
+
 def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
