@@ -172,7 +172,8 @@ class Agent:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), wait)
             urgent = self._announced is not None and self._announced.urgent
-            await asyncio.sleep(self._pace.heard(urgent=urgent, since_round=time.monotonic() - began))
+            now = time.monotonic()
+            await asyncio.sleep(self._pace.heard(urgent=urgent, since_round=now - began, now=now))
 
     def _ending(self) -> Ending:
         if self._failure is not None:

@@ -1,7 +1,7 @@
 """When the repository is asked again: decisions only.
 
 Holds always: edges that started or failed together do not ask together; while a stream announces releases they ask
-seldom, but never cease; what a stream says, true or not, makes no edge ask more than about once a second.
+seldom, but never cease; what a stream says, true or not, brings about `BURST` rounds at once and then one in `REFILL`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ JITTER = 0.1
 HURRY_FIRST = 0.5
 """Seconds, at most, until a mirror that does not have an announced release yet is asked again; then twice as long."""
 HURRY_MAX = 15.0
+HURRIES = 8
+"""Tries, after which what was announced is taken for what it may be: not true."""
+BURST = 10
+REFILL = 30.0
+"""Seconds."""
 SPACING = 1.0
 """Seconds between rounds that announcements bring about."""
 
@@ -44,6 +49,9 @@ class Pace:
         self._last = Ending.WELL
         self._retry = self._fresh(Ending.WELL)
         self._hurry = Backoff(HURRY_FIRST, HURRY_MAX, rng)
+        self._hurries = 0
+        self._allowed = float(BURST)
+        self._filled_at = 0.0
 
     def _fresh(self, ending: Ending) -> Backoff:
         first = min(_FIRST.get(ending, 1.0), self._settings.poll_interval)
@@ -66,18 +74,29 @@ class Pace:
         self._last = Ending.WELL
         interval = push.poll_interval if streaming and push is not None else self._settings.poll_interval
         wait = interval * self._rng.uniform(1 - JITTER, 1 + JITTER)
-        if behind:
+        if not behind:
+            self._hurry.succeeded()
+            self._hurries = 0
+        elif self._hurries < HURRIES:
+            self._hurries += 1
             return min(wait, self._hurry.failed(HURRY_FIRST / 2))
-        self._hurry.succeeded()
         return wait
 
-    def heard(self, *, urgent: bool, since_round: float) -> float:
+    def heard(self, *, urgent: bool, since_round: float, now: float) -> float:
         """Seconds from an announcement to the round that it brings about.
 
         Args:
             urgent: Whether edges should not spread their downloads.
             since_round: Seconds since the last round began.
+            now: Monotonic seconds.
         """
+        self._allowed = min(float(BURST), self._allowed + (now - self._filled_at) / REFILL)
+        self._filled_at = now
+        self._allowed -= 1.0
+        if self._allowed < 0.0:
+            late = -self._allowed * REFILL
+            self._allowed, self._filled_at = 0.0, now + late
+            return late
         push = self._settings.push
         spread = 0.0 if urgent or push is None else self._rng.uniform(0, push.spread)
         return max(spread, SPACING - since_round)

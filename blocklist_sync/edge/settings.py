@@ -67,7 +67,7 @@ class PushSettings(Settings):
     spread: Duration = Field(
         default=1.0, ge=0, le=60, description="over which edges that heard together spread their downloads"
     )
-    backoff_first: Duration = Field(default=1.0, ge=0.05, le=60)
+    backoff_first: Duration = Field(default=5.0, ge=0.05, le=60, description="at most, until a stream is begun anew")
     backoff_max: Duration = Field(default=60.0, ge=0.1, le=3600)
 
 

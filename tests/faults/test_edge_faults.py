@@ -301,6 +301,11 @@ def fill(folder: Path) -> None:
             pass
 
 
+def _alarms(edge: Edge) -> set[str]:
+    status = edge.status()
+    return {one["alarm"] for one in status["alarms"]} if status else set()
+
+
 def _ended(edge: Edge) -> bool:
     return edge.process is not None and edge.process.poll() is not None
 
@@ -342,7 +347,7 @@ async def test_a_full_disk_costs_reports_and_new_lists_and_no_answer(tmp_path: P
     await asyncio.to_thread(authority.publish, LISTED)
     state = tmp_path / "state"
     with small_disk(state), authority.serve() as server:
-        sync = authority.settings(server, poll_interval=0.2).model_dump(mode="json")
+        sync = authority.settings(server, poll_interval=0.2, backoff_max=0.5).model_dump(mode="json")
         async with running(
             tmp_path, [clean.port], blocklist={"sync": sync}, rate_limit=UNLIMITED, report={"window": "1s"}
         ) as edge:
@@ -353,6 +358,7 @@ async def test_a_full_disk_costs_reports_and_new_lists_and_no_answer(tmp_path: P
             await asyncio.to_thread(authority.publish, LISTED, *names)
             with Load(edge.port, mixed("full"), judge, 4) as under:
                 await until(lambda: "round failed" in edge.log, "the new list finds no room")
+                await until(lambda: _alarms(edge) == {"storage"}, "somebody is told")
                 await until(lambda: "could not be told" in edge.log or _ended(edge), "a window finds no room")
                 assert not _ended(edge), f"the supervisor ended:\n{edge.log[-2000:]}"
                 count = under.tally.answered
@@ -361,6 +367,7 @@ async def test_a_full_disk_costs_reports_and_new_lists_and_no_answer(tmp_path: P
                 before = _waiting(edge)
                 await until(lambda: _waiting(edge) > before, "reports go on")
                 await until(lambda: _serial(edge) == 2, "the new list is in force")
+                await until(lambda: not _alarms(edge), "nothing is to be told any more")
                 tally = await asyncio.to_thread(under.stop)
     assert (tally.lost, tally.wrong) == ([], [])
 

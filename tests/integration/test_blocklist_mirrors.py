@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import http.server
 import ipaddress
 import os
 import shutil
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -280,3 +283,16 @@ async def test_a_cache_serves_what_never_changes_and_asks_for_the_rest(tmp_path:
         stranger = agent("stranger", tls=None)
         assert await stranger.check() is None
         assert stranger.failed[Failure.UNREACHABLE] == 1
+
+
+async def test_a_cache_on_this_machine_may_be_asked_in_clear(authority: ListAuthority, tmp_path: Path) -> None:
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(authority.repository))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as plain:
+        thread = threading.Thread(target=plain.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            settings = authority.settings(None, repository=f"http://127.0.0.1:{plain.server_address[1]}")
+            assert await Agent(settings, tmp_path / "edge").check() is not None
+        finally:
+            plain.shutdown()
+            thread.join()

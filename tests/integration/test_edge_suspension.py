@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from blocklist_sync.central import announcing
+from blocklist_sync.central.settings import PushSettings
 from deploy.demo.upstream import upstream
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.spool import Spool
 from tests.support.edge import COMMAND, Edge, running, until
 from tests.support.list_authority import ListAuthority
+from tests.support.papers import Papers
 
 
 async def command(edge: Edge, *words: str) -> subprocess.CompletedProcess[str]:
@@ -31,6 +34,12 @@ def serials(edge: Edge) -> set[int]:
     """Of every worker, by its own word."""
     status = edge.status()
     return {worker["rules"]["serial"] for worker in status["workers"]} if status else set()
+
+
+def heard(edge: Edge) -> bool:
+    """Whether announcements are."""
+    status = edge.status()
+    return bool(status and status["sync"]["streaming"])
 
 
 async def blocked(edge: Edge) -> tuple[bool, bool]:
@@ -54,11 +63,30 @@ async def test_a_release_is_suspended_in_every_worker_and_told(tmp_path: Path) -
     authority = await asyncio.to_thread(ListAuthority, tmp_path / "authority")
     await asyncio.to_thread(authority.publish, "bad.example")
     words = ("suspend-release", "--reason", "a bank is listed", "--hours", "1")
+    papers = Papers(tmp_path / "papers")
+    own, both = papers.of("lachan://a/node/edge-1"), tmp_path / "both.pem"
+    both.write_bytes(own.ca.read_bytes() + authority.ca_path.read_bytes())
+    announcements = await announcing.start(
+        PushSettings(listen="127.0.0.1:0", tls=papers.of("lachan://so-test/service/blocklist")), authority.repository
+    )
     with authority.serve() as server:
-        sync = authority.settings(server, poll_interval=0.2).model_dump(mode="json")
+        # Everything but the first release is heard of.
+        sync = authority.settings(
+            server,
+            ca=both,
+            tls={"certificate": own.certificate, "key": own.key},
+            poll_interval="1h",
+            push={
+                "target": f"localhost:{announcements.port}",
+                "poll_interval": "1h",
+                "spread": "0s",
+                "backoff_first": "100ms",
+            },
+        ).model_dump(mode="json")
         settings: dict[str, Any] = {"blocklist": {"sync": sync}, "report": {"window": "1s"}, "workers": 2}
         async with upstream() as clean, running(tmp_path, [clean], **settings) as edge:
             await until(lambda: serials(edge) == {1}, "the first list is in force")
+            await until(lambda: heard(edge), "releases are announced")
             done = await command(edge, *words)
             assert done.returncode == 1
             assert "no release before it is on this disk" in done.stderr
@@ -88,6 +116,7 @@ async def test_a_release_is_suspended_in_every_worker_and_told(tmp_path: Path) -
             shown = await command(edge, "status")
             assert "serial 2 until" in shown.stdout
 
+            await until(lambda: heard(edge), "releases are announced again")
             await asyncio.to_thread(authority.publish, "bad.example", "other.example")
             await until(lambda: serials(edge) == {3}, "a later release is in force")
             done = await command(edge, *words, "--serial", "3")
@@ -95,6 +124,7 @@ async def test_a_release_is_suspended_in_every_worker_and_told(tmp_path: Path) -
             assert await blocked(edge) == (True, False)
             assert (await command(edge, "resume-release")).returncode == 0
             await until(lambda: serials(edge) == {3}, "the newest is in force again")
+    await announcements.stop()
     found = [one for report in await asyncio.to_thread(reports, tmp_path) for one in report.suspensions]
     assert {(one.serial, one.reason) for one in found} >= {(2, pb.OVERRIDE_REASON_TECHNICAL_FAULT)}
     assert all(len(one.records_digest) == 32 and one.ends_at - one.created_at <= 3600 for one in found)
