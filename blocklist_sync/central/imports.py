@@ -8,8 +8,8 @@ says that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -198,6 +198,17 @@ class Wanted:
             for kind in kinds:
                 yield Held(name, kind)
 
+    def _lifted(self, number: int, bases: Sequence[_Basis], reaches: Mapping[int, set[str]]) -> bool:
+        """Whether a block of what is below a name stands beside an exception of the name itself.
+
+        Then both are said by a subtree and that exception.
+        """
+        basis = bases[number]
+        if basis.exception or reaches[number] != {_BELOW}:
+            return False
+        other = self._numbers.get(replace(basis, exception=True))
+        return other is not None and bool(reaches.get(other, set()) - {_BELOW})
+
     def _kinds(self, name: str, lines: Iterable[str], bases: Sequence[_Basis]) -> list[Kind]:
         """The kinds that a name's lines come to."""
         reaches: dict[int, set[str]] = {}
@@ -211,7 +222,7 @@ class Wanted:
                 below[number] = (file, at, more + 1)
         kinds = []
         for number, found in reaches.items():
-            if _BOTH in found or found == {_NAME, _BELOW}:
+            if _BOTH in found or found == {_NAME, _BELOW} or self._lifted(number, bases, reaches):
                 kinds.append(bases[number].of(Scope.SUBTREE))
             elif _NAME in found:
                 kinds.append(bases[number].of(Scope.EXACT))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.artifact.rules import Scope
+from blocklist_sync.artifact.records import Entry
+from blocklist_sync.artifact.rules import Match, Rule, Scope, decide
 from blocklist_sync.central import changes
 from blocklist_sync.central.diff import Change, Counts, compare
 from blocklist_sync.central.entries import Kind, kind_rank
+from blocklist_sync.central.formats import Refusal
 from blocklist_sync.central.imports import Terms, Wanted
 from blocklist_sync.central.neverblock import NeverBlock, Protected, Severity
 from blocklist_sync.central.rails import Rails, RailSettings, check
 from blocklist_sync.central.runs import Runs
 from blocklist_sync.central.survey import Survey
 from tests.support.blocklist import MANDATE, OFFER
+from tests.support.rpz import owners_of, zone_of
 
 NAMES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4).map(lambda way: ".".join([*way, "example"]))
 KINDS = st.builds(
@@ -142,3 +146,40 @@ def test_rails_find_no_less_in_more(sets: list[NeverBlock], held: Listed, some: 
     # What goes hurts nobody.
     gone = check([Change(*entry, False) for entry in in_order(some)], survey.state(), rails)
     assert not [finding for finding in gone if finding.rail.startswith("never-block")]
+
+
+ENTRIES = st.lists(
+    st.builds(Entry, NAMES, st.sampled_from(Scope), st.booleans(), st.just(Category.GAMBLING), st.just(MANDATE)),
+    min_size=1,
+    max_size=8,
+    unique=True,
+)
+
+
+def blocked(entries: Iterable[Entry], qname: str) -> bool:
+    matches = []
+    for name, scope, exception, category, _ in entries:
+        if qname == name or (scope is Scope.SUBTREE and qname.endswith(f".{name}")):
+            rule = Rule(scope, exception, False, category, True, 0)
+            matches.append(Match(name, name.count(".") + 1, rule))
+    return decide(matches, set()) is not None
+
+
+@given(ENTRIES, st.lists(NAMES, min_size=1, max_size=20))
+@settings(max_examples=150, deadline=None)
+def test_a_zone_of_ours_comes_back_as_the_list_it_was_made_of(listed: list[Entry], asked: list[str]) -> None:
+    refused: list[Refusal] = []
+    with tempfile.TemporaryDirectory() as folder, Runs() as runs:
+        text, _, left_out = zone_of(owners_of(listed, frozenset(), Path(folder)))
+        assert left_out == []
+        (Path(folder) / "zone").write_text(text)
+        wanted = Wanted(Terms(Category.GAMBLING, MANDATE.text, True), refused.append, runs)
+        wanted.read(Path(folder) / "zone")
+        back = [Entry(name, *kind) for name, kind in wanted]
+    # The zone tells its serial beside its rules.
+    refused = [refusal for refusal in refused if " TXT " not in refusal.text]
+    assert not refused or any(one.exception for one in listed)
+    for qname in [*asked, *(one.name for one in listed)]:
+        # What cannot be said by an entry is refused, and so at most too little is blocked.
+        same = blocked(back, qname) == blocked(listed, qname)
+        assert same or (refused and not blocked(back, qname)), (text, refused, qname)

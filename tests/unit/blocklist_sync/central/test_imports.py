@@ -76,6 +76,13 @@ def test_a_zone_says_how_far_each_rule_reaches(tmp_path: Path) -> None:
     assert refused == ["source0:5: below the name but not the name itself, which no entry says (and 1 lines more)"]
 
 
+def test_a_wildcard_beside_an_exception_of_its_name_is_a_subtree_with_a_hole(tmp_path: Path) -> None:
+    zone = "@ SOA a. b. 1 2 3 4 5\n*.hole.example CNAME .\nhole.example CNAME rpz-passthru.\n"
+    found, refused, _ = take(tmp_path, zone)
+    assert found == [("hole.example", TREE), ("hole.example", ALONE._replace(exception=True))]
+    assert refused == []
+
+
 def test_exact_terms_hold_where_the_format_does_not_say(tmp_path: Path) -> None:
     exact = Terms(Category.GAMBLING, "12/QĐ", True, Scope.EXACT)
     assert take(tmp_path, "a.example\n", terms=exact)[0] == [("a.example", ALONE)]
