@@ -47,7 +47,10 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/registry/migrations/versions/0001_the_first_schema.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/orders.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/record.py": (REGISTRY, "needs PostgreSQL"),
-    "blocklist_sync/central/registry/releases.py": (LIST_SERVICE, "what a release folder says"),
+    "blocklist_sync/central/registry/releases.py": (
+        "tests/integration/test_registry_release.py",
+        "seen by the release that a decision came with",
+    ),
     "blocklist_sync/central/registry/service.py": (REGISTRY, "who may call is known by TLS alone"),
     "blocklist_sync/central/release.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
     "blocklist_sync/central/rpc.py": (REGISTRY, "a composition root, run as a process"),

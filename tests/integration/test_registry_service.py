@@ -41,7 +41,7 @@ from lachan.blocklist.v1 import sample_service_pb2 as samples
 from lachan.blocklist.v1.registry_service_pb2_grpc import RegistryServiceStub
 from lachan.blocklist.v1.sample_service_pb2_grpc import SampleServiceStub
 from tests.support.registry import GAMBLING, ORDER
-from tests.support.registry_office import Colleague, Office
+from tests.support.registry_office import Colleague, Office, order_arguments
 
 DEADLINE = 30.0
 # Deadlines of a second, so that everything is late that is not done.
@@ -71,9 +71,7 @@ async def engine(office: Office) -> AsyncIterator[AsyncEngine]:
 
 
 def register(office: Office, order: Order) -> None:
-    arguments = ("--date", order.date, "--issuer", order.issuer, "--legal-basis", order.legal_basis)
-    mode = "--mandated" if order.mandated else "--profile-only"
-    office.run("order", "add", order.number, *arguments, "--jurisdiction", order.jurisdiction, mode, person="editor")
+    office.run(*order_arguments(order), person="editor")
 
 
 def drafted(office: Office, path: Path, *names: str, kind: Kind = GAMBLING, **other: Any) -> tuple[Proposal, bytes]:

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from blocklist_sync.central import holder, proposals
 from blocklist_sync.central.cli import app
+from blocklist_sync.central.proposals import Order
 from blocklist_sync.central.registry import client
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
 from lachan import config
@@ -43,6 +44,13 @@ def delegate(repository: Path, keys: Sequence[Any], version: int = 1) -> None:
     folder = repository / "metadata"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{version}.targets.json").write_bytes(Metadata(signed).to_bytes())
+
+
+def order_arguments(order: Order) -> tuple[object, ...]:
+    """How an order is registered by the command."""
+    what = ("--date", order.date, "--issuer", order.issuer, "--legal-basis", order.legal_basis)
+    mode = "--mandated" if order.mandated else "--profile-only"
+    return ("order", "add", order.number, *what, "--jurisdiction", order.jurisdiction, mode)
 
 
 @dataclass(frozen=True)
@@ -94,13 +102,13 @@ class Office:
         (folder / "passphrase").write_text(PASSPHRASE + "\n")
         return made
 
-    def configure(self, **registry: Any) -> None:
+    def configure(self, release: str = "release", repository: str = "repository", **registry: Any) -> None:
         """Writes the server's configuration."""
         paper = self.papers.of("lachan://so-test/service/blocklist")
         tls = {"ca": str(paper.ca), "certificate": str(paper.certificate), "key": str(paper.key)}
         document = {
-            "release": "release",
-            "repository": "repository",
+            "release": release,
+            "repository": repository,
             "https": {"listen": "127.0.0.1:0", "certificate": tls["certificate"], "key": tls["key"]},
             "grpc": {"listen": f"127.0.0.1:{self.port}", "tls": tls},
             "registry": {"database": {"embedded": "db"}, **registry},

@@ -14,6 +14,10 @@ from blocklist_sync.central.registry.record import Record
 from blocklist_sync.central.registry.stages import Stage
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
+MAX_PAGE = 500
+DEFAULT_PAGE = 100
+MAX_DIGITS = 19
+
 
 def order_of(message: pb.Order) -> Order:
     """The order that a message describes.
@@ -157,8 +161,3 @@ def token_numbers(token: str, count: int) -> Sequence[int] | None:
     if len(parts) != count or not all(part.isascii() and part.isdigit() and len(part) < MAX_DIGITS for part in parts):
         raise InvalidRequestError([("page_token", "not of a page before")])
     return [int(part) for part in parts]
-
-
-MAX_PAGE = 500
-DEFAULT_PAGE = 100
-MAX_DIGITS = 19

@@ -26,9 +26,6 @@ def of(folder: ReleaseFolder) -> Releases:
     """The releases of a folder, read anew with each call."""
 
     def read() -> list[Released]:
-        rows = [(row, vars(row)) for row in folder.published()]
-        return [
-            Released(row.serial, row.published_at, had.get("log_length", 0), had.get("as_of", 0)) for row, had in rows
-        ]
+        return [Released(row.serial, row.published_at, row.log_length, row.as_of) for row in folder.published()]
 
     return read

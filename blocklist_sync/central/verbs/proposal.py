@@ -192,13 +192,14 @@ def revoke(
     reason: Reason,
     category: Annotated[str | None, typer.Option(help="Only entries of this category.")] = None,
     effective_from: EffectiveFrom = None,
+    override: Override = None,
     as_json: Json = False,
 ) -> None:
     """Proposes that names be listed no more, by removing every entry on them: the same road as listing."""
     if category is not None and category not in CATEGORY_OF_LABEL:
         raise CentralError(f"--category: one of {', '.join(CATEGORY_OF_LABEL)}")
     wanted = sorted({_canonical(name) for name in names})
-    terms = _Terms(order, reason, effective_from, "365d", ())
+    terms = _Terms(order, reason, effective_from, "365d", _rails(override or []))
     only: Category | None = CATEGORY_OF_LABEL[category] if category else None
 
     async def work(client: RegistryClient) -> pb.Proposal:
