@@ -91,6 +91,7 @@ class ReleaseFolder:
         self.document_path = folder / "list.json"
         self.history_path = folder / "history.json"
         self.published_entries_path = folder / "published" / "entries.tsv"
+        self.published_policy_path = folder / "published" / "policy.json"
         self.published_records_path = folder / "published" / "records.bin"
         self._candidate_path = folder / "release.json"
         self._state_note_path = folder / "state.json"

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from blocklist_sync.artifact import records
+from blocklist_sync.artifact import policy, records
 from blocklist_sync.artifact.categories import Category
+from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.central import entries as clear
 from blocklist_sync.central.entries import Kind
@@ -48,22 +49,28 @@ class Listed:
         return self.bundle.profiles[profile]
 
 
+def _bundle(path: Path) -> PolicyBundle:
+    try:
+        return policy.parse(durable.read(path, policy.MAX_BYTES))
+    except ArtifactError as error:
+        raise CentralError(f"{path}: {error}") from error
+
+
 def open_published(folder: ReleaseFolder) -> Listed:
     """The release that was published last; the caller holds the folder locked until this returns.
 
     Raises:
-        CentralError: Nothing was published, or its policy bundle is not here any more.
+        CentralError: Nothing was published, or list or policy bundle are not here any more.
     """
     history = folder.published()
     if not history:
         raise CentralError(f"{folder.folder}: nothing was published here yet")
     last: Published = history[-1]
-    bundle = folder.policy()
+    bundle = _bundle(folder.published_policy_path)
     data = durable.read(folder.published_records_path, records.MAX_BYTES)
     if content_digest(data, bundle.encode()) != last.content_digest:
         raise CentralError(
-            f"{folder.folder}: list or policy bundle are not those of serial {last.serial}, which was published last: "
-            "publish first"
+            f"{folder.folder}: list or policy bundle are not those of serial {last.serial}, which was published last"
         )
     path = folder.published_entries_path
     try:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from blocklist_sync.artifact.categories import Category
+from blocklist_sync.artifact.policy import default
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release import ReleaseFolder
 from blocklist_sync.central.rpz.source import EntryStream, open_published
+from lachan import durable
 from tests.support.list_authority import ListAuthority
 
 HEAD = "lachan-entries 1\n\tsubtree\tblock\tgambling\tmandated\t12/QĐ\n\tsubtree\texcept\tscam\tmandated\t12/QĐ\n"
@@ -54,10 +56,15 @@ def test_what_was_published_is_read_not_what_was_built_since(tmp_path: Path) -> 
         listed.categories("x")
 
 
-def test_a_policy_bundle_that_was_not_published_is_refused(tmp_path: Path) -> None:
+def test_the_policy_bundle_is_the_published_one(tmp_path: Path) -> None:
     authority = ListAuthority(tmp_path)
     authority.publish("bad.example")
     folder: ReleaseFolder = authority.release
-    folder.policy_path.write_text('{"version": 1, "profiles": {"default": ["scam"]}, "actions": {}}')
-    with pytest.raises(CentralError, match="publish first"):
+    other = b'{"version": 1, "profiles": {"default": ["scam"]}, "actions": {}}'
+    durable.write(folder.policy_path, [other])
+    listed = open_published(folder)
+    with listed.file:
+        assert listed.bundle == default()
+    durable.write(folder.published_policy_path, [other])
+    with pytest.raises(CentralError, match="not those of serial 1"):
         open_published(folder)
