@@ -107,6 +107,8 @@ class SampleService(rpc.SampleServiceServicer):
             await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "no registry is kept here")
         if request.page_size > MAX_ORDERS:
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"page_size: at most {MAX_ORDERS}")
+        if "\0" in request.page_token:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "page_token: not of a page before")
         size = request.page_size or DEFAULT_ORDERS
         try:
             page = await self._orders.page(request.page_token, size)

@@ -238,6 +238,9 @@ async def test_a_proposal_is_held_against_everything_that_is_known(office: Offic
     changed = Order(**{**vars(ORDER), "issuer": "Somebody else"})
     made, signature = drafted(office, path, "new.example", order=changed)
     assert "says otherwise" in await refusal(made, signature, path)
+    rails = tuple(Rail(f"rail-{number}", "x" * 2000) for number in range(10, 32))
+    made, signature = drafted(office, path, "new.example", rails=rails)
+    assert "header: longer than" in await refusal(made, signature, path)
     made, signature = drafted(office, path, "a.example", "b.example")
     path.write_bytes(path.read_bytes().replace(b"b.example", b"a.example"))
     assert "changes:4: lines are not sorted" in await refusal(made, signature, path)
@@ -316,15 +319,33 @@ async def test_an_admission_is_held_against_the_log(office: Office) -> None:
     )
 
 
-async def test_a_refusal_names_its_fields(office: Office) -> None:
+@pytest.mark.parametrize(
+    ("method", "request_", "field"),
+    [
+        ("ListProposals", pb.ListProposalsRequest(page_size=501), "page_size"),
+        ("ListProposals", pb.ListProposalsRequest(state="lost"), "state"),
+        ("ListProposals", pb.ListProposalsRequest(order_number="\0"), "order_number"),
+        ("ListProposals", pb.ListProposalsRequest(page_token="x"), "page_token"),
+        ("ListOrders", pb.ListOrdersRequest(number="x" * 300), "number"),
+        ("ListOrders", pb.ListOrdersRequest(page_token="\0"), "page_token"),
+        ("GetProposal", pb.GetProposalRequest(id="\0"), "id"),
+        ("ExplainName", pb.ExplainNameRequest(name="\0.example"), "name"),
+        ("ExplainName", pb.ExplainNameRequest(name="Bad.example"), "name"),
+        ("ListDueReviews", pb.ListDueReviewsRequest(page_token="1"), "page_token"),
+        ("CloseProposal", pb.CloseProposalRequest(id="x", outcome="approved", reason="x"), "outcome"),
+        ("RecordReview", pb.RecordReviewRequest(id="x", next_review_by=-1, reason="x"), "next_review_by"),
+        ("RecordReview", pb.RecordReviewRequest(id="x", reason=""), "reason"),
+    ],
+)
+async def test_a_refusal_names_its_field(office: Office, method: str, request_: Any, field: str) -> None:
     async with office.colleagues["editor"].calling() as client:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await client.stub.ListProposals(pb.ListProposalsRequest(page_size=501), timeout=DEADLINE)
+            await getattr(client.stub, method)(request_, timeout=DEADLINE)
         status = rpc_status.from_call(refused.value)
         request = error_details_pb2.BadRequest()
         assert status is not None
         assert status.details[0].Unpack(request)
-        assert request.field_violations[0].field == "page_size"
+        assert request.field_violations[0].field == field
 
 
 async def test_pages_follow_one_another(office: Office, tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ CLOCK_SECONDS = 300
 """How far a person's clock may be ahead of this one."""
 MAX_REVIEW_SECONDS = 3 * 366 * 86_400
 
+MAX_HEADER_BYTES = 1 << 15
+"""So that it fits a step of the log with all the approvals that it may get."""
+
 Clock = Callable[[], datetime]
 
 
@@ -52,6 +55,8 @@ class Desk:
             InvalidRequestError: A field of it is wrong.
             NotPermittedError: The person is no editor, or did not sign it.
         """
+        if len(data) > MAX_HEADER_BYTES:
+            raise InvalidRequestError([("header", f"longer than {MAX_HEADER_BYTES} bytes")])
         try:
             proposal = headers.parse(data)
         except ProposalError as error:

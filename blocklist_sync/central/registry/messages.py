@@ -17,6 +17,7 @@ from lachan.blocklist.v1 import registry_service_pb2 as pb
 MAX_PAGE = 500
 DEFAULT_PAGE = 100
 MAX_DIGITS = 19
+MAX_LOOKED_UP = 256
 
 
 def order_of(message: pb.Order) -> Order:
@@ -147,6 +148,17 @@ def page_size(asked: int) -> int:
     if asked > MAX_PAGE:
         raise InvalidRequestError([("page_size", f"at most {MAX_PAGE}")])
     return asked or DEFAULT_PAGE
+
+
+def plain(text: str, field: str) -> str:
+    """A text to look something up by: short, and nothing that the database would refuse.
+
+    Raises:
+        InvalidRequestError: It is not.
+    """
+    if len(text) > MAX_LOOKED_UP or "\0" in text:
+        raise InvalidRequestError([(field, f"at most {MAX_LOOKED_UP} characters, and no NUL")])
+    return text
 
 
 def token_numbers(token: str, count: int) -> Sequence[int] | None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
-from blocklist_sync.central.approvals import Person
+from blocklist_sync.central.approvals import MAX_STEPS, Person
 from blocklist_sync.central.canonical import CanonicalError
 from blocklist_sync.central.changes import ChangesError
 from blocklist_sync.central.errors import CentralError
@@ -23,7 +23,7 @@ from blocklist_sync.central.guard import Guard
 from blocklist_sync.central.rails import RailError
 from blocklist_sync.central.registry import messages
 from blocklist_sync.central.registry.book import Book
-from blocklist_sync.central.registry.desk import Clock, Desk
+from blocklist_sync.central.registry.desk import CLOCK_SECONDS, Clock, Desk
 from blocklist_sync.central.registry.errors import (
     BusyError,
     ConflictError,
@@ -134,10 +134,10 @@ class RegistryService(RegistryServiceServicer):
         async def work() -> pb.ListOrdersResponse:
             await self._person(context)
             if request.number:
-                found = [await self._orders.get(request.number)]
+                found = [await self._orders.get(messages.plain(request.number, "number"))]
                 return pb.ListOrdersResponse(orders=map(messages.registered_message, found))
             size = messages.page_size(request.page_size)
-            page = await self._orders.page(request.page_token, size)
+            page = await self._orders.page(messages.plain(request.page_token, "page_token"), size)
             token = page[-1].order.number if len(page) == size else ""
             return pb.ListOrdersResponse(orders=map(messages.registered_message, page), next_page_token=token)
 
@@ -149,7 +149,7 @@ class RegistryService(RegistryServiceServicer):
         """An order's scan."""
         async with self._called(context, "DownloadScan", DOWNLOAD_SECONDS):
             await self._person(context)
-            scan = await self._orders.scan(request.number)
+            scan = await self._orders.scan(messages.plain(request.number, "number"))
             for at in range(0, len(scan), PIECE_BYTES):
                 yield pb.DownloadScanResponse(data=scan[at : at + PIECE_BYTES])
 
@@ -194,7 +194,8 @@ class RegistryService(RegistryServiceServicer):
                 raise InvalidRequestError([("state", f"one of {', '.join(STATES)}, or empty")])
             size = messages.page_size(request.page_size)
             before = messages.token_numbers(request.page_token, 1)
-            page = await self._desk.page(before[0] if before else None, size, request.state, request.order_number)
+            order_number = messages.plain(request.order_number, "order_number")
+            page = await self._desk.page(before[0] if before else None, size, request.state, order_number)
             token = str(page[-1].number) if len(page) == size else ""
             return pb.ListProposalsResponse(proposals=map(messages.record_message, page), next_page_token=token)
 
@@ -256,7 +257,11 @@ class RegistryService(RegistryServiceServicer):
             witness = self._book.identifier(channel.caller(context))
             if not await self._book.founding():
                 await self._person(context)
-            index = await self._book.admit(*messages.admission_of(request, witness), self._clock())
+            admission, signed = messages.admission_of(request, witness)
+            now = self._clock()
+            if not 0 < admission.decided_at <= now.timestamp() + CLOCK_SECONDS:
+                raise InvalidRequestError([("decided_at", "ahead of the registry's clock")])
+            index = await self._book.admit(admission, signed, now)
             _log.info("person admitted", person=witness, change=request.change, who=request.person.id, step=index)
             return pb.AdmitPersonResponse(log_index=index)
 
@@ -281,7 +286,7 @@ class RegistryService(RegistryServiceServicer):
         """The approvals log."""
         async with self._called(context, "StreamLog", DOWNLOAD_SECONDS):
             await self._person(context)
-            async for step in self._book.steps(request.after):
+            async for step in self._book.steps(min(request.after, MAX_STEPS)):
                 yield pb.StreamLogResponse(step=pb.StreamLogResponse.Step(index=step.index, step=step.step))
                 if request.with_changes and (identifier := await self._desk.decided_by(step.index)):
                     async for deflated in self._pieces(identifier):
