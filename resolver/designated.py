@@ -21,7 +21,7 @@ _ALPNS = {"dot": (b"dot",), "doh": (b"h2",), "doq": (b"doq",)}
 _PORTS = {"dot": 853, "doh": 443, "doq": 853}
 
 # Extended errors that clients may meet here (RFC 8914), in the order of their codes.
-ERRORS = (3, 14, 15, 16, 17, 18, 22)
+ERRORS = (3, 13, 14, 15, 16, 17, 18, 19, 22)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ cdef struct Kept:
     uint32_t age                # seconds since it came
     uint32_t ttl_max            # seconds
     uint16_t ede                # to be told with it, or EDE_NONE
+    uint16_t cause              # beside that one, or EDE_NONE
     bint private                # carries an address of the asker's own network
 
 cdef void normalise(uint8_t *packet, const Response *response) noexcept nogil

@@ -28,9 +28,12 @@ cdef uint32_t write_truncated(uint8_t *out, const Query *query) noexcept nogil:
 
 cdef uint32_t write_kept(uint8_t *out, uint32_t limit, const Query *query, const Kept *kept) noexcept nogil:
     """The response for one client, TTLs counted down; truncated beyond `limit`. Needs max(limit, 512) bytes."""
-    cdef uint32_t i, ttl
+    cdef uint32_t i, ttl, size
     cdef uint16_t at, flags
-    if kept.size + (OPT_BYTES + (0 if kept.ede == EDE_NONE else 6) if query.edns else 0) > limit:
+    size = kept.size
+    if query.edns:
+        size += OPT_BYTES + (0 if kept.ede == EDE_NONE else 6) + (0 if kept.cause == EDE_NONE else 6)
+    if size > limit:
         return write_truncated(out, query)
     memcpy(out, kept.packet, kept.size)
     flags = get16(kept.packet + 2) & 15
@@ -46,7 +49,13 @@ cdef uint32_t write_kept(uint8_t *out, uint32_t limit, const Query *query, const
         if ttl > kept.ttl_max:
             ttl = kept.ttl_max
         put32(out + at, ttl - kept.age if ttl > kept.age else 0)
-    return write_opt(out, kept.size, query, NOERROR, kept.ede)
+    size = write_opt(out, kept.size, query, NOERROR, kept.ede)
+    if kept.cause != EDE_NONE and query.edns:
+        memcpy(out + size, out + size - 6, 4)
+        put16(out + size + 4, kept.cause)
+        put16(out + kept.size + 9, 12)
+        size += 6
+    return size
 
 
 cdef bint target_at(Cursor cursor, uint16_t rtype, uint8_t *name, int *size) noexcept nogil:

@@ -36,6 +36,8 @@ cdef enum:
     # Traits of a kept answer.
     TRAIT_TARGETS = 1           # it leads to other names
     TRAIT_PRIVATE = 2           # it carries an address of the asker's own network
+    TRAIT_FAILED = 4            # it is a failure
+    TRAIT_UNHEARD = 8           # of ours: nobody answered
 
 cdef enum Found:
     # What the cache has for a question.

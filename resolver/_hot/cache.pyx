@@ -13,6 +13,7 @@ from libc.string cimport memcmp, memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from blocklist_sync.artifact._snapshot cimport _tail, lachan_multiply_high, lachan_prefetch
+from resolver._hot.wire cimport SERVFAIL
 from resolver._hot.atomics cimport claim_as, fence_acquire, fence_release, load64, load_acquire, load_relaxed, store64, store64_release, store_release
 
 cdef uint32_t[CLASSES] SLOT_SIZES = [256, 1024, 4096]
@@ -327,6 +328,8 @@ cdef class Cache:
         slot.ttl_count = response.ttl_count
         slot.name_size = query.name_size
         slot.traits = (TRAIT_TARGETS if response.targets else 0) | (TRAIT_PRIVATE if response.private else 0)
+        if response.rcode == SERVFAIL:
+            slot.traits |= TRAIT_FAILED | (TRAIT_UNHEARD if response.unheard else 0)
         slot.retry_at = 0
         payload = <uint8_t *>slot + sizeof(Slot)
         memcpy(payload, query.name, query.name_size)

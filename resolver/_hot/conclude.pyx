@@ -97,7 +97,7 @@ cdef class Concluder(Settler):
         kept.ttl_count = response.ttl_count if response.ttl_count <= 128 else 0
         kept.age = 0
         kept.ttl_max = self.ttl_max
-        kept.ede = EDE_NONE
+        kept.ede = kept.cause = EDE_NONE
         kept.private = response.private and self.policy.shields
         self.tell(pending, &kept, verdict & 1 or kept.private)
         if late:
@@ -171,6 +171,8 @@ cdef class Concluder(Settler):
         put16(packet + 2, 0x8000 | SERVFAIL)
         memcpy(packet + 4, b"\0\1\0\0\0\0\0\0", 8)
         response.end = pending.query.question_end
+        response.rcode = SERVFAIL
+        response.unheard = True
         self.cache.put(pending.fingerprint, &pending.query, pending.bits, self.now, packet, &response, self.failure_ttl(pending), 0)
         self.tell(pending, NULL, False)
         self.finish(at)

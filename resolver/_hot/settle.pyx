@@ -8,7 +8,8 @@ from libc.string cimport memcpy
 
 from resolver._hot.alias cimport ask_target, write_alias
 from resolver._hot.answers cimport targets_listed, write_judged, write_kept, write_truncated
-from resolver._hot.cache cimport FOUND_AGEING, FOUND_NOTHING, FOUND_STALE, KEY_CD, KEY_DO, TRAIT_PRIVATE, TRAIT_TARGETS, Found
+from resolver._hot.cache cimport (
+    FOUND_AGEING, FOUND_NOTHING, FOUND_STALE, KEY_CD, KEY_DO, TRAIT_FAILED, TRAIT_PRIVATE, TRAIT_TARGETS, TRAIT_UNHEARD, Found)
 from resolver._hot.cookies cimport COOKIE_NONE, COOKIE_OPTION_BYTES
 from resolver._hot.counters cimport (
     CELL_ALLOWED, CELL_CACHE_HITS, CELL_CACHE_MISSES, CELL_FORWARDED, CELL_OVERRIDDEN, CELL_REBOUND, DROP_ACL, DROP_MALFORMED,
@@ -20,9 +21,9 @@ from resolver._hot.loops cimport LOOP_NAME
 from resolver._hot.policy cimport ACTION_NODATA, ACTION_OVERRIDDEN, ACTION_PASS, ACTION_SHADOW
 from resolver._hot.socket cimport CLOCK_MONOTONIC, CLOCK_REALTIME_COARSE, clock_gettime, timespec
 from resolver._hot.wire cimport (
-    BADVERS, CD, CLASS_IN, EDE_BLOCKED, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE, FORMERR, MESSAGE_MAX,
-    NOTIMP, RD, READ_BADVERS, READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, SERVFAIL, TYPE_ANY, TYPE_CNAME, UDP_LIMIT,
-    Reading, read_query, write_any, write_bare, write_error)
+    BADVERS, CD, CLASS_IN, EDE_BLOCKED, EDE_CACHED_ERROR, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, EDE_STALE,
+    EDE_STALE_NXDOMAIN, FORMERR, MESSAGE_MAX, NOTIMP, NXDOMAIN, RD, READ_BADVERS, READ_DROP, READ_FORMERR, READ_NOTIMP, READ_OK,
+    REFUSED, SERVFAIL, TYPE_ANY, TYPE_CNAME, UDP_LIMIT, Reading, read_query, write_any, write_bare, write_error)
 
 cdef enum:
     STALE_TTL = 30              # RFC 8767 4
@@ -321,9 +322,16 @@ cdef class Settler:
         kept.ttl_count = entry.head.ttl_count
         kept.age = 0 if stale else self.now - entry.head.stored_at
         kept.ttl_max = STALE_TTL if stale else self.ttl_max
-        kept.ede = EDE_STALE if stale else EDE_NONE
+        kept.ede = kept.cause = EDE_NONE
+        if stale:
+            kept.ede = EDE_STALE_NXDOMAIN if entry.packet[3] & 15 == NXDOMAIN else EDE_STALE
         if not entry.head.traits:
             return False
+        if entry.head.traits & TRAIT_FAILED:
+            # RFC 8914 4.14; a failure is kept no longer than it holds, so that it is never stale.
+            kept.ede = EDE_CACHED_ERROR
+            if entry.head.traits & TRAIT_UNHEARD:
+                kept.cause = EDE_NO_REACHABLE_AUTHORITY
         kept.private = entry.head.traits & TRAIT_PRIVATE and self.policy.shields
         if not entry.head.traits & TRAIT_TARGETS:
             return kept.private

@@ -49,11 +49,13 @@ cdef enum:
     # RFC 8914.
     EDE_NONE = 0xFFFF
     EDE_STALE = 3
+    EDE_CACHED_ERROR = 13
     EDE_NOT_READY = 14
     EDE_BLOCKED = 15
     EDE_CENSORED = 16
     EDE_FILTERED = 17
     EDE_PROHIBITED = 18
+    EDE_STALE_NXDOMAIN = 19
     EDE_NO_REACHABLE_AUTHORITY = 22
 
 cdef struct Query:
@@ -97,6 +99,7 @@ cdef struct Response:
     uint32_t soa_ttl_at
     bint targets                # carries CNAME, DNAME, SVCB or HTTPS
     bint private                # carries an address that no public name should have, or data that may hide one
+    bint unheard                # nobody said it: a failure of ours
     uint16_t ttl_count
     uint16_t ttl_at[128]
 

@@ -163,7 +163,7 @@ cdef bint read_response(const uint8_t *packet, uint32_t size, Response *response
         return False
     response.flags = get16(packet + 2)
     response.rcode = response.flags & 15
-    response.targets = response.private = response.negative = response.positive = False
+    response.targets = response.private = response.unheard = response.negative = response.positive = False
     response.ttl_count = 0
     response.additionals = 0
     cursor.data = packet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +27,15 @@ def sized(ident: str, title: str, size: int, room: int | None, *, fits: bool) ->
     )  # fmt: skip
 
 
-def asked_once(at: Place, transport: Transport, kind: str, times: int = 1) -> None:
-    """Two queries for a name lead to so many at the upstream."""
+def asked_once(at: Place, transport: Transport, kind: str, times: int = 1, errors: tuple[int, ...] = ()) -> None:
+    """Two queries for a name lead to so many at the upstream; the second answer has these extended errors."""
     name = f"{kind}-{transport.letters}.kept.ok.example"
     first, second = (transport.ask(query(name), "127.0.0.1") for _ in range(2))
     assert first is not None
     assert second is not None
     seen = [read(first), read(second)]
-    assert seen[0].verdict() == seen[1].verdict()
+    assert (seen[0].ede, seen[1].ede) == ((), errors)
+    assert dataclasses.replace(seen[0], ede=errors).verdict() == seen[1].verdict()
     found = len(at.upstream.queries(name))
     assert found == times, f"the upstream was asked {found} times"
     for before, after in zip(seen[0].answer + seen[0].authority, seen[1].answer + seen[1].authority, strict=True):
@@ -171,7 +173,7 @@ CASES = (
     Case("2308-5", "RFC 2308 5", "a denial is kept", probe=lambda at, t: asked_once(at, t, "gone")),
     Case("2308-5-nodata", "RFC 2308 5", "NODATA too", probe=lambda at, t: asked_once(at, t, "nodata")),
     Case("2308-5-soa", "RFC 2308 5", "but not without an SOA", probe=lambda at, t: asked_once(at, t, "soaless", 2)),
-    Case("9520-3.2", "RFC 9520 3.2", "a failure is kept for seconds", probe=lambda at, t: asked_once(at, t, "fail")),
+    Case("9520-3.2", "RFC 9520 3.2, 8914 4.14", "a failure is kept for seconds, and says so", probe=lambda at, t: asked_once(at, t, "fail", errors=(13,))),
     Case("9520-refused", "RFC 9520 3", "an upstream that refuses is told as it is", Want("REFUSED", answers=0, edns=True, ede=None), query("refusing-%T.ok.example")),
     Case("1035-kept", "RFC 1034 3.6.1", "an answer is kept, whatever the letters", probe=kept),
     Case("8767-4", "RFC 8767 4", "a TTL beyond 2^31 is long, and capped", Want(answers=1, ttl_most=604800, edns=True), query("ttl-%T.ok.example")),

@@ -17,7 +17,7 @@ from resolver._hot.cursor cimport Cursor, get16, put16, read_name, skip, skip_na
 from resolver._hot.policy cimport (
     ACTION_NODATA, ACTION_NXDOMAIN, ACTION_PASS, ACTION_REFUSED, ACTION_SHADOW, Decision, Policy)
 from resolver._hot.wire cimport (
-    BADVERS, EDE_NONE, EDE_PROHIBITED, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, NXDOMAIN, READ_BADVERS, READ_DROP,
+    BADVERS, EDE_CACHED_ERROR, EDE_NO_REACHABLE_AUTHORITY, EDE_NONE, EDE_PROHIBITED, FORMERR, HEADER, MESSAGE_MAX, NOTIMP, NXDOMAIN, READ_BADVERS, READ_DROP,
     READ_FORMERR, READ_NOTIMP, READ_OK, REFUSED, TTLS_MAX, TYPE_CNAME, Query, Reading, Response, pad, read_query,
     read_response, same_question, split_labels, write_any, write_bare, write_error)
 
@@ -183,7 +183,8 @@ cdef class Bench:
         kept.ttl_count = response.ttl_count if response.ttl_count <= TTLS_MAX else 0
         kept.age = control[2]
         kept.ttl_max = 86400
-        kept.ede = EDE_NONE
+        kept.ede = EDE_CACHED_ERROR if control[0] & 2 else EDE_NONE
+        kept.cause = EDE_NO_REACHABLE_AUTHORITY if control[0] & 6 == 6 else EDE_NONE
         limit = 512 if control[1] & 1 else 1232 if control[1] & 2 else MESSAGE_MAX
         out = guide_room(0, limit)
         written = write_kept(out, limit, query, &kept)

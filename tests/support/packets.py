@@ -93,9 +93,14 @@ def header_flags(message: Message) -> int:
     return message.flags & 0x87F0
 
 
+def error_codes(message: Message) -> list[int]:
+    """Its Extended DNS Errors (RFC 8914)."""
+    return [int(option.code) for option in message.options if isinstance(option, dns.edns.EDEOption)]
+
+
 def error_code(message: Message) -> int | None:
-    """The Extended DNS Error (RFC 8914), if there is one."""
-    codes = [int(option.code) for option in message.options if isinstance(option, dns.edns.EDEOption)]
+    """The Extended DNS Error, if there is one."""
+    codes = error_codes(message)
     assert len(codes) <= 1
     return codes[0] if codes else None
 

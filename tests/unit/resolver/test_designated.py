@@ -40,7 +40,7 @@ def test_the_octets_of_a_service_binding() -> None:
 
 
 def test_information_is_told_as_rfc_9606_has_it() -> None:
-    assert text(information(False, None), 261) == '"exterr=3,14,15,16,17,18,22"'
+    assert text(information(False, None), 261) == '"exterr=3,13,14,15,16,17,18,19,22"'
     assert text(information(True, "https://dns.operator.example/about"), 261) == (
-        '"qnamemin" "exterr=3,14,15,16,17,18,22" "infourl=https://dns.operator.example/about"'
+        '"qnamemin" "exterr=3,13,14,15,16,17,18,19,22" "infourl=https://dns.operator.example/about"'
     )

@@ -203,7 +203,7 @@ def test_the_resolver_tells_about_itself() -> None:
     )
     for name in ("resolver.arpa", "dns.operator.example"):
         assert told(name, "RESINFO", settings=chosen) == (
-            '"qnamemin" "exterr=3,14,15,16,17,18,22" "infourl=https://dns.operator.example/"'
+            '"qnamemin" "exterr=3,13,14,15,16,17,18,19,22" "infourl=https://dns.operator.example/"'
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 from resolver._hot.cache import Cache
 from tests.support.blocklist import entry
 from tests.support.engine import SECRET, SLOT, TCP, UDP, Memory, Rig, mapped, policy, rig
-from tests.support.packets import error_code, question, raw, read, record, records, reply, soa
+from tests.support.packets import error_code, error_codes, question, raw, read, record, records, reply, soa
 
 NAME = "www.ok.example"
 LINE = f"{NAME}. 20 IN A 192.0.2.1"
@@ -122,7 +122,9 @@ def test_a_failure_is_kept_for_five_seconds(own: Rig) -> None:
     answer = read(keep(own, question(NAME), rcode="SERVFAIL", ede=6))
     assert answer.rcode() == dns.rcode.SERVFAIL
     own.age(4)
-    assert read(own.ask(question(NAME))).rcode() == dns.rcode.SERVFAIL
+    for edns, codes in ((True, [13]), (False, [])):
+        again = read(own.ask(question(NAME, edns=edns)))
+        assert (again.rcode(), error_codes(again)) == (dns.rcode.SERVFAIL, codes)
     own.age(1)
     assert own.ask(question(NAME)) is None
 

@@ -6,7 +6,7 @@ import dns.rcode
 import pytest
 
 from tests.support.engine import Rig, rig
-from tests.support.packets import denial, error_code, question, read, records, reply, soa
+from tests.support.packets import denial, error_code, error_codes, question, read, records, reply, soa
 
 NAME = "www.ok.example"
 LINE = f"{NAME}. 300 IN A 192.0.2.1"
@@ -215,3 +215,27 @@ def test_an_answer_is_kept_and_told_at_least_so_long() -> None:
     assert records(read(own.ask(question(NAME))))[0].split()[1] == "1"
     own.age(1)
     assert own.ask(question(NAME)) is None
+
+
+def test_an_expired_denial_says_that_it_is_one() -> None:
+    own = rig(upstreams=1)
+    query = question(NAME, edns=True)
+    own.exchange(query, lambda asked: reply(asked, rcode="NXDOMAIN", authority=[soa("ok.example.")]))
+    own.age(301)
+    stale = read(own.exchange(query, lambda asked: reply(asked, rcode="SERVFAIL")))
+    assert (stale.rcode(), error_codes(stale)) == (dns.rcode.NXDOMAIN, [19])
+
+
+def test_a_kept_failure_says_so_and_that_nobody_answered() -> None:
+    # Of what an upstream said to be one, the cause is not known.
+    own = rig(upstreams=1)
+    own.exchange(question(NAME), lambda asked: reply(asked, rcode="SERVFAIL"))
+    assert error_codes(read(own.ask(question(NAME)))) == [13]
+    own = rig(upstreams=1, timeout_ms=20)
+    for edns in (True, False):
+        query = question(f"{edns}.{NAME}", edns=edns)
+        assert own.ask(query) is None
+        fresh = read(own.wait(own.token))
+        again = own.ask(query)
+        assert error_codes(fresh) == ([22] if edns else [])
+        assert (read(again).rcode(), error_codes(read(again))) == (dns.rcode.SERVFAIL, [13, 22] if edns else [])
