@@ -6,11 +6,12 @@ it has the same bytes and the same serial; once its document bears a signature, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tuf.api.metadata import Metadata, Targets
@@ -24,6 +25,7 @@ from blocklist_sync.central.difference import Comparison, Difference
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.fold import write_lines
 from blocklist_sync.central.logfolder import Checkpoint, LogFolder, delegated
+from blocklist_sync.central.rails import Finding
 from blocklist_sync.central.rebuild import Rebuilt, Rules, encode, rebuild
 from blocklist_sync.central.release import Candidate, Published, ReleaseFolder, content_digest
 from blocklist_sync.central.repository import (
@@ -68,6 +70,8 @@ class Built:
     to_sign: bool
     entries: int
     difference: Difference
+    findings: tuple[Finding, ...] = ()
+    """What rails say of the difference."""
 
 
 def custom_of(listed: Metadata[Targets]) -> dict[str, Any]:
@@ -190,6 +194,7 @@ def build(
     *,
     now: int,
     delegations: Targets | None = None,
+    weigh: Callable[[Path, Path], Sequence[Finding]] | None = None,
 ) -> Built:
     """Builds the next candidate of a release folder, which the caller holds locked.
 
@@ -200,9 +205,10 @@ def build(
         wish: What is to be built.
         now: Seconds since 1970-01-01 UTC.
         delegations: The top-level targets that will be published with this release; the published ones if None.
+        weigh: Holds the candidate's clear list against the published one before there is anything to sign.
 
     Raises:
-        CentralError: The log, or a folder, cannot be used.
+        CentralError: The log, or a folder, cannot be used; or a rail refuses.
         FileError: Something cannot be written.
     """
     contents = repository.opened()
@@ -229,6 +235,9 @@ def build(
             before, unchanged=False, to_sign=True, entries=before.records, difference=_dated(folder, before.serial)
         )
     told = _dated(folder, rules.serial)
+    # What comes back was published once; nothing may stand in the way of a roll-back.
+    weighed = weigh is not None and not told.empty and rolled is None
+    findings = weigh(folder.published_entries_path, folder.entries_path) if weigh is not None and weighed else ()
     release = rebuilt.release
     candidate = Candidate(
         serial=rules.serial,
@@ -254,7 +263,7 @@ def build(
     else:
         made = document(listed.signed.version + 1 if listed else 1, candidate, parts, rolled, expires)
     folder.store(parts, candidate, made)
-    return Built(candidate, unchanged, made is not None, rebuilt.state.entries, told)
+    return Built(candidate, unchanged, made is not None, rebuilt.state.entries, told, tuple(findings))
 
 
 def _stands(

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from tuf.api.metadata import Targets
 from blocklist_sync.artifact import policy as policy_bundle
 from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.central import check as checking
+from blocklist_sync.central import drafts, guard, rails
 from blocklist_sync.central import repository as repositories
 from blocklist_sync.central.build import Built, Wish
 from blocklist_sync.central.build import build as build_release
@@ -23,6 +25,7 @@ from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.logfolder import LogFolder
 from blocklist_sync.central.publish import Documents, Lifetimes, read_documents
 from blocklist_sync.central.publish import publish as publish_release
+from blocklist_sync.central.rails import Rails
 from blocklist_sync.central.release import ReleaseFolder
 from blocklist_sync.central.repository import MAX_METADATA_BYTES, Repository
 from blocklist_sync.central.sign import Examination, Examined, Memory, Sources
@@ -39,6 +42,7 @@ from blocklist_sync.central.verbs.common import (
     open_signer,
     seconds,
 )
+from blocklist_sync.central.verbs.imports import RailsOption, show_findings
 from lachan import durable, terminal
 
 LogOption = Annotated[Path, typer.Option("--log", help="The folder of the approvals log.")]
@@ -60,7 +64,15 @@ def _policy(path: Path | None) -> PolicyBundle | None:
 
 
 def _built(
-    release: Path, log: Path, repository: Path, targets: Path | None, wish: Wish, now: int, *, as_json: bool
+    release: Path,
+    log: Path,
+    repository: Path,
+    targets: Path | None,
+    wish: Wish,
+    now: int,
+    *,
+    as_json: bool,
+    guarding: Rails | None = None,
 ) -> None:
     folder = ReleaseFolder(release)
     pending = _pending(targets)
@@ -72,6 +84,7 @@ def _built(
             wish,
             now=now,
             delegations=pending.signed if pending is not None else None,
+            weigh=partial(guard.weigh, guarding) if guarding is not None else None,
         )
     _show_built(built, folder, as_json=as_json)
 
@@ -83,10 +96,12 @@ def _show_built(built: Built, folder: ReleaseFolder, *, as_json: bool) -> None:
         "to_sign": str(folder.document_path) if built.to_sign else "",
     }
     if as_json:
-        terminal.document(summary | {"difference": built.difference.document()})
+        found = [drafts.told(finding) for finding in built.findings]
+        terminal.document(summary | {"difference": built.difference.document(), "findings": found})
         return
     terminal.table("Candidate", ("", ""), summary.items())
     _show_difference(built.difference)
+    show_findings(built.findings)
 
 
 def _show_difference(told: Difference) -> None:
@@ -117,6 +132,7 @@ def build(
         int, typer.Option(min=0, help="A serial to stay above: one that a signer's machine says it has signed already.")
     ] = 0,
     lifetime: ListLifetime = "30d",
+    rails_file: RailsOption = None,
     as_json: Json = False,
 ) -> None:
     """Folds the approvals log into the next candidate, and writes the document that approvers sign."""
@@ -130,7 +146,7 @@ def build(
         above=above,
         lifetime=seconds(lifetime, "--lifetime"),
     )
-    _built(release, log, repository, targets, wish, now, as_json=as_json)
+    _built(release, log, repository, targets, wish, now, as_json=as_json, guarding=rails.load(rails_file))
 
 
 def rollback(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import stat
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ import pytest
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.central import entries as clear
+from blocklist_sync.central import guard, rails
+from blocklist_sync.central.build import Built, Wish, build
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.rails import RailError
 from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.repository import Repository
 from tests.support.list_authority import ListAuthority
 from tests.support.registry import GAMBLING
 
@@ -166,3 +171,25 @@ def test_without_approvers_nothing_is_built(authority: ListAuthority) -> None:
     authority.documents = type(authority.documents)()
     with pytest.raises(CentralError, match="who the approvers are"):
         authority.build("a.example")
+
+
+def test_a_rail_that_refuses_leaves_nothing_to_sign(authority: ListAuthority) -> None:
+    def made(*names: str) -> Built:
+        authority.decide(*((name, GAMBLING, True) for name in names))
+        folder, now = authority.release, int(time.time())
+        with folder.locked():
+            return build(
+                folder,
+                authority.log,
+                Repository(authority.repository),
+                Wish(now),
+                now=now,
+                delegations=authority.documents.targets.signed if authority.documents.targets else None,
+                weigh=partial(guard.weigh, rails.load(None)),
+            )
+
+    assert [finding.rail for finding in made("a.example", "youtube.com").findings] == ["never-block-platforms"]
+    before = authority.release.candidate()
+    with pytest.raises(RailError, match=r"never-block-government \(refuse\): a name of the state: a\.gov\.vn"):
+        made("a.gov.vn")
+    assert authority.release.candidate() == before
