@@ -89,8 +89,8 @@ OWNERS = """
     loaded = {owners.get(getattr(module, "__file__", None) or "") for module in sys.modules.values()}
     print(json.dumps(sorted(name.lower().replace("_", "-") for name in loaded - {None})))
 """
-# grpcio and structlog look for them, use them where they are there, and miss nothing where they are not.
-OPTIONAL = {"lachan", "setuptools", "grpcio-tools", "grpcio-reflection", "greenlet"}
+# grpcio, structlog and SciPy look for them, use them where they are there, and miss nothing where they are not.
+OPTIONAL = {"lachan", "setuptools", "grpcio-tools", "grpcio-reflection", "greenlet", "cython"}
 
 
 @pytest.mark.parametrize("lock", ["edge", "central"])
