@@ -67,6 +67,10 @@ def test_from_an_order_to_the_log_and_back(office: Office, tmp_path: Path) -> No
 
     unblock = ("order", "add", "13/QĐ", "--date", "2026-09-02", "--issuer", "Toà Mẫu", "--legal-basis", "Điều 2")
     office.run(*unblock, "--jurisdiction", "mau", "--mandated", person="editor")
+    platform = (*proposing[:1], "youtube.com", *proposing[3:], "--reason", "As ordered")
+    assert "override it" in office.run(*platform, person="editor", status=1)
+    state = (*proposing[:1], "portal.gov.vn", *proposing[3:], "--reason", "As ordered")
+    assert "override it" not in office.run(*state, person="editor", status=1)
     revoking = ("revoke", "www.bad.example", "--order", "13/QĐ", "--reason", "Appeal upheld")
     revoked = office.told(*revoking, person="editor")
     assert (revoked["header"]["added"], revoked["header"]["removed"]) == (0, 1)

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
+from blocklist_sync.central import rails
 from blocklist_sync.central.approvals import MAX_STEPS, Person
 from blocklist_sync.central.canonical import CanonicalError
 from blocklist_sync.central.changes import ChangesError
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.guard import Guard
-from blocklist_sync.central.rails import RailError
+from blocklist_sync.central.rails import Finding, RailError
 from blocklist_sync.central.registry import messages
 from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.desk import CLOCK_SECONDS, Clock, Desk
@@ -65,7 +66,7 @@ def _translate(error: Exception) -> Refusal | None:
     if isinstance(error, CanonicalError):
         return Refusal(code_pb2.INVALID_ARGUMENT, text, [("header", text)])
     if isinstance(error, RailError):
-        shown = [(f"rails.{one.rail}", one.detail[:MAX_RAIL_CHARACTERS]) for one in error.findings[:MAX_RAILS_TOLD]]
+        shown = [(f"rails.{one.rail}", _told(one)) for one in error.findings[:MAX_RAILS_TOLD]]
         reasons = "; ".join(f"{rail.removeprefix('rails.')}: {detail}" for rail, detail in shown)
         return Refusal(code_pb2.INVALID_ARGUMENT, f"rails stand against it: {reasons}", shown)
     if isinstance(error, NotPermittedError):
@@ -79,6 +80,12 @@ def _translate(error: Exception) -> Refusal | None:
     if isinstance(error, CentralError):
         return Refusal(code_pb2.FAILED_PRECONDITION, text)
     return None
+
+
+def _told(finding: Finding) -> str:
+    """What a rail found, and whether the proposal may go on with two approvers."""
+    advice = " (override it, and two people have to approve)" if rails.overridable([finding]) else ""
+    return finding.detail[:MAX_RAIL_CHARACTERS] + advice
 
 
 class RegistryService(RegistryServiceServicer):
