@@ -6,10 +6,14 @@ paid for by these, and a connection may be in debt by `DEBT_MAX` only (CVE-2023-
 
 from __future__ import annotations
 
+import h2.config
 import h2.connection
+from h2.settings import SettingCodes, Settings
 
 # What we announce by not saying otherwise (RFC 9113 6.5.2).
 FRAME_BYTES_MAX = 16384
+WINDOW_BYTES = 65535
+"""What a connection begins with (RFC 9113 6.9.2)."""
 CLOSED_STREAMS_KEPT = 1024
 DEBT_MAX = 1000
 PAID_BY_A_REQUEST = 8
@@ -20,6 +24,35 @@ class Http2Connection(h2.connection.H2Connection):
     """h2's connection, which must not remember every stream that it ever had."""
 
     MAX_CLOSED_STREAMS = CLOSED_STREAMS_KEPT
+
+    def __init__(
+        self, *, client: bool, announced: tuple[SettingCodes, int], head: int, stream_window: int, window: int
+    ) -> None:
+        """A connection that has announced itself.
+
+        Args:
+            client: This is the end that asks.
+            announced: The setting that this end alone has to say.
+            head: The most bytes of a head that are taken.
+            stream_window: The most bytes of a body.
+            window: The most bytes of all bodies on their way.
+        """
+        # What we send is written by ourselves.
+        config = h2.config.H2Configuration(
+            client_side=client, validate_outbound_headers=False, normalize_outbound_headers=False
+        )
+        super().__init__(config)
+        code, value = announced
+        self.local_settings = Settings(
+            client=client,
+            initial_values={
+                code: value,
+                SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
+                SettingCodes.MAX_HEADER_LIST_SIZE: head,
+            },
+        )
+        self.initiate_connection()
+        self.increment_flow_control_window(window - WINDOW_BYTES)
 
 
 class Frames:

@@ -11,12 +11,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-import h2.config
 import h2.errors
 import h2.events
 import h2.exceptions
-import h2.settings
 import hyperframe.frame
+from h2.settings import SettingCodes
 
 from resolver.http2 import COST_OF_A_RESET, DEBT_MAX, PAID_BY_A_REQUEST, Frames, Http2Connection
 from resolver.listeners import doh
@@ -49,20 +48,13 @@ class Http2:
         self._resource = resource
         self._server_name = server_name
         # What we say is right by construction; what we hear is not.
-        config = h2.config.H2Configuration(
-            client_side=False, validate_outbound_headers=False, normalize_outbound_headers=False
-        )
-        self._http = Http2Connection(config)
-        self._http.local_settings = h2.settings.Settings(
+        self._http = Http2Connection(
             client=False,
-            initial_values={
-                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: streams,
-                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
-                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: doh.HEAD_BYTES_MAX,
-            },
+            announced=(SettingCodes.MAX_CONCURRENT_STREAMS, streams),
+            head=doh.HEAD_BYTES_MAX,
+            stream_window=STREAM_WINDOW_BYTES,
+            window=CONNECTION_WINDOW_BYTES,
         )
-        self._http.initiate_connection()
-        self._http.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65535)
         self._frames = Frames(len(PREFACE), BLOCK_BYTES_MAX)
         self._streams: dict[int, _Stream] = {}
         self._queries: deque[tuple[int, Query]] = deque()

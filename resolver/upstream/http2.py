@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 
-import h2.config
 import h2.errors
 import h2.events
 import h2.exceptions
-import h2.settings
 import hyperframe.frame
+from h2.settings import SettingCodes
 
 from resolver.http2 import COST_OF_A_RESET, DEBT_MAX, PAID_BY_A_REQUEST, Frames, Http2Connection
 from resolver.upstream.codec import Answers, BrokenError
@@ -51,20 +50,13 @@ class Http2:
 
     def __init__(self, resource: Resource) -> None:
         # What we say is right by construction; what we hear is not.
-        config = h2.config.H2Configuration(
-            client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False
-        )
-        self._http = _Connection(config)
-        self._http.local_settings = h2.settings.Settings(
+        self._http = _Connection(
             client=True,
-            initial_values={
-                h2.settings.SettingCodes.ENABLE_PUSH: 0,
-                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
-                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: HEAD_BYTES_MAX,
-            },
+            announced=(SettingCodes.ENABLE_PUSH, 0),
+            head=HEAD_BYTES_MAX,
+            stream_window=STREAM_WINDOW_BYTES,
+            window=CONNECTION_WINDOW_BYTES,
         )
-        self._http.initiate_connection()
-        self._http.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65535)
         self._frames = Frames(0, 2 * HEAD_BYTES_MAX)
         self._headers = [
             (b":method", b"POST"),
