@@ -17,7 +17,7 @@ from typing import Any
 from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.artifact.policy import PolicyBundle
-from blocklist_sync.central import deltas
+from blocklist_sync.central import accountability, deltas
 from blocklist_sync.central.approvals import Log
 from blocklist_sync.central.ceremony import expiry
 from blocklist_sync.central.deltas import MANIFEST_TARGET
@@ -262,6 +262,7 @@ def build(
         made = _renewed(listed, expires) if _due(listed, delegations, wish, now) else None
     else:
         made = document(listed.signed.version + 1 if listed else 1, candidate, parts, rolled, expires)
+    accountability.state(folder.entries_path, folder.public, candidate.serial, accountability.secret(folder.folder))
     folder.store(parts, candidate, made)
     return Built(candidate, unchanged, made is not None, rebuilt.state.entries, told, tuple(findings))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from blocklist_sync.central.verbs import (
     explain,
     history,
     imports,
+    inspection,
     keys,
     order,
     person,
@@ -58,6 +60,8 @@ app.command("sign")(release.sign)
 app.command("publish")(release.publish)
 app.command("rollback")(release.rollback)
 app.command("verify")(release.verify)
+app.command("export")(inspection.export)
+app.command("inspect")(inspection.inspect)
 app.add_typer(trial.app, name="trial")
 
 
@@ -74,8 +78,8 @@ def serve(
     settings = config.load(configuration, ListSettings)
     log.configure("blocklist", settings.log.form, settings.log.level)
 
-    def started(https_port: int, grpc_port: int | None, push_port: int | None) -> None:
-        terminal.document({"https_port": https_port, "grpc_port": grpc_port, "push_port": push_port})
+    def started(ports: Mapping[str, int | None]) -> None:
+        terminal.document(dict(ports))
         sys.stdout.flush()
 
     with ExitStack() as stack:

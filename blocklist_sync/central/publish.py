@@ -8,6 +8,7 @@ one after, whatever interrupts; where keys change, what is written first verifie
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from blocklist_sync.central.release import Published, ReleaseFolder
 from blocklist_sync.central.repository import (
     LIST_ROLE,
     MAX_METADATA_BYTES,
+    PUBLIC,
     PUBLISHED_AT,
     RECORDS_TARGET,
     Contents,
@@ -40,6 +42,7 @@ from lachan import durable
 
 LIST_FILE = f"{LIST_ROLE}.json"
 MAX_TARGET_BYTES = 256 << 20
+MAX_COMMITMENTS_BYTES = 32 << 24
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class _Next:
     listed: Metadata[Targets]
     rings: dict[str, int]
     """What is signed of how long edges wait that are no canaries."""
+    public: str
+    """The digest of what the public is told."""
 
     @property
     def new_root(self) -> bool:
@@ -175,6 +180,7 @@ class Publication:
         """The snapshot that ties the documents together: the one that is published, where it still does."""
         same = held.listed is not None and _serial(held.listed) == _serial(documents.listed)
         beside: dict[str, Any] = {PUBLISHED_AT: held.published_at if same and held.published_at else self._now}
+        beside[PUBLIC] = documents.public
         if documents.rings:
             beside[canary.RINGS] = documents.rings
         meta = {
@@ -229,6 +235,30 @@ def _rings(held: Contents, listed: Metadata[Targets], hold: float, now: int) -> 
         return {}
     canary.check(before, held.published_at, now)
     return canary.rings(hold)
+
+
+def _told(repository: Repository, folder: ReleaseFolder, listed: Metadata[Targets]) -> str:
+    """Puts what the public is told of a release into the repository; its digest.
+
+    Raises:
+        CentralError: It is of another release.
+        FileError: It cannot be read or written.
+    """
+    serial = _serial(listed)
+    statement = repository.public / f"{serial}.json"
+    if not statement.exists():
+        durable.make_folder(repository.public, 0o755)
+        commitments = durable.read(folder.public / f"{serial}.commitments", MAX_COMMITMENTS_BYTES)
+        document = durable.read(folder.public / statement.name, MAX_METADATA_BYTES)
+        said = json.loads(document)
+        if hashlib.sha256(commitments).hexdigest() != said["commitments_sha256"]:
+            raise CentralError(f"{folder.public}: the commitments are not those of the statement; build again")
+        if said["entries"] != listed.signed.targets[RECORDS_TARGET].custom["records"]:
+            raise CentralError(f"{folder.public}: the statement is of another list; build again")
+        durable.write(repository.public / f"{serial}.commitments", [commitments], durable.PUBLIC)
+        # The statement comes last: where it is, its commitments are.
+        durable.write(statement, [document], durable.PUBLIC)
+    return hashlib.sha256(durable.read(statement, MAX_METADATA_BYTES)).hexdigest()
 
 
 def _bring_delta(repository: Repository, held: Metadata[Targets], listed: Metadata[Targets], records: Path) -> None:
@@ -314,7 +344,7 @@ def publish(
         held = held or Contents(root)
         targets = _chosen(Targets.type, documents.targets, held.targets)
         listed = _chosen(LIST_ROLE, documents.listed, held.listed)
-        after = _Next(before, root, targets, listed, _rings(held, listed, hold, now))
+        after = _Next(before, root, targets, listed, _rings(held, listed, hold, now), _told(repo, folder, listed))
         if lacks := after.lacking():
             raise CentralError("nothing was published:\n  " + "\n  ".join(lacks))
         _check_current(after, now)

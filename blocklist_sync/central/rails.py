@@ -156,6 +156,11 @@ class Rails:
     popular: TopSites = field(default_factory=TopSites)
 
 
+def shipped_names() -> tuple[str, ...]:
+    """The protected names that are shipped: the same on every machine of one version."""
+    return tuple(sorted({name for one in _shipped() for name in (*one.trees, *one.names)}))
+
+
 def _shipped() -> tuple[NeverBlock, ...]:
     file = resources.files("blocklist_sync.central") / "neverblock.yaml"
     return config.parse(file.read_text("utf-8"), ShippedNames, file.name).never_block

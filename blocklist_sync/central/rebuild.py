@@ -6,11 +6,14 @@ first of its epoch under which no two listed names, and no listed and no protect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from blocklist_sync.artifact import records, snapshot
+from blocklist_sync.artifact import records
+from blocklist_sync.artifact._snapshot import fingerprint
 from blocklist_sync.artifact.errors import ArtifactError, FingerprintCollisionError
 from blocklist_sync.artifact.records import Encoder, FingerprintKey, Release
 from blocklist_sync.central import fold
@@ -18,6 +21,7 @@ from blocklist_sync.central.approvals import Decision, Log
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.fold import State
 from blocklist_sync.central.logfolder import fingerprint_key
+from blocklist_sync.central.rails import shipped_names
 
 MAX_KEY_DRAWS = 16
 READ_BYTES = 1 << 20
@@ -30,7 +34,7 @@ class Rules:
     serial: int
     seed: bytes
     epoch: int
-    protected: Collection[str] = ()
+    protected: Collection[str] = field(default_factory=shipped_names)
     """Names that must not share a fingerprint with a listed one."""
 
 
@@ -57,15 +61,32 @@ def _encoded(state: State, serial: int, key: FingerprintKey) -> bytes:
     return encoder.release(serial)
 
 
+class _Column(Sequence[int]):
+    """The first eight bytes of every record, without a list of them."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+
+    def __len__(self) -> int:
+        return len(self._view) // records.RECORD_BYTES
+
+    def __getitem__(self, index: Any) -> Any:
+        at = index * records.RECORD_BYTES
+        return int.from_bytes(self._view[at : at + 8], "little")
+
+
 def _shared(state: State, release: Release, protected: Collection[str]) -> set[str]:
     """Protected names that a release would block though they are not listed: their fingerprint is a listed name's."""
-    if not protected:
-        return set()
-    opened = snapshot.Snapshot(snapshot.build(release))
-    found = {match.owner for name in protected for match in opened.lookup(name)}
+    column = _Column(memoryview(release.data)[release.offset :])
+    found = set()
+    for name in protected:
+        wanted = fingerprint(name, release.key.key)
+        at = bisect_left(column, wanted)
+        if at < len(column) and column[at] == wanted:
+            found.add(name)
     if found:
         with state.path.open(encoding="utf-8", newline="\n") as file:
-            found -= {line.partition("\t")[0] for line in file if line.partition("\t")[0] in found}
+            found -= {name for line in file if (name := line.partition("\t")[0]) in found}
     return found
 
 

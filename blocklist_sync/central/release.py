@@ -4,6 +4,7 @@
     entries.tsv   the clear list, each entry with its serial      release.json   what the candidate is
     records.bin   the candidate's records                         history.json   the releases, oldest first
     policy.json   its policy bundle                               published/     list, records, policy as published last
+    public/       what the public is told of it                   commitments.secret   what its salts are drawn from
 
 Holds always: every file is whole (written aside and renamed), 0600 in a folder of mode 0700, since all of it is
 confidential; a serial that was published keeps its bytes for ever; a candidate that somebody may have signed keeps its
@@ -90,6 +91,7 @@ class ReleaseFolder:
         self.policy_path = folder / "policy.json"
         self.document_path = folder / "list.json"
         self.history_path = folder / "history.json"
+        self.public = folder / "public"
         self.published_entries_path = folder / "published" / "entries.tsv"
         self.published_policy_path = folder / "published" / "policy.json"
         self.published_records_path = folder / "published" / "records.bin"

@@ -1,7 +1,8 @@
 """The folder of static files that edges read: TUF metadata and targets, under names that any web server can carry.
 
     metadata/N.root.json  N.targets.json  N.list.json  N.snapshot.json  timestamp.json
-    targets/list/SHA256.records.bin  targets/list/SHA256.policy.json
+    targets/list/SHA256.records.bin  SHA256.policy.json  SHA256.manifest  HALF-SHA256.delta
+    public/SERIAL.json  SERIAL.commitments
 
 Holds always: what is published is what `timestamp.json` leads to, whatever else an interruption left in the folder;
 what `verified` returns was verified from a root that the caller trusts, role by role, by the threshold of each.
@@ -33,6 +34,9 @@ RETIRED = "x-lachan-retired"
 """In the top-level targets: the keys that once were approvers', and up to which step of the log."""
 PUBLISHED_AT = "x-lachan-published-at"
 """In the snapshot, beside the list's version: when that release was published, in seconds since 1970-01-01 UTC."""
+
+PUBLIC = "x-lachan-public"
+"""There too: SHA-256 of what the public is told of the release."""
 
 Payload = TypeVar("Payload", Root, Targets, Snapshot, Timestamp)
 _KINDS: Mapping[str, type[Any]] = {"root": Root, "targets": Targets, "snapshot": Snapshot, "timestamp": Timestamp}
@@ -115,6 +119,7 @@ class Repository:
         self.folder = folder
         self.metadata = folder / "metadata"
         self.targets = folder / "targets"
+        self.public = folder / "public"
 
     def path(self, role: str, version: int) -> Path:
         """Where a version of a role's metadata stands."""

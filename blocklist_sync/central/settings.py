@@ -51,6 +51,19 @@ class RegistrySettings(StagePlans):
     """What proposals are held against; the shipped rails if None."""
 
 
+class PublicSettings(Settings):
+    """The server that answers anybody: whether an exact name is listed, and what every release holds in numbers."""
+
+    listen: HostPort
+    certificate: ConfigPath
+    key: ConfigPath
+    burst: Annotated[int, Field(ge=1, le=10_000)] = 30
+    """Questions at once from one network (/24, or /56)."""
+    rate: Annotated[float, Field(gt=0, le=1000)] = 0.5
+    """Questions a second from there in the long run."""
+    max_connections: Annotated[int, Field(ge=1, le=65_536)] = 256
+
+
 class ListSettings(Settings):
     """The list authority's server."""
 
@@ -59,6 +72,7 @@ class ListSettings(Settings):
     https: HttpsSettings
     grpc: GrpcSettings | None = None
     push: PushSettings | None = None
+    public: PublicSettings | None = None
     registry: RegistrySettings | None = None
     log: LogSettings = LogSettings()
 

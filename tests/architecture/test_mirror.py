@@ -57,6 +57,10 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/server.py": (LIST_SERVICE, "a composition root, run as a process"),
     "blocklist_sync/central/verbs/ceremony.py": (ROAD, "a ceremony goes through several commands"),
     "blocklist_sync/central/verbs/common.py": (ROAD, "options are seen by the commands that take them"),
+    "blocklist_sync/central/verbs/inspection.py": (
+        "tests/unit/blocklist_sync/central/test_inspection.py",
+        "an export is held against what was published",
+    ),
     "blocklist_sync/central/verbs/keys.py": (ROAD, "a ceremony goes through several commands"),
     "blocklist_sync/central/verbs/trial.py": (ROAD, "a ceremony goes through several commands"),
     "blocklist_sync/central/service.py": (LIST_SERVICE, "who may call is known by TLS alone"),
