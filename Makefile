@@ -11,7 +11,7 @@ SECONDS   ?= 60
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration conformance fuzz entropy bench fanout protos lock clean ready
+.PHONY: help demo test lint unit integration conformance fuzz entropy simulate bench fanout protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ fuzz: ready build/fuzz/site/atheris  ## inputs made for the edge's parsers, unde
 
 entropy: ready  ## ids and ports of 24,000 queries to an upstream, measured; and every lie told to an edge
 	$(BIN)/pytest -q -s tests/faults/test_spoofing.py
+
+simulate: ready  ## 10,000 honest operator-years and every cheat: what the verdict finds, how seldom it errs; some minutes
+	$(BIN)/python -m tests.simulate $(SIMULATE)
 
 bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf and nsd; peers that are there)
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -1,8 +1,8 @@
 """Reported on answered queries: whether counters count.
 
 Holds always: the sums are whole numbers that add up in any order, and the decision is taken in exact fractions, so the
-same challenges give the same decision everywhere; a slope is accused only where it is both far from 1 and known well
-enough; too few pairs, or challenges that were all alike, accuse nobody.
+same challenges give the same decision everywhere; a slope is accused only where it is known well to be
+farther from 1 than is tolerated; too few pairs, or challenges that were all alike, accuse nobody.
 
 A challenge asks an entry a random number of times x (0 for a control entry); the node later opens what it counted, y:
 the challenge, and whoever else asked. As x was drawn, it is independent of the others' queries, so the least-squares
@@ -70,10 +70,9 @@ class Slope:
         return math.floor(self.beta * MILLION) - error, math.ceil(self.beta * MILLION) + error
 
     def accuses(self, rule: SlopeRule) -> bool:
-        """Whether it is farther from 1 than tolerated, and by enough standard errors."""
-        off = self.beta - 1
-        far = abs(off) > _exact(rule.tolerance)
-        return far and off**2 >= _exact(rule.sigmas) ** 2 * self.variance
+        """Whether it is farther from 1 than tolerated by enough standard errors."""
+        beyond = abs(self.beta - 1) - _exact(rule.tolerance)
+        return beyond > 0 and beyond**2 >= _exact(rule.sigmas) ** 2 * self.variance
 
 
 def _exact(value: float) -> Fraction:

@@ -1,0 +1,73 @@
+"""What the verdict's statistics find in a small simulated world: the direction, with a margin.
+
+`make simulate` states the figures on a world a hundred times as large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.simulate import cheats, honest
+from tests.simulate.cheats import CHEATS, Cheat
+from tests.simulate.world import Floats, Law, Measuring, World, defaults, measuring
+
+WORLD = World()
+LAW = defaults()
+
+
+def generator() -> np.random.Generator:
+    """The same draw for every test, whichever are run."""
+    return np.random.default_rng(2026)
+
+
+@pytest.fixture(scope="module")
+def place() -> Measuring:
+    return measuring(WORLD, generator())
+
+
+@pytest.fixture(scope="module")
+def confirmed() -> Floats:
+    return honest.shares(generator(), WORLD, LAW, samples=10_000)
+
+
+def accused(place: Measuring, law: Law, confirmed: Floats, years: int) -> int:
+    found = honest.Found()
+    honest.years(generator(), place, law, confirmed, years, found)
+    assert found.years == years
+    return found.accused
+
+
+def test_honest_operators_are_not_accused(place: Measuring, confirmed: Floats) -> None:
+    assert accused(place, LAW, confirmed, 100) == 0
+
+
+def test_a_law_that_accuses_too_soon_shows(place: Measuring, confirmed: Floats) -> None:
+    hasty = replace(LAW, process=replace(LAW.process, honest=0.001, accusation=20))
+    assert accused(place, hasty, confirmed, 30) > 0
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_every_cheat_is_found_within_a_week(name: str, place: Measuring) -> None:
+    found = cheats.detect(CHEATS[name], generator(), place, LAW, 50)
+    assert found.detected >= 0.9
+    assert found.median_days is not None
+    assert found.median_days <= cheats.WITHIN
+
+
+def test_no_cheat_at_all_is_not_found(place: Measuring) -> None:
+    assert cheats.detect(Cheat(), generator(), place, LAW, 50).detected == 0
+    assert cheats.detect(Cheat(counted=cheats.scaled(1.0)), generator(), place, LAW, 50).detected == 0
+
+
+def test_a_filter_for_recognised_probes_alone_is_found_by_the_others_alone(place: Measuring) -> None:
+    found = [cheats.detect(Cheat(unrecognised=count), generator(), place, LAW, 40).detected for count in (0, 3, 12, 30)]
+    assert found[:2] == [0, 0]
+    assert min(found[2:]) >= 0.9
+
+
+def test_the_same_seed_gives_the_same_result(place: Measuring) -> None:
+    one, other = (cheats.detect(CHEATS["names_unfiltered_2_percent"], generator(), place, LAW, 10) for _ in range(2))
+    assert one == other

@@ -1,0 +1,190 @@
+"""Operators that cheat, each in a way of its own, and after how many days they are found.
+
+Holds always: a cheat begins at the start of a day, after honest weeks, at an operator with an honest one's noise; it is
+found when the same functions that judge honest years accuse it; counters of a day are opened, and judged, a day later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compliance_api.domain.statistics.day import judge_day
+from compliance_api.domain.statistics.eprocess import FAMILIES, Standing
+from tests.simulate import counters
+from tests.simulate.honest import families, full
+from tests.simulate.world import Floats, Ints, Law, Measuring, World, cells, confirmed_share
+
+BEFORE = 14
+DAYS = 14
+WITHIN = 7
+NEVER = 10**6
+
+
+@dataclass(frozen=True)
+class Cheat:
+    """What a cheating operator does. What is not said is honest."""
+
+    # The chance that a question of a listed name is a miss, by cell, or one for all.
+    leaks: float | tuple[float, ...] = 0.0
+    # Part of the names that are never filtered.
+    names: float = 0.0
+    # Part of the questions' names that all eyes confirm, where `leaks` is the same whenever one asks.
+    steady: float = 0.0
+    # Part of the aged names that are missed: those younger than the list in use.
+    young: float = 0.0
+    # Part of parents and siblings that are blocked.
+    neighbours: float = 0.0
+    # Part of the handed lines that meet the resolver nobody enrolled.
+    foreign: float = 0.0
+    servfail: bool = False
+    # Lines that the operator does not recognise as a probe's; the others see a perfect filter.
+    unrecognised: int | None = None
+    # What is reported, of what was answered to the challenge and to others.
+    counted: Callable[[np.random.Generator, Ints, Ints], Ints] | None = None
+    # What a copied node's counters are multiplied with.
+    copies: float | None = None
+
+
+def by_cell(**filtered: tuple[str, ...]) -> tuple[float, ...]:
+    """Leaks everywhere but in these cells."""
+    return tuple(np.where(cells(**filtered), 0.0, 1.0).tolist())
+
+
+def _invented(rng: np.random.Generator, _challenge: Ints, others: Ints) -> Ints:
+    return rng.poisson(max(1.0, float(others.mean())), others.shape)
+
+
+def scaled(factor: float) -> Callable[[np.random.Generator, Ints, Ints], Ints]:
+    """Reports so many times what was counted."""
+    return lambda _rng, challenge, others: np.rint(factor * (challenge + others)).astype(np.int64)
+
+
+CHEATS = {
+    "names_unfiltered_2_percent": Cheat(names=0.02),
+    "list_3_days_old": Cheat(young=1 / 3),
+    "udp_only": Cheat(leaks=by_cell(transport=("udp",)), steady=0.6),
+    "a_only": Cheat(leaks=by_cell(kind=("a",)), steady=0.5),
+    "random_leaks_5_percent": Cheat(leaks=0.05),
+    # Filters by day alone.
+    "night_only": Cheat(leaks=by_cell(quarter=("06-12", "12-18", "18-24"))),
+    "parents_blocked": Cheat(neighbours=0.3),
+    "counters_invented": Cheat(counted=_invented),
+    "counters_scaled": Cheat(counted=scaled(1.5)),
+    "counters_copied": Cheat(copies=0.9),
+    "unenrolled_resolver": Cheat(foreign=0.9),
+    "probes_servfail": Cheat(servfail=True),
+}
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How a cheat was found."""
+
+    runs: int
+    detected: float
+    # Days; None where more than half were never found.
+    median_days: float | None
+
+
+def _missed_lines(cheat: Cheat, place: Measuring, rng: np.random.Generator, intercepted: int, days: int) -> Ints:
+    chance = np.broadcast_to(np.asarray(cheat.leaks), place.asked.shape).copy()
+    chance = 1 - (1 - chance) * (1 - cheat.names)
+    if cheat.unrecognised is not None:
+        chance[:] = 0.0
+        chance[place.world.lines - cheat.unrecognised :] = 1.0
+    chance[:intercepted] = 1.0
+    return rng.binomial(np.broadcast_to(place.asked, (days, *place.asked.shape)), chance)
+
+
+def _confirmed(cheat: Cheat, rng: np.random.Generator, world: World, law: Law) -> float:
+    """The chance that a drawn name is confirmed missed, without the part that is always unfiltered."""
+    missing: Floats = np.zeros(world.lines)
+    if cheat.unrecognised is not None:
+        missing[world.lines - cheat.unrecognised :] = 1.0
+    elif isinstance(cheat.leaks, float) and cheat.leaks:
+        missing[:] = cheat.leaks
+    else:
+        return cheat.steady
+    return confirmed_share(rng, world, law, missing)
+
+
+def _days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, confirmed: float) -> list[list[int]]:
+    """The days of one run, judged."""
+    world = place.world
+    intercepted = int(rng.binomial(world.lines, world.intercepted))
+    missed = _missed_lines(cheat, place, rng, intercepted, DAYS)
+    judged = []
+    for day in range(DAYS):
+        if rng.random() < world.shocks / 2:
+            judged.append([-1] * len(FAMILIES))
+            continue
+        names = int(rng.binomial(world.names, 1 - world.dead))
+        unlisted = int(rng.binomial(world.unlisted, 1 - world.lost))
+        aged = int(rng.binomial(world.aged, 1 - world.dead))
+        handed = int(rng.binomial(world.handed, 1 - world.intercepted - world.misconfigured))
+        tally = full(
+            place,
+            missed[day],
+            names=names,
+            missed=int(rng.binomial(names, 1 - (1 - confirmed) * (1 - cheat.names))),
+            unlisted=unlisted,
+            over_blocked=int(rng.binomial(world.neighbours, cheat.neighbours * (1 - world.dead))),
+            aged=aged,
+            # Drawn evenly over ages, so that the part of the young ones is no chance.
+            aged_missed=round(aged * cheat.young),
+            handed=world.handed,
+            foreign=int(rng.binomial(handed, cheat.foreign)),
+        )
+        if cheat.servfail:
+            tally = replace(tally, names=0, missed=0, evaded=names, seen={})
+        judged.append(families(judge_day(tally, law.day).bad))
+    return judged
+
+
+def _by_days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int) -> Ints:
+    """The day on which each run is found by bad days, from 1."""
+    confirmed = _confirmed(cheat, rng, place.world, law)
+    before = Standing()
+    for _ in range(BEFORE):
+        before = before.after(dict.fromkeys(FAMILIES, False), law.process)
+    found = np.full(runs, NEVER)
+    for run in range(runs):
+        standing = before
+        for day, row in enumerate(_days(cheat, rng, place, law, confirmed), 1):
+            known = {family: None if one < 0 else bool(one) for family, one in zip(FAMILIES, row, strict=True)}
+            standing = standing.after(known, law.process)
+            if standing.accused(law.process):
+                found[run] = day
+                break
+    return found
+
+
+def _by_counters(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int) -> Ints:
+    """The day on which each run is found by its counters, from 1."""
+    world = place.world
+    intercepted = rng.binomial(world.lines, world.intercepted * world.uncaught, runs)
+    busy = np.ones((runs, BEFORE + DAYS))
+    answered, counted, others = counters.challenges(rng, world, intercepted, busy)
+    if cheat.counted is not None:
+        counted[:, BEFORE:] = cheat.counted(rng, counted - others, others)[:, BEFORE:]
+    if cheat.copies is not None:
+        # The other node was not challenged; only its own clients show.
+        counted[:, BEFORE:] = np.rint(cheat.copies * rng.permutation(others))[:, BEFORE:]
+    accused = counters.accused_by_slope(counters.sums(answered, counted), law.slope)[:, BEFORE:]
+    found = np.where(accused.any(axis=1), accused.argmax(axis=1) + 2, NEVER)
+    if cheat.copies is not None:
+        source = rng.poisson(counters.course(rng, runs))
+        copied = counters.accused_by_likeness(source, np.rint(cheat.copies * source).astype(np.int64), law.copies)
+        found = np.minimum(found, np.where(copied, 1, NEVER))
+    return found
+
+
+def detect(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int) -> Detection:
+    """How often and when a cheat is found."""
+    by_counters = cheat.counted is not None or cheat.copies is not None
+    days = (_by_counters if by_counters else _by_days)(cheat, rng, place, law, runs)
+    median = float(np.median(days))
+    return Detection(runs, float((days <= WITHIN).mean()), median if median < NEVER else None)

@@ -1,0 +1,158 @@
+"""The world that is simulated: lines, questions, and what goes wrong in it without anybody cheating.
+
+Holds always: every rate of the noise stands here, and none of them is known to what decides, but the share of
+intercepted lines that the law grants; path verification is thought to catch no interception at all, which is worse
+than life.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compliance_api.domain.burden import Burden
+from compliance_api.domain.law import Confirmation
+from compliance_api.domain.observation import ConfirmationRule, Eyes
+from compliance_api.domain.statistics.day import ALL, STRATA, Line
+from compliance_api.domain.statistics.parameters import CopyRule, DayRules, ProcessRule, SlopeRule
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+TRANSPORTS = {"udp": 0.4, "tcp": 0.2, "dot": 0.2, "doh": 0.2}
+TYPES = {"a": 0.5, "aaaa": 0.25, "https": 0.25}
+QUARTERS = {"00-06": 0.25, "06-12": 0.25, "12-18": 0.25, "18-24": 0.25}
+CELLS = [(transport, kind, quarter) for transport in TRANSPORTS for kind in TYPES for quarter in QUARTERS]
+WEIGHTS = np.array([TRANSPORTS[one] * TYPES[two] * QUARTERS[three] for one, two, three in CELLS])
+
+
+@dataclass(frozen=True)
+class World:
+    """How the authority measures, and what life adds."""
+
+    # Vantage points of one operator and jurisdiction, on these networks, kept by these custodians.
+    lines: int = 30
+    networks: int = 3
+    custodians: int = 4
+    # Lines that use the resolvers handed to them.
+    handed: int = 16
+    # Fresh names a day, lines that ask each, and lines that ask a missed one again six hours later.
+    names: int = 400
+    asked_by: int = 3
+    again: int = 6
+    unlisted: int = 160
+    # Parents and siblings of listed names among them.
+    neighbours: int = 60
+    aged: int = 20
+    # Intercepted lines stay so for the year.
+    intercepted: float = 0.02
+    # Part of the intercepted lines that path verification does not catch before a challenge; sightings are thought to
+    # come from all of them.
+    uncaught: float = 0.1
+    # Lines whose custodian set another resolver by mistake, for the year.
+    misconfigured: float = 0.01
+    # Names that die between the draw and the question, or that references do not agree on.
+    dead: float = 0.06
+    # Questions without a settled answer after all tries.
+    lost: float = 0.02
+    # An honest operator's own rate of misses, drawn from an exponential with this mean, at most the tolerated rate.
+    missed: float = 0.0001
+    # Names never listed that an operator blocks for reasons of its own.
+    own_blocks: float = 0.002
+    # Days on which a shock begins: half of them leave nothing to measure, half leave a part of the day unfiltered.
+    shocks: float = 0.006
+    shock_days: tuple[float, ...] = (0.8, 0.15, 0.05)
+    # A holiday of so many days in a row: a third of the measuring, and so many days with a list late by some hours.
+    holiday: int = 9
+    late: float = 0.1
+    # Questions from probes whose clocks are wrong by hours.
+    wrong_clocks: float = 0.01
+    days: int = 366
+
+
+@dataclass(frozen=True)
+class Law:
+    """All parameters of what decides."""
+
+    confirmation: ConfirmationRule
+    day: DayRules
+    process: ProcessRule
+    slope: SlopeRule
+    copies: CopyRule
+
+
+def defaults() -> Law:
+    """As the law data have them where a text says nothing else."""
+    eyes, burden = Confirmation(), Burden()
+    return Law(
+        eyes.rule(),
+        burden.day_rules(eyes.vantage_points, eyes.networks, eyes.custodians),
+        burden.process_rule(),
+        burden.slope_rule(),
+        burden.copy_rule(),
+    )
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Lines with what each asks on a day, by cell: fixed for a simulation, drawn once."""
+
+    world: World
+    lines: tuple[Line, ...]
+    # Listed questions of each line and cell.
+    asked: Ints = field(repr=False)
+
+
+def measuring(world: World, rng: np.random.Generator) -> Measuring:
+    """Draws what the lines ask on a day."""
+    lines = tuple(
+        Line(f"net-{index % world.networks}", f"custodian-{index // world.networks % world.custodians}")
+        for index in range(world.lines)
+    )
+    each = round(world.names * world.asked_by * (1 - world.dead) * (1 - world.lost) / world.lines)
+    return Measuring(world, lines, rng.multinomial(each, WEIGHTS, size=world.lines))
+
+
+def cells(**wanted: tuple[str, ...]) -> Bools:
+    """The cells of some transports, types or quarters."""
+    keys = ("transport", "kind", "quarter")
+    return np.array(
+        [all(cell[keys.index(key)] in values for key, values in wanted.items()) for cell in CELLS], dtype=np.bool_
+    )
+
+
+STRATUM = np.array([[name == ALL or name in cell for cell in CELLS] for name in STRATA], dtype=np.int64)
+
+
+def confirmed_share(rng: np.random.Generator, world: World, law: Law, missing: Floats, samples: int = 20_000) -> float:
+    """The chance that a name is confirmed missed, by the law's own rule on drawn names.
+
+    Args:
+        rng: Where the draw comes from.
+        world: Who asks whom again.
+        law: With the rule.
+        missing: For each line, the chance that a question of it is a miss.
+        samples: Names to draw.
+    """
+    first = world.asked_by
+    chosen = np.argsort(rng.random((samples, world.lines)), axis=1)[:, : first + world.again]
+    settled = rng.random(chosen.shape) >= world.lost
+    missed = settled & (rng.random(chosen.shape) < missing[chosen])
+    noticed = missed[:, :first].any(axis=1)
+    missed[:, first:] &= noticed[:, None]
+    asked = settled[:, :first].sum(axis=1) + np.where(noticed, settled[:, first:].sum(axis=1), 0)
+    networks = sum((missed & (chosen % world.networks == one)).any(axis=1).astype(int) for one in range(world.networks))
+    custodian = chosen // world.networks % world.custodians
+    custodians = sum((missed & (custodian == one)).any(axis=1).astype(int) for one in range(world.custodians))
+    apart = np.where(missed[:, :first].any(axis=1) & missed[:, first:].any(axis=1), 21600, 0)
+    rows = np.stack([missed.sum(axis=1), asked, networks, custodians, apart], axis=1)
+    kinds, counts = np.unique(rows, axis=0, return_counts=True)
+    met = sum(
+        int(count)
+        for (seen, all_, nets, keepers, seconds), count in zip(kinds.tolist(), counts, strict=True)
+        if seen and law.confirmation.met(Eyes(seen, all_, nets, keepers, float(seconds)))
+    )
+    return met / samples
