@@ -84,11 +84,15 @@ def scattered(lines: Sequence[Line], counts: Counts, rules: DayRules) -> bool:
     rate is the tolerated one at most: so the exact binomial test keeps its level.
     """
     aside = faulty_lines(len(lines), rules)
-    order = sorted(zip(counts, lines, strict=True), key=lambda one: (-one[0][1], one[0][0]))[aside:]
-    asked, missed = sum(count[0] for count, _ in order), sum(count[1] for count, _ in order)
+    # Whole rows are compared, so that among equal lines the order in which they came decides nothing.
+    rows = sorted(
+        (-missed, asked, line.network, line.custodian) for (asked, missed), line in zip(counts, lines, strict=True)
+    )
+    left = rows[aside:]
+    asked, missed = sum(row[1] for row in left), -sum(row[0] for row in left)
     if not exceeded(missed, asked, rules.scattered):
         return False
-    return _independent([line for count, line in order if count[1]], rules)
+    return _independent([Line(network, custodian) for less, _, network, custodian in left if less], rules)
 
 
 def opened(lines: Sequence[Line], counts: Counts, rules: DayRules) -> bool:

@@ -69,3 +69,10 @@ def test_one_network_or_custodian_makes_no_day_bad() -> None:
 
 def test_a_line_that_asked_little_is_not_open() -> None:
     assert not opened(LINES, [(9, 9)] * 30, RULES)
+
+
+def test_which_of_equal_lines_is_set_aside_does_not_depend_on_their_order() -> None:
+    lines = [Line("a", "x"), Line("b", "x"), Line("b", "y"), Line("a", "y"), Line("a", "z")]
+    counts = [(10, 4)] * 5
+    found = {scattered(lines[index:] + lines[:index], counts, RULES) for index in range(5)}
+    assert len(found) == 1
