@@ -1,0 +1,9 @@
+"""The one error of the ledger's core."""
+
+from __future__ import annotations
+
+from compliance_api.errors import ComplianceError
+
+
+class LedgerError(ComplianceError):
+    """What was to be proved is not, or is not even written as it must be; the message says which and where."""
