@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from compliance_api.ledger import tree
+from compliance_api.ledger import note, policy, tree
+from compliance_api.ledger.checkpoint import Checkpoint
+from compliance_api.ledger.note import Note, NoteKey, SignatureKind
+from lachan.signing import SigningKey
 
 
 class Forest:
@@ -41,3 +44,39 @@ def forest(leaves: int, prefix: bytes = b"leaf ") -> Forest:
     for number in range(leaves):
         made.add(prefix + str(number).encode())
     return made
+
+
+ORIGIN = "log.example/ledger"
+NOON = 1_790_000_000
+"""A time, in seconds since 1970."""
+
+
+class Parties:
+    """A log and three witnesses with fresh keys, and the policy that asks for two of them."""
+
+    def __init__(self) -> None:
+        self.log = SigningKey.generate()
+        self.witnesses = {f"w{number}": SigningKey.generate() for number in (1, 2, 3)}
+        self.log_key = NoteKey(ORIGIN, SignatureKind.ED25519, self.log.public)
+        self.policy_text = "\n".join(
+            [
+                "# Two of three, whoever keeps the log.",
+                f"log {self.log_key}",
+                *(f"witness {name} {self.witness_key(name)}" for name in self.witnesses),
+                "group all-three 2 w1 w2 w3",
+                "quorum all-three",
+                "",
+            ]
+        )
+        self.policy = policy.parse(self.policy_text.encode())
+
+    def witness_key(self, name: str) -> NoteKey:
+        return NoteKey(f"{name}.example/witness", SignatureKind.COSIGNATURE, self.witnesses[name].public)
+
+    def head(self, size: int, root: bytes, times: dict[str, int]) -> Note:
+        """A checkpoint, signed, and cosigned by the witnesses at their times."""
+        signed = Checkpoint(ORIGIN, size, root).signed(self.log)
+        return signed.with_signatures(
+            note.cosign(signed.text, f"{name}.example/witness", self.witnesses[name], time)
+            for name, time in times.items()
+        )
