@@ -26,6 +26,7 @@ from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.publish import Documents
 from blocklist_sync.central.repository import RECORDS_TARGET, Contents, Repository
 from blocklist_sync.edge.agent import Agent, Reason
+from tests.support import killed
 from tests.support.list_authority import Handler, ListAuthority, Server, person
 from tests.support.registry import EDITOR, GAMBLING, LogBook, Member, approval, founded, proposal, text
 
@@ -200,6 +201,21 @@ async def test_a_chain_of_roots_is_followed_although_those_between_have_expired(
     last = next_root(opened(authority).root.signed, {}, datetime.now(UTC).replace(microsecond=0) - timedelta(days=1))
     Repository(authority.repository).write("root", authority.signed(last, "root"))
     await refused(fresh, Reason.EXPIRED, held=2)
+
+
+@pytest.mark.forks
+@pytest.mark.parametrize("role", ["root", "targets", "timestamp"])
+async def test_killed_at_every_step_of_a_rotation_the_repository_verifies(tmp_path: Path, role: str) -> None:
+    authority = ListAuthority(tmp_path / "authority")
+    authority.publish("bad.example")
+    first, seen = authority.sources().root, set()
+    await rotate(authority, role, 1)
+    for _ in killed.at_every_step(authority.publish):
+        held = Repository(authority.repository).verified(first)
+        assert held.listed is not None
+        seen.add(held.root.signed.version)
+    assert seen == {1, 2}
+    assert Repository(authority.repository).verified(first).root.signed.version == 2
 
 
 # --- the attacks of the specification --------------------------------------------------------------------------
