@@ -103,6 +103,43 @@ def verdicts(
 
 
 @app.command()
+def verify(
+    pack: Annotated[Path, typer.Argument(help="Folder of the evidence pack.")],
+    keys: Annotated[Path, typer.Option("--keys", help="Logs, witnesses and quorum to believe; not from the pack.")],
+    pinned: Annotated[Path | None, typer.Option("--pinned", help="A checkpoint kept from before.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Verify the ledger part of an evidence pack, offline; each thing that is wrong is named."""
+    from compliance_api.ledger.verify import verify_files
+
+    outcome = verify_files(pack, keys, pinned, int(datetime.now(UTC).timestamp()))
+    head = outcome.head
+    if json:
+        terminal.document(
+            {
+                "holds": outcome.holds,
+                "origin": outcome.origin,
+                "size": head and head.checkpoint.size,
+                "root": head and head.checkpoint.root.hex(),
+                "cosigned": head and head.times,
+                "opened": outcome.opened,
+                "hidden": outcome.hidden,
+                "problems": [{"flaw": one.flaw, "place": one.place, "detail": one.detail} for one in outcome.problems],
+            }
+        )
+    else:
+        for one in outcome.problems:
+            terminal.line(str(one))
+        if head is not None:
+            names = ", ".join(sorted(head.times)) or "nobody"
+            terminal.line(f"{outcome.origin}: {head.checkpoint.size} leaves, cosigned by {names}")
+        leaves = f"{outcome.opened} leaves opened, {outcome.hidden} by their commitments alone"
+        terminal.line(f"{'holds' if outcome.holds else 'DOES NOT HOLD'}: {leaves}")
+    if not outcome.holds:
+        raise typer.Exit(1)
+
+
+@app.command()
 def key(out: Annotated[Path, typer.Option("--out", help="File of the private key; NAME.pub.pem beside it.")]) -> None:
     """Make an Ed25519 key: the one that receipts are signed with."""
     made = SigningKey.generate()

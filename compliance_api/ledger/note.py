@@ -109,7 +109,7 @@ class NoteKey:
         except (ValueError, SigningError) as error:
             raise NoteError(line, f"the key of {name} is neither Ed25519 nor for cosignatures") from error
         if made.id.hex() != rest[0]:
-            raise NoteError(line, f"the id {rest[0]} is not that of the key of {name}, which is {made.id.hex()}")
+            raise NoteError(line, f"the id {rest[0]!r} is not that of the key of {name}, which is {made.id.hex()}")
         return made
 
 

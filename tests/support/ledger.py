@@ -1,9 +1,14 @@
-"""A small ledger in memory, for tests: every complete subtree it ever had."""
+"""A small ledger in memory, for tests: its tree, its log and witnesses, and packs of it."""
 
 from __future__ import annotations
 
-from compliance_api.ledger import note, policy, tree
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
+
+from compliance_api.ledger import note, pack, policy, tree
 from compliance_api.ledger.checkpoint import Checkpoint
+from compliance_api.ledger.leaf import Kind, Opening
 from compliance_api.ledger.note import Note, NoteKey, SignatureKind
 from lachan.signing import SigningKey
 
@@ -80,3 +85,37 @@ class Parties:
             note.cosign(signed.text, f"{name}.example/witness", self.witnesses[name], time)
             for name, time in times.items()
         )
+
+
+class Book:
+    """A ledger with what its leaves say, and a pack of some of them under checkpoints of some sizes."""
+
+    def __init__(self, parties: Parties, start: int = NOON) -> None:
+        self.parties = parties
+        self.woods = Forest()
+        self.openings: list[Opening] = []
+        self.start = start
+
+    def enter(self, kind: Kind, content: bytes, entered_at: int | None = None) -> int:
+        """A leaf a minute, unless it says another time."""
+        at = self.start + 60 * self.woods.size if entered_at is None else entered_at
+        salt = hashlib.sha256(f"salt {self.woods.size}".encode()).digest()
+        opening = Opening(salt, kind, at, content)
+        self.openings.append(opening)
+        return self.woods.add(opening.commitment)
+
+    def head(self, size: int) -> Note:
+        """The checkpoint of a size, cosigned by two witnesses when its last leaf was entered."""
+        at = self.start + 60 * (size - 1)
+        return self.parties.head(size, self.woods.root(size), {"w1": at, "w2": at + 1})
+
+    def files(self, leaves: Iterable[int], sizes: Sequence[int], erased: Collection[int] = ()) -> dict[str, bytes]:
+        """The files of a pack."""
+        packed = {}
+        for index in leaves:
+            opening = None if index in erased else self.openings[index]
+            proof = self.woods.inclusion(index, sizes[-1])
+            content = opening.content if opening else None
+            packed[index] = pack.Leaf.of(self.woods.commitments[index], proof, opening), content
+        steps = {(old, new): self.woods.consistency(old, new) for old, new in pairwise(sizes)}
+        return dict(pack.ledger_files(ORIGIN, [self.head(size) for size in sizes], steps, packed))

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from compliance_api.cli import app, main
+from compliance_api.ledger import pack
+from compliance_api.ledger.leaf import Kind
 from lachan.signing import SigningKey, VerifyKey
 from lachan.tls import identity_of
+from tests.support.ledger import Book, Parties
 
 
 def run(*words: str) -> str:
@@ -44,3 +48,26 @@ def test_a_wrong_configuration_ends_with_its_reasons(
     said = capsys.readouterr().err
     assert f"{config}:2: surprise" in said
     assert "receipt_key" in said
+
+
+def test_a_pack_is_verified_and_what_is_wrong_is_named(tmp_path: Path) -> None:
+    book = Book(Parties())
+    for number in range(5):
+        book.enter(Kind.OBSERVATION, b"observation %d" % number)
+    pack.write(tmp_path / "pack", book.files([1, 2, 3], [2, 5]).items())
+    (tmp_path / "keys").write_text(book.parties.policy_text)
+    (tmp_path / "pinned").write_bytes(book.head(2).encode())
+    words = ["verify", str(tmp_path / "pack"), "--keys", str(tmp_path / "keys"), "--pinned", str(tmp_path / "pinned")]
+    out = run(*words)
+    assert "log.example/ledger: 5 leaves, cosigned by w1, w2" in out
+    assert "holds: 3 leaves opened, 0 by their commitments alone" in out
+    assert json.loads(run(*words, "--json"))["cosigned"].keys() == {"w1", "w2"}
+    (tmp_path / "pack" / pack.content_name(2)).write_bytes(b"observation 9")
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "ledger/leaves/2.content: file: was changed" in result.output
+    assert "ledger/leaves/2.json: edited: this observation is not what was committed to" in result.output
+    assert "DOES NOT HOLD: 2 leaves opened" in result.output
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
+    assert not told["holds"]
+    assert [one["flaw"] for one in told["problems"]] == ["file", "edited"]

@@ -107,7 +107,7 @@ def test_what_is_no_note_is_refused_by_its_line(data: bytes, reason: str) -> Non
     [
         ("PeterNeumann", "name.id.base64"),
         ("a b+c74f20a3+AAAA", "name.id.base64"),
-        (KEY.replace("c74f20a3", "c74f20a4"), "c74f20a4 is not that of the key of PeterNeumann, which is c74f20a3"),
+        (KEY.replace("c74f20a3", "c74f20a4"), "'c74f20a4' is not that of the key of PeterNeumann, which is c74f20a3"),
         (KEY.replace("+ARpc", "+CRpc"), "neither Ed25519 nor for cosignatures"),
         (KEY[:-4], "32 bytes long|not 33|30 bytes"),
         ("a+00000000+!!!!", "not base64"),
