@@ -140,6 +140,21 @@ def verify(
 
 
 @app.command()
+def witness(config_file: Config) -> None:
+    """Cosign the checkpoints of logs that only grow (witness.yaml)."""
+    from compliance_api import witness as service
+
+    settings = config.load(config_file, service.WitnessSettings)
+    log.configure("witness", settings.log.form, settings.log.level)
+
+    def ready(address: str, own: object) -> None:
+        terminal.line(f"ready http={address} key={own}")
+        sys.stdout.flush()
+
+    service.serve(settings, ready)
+
+
+@app.command()
 def key(out: Annotated[Path, typer.Option("--out", help="File of the private key; NAME.pub.pem beside it.")]) -> None:
     """Make an Ed25519 key: the one that receipts are signed with."""
     made = SigningKey.generate()

@@ -1,6 +1,7 @@
 """The endpoint for machines: /metrics for Prometheus and /health for whoever restarts things.
 
-Holds always: so many connections at once, each for so long, whatever is on the other end; only GET, only these paths.
+Holds always: so many connections at once, each for so long, whatever is on the other end; only GET, only these paths,
+unless somebody serves an application of their own (`serve_app`).
 """
 
 from __future__ import annotations
@@ -130,12 +131,23 @@ def serve(
     Raises:
         EndpointError: The address cannot be bound.
     """
+    with serve_app("metrics", address, port, app(metrics, problems)) as place:
+        yield place
+
+
+@contextlib.contextmanager
+def serve_app(name: str, address: str, port: int, answer: WSGIApplication) -> Iterator[tuple[str, int]]:
+    """The same for an application of one's own, which is called from several threads at once.
+
+    Raises:
+        EndpointError: The address cannot be bound; `name` is in front.
+    """
     try:
         server = _Server(address, port)
     except OSError as error:
-        raise EndpointError(f"metrics: {address} port {port}: {error.strerror}") from error
-    server.set_app(app(metrics, problems))
-    thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="metrics", daemon=True)
+        raise EndpointError(f"{name}: {address} port {port}: {error.strerror}") from error
+    server.set_app(answer)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name=name, daemon=True)
     thread.start()
     try:
         yield str(server.server_address[0]), server.server_port

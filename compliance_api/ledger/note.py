@@ -37,6 +37,10 @@ class NoteError(LedgerError):
         super().__init__(f"line {line}: {reason}" if line else reason)
 
 
+class SignatureError(NoteError):
+    """A signature of a known key does not hold."""
+
+
 class SignatureKind(IntEnum):
     """What a key signs, and how; part of the key's id."""
 
@@ -222,9 +226,9 @@ def _verify_one(text: str, known: NoteKey, signature: Signature) -> int:
         else:
             known.key.verify(_PLAIN, text.encode(), signed)
     except SigningError as error:
-        raise NoteError(0, f"the signature of {known.name} ({known.id.hex()}) does not hold") from error
+        raise SignatureError(0, f"the signature of {known.name} ({known.id.hex()}) does not hold") from error
     if time > MAX_TIME:
-        raise NoteError(0, f"the cosignature of {known.name} has a time out of range")
+        raise SignatureError(0, f"the cosignature of {known.name} has a time out of range")
     return time
 
 
@@ -234,7 +238,7 @@ def verify(note: Note, keys: Sequence[NoteKey]) -> dict[NoteKey, int]:
     A key that cosigned twice is there once, with its latest time.
 
     Raises:
-        NoteError: A signature of one of the keys does not hold.
+        SignatureError: A signature of one of the keys does not hold.
     """
     known = {(one.name, one.id): one for one in keys}
     found: dict[NoteKey, int] = {}

@@ -103,7 +103,8 @@ class Witness:
             now: Seconds since 1970, UTC.
 
         Raises:
-            NoteError: It is no checkpoint, or a known signature under it does not hold.
+            NoteError: It is no checkpoint, or smaller than where the proof begins.
+            SignatureError: A known signature under it does not hold.
             UnknownLogError: Its log is not one of ours.
             LogSignatureError: Its log did not sign it.
             RollbackError: It is smaller than the last one.
@@ -119,6 +120,8 @@ class Witness:
             raise UnknownLogError(f"the log {head.origin} is not witnessed here")
         if not note.verify(signed, keys):
             raise LogSignatureError(f"no signature of the log {head.origin} under its checkpoint of {head.size} leaves")
+        if old > head.size:
+            raise NoteError(0, f"the proof begins at {old} leaves, and the checkpoint has {head.size}")
         last = self._last.get(head.origin, Checkpoint(head.origin, 0, tree.EMPTY_ROOT))
         if head.size < last.size:
             raise RollbackError(head.origin, last.size)

@@ -21,6 +21,7 @@ from blocklist_sync.central.settings import ListSettings
 from blocklist_sync.central.sources import SourcesSettings
 from compliance_api.probe.settings import ProbeSettings
 from compliance_api.settings import ServiceSettings, load_law, load_registry
+from compliance_api.witness import WitnessSettings
 from lachan import config
 from lachan.signing import SigningKey
 from resolver import settings as edges
@@ -51,6 +52,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "organisations.yaml": load_registry,
     "law.yaml": lambda path: load_law(path, load_registry(path.with_name("organisations.yaml"))),
     "probe.yaml": lambda path: config.load(path, ProbeSettings),
+    "witness.yaml": lambda path: config.load(path, WitnessSettings),
     "rpz-hits.yaml": lambda path: config.load(path, HitsFile),
     "rpz-operators.yaml": lambda path: config.load(path, OperatorsFile),
 }
