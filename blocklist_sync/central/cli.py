@@ -2,91 +2,82 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated
+import importlib
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from blocklist_sync.central.verbs import (
-    ceremony,
-    explain,
-    history,
-    imports,
-    inspection,
-    keys,
-    order,
-    person,
-    proposal,
-    release,
-    rpz,
-    rpz_operators,
-    sources,
-    trial,
-)
-from lachan import config, log, terminal
+from lachan import terminal
 
-app = typer.Typer(
-    name="lachan-blocklist", help="Builds, signs and serves the list.", no_args_is_help=True, add_completion=False
-)
-app.add_typer(keys.app, name="keys")
-app.add_typer(ceremony.root_app, name="root")
-app.add_typer(ceremony.targets_app, name="targets")
-app.command("found")(ceremony.found)
-app.command("rotate")(ceremony.rotate)
-app.command("rpz")(rpz.rpz)
-app.command("rpz-operators")(rpz_operators.rpz_operators)
-app.command("import")(imports.import_)
-app.command("diff")(imports.diff)
-app.add_typer(sources.app, name="source")
-app.command("explain")(explain.explain)
-app.add_typer(order.app, name="order")
-app.add_typer(person.app, name="people")
-app.add_typer(proposal.app, name="proposals")
-app.command("propose")(proposal.propose)
-app.command("revoke")(proposal.revoke)
-app.command("approve")(proposal.approve)
-app.command("reject")(proposal.reject)
-app.command("withdraw")(proposal.withdraw)
-app.command("log")(history.log)
-app.command("due")(history.due)
-app.command("review")(history.review)
-app.command("overdue")(history.overdue)
-app.command("build")(release.build)
-app.command("sign")(release.sign)
-app.command("publish")(release.publish)
-app.command("rollback")(release.rollback)
-app.command("verify")(release.verify)
-app.command("export")(inspection.export)
-app.command("inspect")(inspection.inspect)
-app.add_typer(trial.app, name="trial")
+VERBS = {
+    "keys": "keys:app",
+    "root": "ceremony:root_app",
+    "targets": "ceremony:targets_app",
+    "found": "ceremony:found",
+    "rotate": "ceremony:rotate",
+    "rpz": "rpz:rpz",
+    "rpz-operators": "rpz_operators:rpz_operators",
+    "import": "imports:import_",
+    "diff": "imports:diff",
+    "source": "sources:app",
+    "explain": "explain:explain",
+    "order": "order:app",
+    "people": "person:app",
+    "proposals": "proposal:app",
+    "propose": "proposal:propose",
+    "revoke": "proposal:revoke",
+    "approve": "proposal:approve",
+    "reject": "proposal:reject",
+    "withdraw": "proposal:withdraw",
+    "log": "history:log",
+    "due": "history:due",
+    "review": "history:review",
+    "overdue": "history:overdue",
+    "build": "release:build",
+    "sign": "release:sign",
+    "publish": "release:publish",
+    "rollback": "release:rollback",
+    "verify": "release:verify",
+    "export": "inspection:export",
+    "inspect": "inspection:inspect",
+    "trial": "trial:app",
+    "serve": "serve:serve",
+}
+"""Where each verb stands below `verbs`: one is loaded when it is asked for, so that none waits for what others need."""
 
 
-@app.command()
-def serve(
-    configuration: Annotated[Path, typer.Option("--config", help="deploy/examples/list.yaml shows one.")],
-) -> None:
-    """Serves the repository over HTTPS, announces releases to edges and gives samples to compliance, until SIGTERM."""
-    from blocklist_sync.central import server
-    from blocklist_sync.central.registry.schema import DATABASE
-    from blocklist_sync.central.settings import ListSettings
-    from lachan import postgres
+class Verbs(TyperGroup):
+    """The verbs, each loaded by its name.
 
-    settings = config.load(configuration, ListSettings)
-    log.configure("blocklist", settings.log.form, settings.log.level)
+    Typer brings a Click of its own, whose types it does not publish.
+    """
 
-    def started(ports: Mapping[str, int | None]) -> None:
-        terminal.document(dict(ports))
-        sys.stdout.flush()
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  named by Click
+        """Every verb, in the order of the table."""
+        return list(VERBS)
 
-    with ExitStack() as stack:
-        # An embedded server, where one is asked for, is to be started before the loop.
-        registry = settings.registry
-        database = stack.enter_context(postgres.database(registry.database, DATABASE)) if registry else None
-        asyncio.run(server.serve(settings, database, started))
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb of a name."""
+        if cmd_name not in VERBS:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = VERBS[cmd_name].partition(":")
+        found = getattr(importlib.import_module(f"blocklist_sync.central.verbs.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False)
+            alone.command(cmd_name)(found)
+            found = alone
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(name="lachan-blocklist", cls=Verbs, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def _lachan_blocklist() -> None:
+    """Builds, signs and serves the list."""
 
 
 main = terminal.run(app)

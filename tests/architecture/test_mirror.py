@@ -62,6 +62,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
         "an export is held against what was published",
     ),
     "blocklist_sync/central/verbs/keys.py": (ROAD, "a ceremony goes through several commands"),
+    "blocklist_sync/central/verbs/serve.py": (LIST_SERVICE, "verbs are run as commands"),
     "blocklist_sync/central/verbs/trial.py": (ROAD, "a ceremony goes through several commands"),
     "blocklist_sync/central/service.py": (LIST_SERVICE, "who may call is known by TLS alone"),
     "blocklist_sync/central/verbs/explain.py": (VERBS, "verbs are run as commands"),

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 import typer
@@ -87,17 +88,23 @@ def test_every_link_leads_somewhere(paper: PurePosixPath) -> None:
             assert anchor in map(slug, HEADING.findall(found.read_text())), f"{paper}: {target}"
 
 
+def below(command: Any, prefix: str = "") -> Iterator[str]:
+    """The verbs of a command, and those of its groups as `group verb`."""
+    context = typer.Context(command)
+    for name in command.list_commands(context) if hasattr(command, "list_commands") else ():
+        verb = command.get_command(context, name)
+        if hasattr(verb, "list_commands"):
+            yield from below(verb, f"{prefix}{name} ")
+        else:
+            yield prefix + name
+
+
+@cache
 def verbs(program: str) -> set[str]:
-    """What a command can be told to do; a group's verbs as `group verb`."""
+    """What a command can be told to do."""
     scripts = tomllib.loads(text(PurePosixPath("pyproject.toml")))["project"]["scripts"]
     app: typer.Typer = importlib.import_module(scripts[program].partition(":")[0]).app
-    found = set()
-    for prefix, one in [("", app), *((f"{group.name} ", group.typer_instance) for group in app.registered_groups)]:
-        assert one is not None
-        for command in one.registered_commands:
-            assert command.callback is not None
-            found.add(prefix + (command.name or command.callback.__name__.replace("_", "-")))
-    return found
+    return set(below(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=str)
