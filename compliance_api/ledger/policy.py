@@ -59,13 +59,13 @@ class Believed:
 
     @property
     def earliest(self) -> int:
-        """The first time at which a witness saw this tree as the log's latest."""
-        return min(self.times.values(), default=0)
+        """The first time at which a witness saw this tree as the log's latest; the last there is, if none did."""
+        return min(self.times.values(), default=note.MAX_TIME)
 
     @property
     def latest(self) -> int:
-        """The last such time."""
-        return max(self.times.values(), default=note.MAX_TIME)
+        """The last such time; the first there is, if none did."""
+        return max(self.times.values(), default=0)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ Holds always: nothing inside the pack is believed but by a key from outside; eve
 only the first; a leaf that the pack is about is there or named as missing.
 
 When a leaf was entered is its own word. It is held against the witnesses': it was not in the tree that they cosigned
-before it, and was in the one after.
+before it, and was in the one after. Of their times the one that leaves less room counts, so that one witness who lies
+with the log makes none; a log that keeps to the rules takes no cosignature whose time is far from its own.
 """
 
 from __future__ import annotations
@@ -230,8 +231,8 @@ class _Verifier:
         return None
 
     def _check_time(self, index: int, name: str, entered_at: int) -> None:
-        without = [one.earliest for one in self._heads if one.checkpoint.size <= index]
-        within = [one.latest for one in self._heads if one.checkpoint.size > index]
+        without = [one.latest for one in self._heads if one.checkpoint.size <= index]
+        within = [one.earliest for one in self._heads if one.checkpoint.size > index]
         if without and entered_at < max(without) - TOLERANCE_S:
             late = max(without) - entered_at
             self._name(

@@ -6,6 +6,9 @@ and the checkpoint that others have pinned.
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +126,15 @@ def test_a_law_backdated_within_the_tolerance_stands_behind_what_came_before(tmp
     assert "120 s before a leaf in front of it" in str(outcome.problems[0])
 
 
+def test_one_witness_who_lies_with_the_log_makes_no_room_for_a_backdated_law(tmp_path: Path) -> None:
+    other = Book(PARTIES)
+    for number, opening in enumerate(BOOK.openings):
+        other.enter(opening.kind, opening.content, NOON - 86_400 if number == 9 else None)
+    lying = PARTIES.head(PINNED, other.woods.root(PINNED), {"w1": NOON - 2 * 86_400, "w2": NOON + 60 * PINNED})
+    files = other.files([9], [PINNED, HEAD]) | {pack.checkpoint_name(PINNED): lying.encode()}
+    assert named(judged(tmp_path, files, lying)) == [(Flaw.BACKDATED, pack.leaf_name(9))]
+
+
 def test_a_leaf_from_the_future_is_named(tmp_path: Path) -> None:
     other = Book(PARTIES)
     for number, opening in enumerate(BOOK.openings):
@@ -212,6 +224,31 @@ def test_a_file_that_is_not_as_indexed_is_named(tmp_path: Path) -> None:
         (Flaw.FILE, "more.txt"),
         (Flaw.FILE, "report.txt"),
     ]
+
+
+def test_a_verifier_needs_nothing_but_itself_and_the_keys(tmp_path: Path) -> None:
+    pack.write(tmp_path / "pack", FILES.items())
+    (tmp_path / "keys").write_text(PARTIES.policy_text)
+    root, place = Path(verify.__file__).parents[2], tmp_path / "verifier"
+    own = ["compliance_api/__init__.py", "compliance_api/errors.py"]
+    shared = [f"lachan/{name}.py" for name in ("__init__", "durable", "errors", "signing")]
+    ledger = [str(path.relative_to(root)) for path in (root / "compliance_api" / "ledger").glob("*.py")]
+    for name in (*own, *shared, *ledger):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, place / name)
+    program = (
+        "from pathlib import Path; from compliance_api.ledger import verify; print(verify.__file__); "
+        f"print(verify.verify_files(Path('pack'), Path('keys'), None, {LATER}).holds)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(place)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.splitlines() == [str(place / "compliance_api" / "ledger" / "verify.py"), "True"]
 
 
 def test_the_number_of_problems_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
