@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import socket
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import h2.config
 import h2.connection
@@ -107,11 +107,24 @@ def too_large(_: Place, client: httpx.Client) -> None:
     refused(client, (413,), "POST", PATH, content=bytes(65_536), headers=POSTED)
 
 
-def at_once(_: Place, client: httpx.Client) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        names = [f"n{number}.ok.example" for number in range(60)]
-        answers = list(pool.map(lambda name: answered(post(client, query(name))), names))
-    assert [one.question for one in answers] == [(f"{name}. IN A",) for name in names]
+def at_once(ident: str, *, http2: bool) -> Case:
+    """Many requests of one client, none of which waits for another's answer."""
+    names = [f"n{number}.ok.example" for number in range(60)]
+
+    def probe(_: Place, transport: Transport) -> None:
+        assert isinstance(transport, Doh)
+
+        async def talk(transport: Doh) -> list[httpx.Response]:
+            async with transport.async_client(http2=http2) as client:
+                posts = (client.post(PATH, content=query(name), headers=POSTED) for name in names)
+                return await asyncio.gather(*posts)
+
+        answers = [answered(response) for response in asyncio.run(talk(transport))]
+        assert [one.question for one in answers] == [(f"{name}. IN A",) for name in names]
+
+    return Case(
+        ident, "RFC 8484 5.2", f"many at once, {'HTTP/2' if http2 else 'HTTP/1.1'}", probe=probe, needs=(Need.HTTP,)
+    )
 
 
 def identical(_: Place, client: httpx.Client) -> None:
@@ -171,7 +184,8 @@ CASES = (
             ("8484-path", "RFC 9110 15.5.5", "another path", other_path),
             ("8484-type", "RFC 9110 15.5.16", "another media type", other_type),
             ("8484-large", "RFC 9110 15.5.14", "a message beyond 65,535 octets", too_large),
-            ("8484-at-once", "RFC 8484 5.2", "many at once", at_once),
         )
     ),
+    at_once("8484-at-once-h2", http2=True),
+    at_once("8484-at-once-h1", http2=False),
 )

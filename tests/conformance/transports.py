@@ -10,10 +10,10 @@ import contextlib
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 
@@ -168,18 +168,34 @@ class Doh:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        # One client of HTTP/2 has one connection, whose state no two threads may share.
+        self._thread = threading.local()
 
     def client(self, source: str = "127.0.0.1", *, http2: bool = True) -> httpx.Client:
         """A client that keeps its connections."""
-        assert self.target.trust is not None
-        transport = httpx.HTTPTransport(
-            verify=self.target.trust, http1=not http2, http2=http2, local_address=source, trust_env=False
-        )
-        return httpx.Client(transport=transport, timeout=SECONDS, base_url=f"https://{SERVER_NAME}:{self.target.port}")
+        transport = httpx.HTTPTransport(**self._way(source, http2=http2))
+        return httpx.Client(transport=transport, timeout=SECONDS, base_url=self._base)
 
-    @cached_property
+    def async_client(self, *, http2: bool = True) -> httpx.AsyncClient:
+        """A client whose requests are on their way at once."""
+        transport = httpx.AsyncHTTPTransport(**self._way("127.0.0.1", http2=http2))
+        return httpx.AsyncClient(transport=transport, timeout=SECONDS, base_url=self._base)
+
+    def _way(self, source: str, *, http2: bool) -> dict[str, Any]:
+        assert self.target.trust is not None
+        versions = {"http1": not http2, "http2": http2}
+        return {"verify": self.target.trust, "local_address": source, "trust_env": False, **versions}
+
+    @property
+    def _base(self) -> str:
+        return f"https://{SERVER_NAME}:{self.target.port}"
+
+    @property
     def _own(self) -> httpx.Client:
-        return self.client()
+        if not hasattr(self._thread, "client"):
+            self._thread.client = self.client()
+        client: httpx.Client = self._thread.client
+        return client
 
     def ask(self, packet: bytes, source: str) -> bytes | None:
         """As the protocol says: what is no query is a bad request (RFC 8484 4.2.1)."""
