@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import pytest
 from deploy.demo.upstream import upstream
 from lachan.message import NOERROR, NXDOMAIN
 from tests.support.blocklist import built, entry
-from tests.support.edge import COMMAND, Edge, ended, running, until
+from tests.support.edge import Edge, ended, running, until
 from tests.support.load import ask_all, rcode
 
 LISTED = "bad.example"
@@ -93,11 +92,6 @@ def nothing_written(pids: list[int]) -> Iterator[None]:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
 
 
-def override(edge: Edge, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, "override", *words, "--config", str(edge.config)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
 def sequence(edge: Edge) -> int:
     status = edge.status()
     return int(status["reports"]["waiting"]) if status else 0
@@ -111,7 +105,7 @@ async def test_a_disk_that_takes_nothing_costs_what_should_stand_on_it(tmp_path:
         await until(lambda: sequence(edge) > 0, "a window was told")
         with nothing_written(pids):
             # An override that the disk does not hold is in force nowhere.
-            refused = await asyncio.to_thread(override, edge, *add)
+            refused = await edge.command("override", *add)
             assert refused.returncode == 1
             assert "overrides.json" in refused.stderr
             assert await asyncio.to_thread(codes, edge) == {NXDOMAIN}
@@ -123,7 +117,7 @@ async def test_a_disk_that_takes_nothing_costs_what_should_stand_on_it(tmp_path:
             assert not any(map(ended, pids))
             assert await asyncio.to_thread(codes, edge) == {NXDOMAIN}
         await until(lambda: sequence(edge) > before + 2, "what could not be told is told")
-        assert (await asyncio.to_thread(override, edge, *add)).returncode == 0
+        assert (await edge.command("override", *add)).returncode == 0
         assert await asyncio.to_thread(codes, edge) == {NOERROR}
         # On the disk as well: the next supervisor knows of it.
         assert json.loads((tmp_path / "state" / "overrides.json").read_text())["kept"][0]["name"] == LISTED

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 import yaml
 
 from tests.support.blocklist import built, entry
-from tests.support.edge import COMMAND, Edge, running, until
+from tests.support.edge import Edge, running, until
 from tests.support.list_authority import ListAuthority
 from tests.support.load import Load, packet, rcode
 
@@ -78,11 +77,6 @@ class Connections(threading.Thread):
         assert not self.is_alive()
 
 
-def command(edge: Edge, *words: str) -> subprocess.CompletedProcess[str]:
-    arguments = [*COMMAND, *words, "--config", str(edge.config)]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
-
-
 def write(edge: Edge, **changes: Any) -> None:
     edge.config.write_text(yaml.safe_dump(edge.settings | changes))
 
@@ -99,7 +93,7 @@ async def test_a_reload_and_a_new_list_under_load_lose_no_query(tmp_path: Path, 
             with Load(edge.port, names("udp"), judge, 16) as under, Connections(edge.port) as streams:
                 write(edge, cache={"size": "4MB", "ttl_max": "10s"})
                 publishing = asyncio.to_thread(authority.publish, "bad.example", "new.example")
-                result, _ = await asyncio.gather(asyncio.to_thread(command, edge, "reload"), publishing)
+                result, _ = await asyncio.gather(edge.command("reload"), publishing)
                 assert (result.returncode, result.stdout) == (0, "reloaded\n"), result.stderr
                 # All of them are others, under the new settings.
                 after = set(edge.workers())
@@ -137,7 +131,7 @@ async def test_what_is_wrong_is_told_and_nothing_changes(tmp_path: Path, clean: 
     async with running(tmp_path, [clean], blocklist=snapshot, processes=LINGER) as edge:
         before = edge.workers()
         write(edge, access={"allow": ["300.0.0.0/8"]}, what=1)
-        bad = await asyncio.to_thread(command, edge, "reload")
+        bad = await edge.command("reload")
         assert bad.returncode == 1
         assert all(place in bad.stderr for place in ("access.allow.0", "what"))
         assert edge.process is not None
@@ -145,19 +139,19 @@ async def test_what_is_wrong_is_told_and_nothing_changes(tmp_path: Path, clean: 
         await until(lambda: "not reloaded" in edge.log, "the log tells it")
         # Good in itself, but not for an edge that runs.
         write(edge, workers=2, cache={"size": "8MB"}, access={"others": "drop"})
-        fixed = await asyncio.to_thread(command, edge, "reload")
+        fixed = await edge.command("reload")
         assert fixed.returncode == 1
         assert all(f"{place}: cannot change while the edge runs" in fixed.stderr for place in ("workers", "cache.size"))
         # Good for all that can be known before a worker starts under it.
         write(edge, upstreams=[{"address": "127.0.0.1", "port": clean}], cookies={"secret_file": "nowhere.txt"})
-        late = await asyncio.to_thread(command, edge, "reload")
+        late = await edge.command("reload")
         assert late.returncode == 1
         assert "stays in force" in late.stderr
         assert edge.workers() == before
         assert (await edge.ask("still.example")).answers
         # And put right, it is taken.
         write(edge, access={"allow": ["192.0.2.0/24"]})
-        assert (await asyncio.to_thread(command, edge, "reload")).returncode == 0
+        assert (await edge.command("reload")).returncode == 0
         assert (await edge.ask("refused.example")).rcode == 5
         os.kill(edge.workers()[0], signal.SIGKILL)
         await until(lambda: (edge.status() or {})["restarts"] == 1, "a dead one is replaced")

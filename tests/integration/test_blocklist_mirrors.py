@@ -22,7 +22,7 @@ from blocklist_sync.edge.agent import Agent, ClientCertificate, Failure
 from blocklist_sync.edge.push import Announcement
 from lachan.message import A, Record, encode, parse
 from tests.support.edge import free_port
-from tests.support.list_authority import Handler, ListAuthority, Server
+from tests.support.list_authority import Handler, ListAuthority, Server, silence
 from tests.support.nameserver import nameserver
 from tests.support.origin import origin
 from tests.support.papers import Papers
@@ -40,12 +40,6 @@ def authority(tmp_path: Path) -> ListAuthority:
 
 def url(server: Server, host: str = "127.0.0.1") -> str:
     return f"https://{host}:{server.server_address[1]}"
-
-
-def silence(handler: Handler) -> bool:
-    with contextlib.suppress(OSError):
-        handler.rfile.read(1)
-    return True
 
 
 def bad_first(authority: ListAuthority, good: Server, bad: str, folder: Path) -> Agent:

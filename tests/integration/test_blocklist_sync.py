@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
 import hashlib
 import shutil
@@ -23,7 +22,7 @@ from blocklist_sync.edge.agent import Activation, Agent, Failure, Reason
 from blocklist_sync.edge.errors import RoundError
 from lachan.errors import LachanError
 from tests.support import killed
-from tests.support.list_authority import Handler, ListAuthority, Server
+from tests.support.list_authority import Handler, ListAuthority, Server, drip, silence
 
 DAY = 86_400
 
@@ -265,23 +264,6 @@ def cut(handler: Handler) -> bool:
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
     handler.wfile.write(b"x" * 10)
-    return True
-
-
-def drip(handler: Handler) -> bool:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000000")
-    handler.end_headers()
-    with contextlib.suppress(OSError):
-        for _ in range(600):
-            handler.wfile.write(b"x")
-            time.sleep(0.05)
-    return True
-
-
-def silence(handler: Handler) -> bool:
-    with contextlib.suppress(OSError):
-        handler.rfile.read(1)
     return True
 
 

@@ -23,7 +23,7 @@ import pytest_asyncio
 from blocklist_sync.artifact.categories import Category
 from deploy.demo.upstream import upstream
 from tests.support.blocklist import OFFER, built, entry
-from tests.support.edge import COMMAND, Edge, free_port, until
+from tests.support.edge import Edge, free_port, until
 from tests.support.framing import framed
 from tests.support.packets import error_code, question, read
 from tests.support.tls import Authority
@@ -528,12 +528,6 @@ async def test_a_stopped_edge_says_goodbye(own: Place) -> None:
     assert await asyncio.to_thread(own.edge.process.wait, 15) == 0
 
 
-def command(edge: Edge, verb: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, verb, "--config", str(edge.config)], capture_output=True, text=True, timeout=30, check=False
-    )
-
-
 async def test_a_certificate_that_cannot_be_used_is_told_before_anything_starts(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.issue("dns.example")
@@ -547,7 +541,7 @@ async def test_a_certificate_that_cannot_be_used_is_told_before_anything_starts(
     ]  # fmt: skip
     edge.config.write_text(json.dumps(edge.settings))
     for verb in ("validate", "serve"):
-        result = await asyncio.to_thread(command, edge, verb)
+        result = await edge.command(verb)
         assert result.returncode == 1
         for place in ("listen.1.tls", "listen.2.profiles.server_names.school.dns.example", "missing.pem"):
             assert place in result.stderr

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
-import subprocess
 from pathlib import Path
 
 import dns.message
@@ -14,7 +12,7 @@ import yaml
 from deploy.demo.upstream import upstream
 from lachan.message import NOERROR
 from tests.support.blocklist import OFFER, built, entry
-from tests.support.edge import COMMAND, Edge, running
+from tests.support.edge import Edge, running
 from tests.support.nameserver import nameserver
 from tests.support.packets import reply
 
@@ -48,17 +46,6 @@ SETTINGS = {
 }
 
 
-async def command(edge: Edge, *words: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(
-        subprocess.run,
-        [*COMMAND, *words, "--config", str(edge.config)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
 async def blocked(edge: Edge, name: str) -> bool:
     """Whether the list has the name answered."""
     return [error.code for error in (await edge.ask(name)).errors] == [16]
@@ -73,7 +60,7 @@ async def test_the_operators_word_holds_in_every_worker_and_outlives_the_supervi
         own = await edge.ask("x.ads.example")
         assert (own.rcode, own.answers, [error.code for error in own.errors]) == (NOERROR, (), [15])
         # An emergency override: refused without a reason, in force in all workers once the command returns.
-        assert (await command(edge, "override", "add", "bad.example", "--reason", " ", "--hours", "1")).returncode == 1
+        assert (await edge.command("override", "add", "bad.example", "--reason", " ", "--hours", "1")).returncode == 1
         assert await blocked(edge, "bad.example")
         words = (
             "override",
@@ -86,24 +73,24 @@ async def test_the_operators_word_holds_in_every_worker_and_outlives_the_supervi
             "--code",
             "wrongly_listed",
         )
-        made = await command(edge, *words)
+        made = await edge.command(*words)
         assert made.stdout.startswith("bad.example (exact) passes until "), made.stderr
         for _ in range(20):
             assert not await blocked(edge, "bad.example")
         assert await blocked(edge, "www.bad.example")
-        listed = json.loads((await command(edge, "override", "list", "--json")).stdout)
+        listed = json.loads((await edge.command("override", "list", "--json")).stdout)
         assert [(one["name"], one["reason"]) for one in listed["overrides"]] == [("bad.example", "a hospital's")]
-        told = json.loads((await command(edge, "explain", "bad.example", "--profile", "campus", "--json")).stdout)
+        told = json.loads((await edge.command("explain", "bad.example", "--profile", "campus", "--json")).stdout)
         assert told["profiles"]["campus"]["decided_by"] == "override"
         # It is on the disk, and with the workers, whatever becomes of the supervisor.
         edge.kill()
         assert not await blocked(edge, "bad.example")
         await edge.start()
         assert not await blocked(edge, "bad.example")
-        assert (await command(edge, "override", "remove", "bad.example")).stdout == "ended\n"
+        assert (await edge.command("override", "remove", "bad.example")).stdout == "ended\n"
         for _ in range(20):
             assert await blocked(edge, "bad.example")
-        assert (await command(edge, "override", "remove", "bad.example")).returncode == 1
+        assert (await edge.command("override", "remove", "bad.example")).returncode == 1
 
 
 async def test_validate_refuses_what_the_list_makes_void(tmp_path: Path) -> None:
@@ -112,7 +99,7 @@ async def test_validate_refuses_what_the_list_makes_void(tmp_path: Path) -> None
     async with upstream() as clean:
         edge = Edge(tmp_path, [clean], blocklist={"snapshot": "rules.snapshot"}, own={"allow": allow})
         edge.config.write_text(yaml.safe_dump(edge.settings))
-        result = await command(edge, "validate")
+        result = await edge.command("validate")
     assert result.returncode == 1
     assert "www.bad.example: mandated to be blocked" in result.stderr
     assert "games.example: mandated" not in result.stderr

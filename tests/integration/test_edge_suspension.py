@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,9 @@ from blocklist_sync.central.settings import PushSettings
 from deploy.demo.upstream import upstream
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.spool import Spool
-from tests.support.edge import COMMAND, Edge, running, until
+from tests.support.edge import Edge, running, until
 from tests.support.list_authority import ListAuthority
 from tests.support.papers import Papers
-
-
-async def command(edge: Edge, *words: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(
-        subprocess.run,
-        [*COMMAND, *words, "--config", str(edge.config)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def serials(edge: Edge) -> set[int]:
@@ -87,14 +75,14 @@ async def test_a_release_is_suspended_in_every_worker_and_told(tmp_path: Path) -
         async with upstream() as clean, running(tmp_path, [clean], **settings) as edge:
             await until(lambda: serials(edge) == {1}, "the first list is in force")
             await until(lambda: heard(edge), "releases are announced")
-            done = await command(edge, *words)
+            done = await edge.command(*words)
             assert done.returncode == 1
             assert "no release before it is on this disk" in done.stderr
             await asyncio.to_thread(authority.publish, "bad.example", "bank.example")
             await until(lambda: serials(edge) == {2}, "the second list is in force")
             assert await blocked(edge) == (True, True)
 
-            done = await command(edge, *words)
+            done = await edge.command(*words)
             assert done.returncode == 0, done.stderr
             assert "in force: serial 1" in done.stdout
             # The command ends once every worker has it.
@@ -111,18 +99,18 @@ async def test_a_release_is_suspended_in_every_worker_and_told(tmp_path: Path) -
             await edge.stop()
             await edge.start()
             assert serials(edge) == {1}
-            told = await command(edge, "explain", "bank.example", "--json")
+            told = await edge.command("explain", "bank.example", "--json")
             assert json.loads(told.stdout)["serial"] == 1
-            shown = await command(edge, "status")
+            shown = await edge.command("status")
             assert "serial 2 until" in shown.stdout
 
             await until(lambda: heard(edge), "releases are announced again")
             await asyncio.to_thread(authority.publish, "bad.example", "other.example")
             await until(lambda: serials(edge) == {3}, "a later release is in force")
-            done = await command(edge, *words, "--serial", "3")
+            done = await edge.command(*words, "--serial", "3")
             assert done.returncode == 0, done.stderr
             assert await blocked(edge) == (True, False)
-            assert (await command(edge, "resume-release")).returncode == 0
+            assert (await edge.command("resume-release")).returncode == 0
             await until(lambda: serials(edge) == {3}, "the newest is in force again")
     await announcements.stop()
     found = [one for report in await asyncio.to_thread(reports, tmp_path) for one in report.suspensions]

@@ -8,7 +8,6 @@ import json
 import os
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from blocklist_sync.central.sources import SourceSettings
 from lachan.errors import LachanError
 from tests.support import killed
 from tests.support.blocklist import MANDATE
-from tests.support.list_authority import Handler, Server
+from tests.support.list_authority import Handler, Server, drip, silence
 
 TREE = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
 NAMES = [f"n{i}.example" for i in range(50)]
@@ -165,30 +164,13 @@ def answer(body: bytes, status: int = 200, **headers: str) -> Any:
     return fault
 
 
-def drip(handler: Handler) -> bool:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "4000")
-    handler.end_headers()
-    with contextlib.suppress(OSError):
-        for _ in range(600):
-            handler.wfile.write(b"x")
-            time.sleep(0.02)
-    return True
-
-
-def silent(handler: Handler) -> bool:
-    with contextlib.suppress(OSError):
-        handler.rfile.read(1)
-    return True
-
-
 LIST = "\n".join(NAMES).encode()
 BOMB = gzip.compress(bytes(50_000_000))
 FAULTS = {
     "cut": (answer(LIST[:100], Content_Length="1000"), "unreachable"),
     "cut chunks": (answer(b"5\r\nn0.ex\r\n", Transfer_Encoding="chunked", Content_Length=""), "unreachable"),
     "drip": (drip, "slow"),
-    "silent": (silent, "slow"),
+    "silent": (silence, "slow"),
     "page": (answer(b"<!DOCTYPE html><title>Login</title>", Content_Type="text/plain"), "page"),
     "bomb": (answer(BOMB[:3000], Content_Encoding="gzip"), "compressed"),
     "archive": (answer(BOMB[:3000]), "compressed"),

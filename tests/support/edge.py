@@ -99,6 +99,13 @@ class Edge:
                 found.append(int(call(path, {"command": "status"})[0]["pid"]))
         return found
 
+    async def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What `lachan-resolver` says when told so beside this edge."""
+        arguments = [*COMMAND, *words, "--config", str(self.config)]
+        return await asyncio.to_thread(
+            subprocess.run, arguments, capture_output=True, text=True, timeout=60, check=False
+        )
+
     async def start(self) -> None:
         """Starts it and waits until it serves."""
         self.config.write_text(yaml.safe_dump(self.settings))

@@ -72,6 +72,25 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         super().do_GET()
 
 
+def silence(handler: Handler) -> bool:
+    """Says nothing until the client gives up."""
+    with contextlib.suppress(OSError):
+        handler.rfile.read(1)
+    return True
+
+
+def drip(handler: Handler) -> bool:
+    """Announces some kilobytes and lets them come byte by byte, more slowly than anybody should wait for."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "4000")
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        for _ in range(600):
+            handler.wfile.write(b"x")
+            time.sleep(0.05)
+    return True
+
+
 class Server(http.server.ThreadingHTTPServer):
     """An HTTPS server of static files."""
 
