@@ -19,6 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lachan.postgres import FAILURES, PostgresError
 
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""How indexes and constraints are called, so that a migration can name them (SQLAlchemy's `naming_convention`)."""
+
 
 @dataclass(frozen=True)
 class Schema:

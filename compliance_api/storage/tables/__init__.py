@@ -1,0 +1,27 @@
+"""The tables, as the newest migration leaves them (a test compares the two).
+
+Holds always: `operator_id` leads the key of everything an operator says or is seen doing, so that those tables
+distribute by it; the rest are small reference tables. Bytes that somebody signed are kept as received. Rows of evidence
+are only ever added; what changes in place is the head of a chain, the position of the log, and the current verdict.
+"""
+
+from compliance_api.storage.tables.base import metadata
+from compliance_api.storage.tables.probing import assignments, observations, questions, releases, rounds
+from compliance_api.storage.tables.reports import chain_heads, log_position, reports, unverified_reports
+from compliance_api.storage.tables.verdicts import findings, verdict_changes, verdicts
+
+__all__ = [
+    "assignments",
+    "chain_heads",
+    "findings",
+    "log_position",
+    "metadata",
+    "observations",
+    "questions",
+    "releases",
+    "reports",
+    "rounds",
+    "unverified_reports",
+    "verdict_changes",
+    "verdicts",
+]

@@ -1,0 +1,102 @@
+"""What probes are asked to see and what they saw, with the releases that it is measured by."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from compliance_api.storage.tables.base import metadata, moment
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("serial", BigInteger, primary_key=True, autoincrement=False),
+    Column("records_digest", LargeBinary, nullable=False),
+    moment("published_at"),
+    Column("entries", BigInteger, nullable=False),
+    Column("urgent", Boolean, nullable=False),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("operator_id", Text, primary_key=True),
+    Column("round_id", LargeBinary, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("transport", Text, nullable=False),
+    # How many intervals had passed since 1970: two processes draw one round.
+    Column("number", BigInteger, nullable=False),
+    Column("seed", LargeBinary, nullable=False),
+    Column("sample_serial", BigInteger, nullable=False),
+    moment("drawn_at"),
+    moment("expires_at"),
+    UniqueConstraint("operator_id", "node", "address", "port", "transport", "number"),
+    Index(None, "expires_at"),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("operator_id", Text, primary_key=True),
+    Column("round_id", LargeBinary, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("qname", Text, nullable=False),
+    Column("qtype", Integer, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("category", Integer, nullable=False),
+    Column("order_reference", Text, nullable=False),
+    Column("added_serial", BigInteger, nullable=False),
+    moment("added_at", nullable=True),
+)
+
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("operator_id", Text, primary_key=True),
+    Column("assignment_id", LargeBinary, primary_key=True),
+    Column("round_id", LargeBinary, nullable=False),
+    Column("probe_organisation", Text, nullable=False),
+    Column("probe", Text, nullable=False),
+    moment("issued_at"),
+    moment("expires_at"),
+    # The question at index i of the assignment is the round's question at positions[i].
+    Column("positions", ARRAY(Integer), nullable=False),
+    UniqueConstraint("operator_id", "round_id", "probe_organisation", "probe"),
+    Index(None, "assignment_id"),
+)
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("operator_id", Text, primary_key=True),
+    Column("assignment_id", LargeBinary, primary_key=True),
+    Column("question", Integer, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, nullable=False),
+    moment("asked_at"),
+    moment("received_at"),
+    # Who asked whom for what, as it stood then: the registry changes, evidence does not.
+    Column("probe_organisation", Text, nullable=False),
+    Column("probe", Text, nullable=False),
+    Column("vantage_point", Text, nullable=False),
+    Column("access_network", Text, nullable=False),
+    Column("custodian", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("qname", Text, nullable=False),
+    Column("qtype", Integer, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("category", Integer, nullable=False),
+    Column("order_reference", Text, nullable=False),
+    Column("added_serial", BigInteger, nullable=False),
+    moment("added_at", nullable=True),
+    # Derived from the bytes below when they came in.
+    Column("result", Text, nullable=False),
+    Column("shape", Text, nullable=False),
+    Column("reference_alive", Boolean, nullable=False),
+    Column("observation", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("key_id", LargeBinary, nullable=False),
+    Index(None, "operator_id", "asked_at"),
+)
