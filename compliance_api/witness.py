@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 from pydantic import Field, field_validator
 
-from compliance_api.ledger import note, submission
-from compliance_api.ledger.note import NoteError, NoteKey, SignatureKind
+from compliance_api.ledger import submission
 from compliance_api.ledger.submission import Reply
 from compliance_api.ledger.witness import Witness
 from lachan import endpoint
 from lachan.config import ConfigPath, HostPort, Settings, split_host_port
+from lachan.ledger import note
+from lachan.ledger.note import NoteError, NoteKey, SignatureKind
 from lachan.log import LogSettings
 from lachan.signing import SigningKey
 

@@ -21,11 +21,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from compliance_api.ledger import checkpoint, note, tree
-from compliance_api.ledger.errors import LedgerError
-from compliance_api.ledger.leaf import MAX_TIME, Kind, Opening
-from compliance_api.ledger.note import Note
 from lachan import durable
+from lachan.ledger import checkpoint, note, tree
+from lachan.ledger.errors import LedgerError
+from lachan.ledger.leaf import MAX_TIME, Kind, Opening
+from lachan.ledger.note import Note
 
 INDEX = "index.sha256"
 CONTENTS = "ledger/pack.json"

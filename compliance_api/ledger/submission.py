@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from compliance_api.ledger import checkpoint, note, tree
-from compliance_api.ledger.note import NoteError, SignatureError
-from compliance_api.ledger.policy import LogSignatureError, UnknownLogError
-from compliance_api.ledger.tree import ProofError
 from compliance_api.ledger.witness import SplitViewError, StaleSizeError, Witness
 from lachan.durable import FileError
+from lachan.ledger import checkpoint, note, tree
+from lachan.ledger.note import NoteError, SignatureError
+from lachan.ledger.policy import LogSignatureError, UnknownLogError
+from lachan.ledger.tree import ProofError
 
 MAX_LINE_BYTES = 64
 MAX_BODY_BYTES = note.MAX_NOTE_BYTES + (tree.MAX_PROOF_HASHES + 2) * MAX_LINE_BYTES

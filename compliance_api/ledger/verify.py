@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from compliance_api.ledger import leaf, note, pack, policy, tree
-from compliance_api.ledger.errors import LedgerError
-from compliance_api.ledger.leaf import Opening, OpeningError
-from compliance_api.ledger.note import Note, NoteError
+from compliance_api.ledger import pack
 from compliance_api.ledger.pack import Contents, Folder, PackError
-from compliance_api.ledger.policy import Believed, Policy
-from compliance_api.ledger.tree import ProofError
 from lachan import durable
 from lachan.durable import FileError
+from lachan.ledger import leaf, note, policy, tree
+from lachan.ledger.errors import LedgerError
+from lachan.ledger.leaf import Opening, OpeningError
+from lachan.ledger.note import Note, NoteError
+from lachan.ledger.policy import Believed, Policy
+from lachan.ledger.tree import ProofError
 
 MAX_PROBLEMS = 1000
 TOLERANCE_S = 300

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from compliance_api.ledger import checkpoint, note, tree
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.errors import LedgerError
-from compliance_api.ledger.note import NoteError, NoteKey, Signature
-from compliance_api.ledger.policy import LogSignatureError, UnknownLogError
 from lachan import durable
+from lachan.ledger import checkpoint, note, tree
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.errors import LedgerError
+from lachan.ledger.note import NoteError, NoteKey, Signature
+from lachan.ledger.policy import LogSignatureError, UnknownLogError
 from lachan.signing import SigningKey
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.storage.assignments import Assignments
-from compliance_api.storage.tables import observations
+from compliance_api.storage.ledger import NewLeaf, append
+from compliance_api.storage.tables import assignments, observations
 from compliance_api.usecases.observe import Issued, Observed
+from lachan.ledger.batch import signed
+from lachan.ledger.leaf import Kind
 from lachan.tls import Identity
 
 
@@ -48,6 +50,11 @@ def _row(one: Observed) -> dict[str, Any]:
     }
 
 
+def _leaf(one: Observed) -> NewLeaf:
+    subject = f"{one.issued.assignment.operator}/{one.issued.node}"
+    return NewLeaf(Kind.OBSERVATION, signed(one.observation, one.signature, one.key_id), subject)
+
+
 class Observations:
     """The store that `compliance_api.usecases.observe` asks for."""
 
@@ -73,6 +80,20 @@ class Observations:
 
     async def add(self, new: Sequence[Observed]) -> None:
         """Stores those not stored yet, all in one transaction."""
+        places = {(one.issued.assignment.operator, one.issued.assignment.assignment_id) for one in new}
+        given = tuple_(assignments.c.operator_id, assignments.c.assignment_id).in_(places)
+        kept = observations.c
+        stored = select(kept.assignment_id, kept.question).where(
+            tuple_(kept.operator_id, kept.assignment_id).in_(places)
+        )
         async with self._engine.begin() as connection:
-            statement = postgresql.insert(observations).on_conflict_do_nothing()
-            await connection.execute(statement, [_row(one) for one in new])
+            # Whoever hands in the same ones at the same moment waits here: nothing is entered into the ledger twice.
+            own = select(assignments.c.assignment_id).where(given).order_by(*assignments.primary_key)
+            await connection.execute(own.with_for_update())
+            there = {(row.assignment_id, row.question) for row in await connection.execute(stored)}
+            fresh = [one for one in new if (one.issued.assignment.assignment_id, one.index) not in there]
+            if not fresh:
+                return
+            first = await append(connection, [_leaf(one) for one in fresh])
+            rows = [{**_row(one), "log_index": index} for index, one in enumerate(fresh, first)]
+            await connection.execute(insert(observations), rows)

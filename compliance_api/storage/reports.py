@@ -18,9 +18,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.chain import Head, Relation, follow
-from compliance_api.storage.tables import chain_heads, log_position, reports, unverified_reports
+from compliance_api.storage.ledger import NewLeaf, append
+from compliance_api.storage.tables import chain_heads, reports, unverified_reports
 from compliance_api.usecases.claim import Claim
 from compliance_api.usecases.ingest import Logged
+from lachan.ledger.batch import signed
+from lachan.ledger.leaf import Kind
 
 
 @dataclass
@@ -57,9 +60,17 @@ class _Batch:
         return self._set_aside(claim) if claim.flaw else self._chain(claim)
 
     @property
-    def new(self) -> int:
-        """How many claims are to be stored."""
-        return len(self._new)
+    def leaves(self) -> list[NewLeaf]:
+        """What is to be entered into the ledger: a leaf for each claim that is new."""
+        subject = f"{self._base['operator_id']}/{self._base['node']}"
+        return [
+            NewLeaf(
+                Kind.UNVERIFIED_REPORT if place.relation is None else Kind.REPORT,
+                signed(row["report"], row["signature"], row["key_id"]),
+                subject,
+            )
+            for place, row in self._new
+        ]
 
     def number_from(self, first: int) -> None:
         """Gives the new claims their indices in the log."""
@@ -146,10 +157,8 @@ class Reports:
             await self._recall_verified(connection, batch, operator, node, claims)
             await self._recall_unverified(connection, batch, operator, node, claims)
             decided = [batch.decide(claim) for claim in claims]
-            if batch.new:
-                position = log_position.c.next_index
-                advance = update(log_position).values(next_index=position + batch.new).returning(position)
-                batch.number_from((await connection.execute(advance)).scalar_one() - batch.new)
+            if leaves := batch.leaves:
+                batch.number_from(await append(connection, leaves))
             if batch.unverified_rows:
                 await connection.execute(insert(unverified_reports), batch.unverified_rows)
             if batch.verified_rows and batch.head is not None:

@@ -8,11 +8,12 @@ from pathlib import PurePosixPath
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from compliance_api.ledger import note, pack, policy, tree
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.leaf import DOMAIN, Kind, Opening
-from compliance_api.ledger.note import NoteKey, SignatureKind
+from compliance_api.ledger import pack
 from compliance_api.ledger.verify import TOLERANCE_S
+from lachan.ledger import note, policy, tree
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.leaf import DOMAIN, Kind, Opening
+from lachan.ledger.note import NoteKey, SignatureKind
 from lachan.signing import SigningKey
 from tests.architecture.tree import text
 

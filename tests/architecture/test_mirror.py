@@ -23,6 +23,7 @@ PUSH = "tests/integration/test_blocklist_push.py"
 SOURCES = "tests/integration/test_sources.py"
 SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
+LEDGER = "tests/integration/test_ledger_store.py"
 STORES = "tests/integration/test_compliance_storage.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
@@ -84,12 +85,14 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
     "compliance_api/storage/assignments.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),
     "compliance_api/storage/overview.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/reports.py": (STORES, "needs PostgreSQL"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
+    "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),
     "lachan/migration.py": (STORES, "needs PostgreSQL"),
     "lachan/sqlitefile.py": ("tests/unit/lachan/test_spool.py", "what damage means is seen by what the file holds"),
     "resolver/_hot/settle.pyx": (

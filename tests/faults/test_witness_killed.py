@@ -15,8 +15,8 @@ COSIGNED_BEFORE_THE_KILL = 25
 GROWING = """
 import sys
 from pathlib import Path
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.note import NoteKey
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.note import NoteKey
 from compliance_api.ledger.witness import Witness
 from lachan.signing import SigningKey
 from tests.support.ledger import NOON, ORIGIN, forest

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from compliance_api.ledger import note, pack, policy, verify
-from compliance_api.ledger.leaf import Kind
-from compliance_api.ledger.note import Note
+from compliance_api.ledger import pack, verify
 from lachan.config import split_host_port
+from lachan.ledger import note, policy
+from lachan.ledger.leaf import Kind
+from lachan.ledger.note import Note
 from lachan.signing import SigningKey
 from tests.support.compliance import COMMAND, DEADLINE
 from tests.support.ledger import ORIGIN, Book, Parties, forest

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance_api.ledger import checkpoint, note, pack, policy
-from compliance_api.ledger.errors import LedgerError
-from compliance_api.ledger.leaf import Kind
+from compliance_api.ledger import pack
+from lachan.ledger import checkpoint, note, policy
+from lachan.ledger.errors import LedgerError
+from lachan.ledger.leaf import Kind
 from tests.support.ledger import NOON, ORIGIN, Book, Parties
 
 PARTIES = Parties()

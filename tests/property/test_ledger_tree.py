@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance_api.ledger import tree
+from lachan.ledger import tree
 from tests.support.ledger import forest
 
 WOODS = forest(130)

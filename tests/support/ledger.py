@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
-from compliance_api.ledger import note, pack, policy, tree
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.leaf import Kind, Opening
-from compliance_api.ledger.note import Note, NoteKey, SignatureKind
+from compliance_api.ledger import pack
+from lachan.ledger import note, policy, tree
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.leaf import Kind, Opening
+from lachan.ledger.note import Note, NoteKey, SignatureKind
 from lachan.signing import SigningKey
 
 

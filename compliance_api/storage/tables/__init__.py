@@ -1,11 +1,13 @@
 """The tables, as the newest migration leaves them (a test compares the two).
 
 Holds always: `operator_id` leads the key of everything an operator says or is seen doing, so that those tables
-distribute by it; the rest are small reference tables. Bytes that somebody signed are kept as received. Rows of evidence
-are only ever added; what changes in place is the head of a chain, the position of the log, and the current verdict.
+distribute by it; the rest are small reference tables, and the ledger, which is one order over all operators. Bytes that
+somebody signed are kept as received. Rows of evidence are only ever added; what changes in place is the head of a
+chain, the position of the log, the cosignatures of its head, and the current verdict.
 """
 
 from compliance_api.storage.tables.base import metadata
+from compliance_api.storage.tables.ledger import ledger_checkpoints, ledger_leaves, ledger_tiles
 from compliance_api.storage.tables.probing import assignments, observations, questions, releases, rounds
 from compliance_api.storage.tables.reports import chain_heads, log_position, reports, unverified_reports
 from compliance_api.storage.tables.verdicts import findings, verdict_changes, verdicts
@@ -14,6 +16,9 @@ __all__ = [
     "assignments",
     "chain_heads",
     "findings",
+    "ledger_checkpoints",
+    "ledger_leaves",
+    "ledger_tiles",
     "log_position",
     "metadata",
     "observations",

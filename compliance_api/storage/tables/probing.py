@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from compliance_api.storage.tables.base import metadata, moment
@@ -98,5 +98,8 @@ observations = Table(
     Column("observation", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Column("key_id", LargeBinary, nullable=False),
+    # Its leaf in the ledger; empty until the sequencer has entered what the release before took.
+    Column("log_index", BigInteger),
     Index(None, "operator_id", "asked_at"),
+    Index("ix_observations_without_leaf", "operator_id", "received_at", postgresql_where=text("log_index IS NULL")),
 )

@@ -12,6 +12,8 @@ log_position = Table(
     # One row; its lock orders everybody who adds to the log.
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("next_index", BigInteger, nullable=False),
+    # The latest time of entry, in seconds since 1970, UTC: no later leaf has an earlier one.
+    Column("entered_at", BigInteger, nullable=False, server_default=text("0")),
     CheckConstraint("id = 1", name="single"),
 )
 

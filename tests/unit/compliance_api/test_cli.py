@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from compliance_api.cli import app, main
 from compliance_api.ledger import pack
-from compliance_api.ledger.leaf import Kind
+from lachan.ledger.leaf import Kind
 from lachan.signing import SigningKey, VerifyKey
 from lachan.tls import identity_of
 from tests.support.ledger import Book, Parties

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from compliance_api.ledger import pack
-from compliance_api.ledger.leaf import Kind
 from compliance_api.ledger.pack import Contents, Folder, PackError, Range
 from lachan.durable import FileError
+from lachan.ledger.leaf import Kind
 from tests.support.ledger import Book, Parties
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from compliance_api.ledger import note, pack, submission
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.note import NoteError
+from compliance_api.ledger import pack, submission
 from compliance_api.ledger.witness import Witness
 from lachan import durable
 from lachan.durable import FileError
+from lachan.ledger import note
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.note import NoteError
 from lachan.signing import SigningKey
 from tests.support.ledger import NOON, ORIGIN, Parties, forest
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from compliance_api.ledger import pack, verify
-from compliance_api.ledger.errors import LedgerError
-from compliance_api.ledger.leaf import Kind
-from compliance_api.ledger.note import Note
 from compliance_api.ledger.verify import TOLERANCE_S, Flaw, Outcome
+from lachan.ledger.errors import LedgerError
+from lachan.ledger.leaf import Kind
+from lachan.ledger.note import Note
 from tests.support.ledger import NOON, ORIGIN, Book, Parties
 
 PARTIES = Parties()
@@ -232,7 +232,7 @@ def test_a_verifier_needs_nothing_but_itself_and_the_keys(tmp_path: Path) -> Non
     root, place = Path(verify.__file__).parents[2], tmp_path / "verifier"
     own = ["compliance_api/__init__.py", "compliance_api/errors.py"]
     shared = [f"lachan/{name}.py" for name in ("__init__", "durable", "errors", "signing")]
-    ledger = [str(path.relative_to(root)) for path in (root / "compliance_api" / "ledger").glob("*.py")]
+    ledger = [str(path.relative_to(root)) for one in root.glob("*/ledger") for path in one.glob("*.py")]
     for name in (*own, *shared, *ledger):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, place / name)

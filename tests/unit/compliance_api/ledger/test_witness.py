@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from compliance_api.ledger import note
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.note import NoteError
-from compliance_api.ledger.policy import LogSignatureError, UnknownLogError
-from compliance_api.ledger.tree import ProofError
 from compliance_api.ledger.witness import RollbackError, SplitViewError, StaleSizeError, Witness, WitnessStateError
 from lachan import durable
 from lachan.durable import FileError
+from lachan.ledger import note
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.note import NoteError
+from lachan.ledger.policy import LogSignatureError, UnknownLogError
+from lachan.ledger.tree import ProofError
 from tests.support.ledger import NOON, ORIGIN, Parties, forest
 
 WOODS = forest(20)

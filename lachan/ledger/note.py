@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from compliance_api.ledger.errors import LedgerError
+from lachan.ledger.errors import LedgerError
 from lachan.signing import SigningError, SigningKey, VerifyKey
 
 MAX_NOTE_BYTES = 1 << 16

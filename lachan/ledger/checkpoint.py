@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from compliance_api.ledger import note, tree
-from compliance_api.ledger.note import Note, NoteError
+from lachan.ledger import note, tree
+from lachan.ledger.note import Note, NoteError
 from lachan.signing import SigningKey
 
 MAX_SIZE_DIGITS = len(str(tree.MAX_SIZE))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from compliance_api.errors import ComplianceError
+from lachan.errors import LachanError
 
 
-class LedgerError(ComplianceError):
+class LedgerError(LachanError):
     """What was to be proved is not, or is not even written as it must be; the message says which and where."""

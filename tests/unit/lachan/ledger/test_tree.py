@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from compliance_api.ledger import tree
-from compliance_api.ledger.errors import LedgerError
+from lachan.ledger import tree
+from lachan.ledger.errors import LedgerError
 from tests.support.ledger import Forest, forest
 
 LEAVES = (

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from enum import StrEnum
 
-from compliance_api.ledger.errors import LedgerError
+from lachan.ledger.errors import LedgerError
 
 DOMAIN = b"lachan/leaf/v1\0"
 SALT_BYTES = 32
@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """What a batch holds."""
 
     REPORT = "report"
+    UNVERIFIED_REPORT = "unverified_report"
+    """A report whose signature does not hold: kept as evidence of that."""
     OBSERVATION = "observation"
     ASSIGNMENT = "assignment"
     CHALLENGE = "challenge"
@@ -38,6 +40,10 @@ class Kind(StrEnum):
     RELEASE = "release"
     LAW = "law"
     FINDING = "finding"
+    OPENING = "opening"
+    """Committed counts that a node opened."""
+    ENROLMENT = "enrolment"
+    REVOCATION = "revocation"
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compliance_api.ledger import checkpoint, note
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.errors import LedgerError
-from compliance_api.ledger.note import Note, NoteError, NoteKey, SignatureKind
+from lachan.ledger import checkpoint, note
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.errors import LedgerError
+from lachan.ledger.note import Note, NoteError, NoteKey, SignatureKind
 
 MAX_POLICY_BYTES = 1 << 16
 MAX_EACH = 32

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from compliance_api.ledger.errors import LedgerError
+from lachan.ledger.errors import LedgerError
 
 HASH_BYTES = 32
 MAX_SIZE = 1 << 62

@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from compliance_api.ledger import checkpoint, note, tree
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.note import NoteError, NoteKey, SignatureKind
+from lachan.ledger import checkpoint, note, tree
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.note import NoteError, NoteKey, SignatureKind
 from lachan.signing import SigningKey
 
 # The example of C2SP tlog-cosignature, whose keys are not published.

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from compliance_api.ledger import leaf, tree
-from compliance_api.ledger.leaf import Kind, Opening, OpeningError
+from lachan.ledger import leaf, tree
+from lachan.ledger.leaf import Kind, Opening, OpeningError
 from tests.support.ledger import NOON, forest
 
 OPENING = Opening(bytes(range(32)), Kind.REPORT, NOON, b'{"queries":7}')

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from compliance_api.ledger import policy
-from compliance_api.ledger.checkpoint import Checkpoint
-from compliance_api.ledger.note import Note, NoteError
-from compliance_api.ledger.policy import (
+from lachan.ledger import policy
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.note import Note, NoteError
+from lachan.ledger.policy import (
     MAX_AHEAD_S,
     FutureError,
     LogSignatureError,

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from compliance_api.ledger import note
-from compliance_api.ledger.note import NoteError, NoteKey, SignatureKind
+from lachan.ledger import note
+from lachan.ledger.note import NoteError, NoteKey, SignatureKind
 from lachan.signing import SigningKey
 
 # The example in the documentation of Go's package note, which signed-note was written after.
