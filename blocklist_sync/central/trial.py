@@ -20,14 +20,16 @@ from typing import Any
 from securesystemslib.signer import Signer
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
-from blocklist_sync.central import approvals, changes, formats, proposals
-from blocklist_sync.central.approvals import Admission, Approval, Delegated
-from blocklist_sync.central.changes import Summary
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.formats import Refusal
-from blocklist_sync.central.logfolder import LogFolder
-from blocklist_sync.central.proposals import Order, Proposal
+from blocklist_sync.central.intake import formats
+from blocklist_sync.central.intake.formats import Refusal
+from blocklist_sync.central.log import approvals, changes, proposals, verifier
+from blocklist_sync.central.log.approvals import Admission, Approval
+from blocklist_sync.central.log.changes import Summary
+from blocklist_sync.central.log.folder import LogFolder
+from blocklist_sync.central.log.proposals import Order, Proposal
+from blocklist_sync.central.log.verifier import Delegated
 from lachan import durable
 
 MAX_PENDING_BYTES = 1 << 20
@@ -60,7 +62,7 @@ class TrialLog:
         steps = self._steps()
         previous = approvals.hash_step(steps[-1]) if steps else approvals.GENESIS
         steps.append(step(len(steps) + 1, previous))
-        approvals.verify_log(steps, self._keys)
+        verifier.verify_log(steps, self._keys)
         durable.make_folder(self._log.folder)
         approvals.write(self._log.steps_path, steps)
         return len(steps)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
-from blocklist_sync.central import formats
+from blocklist_sync.central.intake import formats
 
 LISTS = Path(__file__).parent / "lists"
 

@@ -28,20 +28,38 @@ STORES = "tests/integration/test_compliance_storage.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
 REGISTRY = "tests/integration/test_registry_service.py"
-FORMATS = "tests/unit/blocklist_sync/central/test_formats.py"
+FORMATS = "tests/unit/blocklist_sync/central/intake/test_formats.py"
 
 # Module: the tests that cover it, and why they do not stand at the mirrored place.
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/cli.py": (LIST_SERVICE, "verbs are run as commands"),
-    "blocklist_sync/central/collector.py": (SOURCES, "looks at real servers that cut, drip and lie"),
-    "blocklist_sync/central/download.py": (SOURCES, "real servers that cut, drip and lie"),
-    "blocklist_sync/central/formats/adblock.py": (FORMATS, "the formats are told apart, so they are tested together"),
-    "blocklist_sync/central/formats/dnsmasq.py": (FORMATS, "the formats are told apart, so they are tested together"),
-    "blocklist_sync/central/formats/hosts.py": (FORMATS, "the formats are told apart, so they are tested together"),
-    "blocklist_sync/central/formats/plain.py": (FORMATS, "the formats are told apart, so they are tested together"),
-    "blocklist_sync/central/formats/line.py": (FORMATS, "what a line says is seen by what is read from it"),
-    "blocklist_sync/central/formats/orderlist.py": (FORMATS, "the formats are told apart, so they are tested together"),
-    "blocklist_sync/central/formats/rpz.py": (FORMATS, "the formats are told apart, so they are tested together"),
+    "blocklist_sync/central/intake/collector.py": (SOURCES, "looks at real servers that cut, drip and lie"),
+    "blocklist_sync/central/intake/download.py": (SOURCES, "real servers that cut, drip and lie"),
+    "blocklist_sync/central/intake/formats/adblock.py": (
+        FORMATS,
+        "the formats are told apart, so they are tested together",
+    ),
+    "blocklist_sync/central/intake/formats/dnsmasq.py": (
+        FORMATS,
+        "the formats are told apart, so they are tested together",
+    ),
+    "blocklist_sync/central/intake/formats/hosts.py": (
+        FORMATS,
+        "the formats are told apart, so they are tested together",
+    ),
+    "blocklist_sync/central/intake/formats/plain.py": (
+        FORMATS,
+        "the formats are told apart, so they are tested together",
+    ),
+    "blocklist_sync/central/intake/formats/line.py": (FORMATS, "what a line says is seen by what is read from it"),
+    "blocklist_sync/central/intake/formats/orderlist.py": (
+        FORMATS,
+        "the formats are told apart, so they are tested together",
+    ),
+    "blocklist_sync/central/intake/formats/rpz.py": (
+        FORMATS,
+        "the formats are told apart, so they are tested together",
+    ),
     "blocklist_sync/central/registry/book.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/desk.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/errors.py": (REGISTRY, "what a refusal names is seen by who is refused"),
@@ -53,19 +71,19 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
         "seen by the release that a decision came with",
     ),
     "blocklist_sync/central/registry/service.py": (REGISTRY, "who may call is known by TLS alone"),
-    "blocklist_sync/central/release.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
-    "blocklist_sync/central/rpc.py": (REGISTRY, "a composition root, run as a process"),
-    "blocklist_sync/central/server.py": (LIST_SERVICE, "a composition root, run as a process"),
+    "blocklist_sync/central/release/candidate.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
+    "blocklist_sync/central/serving/rpc.py": (REGISTRY, "a composition root, run as a process"),
+    "blocklist_sync/central/serving/server.py": (LIST_SERVICE, "a composition root, run as a process"),
     "blocklist_sync/central/verbs/ceremony.py": (ROAD, "a ceremony goes through several commands"),
     "blocklist_sync/central/verbs/common.py": (ROAD, "options are seen by the commands that take them"),
     "blocklist_sync/central/verbs/inspection.py": (
-        "tests/unit/blocklist_sync/central/test_inspection.py",
+        "tests/unit/blocklist_sync/central/public/test_inspection.py",
         "an export is held against what was published",
     ),
     "blocklist_sync/central/verbs/keys.py": (ROAD, "a ceremony goes through several commands"),
     "blocklist_sync/central/verbs/serve.py": (LIST_SERVICE, "verbs are run as commands"),
     "blocklist_sync/central/verbs/trial.py": (ROAD, "a ceremony goes through several commands"),
-    "blocklist_sync/central/service.py": (LIST_SERVICE, "who may call is known by TLS alone"),
+    "blocklist_sync/central/serving/service.py": (LIST_SERVICE, "who may call is known by TLS alone"),
     "blocklist_sync/central/verbs/explain.py": (VERBS, "verbs are run as commands"),
     "blocklist_sync/central/verbs/history.py": (VERBS, "verbs are run as commands"),
     "blocklist_sync/central/verbs/order.py": (VERBS, "verbs are run as commands"),

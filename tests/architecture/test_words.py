@@ -15,7 +15,7 @@ from tests.architecture.tree import generated, text, tracked
 
 LISTS = PurePosixPath("deploy/demo/lists")
 # Names that must never be blocked are real, or they would protect nobody.
-NEVER_BLOCKED = PurePosixPath("blocklist_sync/central/neverblock.yaml")
+NEVER_BLOCKED = PurePosixPath("blocklist_sync/central/rails/neverblock.yaml")
 RESERVED = ("example", "test", "invalid", "localhost", "example.com", "example.net", "example.org")
 
 # Real names that may stand here: the name (what is below it too), and why.

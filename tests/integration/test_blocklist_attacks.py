@@ -20,11 +20,11 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 
 from blocklist_sync.artifact import snapshot
-from blocklist_sync.central import approvals
-from blocklist_sync.central.ceremony import next_root, next_targets, replace
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.publish import Documents
-from blocklist_sync.central.repository import RECORDS_TARGET, Contents, Repository
+from blocklist_sync.central.log import approvals
+from blocklist_sync.central.release.ceremony import next_root, next_targets, replace
+from blocklist_sync.central.release.publish import Documents
+from blocklist_sync.central.release.repository import RECORDS_TARGET, Contents, Repository
 from blocklist_sync.edge.agent import Agent, Reason
 from tests.support import killed
 from tests.support.list_authority import Handler, ListAuthority, Server, person

@@ -13,9 +13,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from blocklist_sync.central import announcing
-from blocklist_sync.central.announcing import Announcements
-from blocklist_sync.central.settings import PushSettings as ServerSettings
+from blocklist_sync.central.serving import announcing
+from blocklist_sync.central.serving.announcing import Announcements
+from blocklist_sync.central.serving.settings import PushSettings as ServerSettings
 from blocklist_sync.edge.agent import Activation, Agent, ClientCertificate, SyncSettings
 from lachan import channel, tls
 from lachan.blocklist.v1 import release_service_pb2 as pb

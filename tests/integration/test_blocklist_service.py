@@ -24,9 +24,9 @@ from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Kind
-from blocklist_sync.central.release import ReleaseFolder
-from blocklist_sync.central.repository import Repository
-from blocklist_sync.central.sign import RefusedError
+from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.release.repository import Repository
+from blocklist_sync.central.release.sign import RefusedError
 from blocklist_sync.edge.agent import Agent, ClientCertificate, Failure, SyncSettings
 from compliance_api import pki
 from lachan import channel, tls

@@ -16,8 +16,8 @@ from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.artifact import snapshot
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.central.publish import Lifetimes
-from blocklist_sync.central.repository import RECORDS_TARGET, Repository, describe
+from blocklist_sync.central.release.publish import Lifetimes
+from blocklist_sync.central.release.repository import RECORDS_TARGET, Repository, describe
 from blocklist_sync.edge.agent import Activation, Agent, Failure, Reason
 from blocklist_sync.edge.errors import RoundError
 from lachan.errors import LachanError

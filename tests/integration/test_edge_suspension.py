@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from blocklist_sync.central import announcing
-from blocklist_sync.central.settings import PushSettings
+from blocklist_sync.central.serving import announcing
+from blocklist_sync.central.serving.settings import PushSettings
 from deploy.demo.upstream import upstream
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.spool import Spool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.release.candidate import ReleaseFolder
 from lachan import postgres
 from tests.support.list_authority import Keys, ListAuthority
 from tests.support.registry import ORDER

@@ -24,17 +24,17 @@ from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from blocklist_sync.central import approvals as chain
-from blocklist_sync.central import changes, proposals
-from blocklist_sync.central.approvals import ENROL, Admission, Person
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.proposals import Order, Proposal, Rail
+from blocklist_sync.central.log import approvals as chain
+from blocklist_sync.central.log import changes, proposals, verifier
+from blocklist_sync.central.log.approvals import ENROL, Admission, Person
+from blocklist_sync.central.log.proposals import Order, Proposal, Rail
 from blocklist_sync.central.registry import delegated, tables
 from blocklist_sync.central.registry.client import RegistryClient
 from blocklist_sync.central.registry.schema import SCHEMA
 from blocklist_sync.central.registry.service import MAX_UPLOADS
-from blocklist_sync.central.rpc import REGISTRY
+from blocklist_sync.central.serving.rpc import REGISTRY
 from lachan import postgres
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 from lachan.blocklist.v1 import sample_service_pb2 as samples
@@ -177,7 +177,7 @@ async def test_two_people_by_the_service_the_database_and_the_log(
     )
     forged = chain.proposal_step(len(steps) + 1, head, made, signature, [given])
     with pytest.raises(chain.LogError, match="nobody approves what they proposed"):
-        chain.verify_log([*steps, forged], keys)
+        verifier.verify_log([*steps, forged], keys)
     # Somebody else may.
     assert (await approve(office.colleagues["second"], made)).state == "approved"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blocklist_sync.central import approvals, changes
+from blocklist_sync.central.log import approvals, changes
 from tests.support.registry_office import Office
 
 

@@ -17,12 +17,14 @@ import trustme
 from typer.testing import CliRunner
 
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.central import changes, entries, inforce, rails
+from blocklist_sync.central import entries, inforce
 from blocklist_sync.central.cli import app
-from blocklist_sync.central.collector import Against, Collector, Result
-from blocklist_sync.central.copies import Copies
 from blocklist_sync.central.entries import Entries, Kind, Scope
-from blocklist_sync.central.sources import SourceSettings
+from blocklist_sync.central.intake.collector import Against, Collector, Result
+from blocklist_sync.central.intake.copies import Copies
+from blocklist_sync.central.intake.sources import SourceSettings
+from blocklist_sync.central.log import changes
+from blocklist_sync.central.rails import rails
 from lachan.errors import LachanError
 from tests.support import killed
 from tests.support.blocklist import MANDATE

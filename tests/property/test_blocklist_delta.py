@@ -14,7 +14,7 @@ from blocklist_sync.artifact.errors import DeltaError
 from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.records import Entry, Release
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import deltas
+from blocklist_sync.central.release import deltas
 from tests.support import packing
 from tests.support.blocklist import MANDATE, OFFER, release
 

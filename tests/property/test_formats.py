@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
-from blocklist_sync.central import formats
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.formats import Format, Refusal
+from blocklist_sync.central.intake import formats
+from blocklist_sync.central.intake.formats import Format, Refusal
 
 # Pieces that the formats give a meaning, so that lines come close to being right.
 PIECES = st.sampled_from(

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.records import Entry
 from blocklist_sync.artifact.rules import Match, Rule, Scope, decide
-from blocklist_sync.central import changes
 from blocklist_sync.central.diff import Change, Counts, compare
 from blocklist_sync.central.entries import Kind, kind_rank
-from blocklist_sync.central.formats import Refusal
-from blocklist_sync.central.imports import Terms, Wanted
-from blocklist_sync.central.neverblock import NeverBlock, Protected, Severity
-from blocklist_sync.central.rails import Rails, RailSettings, check
+from blocklist_sync.central.intake.formats import Refusal
+from blocklist_sync.central.intake.imports import Terms, Wanted
+from blocklist_sync.central.log import changes
+from blocklist_sync.central.rails.neverblock import NeverBlock, Protected, Severity
+from blocklist_sync.central.rails.rails import Rails, RailSettings, check
+from blocklist_sync.central.rails.survey import Survey
 from blocklist_sync.central.runs import Runs
-from blocklist_sync.central.survey import Survey
 from tests.support.blocklist import MANDATE, OFFER
 from tests.support.rpz import owners_of, zone_of
 

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import approvals, canonical, changes, proposals
-from blocklist_sync.central.approvals import LogError, verify_log
-from blocklist_sync.central.changes import Parser
+from blocklist_sync.central import canonical
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import changes, proposals, verifier
+from blocklist_sync.central.log.approvals import LogError
+from blocklist_sync.central.log.changes import Parser
+from blocklist_sync.central.log.verifier import verify_log
 from tests.support.registry import DELEGATED, EDITOR, FIRST, SECOND, approval, founded, proposal
 
 LABELS = st.from_regex(r"[a-z0-9_](?:[a-z0-9_-]{0,5}[a-z0-9_])?", fullmatch=True)
@@ -114,11 +116,11 @@ def test_whatever_a_step_holds_it_is_taken_or_refused(step: int, value: Any, dat
     for key in way:
         inside = inside[key]
     inside[last] = value
-    verifier = approvals.Verifier(DELEGATED)
+    book = verifier.Verifier(DELEGATED)
     for taken in BOOK.steps[:step]:
-        verifier.add(taken)
+        book.add(taken)
     with contextlib.suppress(CentralError):
-        verifier.add(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+        book.add(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
         # Only the very same value in the same place leaves the signatures whole.
         assert document == json.loads(BOOK.steps[step])
 

@@ -18,18 +18,18 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.central import approvals
-from blocklist_sync.central.build import Built, Wish, build, custom_of
-from blocklist_sync.central.ceremony import ROOT_ROLES, Holders, expiry, first_root, first_targets
-from blocklist_sync.central.changes import Reader
 from blocklist_sync.central.entries import Kind
-from blocklist_sync.central.holder import PERSON, person_of
-from blocklist_sync.central.logfolder import LogFolder
-from blocklist_sync.central.publish import Documents, Lifetimes, Outcome, publish
-from blocklist_sync.central.release import ReleaseFolder
-from blocklist_sync.central.repository import Repository
-from blocklist_sync.central.sign import Examination, Examined, Memory, Sources
-from blocklist_sync.central.sign import sign as sign_list
+from blocklist_sync.central.log import approvals
+from blocklist_sync.central.log.changes import Reader
+from blocklist_sync.central.log.folder import LogFolder
+from blocklist_sync.central.release.build import Built, Wish, build, custom_of
+from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.release.ceremony import ROOT_ROLES, Holders, expiry, first_root, first_targets
+from blocklist_sync.central.release.holder import PERSON, person_of
+from blocklist_sync.central.release.publish import Documents, Lifetimes, Outcome, publish
+from blocklist_sync.central.release.repository import Repository
+from blocklist_sync.central.release.sign import Examination, Examined, Memory, Sources
+from blocklist_sync.central.release.sign import sign as sign_list
 from blocklist_sync.central.trial import listed
 from blocklist_sync.edge.settings import SyncSettings
 from lachan import durable

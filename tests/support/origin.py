@@ -11,9 +11,9 @@ from pathlib import Path
 
 import uvicorn
 
-from blocklist_sync.central.server import tls_context
-from blocklist_sync.central.settings import HttpsSettings
-from blocklist_sync.central.static import application
+from blocklist_sync.central.serving.server import tls_context
+from blocklist_sync.central.serving.settings import HttpsSettings
+from blocklist_sync.central.serving.static import application
 from tests.support.papers import Papers
 
 

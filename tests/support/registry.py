@@ -12,10 +12,10 @@ from securesystemslib.signer import CryptoSigner
 
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import approvals, changes, proposals
-from blocklist_sync.central.approvals import ENROL, RETIRE, Admission, Approval, Person
 from blocklist_sync.central.entries import Kind
-from blocklist_sync.central.proposals import Order, Proposal
+from blocklist_sync.central.log import approvals, changes, proposals
+from blocklist_sync.central.log.approvals import ENROL, RETIRE, Admission, Approval, Person
+from blocklist_sync.central.log.proposals import Order, Proposal
 
 NOW = 1_790_000_000
 ORDER = Order("12/QĐ", "2026-09-01", "Sở Mẫu", "Nghị định mẫu, điều 1", "ordinary", "mau", 1, "")

@@ -19,11 +19,12 @@ from securesystemslib.signer import Signer
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Targets
 from typer.testing import CliRunner
 
-from blocklist_sync.central import holder, proposals
 from blocklist_sync.central.cli import app
-from blocklist_sync.central.proposals import Order
+from blocklist_sync.central.log import proposals
+from blocklist_sync.central.log.proposals import Order
 from blocklist_sync.central.registry import client
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
+from blocklist_sync.central.release import holder
 from lachan import config
 from lachan.errors import LachanError
 from lachan.tls import TlsFiles

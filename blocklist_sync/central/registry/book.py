@@ -17,8 +17,9 @@ from typing import Any
 from sqlalchemy import Select, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from blocklist_sync.central import approvals as chain
-from blocklist_sync.central.approvals import Admission, Delegated, Person, Verifier, Witness
+from blocklist_sync.central.log import approvals as chain
+from blocklist_sync.central.log.approvals import Admission, Person, Witness
+from blocklist_sync.central.log.verifier import Delegated, Verifier
 from blocklist_sync.central.registry.errors import NotPermittedError
 from blocklist_sync.central.registry.schema import DECISIONS
 from blocklist_sync.central.registry.tables import admissions, log_steps

@@ -20,9 +20,10 @@ import grpc.aio
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
-from blocklist_sync.central import approvals, canonical
-from blocklist_sync.central.changes import BLOCK_BYTES, MAX_TEXT_BYTES
+from blocklist_sync.central import canonical
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import approvals
+from blocklist_sync.central.log.changes import BLOCK_BYTES, MAX_TEXT_BYTES
 from blocklist_sync.central.registry.spool import MAX_SCAN_BYTES, inflate
 from lachan import channel, durable, tls
 from lachan.blocklist.v1 import registry_service_pb2 as pb
@@ -184,7 +185,7 @@ class RegistryClient:
     async def fetch_log(self, folder: Path) -> int:
         """Brings a folder's copy of the log up to date: `steps.jsonl`, and `changes/SHA256.changes` of each proposal.
 
-        What is there is kept and continued; nothing of it is believed: see `approvals.verify_log`.
+        What is there is kept and continued; nothing of it is believed: see `verifier.verify_log`.
 
         Returns:
             How many steps came.

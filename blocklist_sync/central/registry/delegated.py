@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tuf.api.metadata import Targets
 
-from blocklist_sync.central import repository as repositories
-from blocklist_sync.central.approvals import Delegated
-from blocklist_sync.central.logfolder import delegated
+from blocklist_sync.central.log.verifier import Delegated
+from blocklist_sync.central.release import repository as repositories
+from blocklist_sync.central.release.repository import delegated
 
 NOBODY = Delegated(frozenset())
 

@@ -13,11 +13,12 @@ from sqlalchemy import insert, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from blocklist_sync.central import approvals as chain
-from blocklist_sync.central import proposals as headers
-from blocklist_sync.central.approvals import Approval, Person
-from blocklist_sync.central.changes import Summary
-from blocklist_sync.central.proposals import MAX_TEXT_CHARACTERS, Proposal, ProposalError
+from blocklist_sync.central.log import approvals as chain
+from blocklist_sync.central.log import proposals as headers
+from blocklist_sync.central.log import verifier
+from blocklist_sync.central.log.approvals import Approval, Person
+from blocklist_sync.central.log.changes import Summary
+from blocklist_sync.central.log.proposals import MAX_TEXT_CHARACTERS, Proposal, ProposalError
 from blocklist_sync.central.registry import orders, record
 from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.errors import (
@@ -263,7 +264,7 @@ class Desk:
 
     def _counts(self, held: Record, given: Approval, approver: Person | None) -> None:
         try:
-            chain.check_approval(held.proposal, held.proposer_key, given, approver, self._book.keys)
+            verifier.check_approval(held.proposal, held.proposer_key, given, approver, self._book.keys)
         except ProposalError as error:
             if error.field == "approver":
                 raise NotPermittedError(error.reason) from error

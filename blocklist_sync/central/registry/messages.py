@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central.approvals import Admission, Person, Witness
-from blocklist_sync.central.proposals import Order, ProposalError
+from blocklist_sync.central.log.approvals import Admission, Person, Witness
+from blocklist_sync.central.log.proposals import Order, ProposalError
 from blocklist_sync.central.registry.errors import InvalidRequestError
 from blocklist_sync.central.registry.history import Event, Told
 from blocklist_sync.central.registry.orders import Registered

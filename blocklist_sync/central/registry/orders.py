@@ -12,7 +12,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from blocklist_sync.central.proposals import Order
+from blocklist_sync.central.log.proposals import Order
 from blocklist_sync.central.registry.errors import ConflictError, InvalidRequestError, NotFoundError
 from blocklist_sync.central.registry.tables import orders, scans
 

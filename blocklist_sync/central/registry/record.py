@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from blocklist_sync.central import proposals as headers
-from blocklist_sync.central.approvals import Approval
-from blocklist_sync.central.proposals import Proposal
+from blocklist_sync.central.log import proposals as headers
+from blocklist_sync.central.log.approvals import Approval
+from blocklist_sync.central.log.proposals import Proposal
 from blocklist_sync.central.registry.tables import approvals, decisions, proposals, reviews
 
 PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"

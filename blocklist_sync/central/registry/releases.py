@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.release.candidate import ReleaseFolder
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
-from blocklist_sync.central import rails
-from blocklist_sync.central.approvals import MAX_STEPS, Person
 from blocklist_sync.central.canonical import CanonicalError
-from blocklist_sync.central.changes import ChangesError
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.guard import Guard
-from blocklist_sync.central.rails import Finding, RailError
+from blocklist_sync.central.log.approvals import MAX_STEPS, Person
+from blocklist_sync.central.log.changes import ChangesError
+from blocklist_sync.central.rails import rails
+from blocklist_sync.central.rails.guard import Guard
+from blocklist_sync.central.rails.rails import Finding, RailError
 from blocklist_sync.central.registry import messages
 from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.desk import CLOCK_SECONDS, Clock, Desk

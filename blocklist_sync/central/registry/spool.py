@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
-from blocklist_sync.central import changes
-from blocklist_sync.central.changes import FORMAT, ChangesError, Parser, Summary
 from blocklist_sync.central.diff import Change
 from blocklist_sync.central.entries import kind_line
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import changes
+from blocklist_sync.central.log.changes import FORMAT, ChangesError, Parser, Summary
 
 LINES = 8192
 """In a piece: at most 2 MiB of the longest names, 200 kB as a rule."""

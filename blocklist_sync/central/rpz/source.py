@@ -18,7 +18,7 @@ from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.central import entries as clear
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.release import Published, ReleaseFolder, content_digest
+from blocklist_sync.central.release.candidate import Published, ReleaseFolder, content_digest
 from blocklist_sync.central.rpz.order import Numbered
 from blocklist_sync.central.rpz.tree import Above, names_above
 from blocklist_sync.central.rpz.zone import MANDATED

@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import typer
 from tuf.api.metadata import Metadata, Root, Targets
 
-from blocklist_sync.central import ceremony, repository
-from blocklist_sync.central import publish as publishing
-from blocklist_sync.central.build import custom_of
-from blocklist_sync.central.ceremony import ROLES, ROOT_ROLES, Holders, describe, expiry, lacking_root
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.repository import LIST_ROLE, Repository, missing
+from blocklist_sync.central.release import ceremony, repository
+from blocklist_sync.central.release import publish as publishing
+from blocklist_sync.central.release.build import custom_of
+from blocklist_sync.central.release.ceremony import ROLES, ROOT_ROLES, Holders, describe, expiry, lacking_root
+from blocklist_sync.central.release.repository import LIST_ROLE, Repository, missing
 from blocklist_sync.central.verbs.common import (
     Duration,
     Json,

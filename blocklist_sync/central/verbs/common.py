@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from securesystemslib.signer import Key, Signer
 
 from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.central import holder
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.release import holder
 from lachan import config
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]

@@ -14,7 +14,7 @@ from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.names import canonical
 from blocklist_sync.artifact.rules import Match, decide
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.verbs import registry
 from blocklist_sync.central.verbs.registry import Json
 from lachan import terminal

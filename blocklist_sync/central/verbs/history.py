@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from blocklist_sync.central import approvals, holder, proposals
-from blocklist_sync.central.approvals import Delegated, Log
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import approvals, proposals, verifier
+from blocklist_sync.central.log.approvals import Log
+from blocklist_sync.central.log.verifier import Delegated
 from blocklist_sync.central.registry import delegated
 from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
+from blocklist_sync.central.release import holder
 from blocklist_sync.central.verbs import registry
 from blocklist_sync.central.verbs.registry import Config, Json, ProposalId, Reason
 from lachan import terminal
@@ -41,7 +43,7 @@ def log(
     """Fetches the approvals log with every change, and verifies all of it."""
     keys = _keys(repository, approver or ())
     came = registry.asking(config, lambda client: client.fetch_log(out))
-    found: Log = approvals.verify_log(approvals.read(out / "steps.jsonl") if came or _has(out) else (), keys)
+    found: Log = verifier.verify_log(approvals.read(out / "steps.jsonl") if came or _has(out) else (), keys)
     now = int(time.time())
     summary = {
         "steps": found.length,

@@ -16,14 +16,16 @@ from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL, Category
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.orders import check_text
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import drafts, inforce, rails
+from blocklist_sync.central import inforce
 from blocklist_sync.central.diff import Held
-from blocklist_sync.central.drafts import Outcome, Request
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.formats import Format
-from blocklist_sync.central.imports import Terms
-from blocklist_sync.central.rails import Finding, RailError
-from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.intake import drafts
+from blocklist_sync.central.intake.drafts import Outcome, Request
+from blocklist_sync.central.intake.formats import Format
+from blocklist_sync.central.intake.imports import Terms
+from blocklist_sync.central.rails import rails
+from blocklist_sync.central.rails.rails import Finding, RailError
+from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.runs import Runs
 from blocklist_sync.central.verbs.progress import Bar
 from blocklist_sync.central.verbs.refusals import SHOWN, Refusals

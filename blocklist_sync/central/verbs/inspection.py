@@ -10,10 +10,11 @@ import typer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from blocklist_sync.central import accountability, inspection
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.holder import passphrase_from
-from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.public import inspection
+from blocklist_sync.central.release import accountability
+from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.release.holder import passphrase_from
 from blocklist_sync.central.verbs.common import Json, PassphraseFile, Release
 from lachan import durable, terminal
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from securesystemslib.signer import Key
 
-from blocklist_sync.central import holder
+from blocklist_sync.central.release import holder
 from blocklist_sync.central.verbs.common import Json, PassphraseFile
 from lachan import terminal
 

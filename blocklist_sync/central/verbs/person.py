@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from blocklist_sync.central import approvals, holder, proposals
-from blocklist_sync.central.approvals import ENROL, RETIRE, Admission, Person
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import approvals, proposals
+from blocklist_sync.central.log.approvals import ENROL, RETIRE, Admission, Person
 from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
+from blocklist_sync.central.release import holder
 from blocklist_sync.central.verbs import registry
 from blocklist_sync.central.verbs.registry import Config, Json
 from lachan import terminal

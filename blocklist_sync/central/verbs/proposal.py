@@ -21,11 +21,11 @@ import typer
 from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL, Category
 from blocklist_sync.artifact.names import NameRefusedError, canonical
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import changes, proposals
-from blocklist_sync.central.changes import Reader
 from blocklist_sync.central.entries import Kind, kind_line
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.proposals import Order, Proposal, Rail
+from blocklist_sync.central.log import changes, proposals
+from blocklist_sync.central.log.changes import Reader
+from blocklist_sync.central.log.proposals import Order, Proposal, Rail
 from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
 from blocklist_sync.central.verbs import registry, standing
 from blocklist_sync.central.verbs.registry import Config, Json, ProposalId, Reason

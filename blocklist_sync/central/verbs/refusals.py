@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blocklist_sync.central.formats import Refusal
+from blocklist_sync.central.intake.formats import Refusal
 from lachan import terminal
 
 SHOWN = 50

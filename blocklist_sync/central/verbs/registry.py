@@ -12,11 +12,12 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from securesystemslib.signer import Signer
 
-from blocklist_sync.central import holder, proposals
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.proposals import Proposal
+from blocklist_sync.central.log import proposals
+from blocklist_sync.central.log.proposals import Proposal
 from blocklist_sync.central.registry import client
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
+from blocklist_sync.central.release import holder
 from lachan import config, terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 

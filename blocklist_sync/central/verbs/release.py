@@ -15,21 +15,22 @@ from tuf.api.metadata import Targets
 
 from blocklist_sync.artifact import policy as policy_bundle
 from blocklist_sync.artifact.policy import PolicyBundle
-from blocklist_sync.central import check as checking
-from blocklist_sync.central import drafts, guard, rails
-from blocklist_sync.central import repository as repositories
-from blocklist_sync.central.build import Built, Wish
-from blocklist_sync.central.build import build as build_release
-from blocklist_sync.central.difference import Difference
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.logfolder import LogFolder
-from blocklist_sync.central.publish import Documents, Lifetimes, read_documents
-from blocklist_sync.central.publish import publish as publish_release
-from blocklist_sync.central.rails import Rails
-from blocklist_sync.central.release import ReleaseFolder
-from blocklist_sync.central.repository import MAX_METADATA_BYTES, Repository
-from blocklist_sync.central.sign import Examination, Examined, Memory, Sources
-from blocklist_sync.central.sign import sign as sign_release
+from blocklist_sync.central.intake import drafts
+from blocklist_sync.central.log.difference import Difference
+from blocklist_sync.central.log.folder import LogFolder
+from blocklist_sync.central.rails import guard, rails
+from blocklist_sync.central.rails.rails import Rails
+from blocklist_sync.central.release import check as checking
+from blocklist_sync.central.release import repository as repositories
+from blocklist_sync.central.release.build import Built, Wish
+from blocklist_sync.central.release.build import build as build_release
+from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.release.publish import Documents, Lifetimes, read_documents
+from blocklist_sync.central.release.publish import publish as publish_release
+from blocklist_sync.central.release.repository import MAX_METADATA_BYTES, Repository
+from blocklist_sync.central.release.sign import Examination, Examined, Memory, Sources
+from blocklist_sync.central.release.sign import sign as sign_release
 from blocklist_sync.central.verbs.common import (
     Duration,
     Json,

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.rpz.order import in_tree_order
 from blocklist_sync.central.rpz.source import EntryStream, Listed, open_published
 from blocklist_sync.central.rpz.tree import owners

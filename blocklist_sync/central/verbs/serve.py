@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from blocklist_sync.central import server
 from blocklist_sync.central.registry.schema import DATABASE
-from blocklist_sync.central.settings import ListSettings
+from blocklist_sync.central.serving import server
+from blocklist_sync.central.serving.settings import ListSettings
 from lachan import config, log, postgres, terminal
 
 

@@ -14,14 +14,16 @@ from typing import Annotated, Any
 
 import typer
 
-from blocklist_sync.central import inforce, rails, sources
-from blocklist_sync.central.collector import Against, Collector, Result
-from blocklist_sync.central.copies import Copies, Look
+from blocklist_sync.central import inforce
 from blocklist_sync.central.diff import Held
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.intake import sources
+from blocklist_sync.central.intake.collector import Against, Collector, Result
+from blocklist_sync.central.intake.copies import Copies, Look
+from blocklist_sync.central.intake.sources import SourceSettings, SourcesSettings
+from blocklist_sync.central.rails import rails
+from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.runs import Runs
-from blocklist_sync.central.sources import SourceSettings, SourcesSettings
 from blocklist_sync.central.verbs import imports
 from blocklist_sync.central.verbs.progress import Bar
 from blocklist_sync.central.verbs.refusals import Refusals

@@ -14,13 +14,15 @@ from tuf.api.metadata import Targets
 
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, CATEGORY_OF_LABEL
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import holder, proposals, repository
-from blocklist_sync.central.approvals import ENROL, Admission, Person
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.formats import Refusal
-from blocklist_sync.central.logfolder import LogFolder, delegated
-from blocklist_sync.central.proposals import Order
+from blocklist_sync.central.intake.formats import Refusal
+from blocklist_sync.central.log import proposals
+from blocklist_sync.central.log.approvals import ENROL, Admission, Person
+from blocklist_sync.central.log.folder import LogFolder
+from blocklist_sync.central.log.proposals import Order
+from blocklist_sync.central.release import holder, repository
+from blocklist_sync.central.release.repository import delegated
 from blocklist_sync.central.trial import TrialLog, listed
 from blocklist_sync.central.verbs.common import Json, KeySource, PassphraseFile, artifact_errors, open_signer
 from lachan import durable, terminal

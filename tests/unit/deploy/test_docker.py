@@ -17,7 +17,7 @@ DOCKER = ROOT / "deploy" / "docker"
 ROLES = {
     "resolver": ("edge", ["resolver.cli", "resolver.supervisor", "resolver.worker", "resolver.explain"]),
     "probe": ("edge", ["compliance_api.probe.cli", "compliance_api.probe.agent", "compliance_api.probe.uplink"]),
-    "blocklist": ("central", ["blocklist_sync.central.cli", "blocklist_sync.central.server"]),
+    "blocklist": ("central", ["blocklist_sync.central.cli", "blocklist_sync.central.serving.server"]),
     "compliance": ("central", ["compliance_api.cli", "compliance_api.app"]),
 }
 

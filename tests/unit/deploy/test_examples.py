@@ -14,11 +14,11 @@ import yaml
 
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED
-from blocklist_sync.central.rails import RailSettings
+from blocklist_sync.central.intake.sources import SourcesSettings
+from blocklist_sync.central.rails.rails import RailSettings
 from blocklist_sync.central.registry.client import PersonSettings
 from blocklist_sync.central.rpz.operators import OperatorsFile
-from blocklist_sync.central.settings import ListSettings
-from blocklist_sync.central.sources import SourcesSettings
+from blocklist_sync.central.serving.settings import ListSettings
 from compliance_api.probe.settings import ProbeSettings
 from compliance_api.settings import ServiceSettings, load_law, load_registry
 from compliance_api.witness import WitnessSettings

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from blocklist_sync.central.approvals import ENROL, RETIRE, Admission, Delegated, LogError
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.formats import Refusal
-from blocklist_sync.central.logfolder import Checkpoint, LogFolder
+from blocklist_sync.central.intake.formats import Refusal
+from blocklist_sync.central.log.approvals import ENROL, RETIRE, Admission, LogError
+from blocklist_sync.central.log.folder import Checkpoint, LogFolder
+from blocklist_sync.central.log.verifier import Delegated
 from blocklist_sync.central.trial import TrialLog, listed
 from tests.support.registry import DELEGATED, EDITOR, FIRST, GAMBLING, NOW, ORDER, SECOND, Member
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blocklist_sync.central.settings import ListSettings
+from blocklist_sync.central.serving.settings import ListSettings
 from compliance_api.domain.law import LawBook
 from compliance_api.probe.settings import ProbeSettings
 from compliance_api.settings import ServiceSettings, load_law, load_registry

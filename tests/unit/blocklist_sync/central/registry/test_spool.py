@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from blocklist_sync.central.changes import ChangesError
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log.changes import ChangesError
 from blocklist_sync.central.registry import spool
 from blocklist_sync.central.registry.spool import Spool, inflate
 from tests.support.registry import GAMBLING, text

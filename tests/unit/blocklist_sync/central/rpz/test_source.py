@@ -10,7 +10,7 @@ import pytest
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.policy import default
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.release import ReleaseFolder
+from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.rpz.source import EntryStream, open_published
 from lachan import durable
 from tests.support.list_authority import ListAuthority

@@ -1,0 +1,1 @@
+"""Lists from outside: their formats, and their way to drafts of proposals."""

@@ -1,0 +1,1 @@
+"""What must not pass unnoticed, and where it is looked for."""

@@ -1,0 +1,124 @@
+"""Holds what is proposed against the rails and the list in force, wherever proposals come in.
+
+Holds always: changes that a rail refuses are refused whoever asks; those that need a second approver are refused unless
+the proposal says that it overrides that rail, which makes it need two; the list is read once for each of its versions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from blocklist_sync.central import inforce
+from blocklist_sync.central.diff import Change, Counts, Spool, compare
+from blocklist_sync.central.entries import Kind
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.rails import rails
+from blocklist_sync.central.rails.rails import Finding, RailError, Rails
+from blocklist_sync.central.rails.survey import State, Survey
+from blocklist_sync.central.runs import Runs
+
+
+def require(findings: Iterable[Finding], overridden: Collection[str]) -> list[Finding]:
+    """The findings, where none stands against the changes.
+
+    Args:
+        findings: What the rails found.
+        overridden: The rails that the proposal says it overrides.
+
+    Raises:
+        RailError: A rail refuses, or asks for a second approver and is not overridden.
+    """
+    found = list(findings)
+    against = [*rails.refused(found), *(one for one in rails.overridable(found) if one.rail not in overridden)]
+    if against:
+        raise RailError(against)
+    return found
+
+
+def between(before: Path, after: Path, guarding: Rails) -> list[Finding]:
+    """What the rails say of the way from one clear list to another: from what is published to what is to be.
+
+    Args:
+        before: `entries.tsv` of what is published; an empty list where there is none.
+        after: That of the candidate.
+        guarding: The rails.
+
+    Raises:
+        CentralError: One of them cannot be read.
+    """
+    survey = Survey()
+    with Runs() as ours, Runs() as theirs, Spool() as spool:
+        held = survey.watch(inforce.from_entries(before, ours))
+        for change in compare(held, inforce.from_entries(after, theirs), _whatever, Counts()):
+            spool.add(change)
+        return rails.check(spool, survey.state(), guarding)
+
+
+def weigh(guarding: Rails, before: Path, after: Path) -> list[Finding]:
+    """The same, where no rail refuses: approvers of a release are several, and see what else was found.
+
+    Raises:
+        RailError: A rail refuses.
+        CentralError: One of the lists cannot be read.
+    """
+    found = between(before, after, guarding)
+    if against := rails.refused(found):
+        raise RailError(against)
+    return found
+
+
+def _whatever(_: Kind) -> bool:
+    return True
+
+
+class Guard:
+    """The rails beside a clear list; to be asked from any thread."""
+
+    def __init__(self, guarding: Rails, clear_list: Path) -> None:
+        """Prepares to guard a list.
+
+        Args:
+            guarding: The rails.
+            clear_list: `entries.tsv` of the release folder; an empty list as long as it is not there.
+        """
+        self._rails = guarding
+        self._path = clear_list
+        self._lock = threading.Lock()
+        self._held: tuple[tuple[int, ...], State] | None = None
+
+    def state(self) -> State:
+        """The list in force in numbers.
+
+        Raises:
+            CentralError: It cannot be read.
+        """
+        with self._lock:
+            try:
+                stat = self._path.stat()
+                version: tuple[int, ...] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            except FileNotFoundError:
+                version = ()
+            except OSError as error:
+                raise CentralError(f"{self._path}: {error.strerror}") from error
+            if self._held is None or self._held[0] != version:
+                survey = Survey()
+                with Runs() as runs:
+                    for _ in survey.watch(inforce.from_entries(self._path, runs)):
+                        pass
+                self._held = (version, survey.state())
+            return self._held[1]
+
+    def check(self, changes: Iterable[Change], overridden: Collection[str]) -> list[Finding]:
+        """What the rails say of changes that may be proposed.
+
+        Args:
+            changes: What comes and goes; read twice, so no iterator.
+            overridden: The rails that the proposal says it overrides.
+
+        Raises:
+            RailError: They may not be.
+            CentralError: The list cannot be read.
+        """
+        return require(rails.check(changes, self.state(), self._rails), overridden)

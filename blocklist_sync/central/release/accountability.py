@@ -1,0 +1,141 @@
+"""What the public is told of a release: counts, and a hiding commitment to each entry.
+
+    public/SERIAL.json          counts by order and category, and the digest of the commitments
+    public/SERIAL.commitments   a commitment of 32 bytes for each entry, sorted
+
+A commitment is SHA-256 over a salt of its own and the entry's line. An entry's salt stays the same from release to
+release, so that anybody sees how many entries come and go; without it, nobody learns which.
+
+Holds always: whoever is given an entry's salt can check that it stands in a release, and learns nothing of another; the
+authority cannot take an entry out of a release, or put one in, once it was published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from blocklist_sync.central.entries import Kind, kind_line, kind_rank
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log.fold import StateReader
+from lachan import durable
+
+FORMAT = "lachan-public 1"
+CONTEXT = b"lachan/commitment/v1\0"
+SECRET_BYTES = 32
+SALT_BYTES = 16
+COMMITMENT_BYTES = 32
+BUCKETS = 64
+
+
+def secret(folder: Path) -> bytes:
+    """What salts are drawn from; drawn itself where there is none yet.
+
+    Raises:
+        CentralError: The file is not one.
+    """
+    path = folder / "commitments.secret"
+    if not path.exists():
+        durable.write(path, [secrets.token_bytes(SECRET_BYTES)])
+    data = durable.read(path, SECRET_BYTES)
+    if len(data) != SECRET_BYTES:
+        raise CentralError(f"{path}: not {SECRET_BYTES} bytes")
+    return data
+
+
+def line_of(name: str, kind: Kind) -> bytes:
+    """An entry as it is committed to."""
+    return f"{name}{kind_line(kind)}".encode()
+
+
+def salt(key: bytes, line: bytes) -> bytes:
+    """The salt of an entry's line."""
+    return hashlib.blake2b(line, key=key, digest_size=SALT_BYTES, person=b"lachan-salt").digest()
+
+
+def commitment(own: bytes, line: bytes) -> bytes:
+    """The commitment to a line under its salt."""
+    return hashlib.sha256(CONTEXT + own + line).digest()
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What was written for the public."""
+
+    document: bytes
+    commitments: Path
+
+
+def _sorted(commitments: Iterator[bytes]) -> Iterator[bytes]:
+    """Sorted blocks, with a part of them in memory at a time."""
+    with ExitStack() as stack:
+        buckets = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(BUCKETS)]
+        for one in commitments:
+            buckets[one[0] * BUCKETS >> 8].write(one)
+        for bucket in buckets:
+            bucket.seek(0)
+            data = bucket.read()
+            found = [data[at : at + COMMITMENT_BYTES] for at in range(0, len(data), COMMITMENT_BYTES)]
+            yield b"".join(sorted(found))
+
+
+def state(entries: Path, folder: Path, serial: int, key: bytes) -> Statement:
+    """Writes what the public is told of a list.
+
+    Args:
+        entries: The list's file.
+        folder: Where it is written.
+        serial: The release.
+        key: What salts are drawn from.
+
+    Raises:
+        CentralError: The list cannot be read.
+        FileError: Something cannot be written.
+    """
+    counts: Counter[int] = Counter()
+    digest = hashlib.sha256()
+    try:
+        with entries.open(encoding="utf-8", newline="\n") as file:
+            reader = StateReader(file, entries)
+            tails = [kind_line(kind).encode() for kind in reader.kinds]
+
+            def made() -> Iterator[bytes]:
+                for name, kind, _ in reader:
+                    counts[kind] += 1
+                    line = name.encode() + tails[kind]
+                    yield commitment(salt(key, line), line)
+
+            def hashed() -> Iterator[bytes]:
+                for block in _sorted(made()):
+                    digest.update(block)
+                    yield block
+
+            path = folder / f"{serial}.commitments"
+            durable.make_folder(folder)
+            durable.write(path, hashed())
+    except OSError as error:
+        raise CentralError(f"{entries}: {error.strerror}") from error
+    by_order: Counter[tuple[str, bool, str, bool]] = Counter()
+    for number, count in sorted(counts.items(), key=lambda item: kind_rank(reader.kinds[item[0]])):
+        kind = reader.kinds[number]
+        by_order[kind.order.text, kind.order.mandated, kind.category.label, kind.exception] += count
+    document = {
+        "format": FORMAT,
+        "serial": serial,
+        "entries": counts.total(),
+        "commitments_sha256": digest.hexdigest(),
+        "counts": [
+            {"order": text, "mandated": mandated, "category": category, "exceptions": exception, "entries": count}
+            for (text, mandated, category, exception), count in sorted(by_order.items())
+        ],
+    }
+    told = json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n"
+    durable.write(folder / f"{serial}.json", [told])
+    return Statement(told, path)

@@ -1,0 +1,140 @@
+"""The list authority's server: the signed repository over HTTPS; announcements, samples and the registry over gRPC.
+
+Holds always: edges are served nothing but the repository's own files, the public nothing but answers and statements,
+both over TLS 1.2 or newer; no client's address is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import uvicorn
+from sqlalchemy import URL
+from starlette.applications import Starlette
+
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.public import enquiry
+from blocklist_sync.central.public.enquiry import Limit
+from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.serving import announcing, rpc, static
+from blocklist_sync.central.serving.settings import HttpsSettings, ListSettings, PublicSettings
+from lachan import log
+
+KEEP_ALIVE_SECONDS = 5
+GRACE_SECONDS = 5
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: this process has another server to end too."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def tls_context(settings: HttpsSettings | PublicSettings) -> ssl.SSLContext:
+    """What the HTTPS server speaks.
+
+    Raises:
+        CentralError: A certificate or key cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # An edge keeps one connection for a round and resumes none: tickets, each with its certificate in it, would be a
+    # fifth of what a small change costs.
+    context.num_tickets = 0
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+        if isinstance(settings, HttpsSettings) and settings.client_ca is not None:
+            context.load_verify_locations(settings.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        raise CentralError(f"{settings.certificate}: {error}") from error
+    return context
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise CentralError(f"{address}: cannot be bound: {error}") from error
+
+
+def _web(app: Starlette, settings: HttpsSettings | PublicSettings, context: ssl.SSLContext) -> _Server:
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.max_connections,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_context_factory=lambda _config, _default: context,
+    )
+    return _Server(config)
+
+
+def _enquiries(settings: ListSettings, public: PublicSettings) -> _Server:
+    limit = Limit(public.burst, public.rate)
+    told = settings.repository / "public"
+    app = enquiry.application(ReleaseFolder(settings.release), told, limit, time.monotonic)
+    return _web(app, public, tls_context(public))
+
+
+async def serve(
+    settings: ListSettings, database: URL | None, started: Callable[[Mapping[str, int | None]], None]
+) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Args:
+        settings: Normalised settings.
+        database: The registry's, where there is one.
+        started: Told every port by its name once all are served.
+
+    Raises:
+        CentralError: An address or a certificate cannot be used.
+        TlsError: The gRPC server's address or material cannot be used.
+        PostgresError: The registry's database cannot be used.
+    """
+    context = tls_context(settings.https)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service = await rpc.start(settings, settings.grpc, database) if settings.grpc is not None else None
+    grpc_port = service.port if service is not None else None
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listen(settings.https.listen))
+        port = listener.getsockname()[1]
+        webs = [(_web(static.application(settings.repository), settings.https, context), listener)]
+        public_port = None
+        if settings.public is not None:
+            asked = stack.enter_context(_listen(settings.public.listen))
+            public_port = asked.getsockname()[1]
+            webs.append((_enquiries(settings, settings.public), asked))
+        announcements = await announcing.start(settings.push, settings.repository) if settings.push else None
+        push_port = announcements.port if announcements else None
+        serving = [asyncio.create_task(web.serve(sockets=[held])) for web, held in webs]
+        log.get().info("serving", https_port=port, grpc_port=grpc_port, push_port=push_port, public_port=public_port)
+        started({"https_port": port, "grpc_port": grpc_port, "push_port": push_port, "public_port": public_port})
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for web, _ in webs:
+            web.should_exit = True
+        stopping.cancel()
+        if announcements is not None:
+            await announcements.stop()
+        for task in serving:
+            await task
+    if service is not None:
+        await service.stop()

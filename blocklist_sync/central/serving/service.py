@@ -1,0 +1,166 @@
+"""SampleService: what compliance may know of the list, over mutual TLS.
+
+Holds always: only the compliance service of an organisation is answered, and every call is logged with its caller;
+names come from the release last published, never from a candidate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from blocklist_sync.central.registry.orders import OrderStore
+from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.serving.sample import Index
+from lachan import channel, log
+from lachan.blocklist.v1 import sample_service_pb2 as pb
+from lachan.blocklist.v1 import sample_service_pb2_grpc as rpc
+from lachan.errors import LachanError
+from lachan.postgres import FAILURES
+from lachan.tls import Identity, Role, TlsError
+
+MAX_COUNT = 1000
+MAX_ORDERS = 500
+DEFAULT_ORDERS = 100
+SEED_BYTES = range(16, 33)
+CALLER_NAME = "compliance"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SampleService(rpc.SampleServiceServicer):
+    """Serves the release folder's published list."""
+
+    def __init__(self, folder: ReleaseFolder, orders: OrderStore | None = None) -> None:
+        self._folder = folder
+        self._orders = orders
+        self._index: Index | None = None
+        self._loading = asyncio.Lock()
+
+    async def SampleNames(  # noqa: N802  named by the contract
+        self, request: pb.SampleNamesRequest, context: Context
+    ) -> pb.SampleNamesResponse:
+        """Names in force under the current release."""
+        caller = await self._caller(context)
+        if not 1 <= request.count <= MAX_COUNT:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"count: 1 to {MAX_COUNT}")
+        if len(request.seed) not in SEED_BYTES:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "seed: 16 to 32 bytes")
+        index, dates = await self._current(context)
+        until = None
+        if request.in_force_at:
+            until = max((serial for serial, at in dates.items() if at <= request.in_force_at), default=0)
+        drawn = await asyncio.to_thread(index.draw, request.count, request.seed, request.added_after_serial, until)
+        log.get().info("names sampled", caller=str(caller), serial=index.serial, names=len(drawn))
+        return pb.SampleNamesResponse(
+            serial=index.serial,
+            names=[
+                pb.ListedName(
+                    name=d.name,
+                    subtree=d.subtree,
+                    category=int(d.kind.category),
+                    order=d.kind.order.text,
+                    added_serial=d.added_serial,
+                    added_at=dates.get(d.added_serial, 0),
+                    mandated=d.mandated,
+                )
+                for d in drawn
+            ],
+        )
+
+    async def ListReleases(  # noqa: N802  named by the contract
+        self, request: pb.ListReleasesRequest, context: Context
+    ) -> pb.ListReleasesResponse:
+        """The releases, newest first."""
+        caller = await self._caller(context)
+        if not 1 <= request.limit <= MAX_COUNT:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"limit: 1 to {MAX_COUNT}")
+        try:
+            published = self._folder.published()
+        except LachanError as error:
+            log.get().error("release folder unreadable", error=str(error))
+            await _refuse(context, grpc.StatusCode.INTERNAL, "the release folder cannot be read")
+        shown = published[: -request.limit - 1 : -1]
+        log.get().info("releases listed", caller=str(caller), releases=len(shown))
+        return pb.ListReleasesResponse(
+            releases=[
+                pb.Release(
+                    serial=row.serial,
+                    records_digest=bytes.fromhex(row.records_digest),
+                    published_at=row.published_at,
+                    entries=row.entries,
+                    urgent=row.urgent,
+                )
+                for row in shown
+            ]
+        )
+
+    async def ListOrders(  # noqa: N802  named by the contract
+        self, request: pb.SampleServiceListOrdersRequest, context: Context
+    ) -> pb.SampleServiceListOrdersResponse:
+        """The legal orders that entries rest on."""
+        caller = await self._caller(context)
+        if self._orders is None:
+            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "no registry is kept here")
+        if request.page_size > MAX_ORDERS:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"page_size: at most {MAX_ORDERS}")
+        if "\0" in request.page_token:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "page_token: not of a page before")
+        size = request.page_size or DEFAULT_ORDERS
+        try:
+            page = await self._orders.page(request.page_token, size)
+        except FAILURES as error:
+            log.get().error("orders unreadable", error=type(error).__name__)
+            await _refuse(context, grpc.StatusCode.UNAVAILABLE, "the registry's database does not answer")
+        log.get().info("orders listed", caller=str(caller), orders=len(page))
+        return pb.SampleServiceListOrdersResponse(
+            orders=[
+                pb.CitedOrder(
+                    number=one.order.number,
+                    date=one.order.date,
+                    issuer=one.order.issuer,
+                    legal_basis=one.order.legal_basis,
+                    urgent=one.order.urgency == "urgent",
+                    jurisdiction=one.order.jurisdiction,
+                    mandated=bool(one.order.mandated),
+                    registered_at=one.added_at,
+                )
+                for one in page
+            ],
+            next_page_token=page[-1].order.number if len(page) == size else "",
+        )
+
+    async def _caller(self, context: Context) -> Identity:
+        try:
+            caller = channel.caller(context)
+        except TlsError as error:
+            await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+        if caller.role is not Role.SERVICE or caller.name != CALLER_NAME:
+            log.get().warning("caller refused", caller=str(caller))
+            await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "for the compliance service alone")
+        return caller
+
+    async def _current(self, context: Context) -> tuple[Index, dict[int, int]]:
+        """The index of the release last published, built anew when there is a newer one, and every release's date."""
+        async with self._loading:
+            try:
+                published = self._folder.published()
+                if not published:
+                    await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "nothing is published yet")
+                dates = {row.serial: row.published_at for row in published}
+                serial = published[-1].serial
+                if self._index is None or self._index.serial != serial:
+                    entries = await asyncio.to_thread(self._folder.published_entries)
+                    self._index = await asyncio.to_thread(Index, entries, serial, dates)
+            except LachanError as error:
+                log.get().error("release folder unreadable", error=str(error))
+                await _refuse(context, grpc.StatusCode.INTERNAL, "the release folder cannot be read")
+            return self._index, dates
+
+
+async def _refuse(context: Context, code: grpc.StatusCode, detail: str) -> NoReturn:
+    await context.abort(code, detail)
+    raise AssertionError("abort raises")

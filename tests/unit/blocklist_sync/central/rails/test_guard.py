@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blocklist_sync.artifact.categories import Category
+from blocklist_sync.artifact.rules import Scope
+from blocklist_sync.central import entries, inforce
+from blocklist_sync.central.diff import Change
+from blocklist_sync.central.entries import Entries, Kind
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.rails import rails
+from blocklist_sync.central.rails.guard import Guard, between
+from blocklist_sync.central.rails.rails import RailError
+from tests.support.blocklist import MANDATE
+
+TREE = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
+
+
+def write(path: Path, *names: str) -> None:
+    held = Entries()
+    held.add(TREE, names, 1)
+    entries.write(path, held)
+
+
+def test_what_rails_refuse_nobody_overrides(tmp_path: Path) -> None:
+    guard = Guard(rails.load(None), tmp_path / "entries.tsv")
+    fine = [Change("a.example", TREE, True)]
+    assert guard.check(fine, ()) == []
+    with pytest.raises(RailError, match=r"never-block-government \(refuse\): a name of the state: a\.gov\.vn"):
+        guard.check([*fine, Change("a.gov.vn", TREE, True)], {"never-block-government"})
+
+
+def test_what_needs_a_second_approver_has_to_be_said(tmp_path: Path) -> None:
+    guard = Guard(rails.load(None), tmp_path / "entries.tsv")
+    changes = [Change("youtube.com", TREE, True)]
+    with pytest.raises(RailError) as error:
+        guard.check(changes, {"change"})
+    assert [finding.rail for finding in error.value.findings] == ["never-block-platforms"]
+    assert [finding.rail for finding in guard.check(changes, {"never-block-platforms"})] == ["never-block-platforms"]
+
+
+def test_the_list_is_read_once_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "entries.tsv"
+    guard = Guard(rails.load(None), path)
+    assert guard.state().entries == 0
+    write(path, "a.example", "b.example")
+    assert guard.state().entries == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(inforce, "from_entries", None)
+        assert guard.state().of_order == {MANDATE.text: 2}
+    write(path, "a.example", "b.example", "c.example")
+    assert guard.state().entries == 3
+    gone = [Change(f"{letter}.example", TREE, False) for letter in "abc"]
+    with pytest.raises(RailError, match="all 3 entries of"):
+        guard.check(gone, ())
+    path.write_text("noise")
+    with pytest.raises(CentralError, match=r"entries\.tsv:1"):
+        guard.check(gone, ())
+
+
+def test_two_lists_are_held_against_each_other(tmp_path: Path) -> None:
+    before, after = tmp_path / "published.tsv", tmp_path / "entries.tsv"
+    guard = rails.load(None)
+    write(after, "a.example", "a.gov.vn")
+    assert [finding.rail for finding in between(before, after, guard)] == ["never-block-government"]
+    # What stands in both is no change.
+    write(before, "a.gov.vn")
+    assert between(before, after, guard) == []
+    write(after, "b.example")
+    assert [finding.rail for finding in between(after, before, guard)] == ["never-block-government"]
+    gone = between(before, tmp_path / "none.tsv", guard)
+    assert [finding.rail for finding in gone] == ["emptied"]

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import approvals
+from blocklist_sync.central.release.check import Checked, check
+from blocklist_sync.central.release.repository import Repository
+from tests.support.list_authority import ListAuthority
+from tests.support.registry import GAMBLING
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> ListAuthority:
+    authority = ListAuthority(tmp_path / "authority")
+    authority.publish("a.example")
+    authority.publish("a.example", "b.example")
+    return authority
+
+
+def checked(authority: ListAuthority, at: int = 0) -> Checked:
+    now = at or int(time.time())
+    return check(
+        Repository(authority.repository), authority.sources().root, authority.log, authority.folder / "work", now
+    )
+
+
+def test_what_is_published_is_what_the_log_says(authority: ListAuthority) -> None:
+    found = checked(authority)
+    assert (found.offer.serial, found.log_length, found.releases, found.targets, found.expired) == (2, 6, 2, 3, ())
+    assert found.rebuilt.state.entries == 2
+    # The log may have gone on since.
+    authority.decide(("c.example", GAMBLING, True))
+    assert checked(authority).log_length == 7
+    assert checked(authority, int(time.time()) + 2 * 86_400).expired == ("timestamp",)
+
+
+def test_a_roll_back_holds_too(authority: ListAuthority) -> None:
+    authority.build(rollback=1)
+    authority.publish()
+    assert (checked(authority).offer.serial, checked(authority).rebuilt.state.entries) == (3, 1)
+
+
+def test_a_damaged_target_is_named(authority: ListAuthority) -> None:
+    authority.records.write_bytes(authority.records.read_bytes() + b"x")
+    with pytest.raises(CentralError, match=r"records\.bin: not what was signed"):
+        checked(authority)
+
+
+def test_another_log_is_seen(authority: ListAuthority) -> None:
+    steps = list(approvals.read(authority.log.steps_path))
+    approvals.write(authority.log.steps_path, steps[:-1])
+    with pytest.raises(CentralError, match="5 steps, where 6 are needed"):
+        checked(authority)
+    approvals.write(authority.log.steps_path, steps[:-2])
+    authority.decide(("z.example", GAMBLING, True))
+    authority.decide(("b.example", GAMBLING, True))
+    with pytest.raises(CentralError, match="rewritten"):
+        checked(authority)
+
+
+def test_changes_that_are_missing_are_named(authority: ListAuthority) -> None:
+    next((authority.log.folder / "changes").iterdir()).unlink()
+    with pytest.raises(CentralError, match=r"\.changes: No such file"):
+        checked(authority)
+
+
+def test_nothing_published_is_nothing_to_check(tmp_path: Path) -> None:
+    authority = ListAuthority(tmp_path / "authority")
+    assert authority.documents.root is not None
+    root = authority.documents.root.to_bytes()
+    with pytest.raises(CentralError, match="nothing is published"):
+        check(Repository(authority.repository), root, authority.log, tmp_path, int(time.time()))

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from blocklist_sync.artifact.categories import Category
+from blocklist_sync.artifact.orders import Order
+from blocklist_sync.artifact.rules import Scope
+from blocklist_sync.central.entries import Entries, Kind
+from blocklist_sync.central.serving.sample import Index
+from tests.support.blocklist import MANDATE, OFFER
+
+SEED = b"sixteen bytes or more"
+DAY = 86_400
+DATES = {1: 0, 2: 100 * DAY, 3: 101 * DAY}
+
+
+def kind(category: Category, order: Order = MANDATE, *, exception: bool = False, scope: Scope = Scope.SUBTREE) -> Kind:
+    return Kind(scope, exception, category, order)
+
+
+def large() -> Entries:
+    entries = Entries()
+    entries.add(kind(Category.GAMBLING), [f"g{i}.example" for i in range(1000)], 1)
+    entries.add(kind(Category.GAMBLING), [f"new{i}.example" for i in range(5)], 3)
+    entries.add(kind(Category.SCAM), [f"s{i}.example" for i in range(20)], 2)
+    return entries
+
+
+def test_a_seed_draws_the_same_and_no_name_twice() -> None:
+    first = Index(large(), 3, DATES).draw(50, SEED)
+    assert first == Index(large(), 3, DATES).draw(50, SEED)
+    assert len({drawn.name for drawn in first}) == 50
+    assert first != Index(large(), 3, DATES).draw(50, SEED + b"!")
+
+
+def test_small_strata_are_not_drowned_by_large_ones() -> None:
+    drawn = Index(large(), 3, DATES).draw(45, SEED)
+    assert Counter(d.name[0] for d in drawn) == {"n": 5, "s": 20, "g": 20}
+
+
+def test_all_there_are_where_more_is_asked() -> None:
+    assert len(Index(large(), 3, DATES).draw(5000, SEED)) == 1025
+    assert Index(Entries(), 3, DATES).draw(5, SEED) == []
+
+
+def test_only_what_was_added_after_a_serial() -> None:
+    assert {d.added_serial for d in Index(large(), 3, DATES).draw(900, SEED, added_after=1)} == {2, 3}
+    assert Index(large(), 3, DATES).draw(900, SEED, added_after=3) == []
+
+
+def test_only_what_was_in_force_by_a_serial() -> None:
+    assert {d.added_serial for d in Index(large(), 3, DATES).draw(2000, SEED, added_until=2)} == {1, 2}
+    assert {d.added_serial for d in Index(large(), 3, DATES).draw(900, SEED, 1, 2)} == {2}
+    assert Index(large(), 3, DATES).draw(900, SEED, added_until=0) == []
+
+
+def test_what_the_release_in_force_does_not_have_is_not_drawn() -> None:
+    assert {d.added_serial for d in Index(large(), 2, DATES).draw(2000, SEED)} == {1, 2}
+
+
+def test_exceptions_and_what_they_lift_are_not_drawn() -> None:
+    entries = Entries()
+    entries.add(kind(Category.SCAM), ["a.example", "b.example"], 1)
+    entries.add(kind(Category.SCAM, OFFER), ["c.example"], 1)
+    entries.add(kind(Category.SCAM, exception=True), ["a.example", "ok.b.example"], 1)
+    entries.add(kind(Category.SCAM, OFFER, exception=True), ["b.example", "c.example"], 1)
+    # b is mandated: an exception of less authority does not lift it.
+    assert [d.name for d in Index(entries, 1, DATES).draw(10, SEED)] == ["b.example"]
+
+
+def test_draws_are_even() -> None:
+    entries = Entries()
+    entries.add(kind(Category.SCAM), [f"s{i}.example" for i in range(10)], 1)
+    index = Index(entries, 1, DATES)
+    seen = Counter(d.name for n in range(2000) for d in index.draw(3, n.to_bytes(16, "big")))
+    assert len(seen) == 10
+    # 600 expected of each, standard deviation 20.5.
+    assert all(500 < count < 700 for count in seen.values())
+
+
+def test_what_is_drawn_says_whether_it_binds_everybody() -> None:
+    entries = Entries()
+    entries.add(kind(Category.CSAM, OFFER, scope=Scope.EXACT), ["a.example"], 1)
+    [drawn] = Index(entries, 1, DATES).draw(1, SEED)
+    assert (drawn.mandated, drawn.subtree) == (True, False)

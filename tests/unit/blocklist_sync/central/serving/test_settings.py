@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from blocklist_sync.central.serving.settings import ListSettings
+from lachan import config
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:8443", "list.example:443"])
+def test_addresses(address: str) -> None:
+    text = f"release: r\nrepository: r\nhttps: {{listen: '{address}', certificate: c, key: k}}"
+    assert config.parse(text, ListSettings).https.listen == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ":443", "::1:8443", "a b:1", "x:123456"])
+def test_what_is_no_address(address: str) -> None:
+    text = f"release: r\nrepository: r\nhttps: {{listen: '{address}', certificate: c, key: k}}"
+    with pytest.raises(config.ConfigError) as refused:
+        config.parse(text, ListSettings)
+    assert [problem.path for problem in refused.value.problems] == ["https.listen"]
