@@ -1,7 +1,8 @@
 """Brings a database's schema up to date.
 
 Holds always: whoever migrates holds one advisory lock until the transaction ends, so that processes starting together
-migrate once; a migration happens whole or not at all (PostgreSQL's DDL is transactional).
+migrate once; a migration happens whole or not at all (PostgreSQL's DDL is transactional), and each in a transaction of
+its own: locks that two of them take, one after the other, would deadlock with a writer of the release before.
 """
 
 from __future__ import annotations
@@ -43,11 +44,17 @@ class Schema:
         config.set_main_option("script_location", str(self.migrations).replace("%", "%%"))
         return config
 
-    def _upgrade(self, connection: Connection) -> None:
+    def _upgrade(self, connection: Connection) -> bool:
+        """Runs the next migration; False where there is none."""
         connection.execute(select(func.pg_advisory_xact_lock(self.lock)))
         config = self._config()
+        revision = MigrationContext.configure(connection).get_current_revision()
+        if revision == ScriptDirectory.from_config(config).get_current_head():
+            return False
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        # Nobody writes to a database that has no schema yet.
+        command.upgrade(config, "head" if revision is None else "+1")
+        return True
 
     async def migrate(self, engine: AsyncEngine) -> None:
         """Runs every migration that the database has not seen.
@@ -56,8 +63,10 @@ class Schema:
             PostgresError: The database cannot be reached, or belongs to a newer release.
         """
         try:
-            async with engine.begin() as connection:
-                await connection.run_sync(self._upgrade)
+            more = True
+            while more:
+                async with engine.begin() as connection:
+                    more = await connection.run_sync(self._upgrade)
         except (*FAILURES, CommandError) as error:
             raise PostgresError(f"the database cannot be migrated: {error}") from error
 

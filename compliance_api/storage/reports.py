@@ -2,7 +2,8 @@
 
 Holds always: a node's reports are added under the lock of its chain head, and the head moves in the same transaction;
 the log's next index is taken last in it, so that indices have no holes and the lock that orders all nodes is held
-shortly.
+shortly; a number above the highest one used in its epoch is new, which the head knows, and any other is looked up in
+every partition.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, tuple_, update
+from sqlalchemy import Row, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -41,13 +42,21 @@ def _head(row: Row[Any]) -> Head | None:
     return Head(row.boot_epoch, row.previous_boot_epoch, row.sequence, row.digest, row.window_end)
 
 
+def _ceiling(row: Row[Any]) -> tuple[bytes, int] | None:
+    return (row.boot_epoch, row.top_sequence) if row.top_digest is not None and row.top_digest == row.digest else None
+
+
 class _Batch:
     """One call's claims of one node, decided in order against what is stored. No I/O."""
 
-    def __init__(self, operator: str, node: str, head: Head | None, now: datetime) -> None:
+    def __init__(
+        self, operator: str, node: str, head: Head | None, ceiling: tuple[bytes, int] | None, now: datetime
+    ) -> None:
         self._base = {"operator_id": operator, "node": node, "accepted_at": now}
         self._now = now
         self.head = head
+        # The head's epoch, and the highest number that was ever used in it.
+        self.ceiling = ceiling
         # By epoch and number, the reports that use it, the first one first.
         self.numbers: dict[tuple[bytes, int], dict[bytes, _Place]] = {}
         self.unverified: dict[tuple[bytes, bytes], _Place] = {}
@@ -58,6 +67,17 @@ class _Batch:
     def decide(self, claim: Claim) -> tuple[_Place, bool]:
         """Where the claim stands, and whether it stood there before."""
         return self._set_aside(claim) if claim.flaw else self._chain(claim)
+
+    def is_certainly_new(self, claim: Claim) -> bool:
+        """Whether nothing stored can have this claim's number."""
+        link = claim.link
+        return self.ceiling is not None and self.ceiling[0] == link.boot_epoch and self.ceiling[1] < link.sequence
+
+    def highest(self, stored: int) -> int:
+        """The highest number used in the head's epoch, those `stored` and the new claims included."""
+        epoch = self.head.boot_epoch if self.head else b""
+        used: list[int] = [row["sequence"] for row in self.verified_rows if row["boot_epoch"] == epoch]
+        return max([stored, *used])
 
     @property
     def leaves(self) -> list[NewLeaf]:
@@ -153,10 +173,11 @@ class Reports:
         own = (chain_heads.c.operator_id == operator) & (chain_heads.c.node == node)
         async with self._engine.begin() as connection:
             row = (await connection.execute(select(chain_heads).where(own).with_for_update())).one()
-            batch = _Batch(operator, node, _head(row), now)
+            batch = _Batch(operator, node, _head(row), _ceiling(row), now)
             await self._recall_verified(connection, batch, operator, node, claims)
             await self._recall_unverified(connection, batch, operator, node, claims)
             decided = [batch.decide(claim) for claim in claims]
+            stored = await self._highest(connection, batch, operator, node)
             if leaves := batch.leaves:
                 batch.number_from(await append(connection, leaves))
             if batch.unverified_rows:
@@ -164,15 +185,35 @@ class Reports:
             if batch.verified_rows and batch.head is not None:
                 await connection.execute(insert(reports), batch.verified_rows)
                 first_window = row.first_window or batch.verified_rows[0]["window_start"]
-                values = {**vars(batch.head), "first_window": first_window}
+                values = {
+                    **vars(batch.head),
+                    "first_window": first_window,
+                    "top_digest": batch.head.digest,
+                    "top_sequence": batch.highest(stored),
+                }
                 await connection.execute(update(chain_heads).where(own).values(values))
         return [Logged(place.index, place.accepted_at, place.relation, again) for place, again in decided]
+
+    async def _highest(self, connection: AsyncConnection, batch: _Batch, operator: str, node: str) -> int:
+        """The highest number stored in the epoch of the new head; 0 where there is none."""
+        if batch.head is None:
+            return 0
+        if batch.ceiling is not None and batch.ceiling[0] == batch.head.boot_epoch:
+            return batch.ceiling[1]
+        kept = reports.c
+        own = (kept.operator_id == operator, kept.node == node, kept.boot_epoch == batch.head.boot_epoch)
+        highest: int | None = (await connection.execute(select(func.max(kept.sequence)).where(*own))).scalar_one()
+        return highest or 0
 
     async def _recall_verified(
         self, connection: AsyncConnection, batch: _Batch, operator: str, node: str, claims: Sequence[Claim]
     ) -> None:
         """Reads what is stored already under the numbers of this call."""
-        numbers = {(claim.link.boot_epoch, claim.link.sequence) for claim in claims if not claim.flaw}
+        numbers = {
+            (claim.link.boot_epoch, claim.link.sequence)
+            for claim in claims
+            if not claim.flaw and not batch.is_certainly_new(claim)
+        }
         if not numbers:
             return
         kept = reports.c

@@ -25,6 +25,7 @@ SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
 LEDGER = "tests/integration/test_ledger_store.py"
 STORES = "tests/integration/test_compliance_storage.py"
+MIGRATIONS = "tests/integration/test_compliance_migrations.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
 REGISTRY = "tests/integration/test_registry_service.py"
@@ -105,6 +106,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/migrations/versions/0004_partitions.py": (MIGRATIONS, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),
     "compliance_api/storage/overview.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/reports.py": (STORES, "needs PostgreSQL"),

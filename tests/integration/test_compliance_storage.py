@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -78,8 +79,12 @@ def chain(count: int) -> list[Claim]:
 
 
 async def test_the_migrations_lead_to_the_tables(engine: AsyncEngine) -> None:
+    def named(name: str | None, kind: str, _: object) -> bool:
+        return kind != "table" or not re.search(r"_(default|from\d{8}|until\d{8})$", name or "")
+
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        context = MigrationContext.configure(connection, opts={"include_name": named})
+        return list(compare_metadata(context, metadata))
 
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []

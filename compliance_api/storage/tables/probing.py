@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from compliance_api.storage.tables.base import metadata, moment
@@ -74,7 +86,9 @@ observations = Table(
     Column("assignment_id", LargeBinary, primary_key=True),
     Column("question", Integer, primary_key=True, autoincrement=False),
     Column("digest", LargeBinary, nullable=False),
-    moment("asked_at"),
+    # Observations lie in weeks of it (`storage.partitions`). The key needs it, so it is the lock of the assignment that
+    # keeps a question's observation one.
+    Column("asked_at", DateTime(timezone=True), primary_key=True),
     moment("received_at"),
     # Who asked whom for what, as it stood then: the registry changes, evidence does not.
     Column("probe_organisation", Text, nullable=False),
@@ -102,4 +116,5 @@ observations = Table(
     Column("log_index", BigInteger),
     Index(None, "operator_id", "asked_at"),
     Index("ix_observations_without_leaf", "operator_id", "received_at", postgresql_where=text("log_index IS NULL")),
+    postgresql_partition_by="RANGE (asked_at)",
 )

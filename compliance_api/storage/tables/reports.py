@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 
 from compliance_api.storage.tables.base import metadata, moment
 
@@ -30,6 +42,10 @@ chain_heads = Table(
     Column("sequence", BigInteger),
     Column("digest", LargeBinary),
     moment("window_end", nullable=True),
+    # The highest number ever used in this epoch, where `top_digest` is the digest above: a higher one is new without a
+    # look at the reports. Another digest means that a release which does not know these columns has moved the head.
+    Column("top_digest", LargeBinary),
+    Column("top_sequence", BigInteger),
 )
 
 reports = Table(
@@ -46,7 +62,9 @@ reports = Table(
     Column("relation", Text, nullable=False),
     # The report that had the number first, where this one is an equivocation.
     Column("rival", LargeBinary),
-    moment("window_start"),
+    # Reports lie in weeks of it (`storage.partitions`). It is in the bytes signed, so the digest says it already, and a
+    # key with it is as strict as one without.
+    Column("window_start", DateTime(timezone=True), primary_key=True),
     Column("window_seconds", Integer, nullable=False),
     Column("list_serial", BigInteger, nullable=False),
     moment("list_activated_at"),
@@ -60,6 +78,7 @@ reports = Table(
     Column("key_id", LargeBinary, nullable=False),
     Index(None, "operator_id", "window_start"),
     Index(None, "operator_id", "node", "log_index"),
+    postgresql_partition_by="RANGE (window_start)",
 )
 
 unverified_reports = Table(
