@@ -1,7 +1,7 @@
 """The ledger: its leaves, the complete subtrees over them, and the heads that were signed.
 
 Holds always: a leaf's place, kind, time and commitment never change; salt and content may be erased, and all proofs
-still hold. Subtrees are stored once complete, which they stay.
+still hold. Of the tree only complete subtrees are stored, which never change.
 """
 
 from __future__ import annotations
@@ -30,12 +30,11 @@ ledger_leaves = Table(
 ledger_tiles = Table(
     "ledger_tiles",
     metadata,
-    # 256 complete subtrees side by side, each of 256 ** level leaves.
+    # Up to 256 complete subtrees side by side, each of 256 ** level leaves (C2SP tlog-tiles).
     Column("level", Integer, primary_key=True, autoincrement=False),
     Column("place", BigInteger, primary_key=True, autoincrement=False),
+    # One behind the other; more are added, none changes.
     Column("hashes", LargeBinary, nullable=False),
-    # Over all of them: one hash of a tile above.
-    Column("root", LargeBinary, nullable=False),
 )
 
 ledger_checkpoints = Table(

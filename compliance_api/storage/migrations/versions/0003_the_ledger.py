@@ -37,7 +37,6 @@ def upgrade() -> None:
         sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("place", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("hashes", sa.LargeBinary(), nullable=False),
-        sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("level", "place", name=op.f("pk_ledger_tiles")),
     )
     op.create_table(
