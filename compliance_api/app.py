@@ -41,6 +41,7 @@ from compliance_api.usecases.ingest import Ingest
 from compliance_api.usecases.judge import Judge
 from compliance_api.usecases.observe import Limits, Observe
 from compliance_api.usecases.sample import NameSource
+from compliance_api.usecases.stamp import Stamper
 from compliance_api.web import app as web
 from lachan import channel, endpoint, log, postgres, tls
 from lachan.config import split_host_port
@@ -141,7 +142,7 @@ class _Service:
             settings.listen,
             loaded.tls,
             ReportService(ingest, metrics),
-            ProbeService(self._assigner, observe, metrics, now),
+            ProbeService(self._assigner, observe, Stamper(loaded.key, now, os.urandom), metrics, now),
         )
         self._serving = False
 

@@ -21,6 +21,7 @@ REPORT = b"lachan/report/v1\0"
 RECEIPT = b"lachan/receipt/v1\0"
 OBSERVATION = b"lachan/observation/v1\0"
 WHOAMI = b"lachan/whoami/v1\0"
+STAMP = b"lachan/stamp/v1\0"
 
 KEY_ID_BYTES = 32
 MAX_KEY_FILE_BYTES = 4096

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from compliance_api.domain.organisation import Transport
+
 RCODE_NOERROR = 0
 RCODE_NXDOMAIN = 3
 RCODE_REFUSED = 5
@@ -162,6 +164,15 @@ def classify(resolver: Exchange, reference: Exchange, shapes: BlockShapes) -> Se
     return Seen(Result.NOT_BLOCKED if shape is Shape.ANSWER else Result.INCONCLUSIVE, shape, True)
 
 
+class Path(enum.StrEnum):
+    """Whether the session that an observation belongs to is known to have ended at the node it was meant for."""
+
+    UNKNOWN = "unknown"
+    VERIFIED = "verified"
+    # Somebody else answered, or asked on the resolver's behalf.
+    ELSEWHERE = "elsewhere"
+
+
 @dataclass(frozen=True)
 class Sighting:
     """One stored observation, as judging needs it."""
@@ -183,6 +194,15 @@ class Sighting:
     result: Result
     shape: Shape
     reference_alive: bool
+    # How it was asked: the version of IP is 4 or 6, 0 where it is not known.
+    transport: Transport = Transport.UDP
+    family: int = 0
+    qtype: int = 1
+    dnssec_ok: bool = False
+    path: Path = Path.UNKNOWN
+    # Between which moments it was asked, by the service's own clock; None for what an earlier release stored.
+    earliest: datetime | None = None
+    latest: datetime | None = None
 
 
 def settle(session: Iterable[Sighting]) -> list[Sighting]:

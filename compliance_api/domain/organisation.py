@@ -55,15 +55,23 @@ class Transport(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a node answers DNS."""
+    """Where a node answers DNS; an empty address stands for whatever resolver a line was handed out."""
 
     address: str
     port: int
     transport: Transport
+    # DoT and DoH: the name its certificate is for, the address where empty; and the path of the URL.
+    server_name: str = ""
+    path: str = ""
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.transport}://{host}:{self.port}"
+        host = f"[{self.address}]" if ":" in self.address else self.address or "handed"
+        return f"{self.transport}://{host}:{self.port}{self.path}"
+
+    @property
+    def family(self) -> int:
+        """4 or 6, the version of IP; 0 where the line decides."""
+        return (6 if ":" in self.address else 4) if self.address else 0
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from compliance_api.domain.observation import Arm
 from compliance_api.domain.organisation import Endpoint, Transport
+from compliance_api.domain.sampling import SENSITIVE_CATEGORIES
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.errors import Context, answer
 from compliance_api.usecases.assignment import Assigner, Work
 from compliance_api.usecases.observe import Observe
+from compliance_api.usecases.stamp import Stamper
 from lachan.channel import caller
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
@@ -28,7 +30,13 @@ _ARMS = {Arm.LISTED: pb.ARM_LISTED, Arm.CONTROL: pb.ARM_CONTROL, Arm.NEIGHBOUR: 
 
 
 def _endpoint(endpoint: Endpoint) -> pb.Endpoint:
-    return pb.Endpoint(address=endpoint.address, port=endpoint.port, transport=_TRANSPORTS[endpoint.transport])
+    return pb.Endpoint(
+        address=endpoint.address,
+        port=endpoint.port,
+        transport=_TRANSPORTS[endpoint.transport],
+        server_name=endpoint.server_name,
+        path=endpoint.path,
+    )
 
 
 def message(work: Work) -> pb.Assignment:
@@ -39,7 +47,14 @@ def message(work: Work) -> pb.Assignment:
         resolver=_endpoint(work.endpoint),
         reference=_endpoint(work.reference),
         questions=[
-            pb.Question(index=index, qname=one.qname, qtype=one.qtype, arm=_ARMS[one.arm])
+            pb.Question(
+                index=index,
+                qname=one.qname,
+                qtype=one.qtype,
+                arm=_ARMS[one.arm],
+                dnssec_ok=one.dnssec_ok,
+                any_line=one.category not in SENSITIVE_CATEGORIES,
+            )
             for index, one in enumerate(work.questions)
         ],
         spread_seconds=max(1, int(work.spread)),
@@ -50,9 +65,17 @@ def message(work: Work) -> pb.Assignment:
 class ProbeService(ProbeServiceServicer):
     """The gRPC face of `compliance_api.usecases.assignment` and `observe`."""
 
-    def __init__(self, assigner: Assigner, observe: Observe, metrics: Metrics, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        assigner: Assigner,
+        observe: Observe,
+        stamper: Stamper,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._assigner = assigner
         self._observe = observe
+        self._stamper = stamper
         self._metrics = metrics
         self._clock = clock
 
@@ -65,10 +88,21 @@ class ProbeService(ProbeServiceServicer):
 
     async def _take(self, context: Context) -> pb.TakeAssignmentResponse:
         work = await self._assigner.take(caller(context), self._clock())
+        (stamp,) = self._stamper.take([])
         if work is None:
-            return pb.TakeAssignmentResponse()
+            return pb.TakeAssignmentResponse(stamp=stamp)
         self._metrics.assignments.inc()
-        return pb.TakeAssignmentResponse(assignment=message(work))
+        return pb.TakeAssignmentResponse(assignment=message(work), stamp=stamp)
+
+    async def TakeStamps(  # noqa: N802 - gRPC's name
+        self, request: pb.TakeStampsRequest, context: Context
+    ) -> pb.TakeStampsResponse:
+        """The time, signed."""
+        return await answer(context, self._stamps(request, context))
+
+    async def _stamps(self, request: pb.TakeStampsRequest, context: Context) -> pb.TakeStampsResponse:
+        self._observe.probe(caller(context))
+        return pb.TakeStampsResponse(stamps=self._stamper.take(request.commitments))
 
     async def SubmitObservations(  # noqa: N802 - gRPC's name
         self, request: pb.SubmitObservationsRequest, context: Context

@@ -20,12 +20,19 @@ from lachan.tls import Identity
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:
-    return Endpoint(row.address, row.port, Transport(row.transport))
+    return Endpoint(row.address, row.port, Transport(row.transport), row.server_name, row.path)
 
 
 def _question(row: Row[Any]) -> Question:
     return Question(
-        row.qname, row.qtype, Arm(row.arm), row.category, row.order_reference, row.added_serial, row.added_at
+        row.qname,
+        row.qtype,
+        Arm(row.arm),
+        row.category,
+        row.order_reference,
+        row.added_serial,
+        row.added_at,
+        row.dnssec_ok,
     )
 
 
@@ -104,6 +111,7 @@ class Assignments:
                 "order_reference": question.order,
                 "added_serial": question.added_serial,
                 "added_at": question.added_at,
+                "dnssec_ok": question.dnssec_ok,
             }
             for position, question in enumerate(one.questions)
         ]

@@ -21,7 +21,8 @@ from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRe
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.finding import Evidence, Finding
 from compliance_api.domain.law import Law
-from compliance_api.domain.observation import Arm, Result, Shape, Sighting
+from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
+from compliance_api.domain.organisation import Transport
 from compliance_api.domain.verdict import Coverage, Verdict
 from compliance_api.storage.tables import (
     chain_heads,
@@ -150,6 +151,13 @@ async def _sightings(connection: AsyncConnection, case: Case, nodes: Sequence[st
             kept.result,
             kept.shape,
             kept.reference_alive,
+            kept.transport,
+            kept.family,
+            kept.qtype,
+            kept.dnssec_ok,
+            kept.path,
+            kept.earliest,
+            kept.latest,
         )
         .where(kept.operator_id == case.operator, kept.node.in_(nodes))
         .where(kept.asked_at >= case.start, kept.asked_at < case.now)
@@ -172,6 +180,13 @@ async def _sightings(connection: AsyncConnection, case: Case, nodes: Sequence[st
             Result(row.result),
             Shape(row.shape),
             row.reference_alive,
+            Transport(row.transport),
+            row.family,
+            row.qtype,
+            row.dnssec_ok,
+            Path(row.path),
+            row.earliest,
+            row.latest,
         )
         for row in rows
     ]

@@ -40,6 +40,7 @@ class Question:
     order: str = ""
     added_serial: int = 0
     added_at: datetime | None = None
+    dnssec_ok: bool = False
 
 
 @dataclass(frozen=True)

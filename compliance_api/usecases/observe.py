@@ -50,7 +50,12 @@ class Observed:
     index: int
     probe: Probe
     digest: bytes
+    # Whom it asked; where the assignment left that to the line, the resolver that the line was handed out.
+    endpoint: Endpoint
     asked_at: datetime
+    # Between which moments, by the service's own clock, it was asked.
+    earliest: datetime
+    latest: datetime
     received_at: datetime
     seen: Seen
     observation: bytes
@@ -105,6 +110,17 @@ class Observe:
         self._handed_in_within = timedelta(seconds=limits.handed_in_within)
         self._clock = clock
 
+    def probe(self, caller: Identity) -> Probe:
+        """The probe that calls.
+
+        Raises:
+            NotPermittedError: The caller is no probe, or is not known.
+        """
+        probe = self._registry.probe(caller.organisation, caller.name) if caller.role is Role.PROBE else None
+        if probe is None:
+            raise NotPermittedError(f"{caller} is not a probe in the registry")
+        return probe
+
     async def submit(self, caller: Identity, batch: Sequence[pb.SignedObservation]) -> list[Observed]:
         """Stores `batch` and returns what it says.
 
@@ -112,9 +128,7 @@ class Observe:
             NotPermittedError: The caller is no probe, or is not known.
             InvalidRequestError: With every field that breaks a rule; nothing is stored.
         """
-        probe = self._registry.probe(caller.organisation, caller.name) if caller.role is Role.PROBE else None
-        if probe is None:
-            raise NotPermittedError(f"{caller} is not a probe in the registry")
+        probe = self.probe(caller)
         if not 1 <= len(batch) <= MAX_OBSERVATIONS:
             raise InvalidRequestError([Violation("observations", f"1 to {MAX_OBSERVATIONS} observations")])
         violations: list[Violation] = []
@@ -165,7 +179,10 @@ class Observe:
             one.index,
             probe,
             digest,
+            issued.endpoint,
             asked_at,
+            issued.assignment.issued_at,
+            now,
             now,
             seen,
             signed.observation,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ import grpc
 import grpc.aio
 
 from compliance_api import pki
+from compliance_api.usecases.stamp import Stamper
 from lachan import channel, tls
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import probe_service_pb2_grpc as stubs
+from lachan.signing import SigningKey
 from lachan.tls import Role, TlsFiles
 
 
@@ -37,6 +40,9 @@ class Desk(stubs.ProbeServiceServicer):
     stored: Counter[bytes] = field(default_factory=Counter)
     # Observations, by index, that will never be taken.
     unwanted: set[int] = field(default_factory=set)
+    stamper: Stamper = field(
+        default_factory=lambda: Stamper(SigningKey.generate(), lambda: datetime.now(UTC), os.urandom)
+    )
 
     async def TakeAssignment(  # noqa: N802 - the method's name in the contract
         self,
@@ -46,7 +52,8 @@ class Desk(stubs.ProbeServiceServicer):
         """The next piece of work."""
         if channel.caller(context).role is not Role.PROBE:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not a probe")
-        return pb.TakeAssignmentResponse(assignment=self.work.popleft() if self.work else None)
+        (stamp,) = self.stamper.take([])
+        return pb.TakeAssignmentResponse(assignment=self.work.popleft() if self.work else None, stamp=stamp)
 
     async def SubmitObservations(  # noqa: N802 - the method's name in the contract
         self,
@@ -59,6 +66,14 @@ class Desk(stubs.ProbeServiceServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "observations: unwanted")
         self.stored.update(item.SerializeToString() for item in request.observations)
         return pb.SubmitObservationsResponse(stored=len(request.observations))
+
+    async def TakeStamps(  # noqa: N802 - the method's name in the contract
+        self,
+        request: pb.TakeStampsRequest,
+        context: grpc.aio.ServicerContext[pb.TakeStampsRequest, pb.TakeStampsResponse],  # noqa: ARG002 - part of it
+    ) -> pb.TakeStampsResponse:
+        """The time, signed."""
+        return pb.TakeStampsResponse(stamps=self.stamper.take(request.commitments))
 
     def observations(self) -> Iterator[pb.Observation]:
         """Every distinct observation stored."""

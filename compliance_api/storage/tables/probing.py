@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -38,6 +39,8 @@ rounds = Table(
     Column("address", Text, nullable=False),
     Column("port", Integer, nullable=False),
     Column("transport", Text, nullable=False),
+    Column("server_name", Text, nullable=False, server_default=""),
+    Column("path", Text, nullable=False, server_default=""),
     # How many intervals had passed since 1970: two processes draw one round.
     Column("number", BigInteger, nullable=False),
     Column("seed", LargeBinary, nullable=False),
@@ -61,6 +64,7 @@ questions = Table(
     Column("order_reference", Text, nullable=False),
     Column("added_serial", BigInteger, nullable=False),
     moment("added_at", nullable=True),
+    Column("dnssec_ok", Boolean, nullable=False, server_default=false()),
 )
 
 assignments = Table(
@@ -109,6 +113,16 @@ observations = Table(
     Column("result", Text, nullable=False),
     Column("shape", Text, nullable=False),
     Column("reference_alive", Boolean, nullable=False),
+    # How it was asked; 0 and empty in what an earlier release stored.
+    Column("transport", Text, nullable=False, server_default="udp"),
+    Column("family", Integer, nullable=False, server_default="0"),
+    Column("dnssec_ok", Boolean, nullable=False, server_default=false()),
+    Column("path", Text, nullable=False, server_default="unknown"),
+    # Between which moments of the service's own clock.
+    moment("earliest", nullable=True),
+    moment("latest", nullable=True),
+    # The text that says what a block looks like.
+    Column("shapes", Text, nullable=False, server_default=""),
     Column("observation", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Column("key_id", LargeBinary, nullable=False),

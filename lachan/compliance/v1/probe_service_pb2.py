@@ -25,37 +25,43 @@ _sym_db = _symbol_database.Default()
 from lachan.compliance.v1 import report_pb2 as lachan_dot_compliance_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lachan/compliance/v1/probe_service.proto\x12\x14lachan.compliance.v1\x1a!lachan/compliance/v1/report.proto\"\x17\n\x15TakeAssignmentRequest\"N\n\x16TakeAssignmentResponse\x12\x34\n\nassignment\x18\x01 \x01(\x0b\x32 .lachan.compliance.v1.Assignment\"\xfd\x01\n\nAssignment\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\x30\n\x08resolver\x18\x03 \x01(\x0b\x32\x1e.lachan.compliance.v1.Endpoint\x12\x31\n\treference\x18\x04 \x01(\x0b\x32\x1e.lachan.compliance.v1.Endpoint\x12\x31\n\tquestions\x18\x05 \x03(\x0b\x32\x1e.lachan.compliance.v1.Question\x12\x16\n\x0espread_seconds\x18\x06 \x01(\r\x12\x12\n\nexpires_at\x18\x07 \x01(\x03\"]\n\x08\x45ndpoint\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\r\x12\x32\n\ttransport\x18\x03 \x01(\x0e\x32\x1f.lachan.compliance.v1.Transport\"_\n\x08Question\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05qname\x18\x02 \x01(\t\x12\r\n\x05qtype\x18\x03 \x01(\r\x12&\n\x03\x61rm\x18\x04 \x01(\x0e\x32\x19.lachan.compliance.v1.Arm\"\x7f\n\x08\x45xchange\x12.\n\x07outcome\x18\x01 \x01(\x0e\x32\x1d.lachan.compliance.v1.Outcome\x12\r\n\x05query\x18\x02 \x01(\x0c\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12\r\n\x05tries\x18\x04 \x01(\r\x12\x13\n\x0b\x64uration_us\x18\x05 \x01(\r\"\xad\x01\n\x0bObservation\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\r\x12\x13\n\x0b\x61sked_at_us\x18\x03 \x01(\x03\x12\x30\n\x08resolver\x18\x04 \x01(\x0b\x32\x1e.lachan.compliance.v1.Exchange\x12\x31\n\treference\x18\x05 \x01(\x0b\x32\x1e.lachan.compliance.v1.Exchange\"K\n\x11SignedObservation\x12\x13\n\x0bobservation\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\"Z\n\x19SubmitObservationsRequest\x12=\n\x0cobservations\x18\x01 \x03(\x0b\x32\'.lachan.compliance.v1.SignedObservation\",\n\x1aSubmitObservationsResponse\x12\x0e\n\x06stored\x18\x01 \x01(\r*N\n\x03\x41rm\x12\x13\n\x0f\x41RM_UNSPECIFIED\x10\x00\x12\x0e\n\nARM_LISTED\x10\x01\x12\x0f\n\x0b\x41RM_CONTROL\x10\x02\x12\x11\n\rARM_NEIGHBOUR\x10\x03*}\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ANSWERED\x10\x01\x12\x13\n\x0fOUTCOME_TIMEOUT\x10\x02\x12\x17\n\x13OUTCOME_UNREACHABLE\x10\x03\x12\x15\n\x11OUTCOME_MALFORMED\x10\x04\x32\xf4\x01\n\x0cProbeService\x12k\n\x0eTakeAssignment\x12+.lachan.compliance.v1.TakeAssignmentRequest\x1a,.lachan.compliance.v1.TakeAssignmentResponse\x12w\n\x12SubmitObservations\x12/.lachan.compliance.v1.SubmitObservationsRequest\x1a\x30.lachan.compliance.v1.SubmitObservationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lachan/compliance/v1/probe_service.proto\x12\x14lachan.compliance.v1\x1a!lachan/compliance/v1/report.proto\"\x17\n\x15TakeAssignmentRequest\"z\n\x16TakeAssignmentResponse\x12\x34\n\nassignment\x18\x01 \x01(\x0b\x32 .lachan.compliance.v1.Assignment\x12*\n\x05stamp\x18\x02 \x01(\x0b\x32\x1b.lachan.compliance.v1.Stamp\"^\n\x05Stamp\x12\x0f\n\x07time_us\x18\x01 \x01(\x03\x12\r\n\x05nonce\x18\x02 \x01(\x0c\x12\x12\n\ncommitment\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x0e\n\x06key_id\x18\x05 \x01(\x0c\"(\n\x11TakeStampsRequest\x12\x13\n\x0b\x63ommitments\x18\x01 \x03(\x0c\"A\n\x12TakeStampsResponse\x12+\n\x06stamps\x18\x01 \x03(\x0b\x32\x1b.lachan.compliance.v1.Stamp\"\xb7\x02\n\nAssignment\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\x30\n\x08resolver\x18\x03 \x01(\x0b\x32\x1e.lachan.compliance.v1.Endpoint\x12\x31\n\treference\x18\x04 \x01(\x0b\x32\x1e.lachan.compliance.v1.Endpoint\x12\x31\n\tquestions\x18\x05 \x03(\x0b\x32\x1e.lachan.compliance.v1.Question\x12\x16\n\x0espread_seconds\x18\x06 \x01(\r\x12\x12\n\nexpires_at\x18\x07 \x01(\x03\x12\x38\n\x10second_reference\x18\x08 \x01(\x0b\x32\x1e.lachan.compliance.v1.Endpoint\"\x80\x01\n\x08\x45ndpoint\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\r\x12\x32\n\ttransport\x18\x03 \x01(\x0e\x32\x1f.lachan.compliance.v1.Transport\x12\x13\n\x0bserver_name\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\"\x84\x01\n\x08Question\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05qname\x18\x02 \x01(\t\x12\r\n\x05qtype\x18\x03 \x01(\r\x12&\n\x03\x61rm\x18\x04 \x01(\x0e\x32\x19.lachan.compliance.v1.Arm\x12\x11\n\tdnssec_ok\x18\x05 \x01(\x08\x12\x10\n\x08\x61ny_line\x18\x06 \x01(\x08\"\xce\x01\n\x08\x45xchange\x12.\n\x07outcome\x18\x01 \x01(\x0e\x32\x1d.lachan.compliance.v1.Outcome\x12\r\n\x05query\x18\x02 \x01(\x0c\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12\r\n\x05tries\x18\x04 \x01(\r\x12\x13\n\x0b\x64uration_us\x18\x05 \x01(\r\x12\x16\n\x0e\x61sked_after_us\x18\x06 \x01(\r\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x07 \x01(\x0c\x12\x19\n\x11\x63\x65rtificate_holds\x18\x08 \x01(\x08\"\xda\x02\n\x0bObservation\x12\x15\n\rassignment_id\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\r\x12\x13\n\x0b\x61sked_at_us\x18\x03 \x01(\x03\x12\x30\n\x08resolver\x18\x04 \x01(\x0b\x32\x1e.lachan.compliance.v1.Exchange\x12\x31\n\treference\x18\x05 \x01(\x0b\x32\x1e.lachan.compliance.v1.Exchange\x12\x38\n\x10second_reference\x18\x06 \x01(\x0b\x32\x1e.lachan.compliance.v1.Exchange\x12*\n\x05\x62\x65gun\x18\x07 \x01(\x0b\x32\x1b.lachan.compliance.v1.Stamp\x12\x16\n\x0esince_begun_us\x18\x08 \x01(\x04\x12-\n\x05\x61sked\x18\t \x01(\x0b\x32\x1e.lachan.compliance.v1.Endpoint\"w\n\x11SignedObservation\x12\x13\n\x0bobservation\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12*\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x1b.lachan.compliance.v1.Stamp\"Z\n\x19SubmitObservationsRequest\x12=\n\x0cobservations\x18\x01 \x03(\x0b\x32\'.lachan.compliance.v1.SignedObservation\",\n\x1aSubmitObservationsResponse\x12\x0e\n\x06stored\x18\x01 \x01(\r*n\n\x03\x41rm\x12\x13\n\x0f\x41RM_UNSPECIFIED\x10\x00\x12\x0e\n\nARM_LISTED\x10\x01\x12\x0f\n\x0b\x41RM_CONTROL\x10\x02\x12\x11\n\rARM_NEIGHBOUR\x10\x03\x12\x0e\n\nARM_WHOAMI\x10\x04\x12\x0e\n\nARM_EGRESS\x10\x05*}\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ANSWERED\x10\x01\x12\x13\n\x0fOUTCOME_TIMEOUT\x10\x02\x12\x17\n\x13OUTCOME_UNREACHABLE\x10\x03\x12\x15\n\x11OUTCOME_MALFORMED\x10\x04\x32\xd5\x02\n\x0cProbeService\x12k\n\x0eTakeAssignment\x12+.lachan.compliance.v1.TakeAssignmentRequest\x1a,.lachan.compliance.v1.TakeAssignmentResponse\x12w\n\x12SubmitObservations\x12/.lachan.compliance.v1.SubmitObservationsRequest\x1a\x30.lachan.compliance.v1.SubmitObservationsResponse\x12_\n\nTakeStamps\x12\'.lachan.compliance.v1.TakeStampsRequest\x1a(.lachan.compliance.v1.TakeStampsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lachan.compliance.v1.probe_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ARM']._serialized_start=1174
-  _globals['_ARM']._serialized_end=1252
-  _globals['_OUTCOME']._serialized_start=1254
-  _globals['_OUTCOME']._serialized_end=1379
+  _globals['_ARM']._serialized_start=1852
+  _globals['_ARM']._serialized_end=1962
+  _globals['_OUTCOME']._serialized_start=1964
+  _globals['_OUTCOME']._serialized_end=2089
   _globals['_TAKEASSIGNMENTREQUEST']._serialized_start=101
   _globals['_TAKEASSIGNMENTREQUEST']._serialized_end=124
   _globals['_TAKEASSIGNMENTRESPONSE']._serialized_start=126
-  _globals['_TAKEASSIGNMENTRESPONSE']._serialized_end=204
-  _globals['_ASSIGNMENT']._serialized_start=207
-  _globals['_ASSIGNMENT']._serialized_end=460
-  _globals['_ENDPOINT']._serialized_start=462
-  _globals['_ENDPOINT']._serialized_end=555
-  _globals['_QUESTION']._serialized_start=557
-  _globals['_QUESTION']._serialized_end=652
-  _globals['_EXCHANGE']._serialized_start=654
-  _globals['_EXCHANGE']._serialized_end=781
-  _globals['_OBSERVATION']._serialized_start=784
-  _globals['_OBSERVATION']._serialized_end=957
-  _globals['_SIGNEDOBSERVATION']._serialized_start=959
-  _globals['_SIGNEDOBSERVATION']._serialized_end=1034
-  _globals['_SUBMITOBSERVATIONSREQUEST']._serialized_start=1036
-  _globals['_SUBMITOBSERVATIONSREQUEST']._serialized_end=1126
-  _globals['_SUBMITOBSERVATIONSRESPONSE']._serialized_start=1128
-  _globals['_SUBMITOBSERVATIONSRESPONSE']._serialized_end=1172
-  _globals['_PROBESERVICE']._serialized_start=1382
-  _globals['_PROBESERVICE']._serialized_end=1626
+  _globals['_TAKEASSIGNMENTRESPONSE']._serialized_end=248
+  _globals['_STAMP']._serialized_start=250
+  _globals['_STAMP']._serialized_end=344
+  _globals['_TAKESTAMPSREQUEST']._serialized_start=346
+  _globals['_TAKESTAMPSREQUEST']._serialized_end=386
+  _globals['_TAKESTAMPSRESPONSE']._serialized_start=388
+  _globals['_TAKESTAMPSRESPONSE']._serialized_end=453
+  _globals['_ASSIGNMENT']._serialized_start=456
+  _globals['_ASSIGNMENT']._serialized_end=767
+  _globals['_ENDPOINT']._serialized_start=770
+  _globals['_ENDPOINT']._serialized_end=898
+  _globals['_QUESTION']._serialized_start=901
+  _globals['_QUESTION']._serialized_end=1033
+  _globals['_EXCHANGE']._serialized_start=1036
+  _globals['_EXCHANGE']._serialized_end=1242
+  _globals['_OBSERVATION']._serialized_start=1245
+  _globals['_OBSERVATION']._serialized_end=1591
+  _globals['_SIGNEDOBSERVATION']._serialized_start=1593
+  _globals['_SIGNEDOBSERVATION']._serialized_end=1712
+  _globals['_SUBMITOBSERVATIONSREQUEST']._serialized_start=1714
+  _globals['_SUBMITOBSERVATIONSREQUEST']._serialized_end=1804
+  _globals['_SUBMITOBSERVATIONSRESPONSE']._serialized_start=1806
+  _globals['_SUBMITOBSERVATIONSRESPONSE']._serialized_end=1850
+  _globals['_PROBESERVICE']._serialized_start=2092
+  _globals['_PROBESERVICE']._serialized_end=2433
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,10 @@ class _ArmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Arm.ValueType], _
     """A name never listed, matched to a listed one."""
     ARM_NEIGHBOUR: _Arm.ValueType  # 3
     """A parent or sibling of a listed name: over-blocking shows here."""
+    ARM_WHOAMI: _Arm.ValueType  # 4
+    """NONCE.whoami.ZONE of the operator's node, asked like a control; no reference is asked."""
+    ARM_EGRESS: _Arm.ValueType  # 5
+    """NONCE.ZONE in a zone of the authority, whose name servers see which egress asks; no reference is asked."""
 
 class Arm(_Arm, metaclass=_ArmEnumTypeWrapper):
     """Which part of the design a question belongs to. A probe that is recognised must not be told more than it needs, so
@@ -44,6 +48,10 @@ ARM_CONTROL: Arm.ValueType  # 2
 """A name never listed, matched to a listed one."""
 ARM_NEIGHBOUR: Arm.ValueType  # 3
 """A parent or sibling of a listed name: over-blocking shows here."""
+ARM_WHOAMI: Arm.ValueType  # 4
+"""NONCE.whoami.ZONE of the operator's node, asked like a control; no reference is asked."""
+ARM_EGRESS: Arm.ValueType  # 5
+"""NONCE.ZONE in a zone of the authority, whose name servers see which egress asks; no reference is asked."""
 Global___Arm: _TypeAlias = Arm  # noqa: Y015
 
 class _Outcome:
@@ -98,20 +106,110 @@ class TakeAssignmentResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    STAMP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def assignment(self) -> Global___Assignment: ...
+    @_builtins.property
+    def stamp(self) -> Global___Stamp:
+        """The service's time as it answers."""
+
     def __init__(
         self,
         *,
         assignment: Global___Assignment | None = ...,
+        stamp: Global___Stamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "stamp", b"stamp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "stamp", b"stamp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TakeAssignmentResponse: _TypeAlias = TakeAssignmentResponse  # noqa: Y015
+
+@_typing.final
+class Stamp(_message.Message):
+    """The service's time, signed. A probe's own clock may be wrong: what it saw is dated by the stamp it held before it asked
+    and the one it got for what it saw.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_US_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
+    COMMITMENT_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    time_us: _builtins.int
+    """Microseconds since 1970-01-01 UTC, by the service's clock."""
+    nonce: _builtins.bytes
+    """16 random bytes: nobody can hold the stamp before it was made."""
+    commitment: _builtins.bytes
+    """What the stamp is over: SHA-256 of a SignedObservation's `observation`; empty for a bare one."""
+    signature: _builtins.bytes
+    """Ed25519 over the domain-separated bytes (lachan.stamp)."""
+    key_id: _builtins.bytes
+    """SHA-256 of the service's raw Ed25519 public key, the one of its receipts."""
+    def __init__(
+        self,
+        *,
+        time_us: _builtins.int = ...,
+        nonce: _builtins.bytes = ...,
+        commitment: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        key_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "key_id", b"key_id", "nonce", b"nonce", "signature", b"signature", "time_us", b"time_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stamp: _TypeAlias = Stamp  # noqa: Y015
+
+@_typing.final
+class TakeStampsRequest(_message.Message):
+    """At most 256 commitments of 32 bytes; with none, one bare stamp is asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commitments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        commitments: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitments", b"commitments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeStampsRequest: _TypeAlias = TakeStampsRequest  # noqa: Y015
+
+@_typing.final
+class TakeStampsResponse(_message.Message):
+    """In the order of the commitments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAMPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stamps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stamp]: ...
+    def __init__(
+        self,
+        *,
+        stamps: _abc.Iterable[Global___Stamp] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stamps", b"stamps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeStampsResponse: _TypeAlias = TakeStampsResponse  # noqa: Y015
 
 @_typing.final
 class Assignment(_message.Message):
@@ -126,6 +224,7 @@ class Assignment(_message.Message):
     QUESTIONS_FIELD_NUMBER: _builtins.int
     SPREAD_SECONDS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    SECOND_REFERENCE_FIELD_NUMBER: _builtins.int
     assignment_id: _builtins.bytes
     """16 random bytes."""
     organisation: _builtins.str
@@ -138,10 +237,14 @@ class Assignment(_message.Message):
     def resolver(self) -> Global___Endpoint: ...
     @_builtins.property
     def reference(self) -> Global___Endpoint:
-        """A resolver that does not filter; a listed name it does not know proves nothing."""
+        """A resolver that does not filter; a listed name that it or the second one does not know proves nothing."""
 
     @_builtins.property
     def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Question]: ...
+    @_builtins.property
+    def second_reference(self) -> Global___Endpoint:
+        """Another resolver that does not filter, run by somebody else."""
+
     def __init__(
         self,
         *,
@@ -152,10 +255,11 @@ class Assignment(_message.Message):
         questions: _abc.Iterable[Global___Question] | None = ...,
         spread_seconds: _builtins.int = ...,
         expires_at: _builtins.int = ...,
+        second_reference: Global___Endpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference", "resolver", b"resolver"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference", "resolver", b"resolver", "second_reference", b"second_reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "expires_at", b"expires_at", "organisation", b"organisation", "questions", b"questions", "reference", b"reference", "resolver", b"resolver", "spread_seconds", b"spread_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment_id", b"assignment_id", "expires_at", b"expires_at", "organisation", b"organisation", "questions", b"questions", "reference", b"reference", "resolver", b"resolver", "second_reference", b"second_reference", "spread_seconds", b"spread_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -170,20 +274,30 @@ class Endpoint(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
     TRANSPORT_FIELD_NUMBER: _builtins.int
+    SERVER_NAME_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
     address: _builtins.str
-    """IPv4 or IPv6 address, in text."""
+    """IPv4 or IPv6 address, in text. In an assignment, empty stands for whatever resolver the line was handed out (DHCP,
+    RA, PPP).
+    """
     port: _builtins.int
     transport: _report_pb2.Transport.ValueType
+    server_name: _builtins.str
+    """DoT and DoH: the name its certificate is for; empty means its address."""
+    path: _builtins.str
+    """DoH: the path of the URL, at most 128 bytes; empty means /dns-query."""
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
         port: _builtins.int = ...,
         transport: _report_pb2.Transport.ValueType = ...,
+        server_name: _builtins.str = ...,
+        path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "port", b"port", "transport", b"transport"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "path", b"path", "port", b"port", "server_name", b"server_name", "transport", b"transport"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -199,12 +313,20 @@ class Question(_message.Message):
     QNAME_FIELD_NUMBER: _builtins.int
     QTYPE_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
+    DNSSEC_OK_FIELD_NUMBER: _builtins.int
+    ANY_LINE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Position within the assignment."""
     qname: _builtins.str
     qtype: _builtins.int
     """RFC 6895 RR type."""
     arm: Global___Arm.ValueType
+    dnssec_ok: _builtins.bool
+    """EDNS's DO bit (RFC 3225)."""
+    any_line: _builtins.bool
+    """May be asked from a school's or a volunteer's line too. A probe on such a line refuses listed names that lack it: those of
+    csam and sexual_exploitation, and those that nobody said it of.
+    """
     def __init__(
         self,
         *,
@@ -212,10 +334,12 @@ class Question(_message.Message):
         qname: _builtins.str = ...,
         qtype: _builtins.int = ...,
         arm: Global___Arm.ValueType = ...,
+        dnssec_ok: _builtins.bool = ...,
+        any_line: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "index", b"index", "qname", b"qname", "qtype", b"qtype"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_line", b"any_line", "arm", b"arm", "dnssec_ok", b"dnssec_ok", "index", b"index", "qname", b"qname", "qtype", b"qtype"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -232,12 +356,23 @@ class Exchange(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     TRIES_FIELD_NUMBER: _builtins.int
     DURATION_US_FIELD_NUMBER: _builtins.int
+    ASKED_AFTER_US_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_SHA256_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_HOLDS_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
     query: _builtins.bytes
     """The last query sent and the answer to it, as they were on the wire; at most 4096 bytes each."""
     response: _builtins.bytes
     tries: _builtins.int
     duration_us: _builtins.int
+    """From the last query to its end."""
+    asked_after_us: _builtins.int
+    """Microseconds from the moment the operator's resolver was asked to the moment this exchange began: 0 for the resolver
+    itself.
+    """
+    certificate_sha256: _builtins.bytes
+    """DoT and DoH: SHA-256 of the server's certificate (DER), and whether it holds for the endpoint's name."""
+    certificate_holds: _builtins.bool
     def __init__(
         self,
         *,
@@ -246,10 +381,13 @@ class Exchange(_message.Message):
         response: _builtins.bytes = ...,
         tries: _builtins.int = ...,
         duration_us: _builtins.int = ...,
+        asked_after_us: _builtins.int = ...,
+        certificate_sha256: _builtins.bytes = ...,
+        certificate_holds: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_us", b"duration_us", "outcome", b"outcome", "query", b"query", "response", b"response", "tries", b"tries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_after_us", b"asked_after_us", "certificate_holds", b"certificate_holds", "certificate_sha256", b"certificate_sha256", "duration_us", b"duration_us", "outcome", b"outcome", "query", b"query", "response", b"response", "tries", b"tries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,14 +404,31 @@ class Observation(_message.Message):
     ASKED_AT_US_FIELD_NUMBER: _builtins.int
     RESOLVER_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    SECOND_REFERENCE_FIELD_NUMBER: _builtins.int
+    BEGUN_FIELD_NUMBER: _builtins.int
+    SINCE_BEGUN_US_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
     assignment_id: _builtins.bytes
     index: _builtins.int
     asked_at_us: _builtins.int
-    """Microseconds since 1970-01-01 UTC."""
+    """Microseconds since 1970-01-01 UTC by the probe's own clock, which decides nothing where `begun` is there."""
+    since_begun_us: _builtins.int
     @_builtins.property
     def resolver(self) -> Global___Exchange: ...
     @_builtins.property
     def reference(self) -> Global___Exchange: ...
+    @_builtins.property
+    def second_reference(self) -> Global___Exchange: ...
+    @_builtins.property
+    def begun(self) -> Global___Stamp:
+        """The last stamp that the probe held when it asked, and how long it had held it (by a clock that counts through
+        suspend).
+        """
+
+    @_builtins.property
+    def asked(self) -> Global___Endpoint:
+        """Whom it asked, where the assignment left that to the line."""
+
     def __init__(
         self,
         *,
@@ -282,10 +437,14 @@ class Observation(_message.Message):
         asked_at_us: _builtins.int = ...,
         resolver: Global___Exchange | None = ...,
         reference: Global___Exchange | None = ...,
+        second_reference: Global___Exchange | None = ...,
+        begun: Global___Stamp | None = ...,
+        since_begun_us: _builtins.int = ...,
+        asked: Global___Endpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference", "resolver", b"resolver"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "begun", b"begun", "reference", b"reference", "resolver", b"resolver", "second_reference", b"second_reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_at_us", b"asked_at_us", "assignment_id", b"assignment_id", "index", b"index", "reference", b"reference", "resolver", b"resolver"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "asked_at_us", b"asked_at_us", "assignment_id", b"assignment_id", "begun", b"begun", "index", b"index", "reference", b"reference", "resolver", b"resolver", "second_reference", b"second_reference", "since_begun_us", b"since_begun_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -300,22 +459,28 @@ class SignedObservation(_message.Message):
     OBSERVATION_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     KEY_ID_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
     observation: _builtins.bytes
     """A serialised Observation."""
     signature: _builtins.bytes
     """Ed25519 over the domain-separated bytes (lachan.signing.OBSERVATION)."""
     key_id: _builtins.bytes
     """SHA-256 of the probe's raw Ed25519 public key."""
+    @_builtins.property
+    def ended(self) -> Global___Stamp:
+        """The stamp over `observation`: it was there by then."""
+
     def __init__(
         self,
         *,
         observation: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
         key_id: _builtins.bytes = ...,
+        ended: Global___Stamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "observation", b"observation", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "key_id", b"key_id", "observation", b"observation", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

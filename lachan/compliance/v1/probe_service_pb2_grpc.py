@@ -46,6 +46,11 @@ class ProbeServiceStub:
                 request_serializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitObservationsRequest.SerializeToString,
                 response_deserializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitObservationsResponse.FromString,
                 _registered_method=True)
+        self.TakeStamps = channel.unary_unary(
+                '/lachan.compliance.v1.ProbeService/TakeStamps',
+                request_serializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsRequest.SerializeToString,
+                response_deserializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsResponse.FromString,
+                _registered_method=True)
 
 
 class ProbeServiceServicer:
@@ -67,6 +72,13 @@ class ProbeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeStamps(self, request, context):
+        """Says what time it is, signed: bare, or over what the probe holds by now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProbeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +91,11 @@ def add_ProbeServiceServicer_to_server(servicer, server):
                     servicer.SubmitObservations,
                     request_deserializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitObservationsRequest.FromString,
                     response_serializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitObservationsResponse.SerializeToString,
+            ),
+            'TakeStamps': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeStamps,
+                    request_deserializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsRequest.FromString,
+                    response_serializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +154,33 @@ class ProbeService:
             '/lachan.compliance.v1.ProbeService/SubmitObservations',
             lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitObservationsRequest.SerializeToString,
             lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitObservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeStamps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.compliance.v1.ProbeService/TakeStamps',
+            lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsRequest.SerializeToString,
+            lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class ProbeServiceStub:
     """The next assignment for this probe; an empty answer means there is none yet."""
     SubmitObservations: _grpc.UnaryUnaryMultiCallable[_probe_service_pb2.SubmitObservationsRequest, _probe_service_pb2.SubmitObservationsResponse]
     """Stores observations; the same observation again changes nothing."""
+    TakeStamps: _grpc.UnaryUnaryMultiCallable[_probe_service_pb2.TakeStampsRequest, _probe_service_pb2.TakeStampsResponse]
+    """Says what time it is, signed: bare, or over what the probe holds by now."""
 
 @_typing.type_check_only
 class ProbeServiceAsyncStub(ProbeServiceStub):
@@ -51,6 +53,8 @@ class ProbeServiceAsyncStub(ProbeServiceStub):
     """The next assignment for this probe; an empty answer means there is none yet."""
     SubmitObservations: _aio.UnaryUnaryMultiCallable[_probe_service_pb2.SubmitObservationsRequest, _probe_service_pb2.SubmitObservationsResponse]  # type: ignore[assignment]
     """Stores observations; the same observation again changes nothing."""
+    TakeStamps: _aio.UnaryUnaryMultiCallable[_probe_service_pb2.TakeStampsRequest, _probe_service_pb2.TakeStampsResponse]  # type: ignore[assignment]
+    """Says what time it is, signed: bare, or over what the probe holds by now."""
 
 class ProbeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Gives probes their work and takes what they saw. The caller is the probe named by its certificate
@@ -72,5 +76,13 @@ class ProbeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_probe_service_pb2.SubmitObservationsResponse, _abc.Awaitable[_probe_service_pb2.SubmitObservationsResponse]]:
         """Stores observations; the same observation again changes nothing."""
+
+    @_abc_1.abstractmethod
+    def TakeStamps(
+        self,
+        request: _probe_service_pb2.TakeStampsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_probe_service_pb2.TakeStampsResponse, _abc.Awaitable[_probe_service_pb2.TakeStampsResponse]]:
+        """Says what time it is, signed: bare, or over what the probe holds by now."""
 
 def add_ProbeServiceServicer_to_server(servicer: ProbeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,4 +29,5 @@ def test_a_probe_understands_its_assignment() -> None:
     assert (read.resolver.address, read.resolver.tcp) == ("192.0.2.1", False)
     assert (read.reference.address, read.reference.port, read.reference.tcp) == ("2001:db8::1", 5353, True)
     assert (read.spread_s, read.expires_at) == (30, int(NOW.timestamp()) + 60)
+    assert [one.any_line for one in sent.questions] == [False, True, True], "abuse of children is for few lines"
     assert b"OR-1" not in sent.SerializeToString(), "a probe is not told why a name is listed"
