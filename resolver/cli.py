@@ -115,7 +115,7 @@ def explain(
     snapshot, bundle = _list_of(edge)
     if snapshot is None:
         raise ResolverError(f"{edge.file.state_dir}: there has never been a list")
-    kept = overrides.read(edge.overrides_file).kept
+    kept = overrides.FORM.read(edge.overrides_file)
     result = explained(name, snapshot, bundle, edge, kept, moment(at, edge, profile) if at else time.time())
     if as_json:
         document(result.document(profile))

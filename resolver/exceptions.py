@@ -12,9 +12,9 @@ from pathlib import Path
 
 from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.names import NameRefusedError, canonical
-from lachan import log
+from lachan import log, terms
 from resolver.control import Handler, Message
-from resolver.overrides import Override, OverrideError, Overrides, Told, make, read, told, write
+from resolver.overrides import FORM, Override, OverrideError, Overrides, Told, make, told
 from resolver.policy import ignored_allowed
 from resolver.settings import Edge
 
@@ -44,13 +44,8 @@ class Exceptions:
         self.ignored: tuple[str, ...] = ()
 
     def recover(self) -> None:
-        """Reads what was kept. A file that is damaged is put aside: no query waits for it to be repaired."""
-        try:
-            self._all = read(self._path)
-        except OverrideError as error:
-            aside = self._path.with_suffix(".damaged")
-            log.get().error("overrides are lost; put aside", reason=str(error), file=str(aside))
-            self._path.replace(aside)
+        """Reads what was kept."""
+        self._all = Overrides(FORM.recover(self._path))
 
     def live(self) -> tuple[Override, ...]:
         """Overrides in force now."""
@@ -71,7 +66,7 @@ class Exceptions:
         return [known[one] for one in self._all.within(start, end) if one in known]
 
     def _keep(self, changed: Overrides) -> None:
-        write(self._path, changed)
+        terms.write(self._path, changed.kept)
         self._all = changed
         self._told = dict(zip(changed.kept, told(changed.kept, self._snapshot), strict=True))
         self.revision += 1

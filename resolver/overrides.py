@@ -1,32 +1,22 @@
 """Emergency overrides: names that an operator lets pass for some hours, against the list, mandated or not.
 
-Holds always: an override has a reason and an end at most `HOURS_MAX` away, whatever the clock does; it is on the disk
-before it is in force anywhere, and as long after its end as a report on it may still be due; the reason's words stay on
-this machine, its code is what the authority is told.
+Holds always: an override is a term of `lachan.terms`, with an end; it is on the disk before it is in force anywhere;
+the reason's words stay on this machine, its code is what the authority is told.
 """
 
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from lachan import durable
 from lachan.labels import MessageError, name_labels
+from lachan.terms import KEPT_SECONDS, Form, Term, Terms
 from resolver.errors import ResolverError
 
-HOURS_MAX = 72
-SECONDS_MIN = 60
 LIVE_MAX = 64
 KEPT_MAX = 256
-KEPT_SECONDS = 72 * 3600
-"""After the end: longer than a window waits to be told."""
-REASON_MAX = 200
-FILE_MAX_BYTES = 1 << 20
-FORM = 1
 
 
 class OverrideError(ResolverError):
@@ -50,7 +40,7 @@ class ReasonCode(enum.IntEnum):
 
 
 @dataclass(frozen=True)
-class Override:
+class Override(Term):
     """One of them; times in seconds since 1970-01-01 UTC."""
 
     name: str
@@ -62,14 +52,6 @@ class Override:
     created_at: int
     ends_at: int
     """When it runs out, or was taken back."""
-
-    def live(self, now: float) -> bool:
-        """Whether it is in force.
-
-        A clock that was set back makes no override longer than it may be; one that a correction by seconds puts before
-        its beginning stays in force.
-        """
-        return 0 < self.ends_at - now <= HOURS_MAX * 3600 + SECONDS_MIN
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -99,6 +81,9 @@ def of_document(raw: Mapping[str, Any]) -> Override:
     return override
 
 
+FORM = Form("an override", OverrideError, KEPT_MAX, of_document)
+
+
 def make(name: str, *, scope: str, code: str, reason: str, hours: float, now: float) -> Override:
     """An override that begins now.
 
@@ -113,33 +98,13 @@ def make(name: str, *, scope: str, code: str, reason: str, hours: float, now: fl
     Raises:
         OverrideError: It has no reason, or lasts too long.
     """
-    reason = " ".join(reason.split())
-    if len(reason) < 3:
-        raise OverrideError("an override needs a reason, in words")
-    if len(reason) > REASON_MAX or not reason.isprintable():
-        raise OverrideError(f"a reason is at most {REASON_MAX} printable characters")
     if code.upper() not in ReasonCode.__members__:
         raise OverrideError(f"{code[:40]!r} is no code; there are {', '.join(one.label for one in ReasonCode)}")
-    if not SECONDS_MIN <= hours * 3600 <= HOURS_MAX * 3600:
-        raise OverrideError(f"an override lasts a minute to {HOURS_MAX} hours")
-    begin = int(now)
-    raw = {"name": name, "scope": scope, "code": code, "reason": reason}
-    return of_document(raw | {"created_at": begin, "ends_at": begin + int(hours * 3600)})
+    return of_document({"name": name, "scope": scope, "code": code} | FORM.span(reason, hours, now))
 
 
-@dataclass(frozen=True)
-class Overrides:
-    """All that are kept, as a value: in force, and ended but perhaps not told yet."""
-
-    kept: tuple[Override, ...] = ()
-
-    def live(self, now: float) -> tuple[Override, ...]:
-        """Those in force."""
-        return tuple(one for one in self.kept if one.live(now))
-
-    def within(self, start: int, end: int) -> tuple[Override, ...]:
-        """Those in force at some moment of a window."""
-        return tuple(one for one in self.kept if one.created_at < end and one.ends_at > start)
+class Overrides(Terms[Override]):
+    """All that are kept."""
 
     def adding(self, override: Override, now: float) -> Overrides:
         """With another; one of the same name ends where this begins.
@@ -147,15 +112,12 @@ class Overrides:
         Raises:
             OverrideError: There are too many.
         """
-        changed = self.removing(override.name, now) if self._named(override.name, now) else self.pruned(now)
+        changed = self.ended(lambda one: one.name == override.name, now)
         if len(changed.live(now)) >= LIVE_MAX:
             raise OverrideError(f"{LIVE_MAX} overrides are in force: take one back first")
         if len(changed.kept) >= KEPT_MAX:
             raise OverrideError(f"{KEPT_MAX} overrides within {KEPT_SECONDS // 3600} hours are the most")
         return Overrides((*changed.kept, override))
-
-    def _named(self, name: str, now: float) -> bool:
-        return any(one.name == name for one in self.live(now))
 
     def removing(self, name: str, now: float) -> Overrides:
         """With those of a name ended now.
@@ -163,47 +125,9 @@ class Overrides:
         Raises:
             OverrideError: None of it is in force.
         """
-        if not self._named(name, now):
+        if not any(one.name == name for one in self.live(now)):
             raise OverrideError(f"no override of {name} is in force")
-        ended = (
-            replace(one, ends_at=max(one.created_at, int(now))) if one.name == name and one.live(now) else one
-            for one in self.kept
-        )
-        return Overrides(tuple(ended)).pruned(now)
-
-    def pruned(self, now: float) -> Overrides:
-        """Without those that nobody will ask about any more."""
-        return Overrides(tuple(one for one in self.kept if one.live(now) or one.ends_at > now - KEPT_SECONDS))
-
-
-def read(path: Path) -> Overrides:
-    """What was kept; nothing where there never was any.
-
-    Raises:
-        OverrideError: The file is damaged or cannot be read.
-    """
-    if not path.exists():
-        return Overrides()
-    try:
-        return _of_file(json.loads(durable.read(path, FILE_MAX_BYTES)))
-    except (OverrideError, durable.FileError, ValueError, KeyError, RecursionError) as error:
-        raise OverrideError(f"{path}: {error}") from error
-
-
-def _of_file(document: object) -> Overrides:
-    if not isinstance(document, dict) or document.get("form") != FORM or not isinstance(document["kept"], list):
-        raise OverrideError("of another form")
-    return Overrides(tuple(map(of_document, document["kept"][:KEPT_MAX])))
-
-
-def write(path: Path, overrides: Overrides) -> None:
-    """Keeps them durably.
-
-    Raises:
-        lachan.durable.FileError: It cannot be written; what was kept before still is.
-    """
-    document = {"form": FORM, "kept": [one.document() for one in overrides.kept]}
-    durable.write(path, [json.dumps(document, indent=1).encode()])
+        return self.ended(lambda one: one.name == name, now)
 
 
 class List(Protocol):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from blocklist_sync.edge import suspension
 from blocklist_sync.edge.activate import Activation, ReleaseStore
-from blocklist_sync.edge.suspension import Suspension, SuspensionError, Suspensions, make, read, write
-from lachan import log
+from blocklist_sync.edge.suspension import Suspension, Suspensions, make
+from lachan import durable, log, terms
 from resolver.control import Handler, Message
 from resolver.errors import ResolverError
 from resolver.overrides import ReasonCode
@@ -44,13 +44,8 @@ class Suspending:
         self.revision = self.announced = 0
 
     def recover(self) -> None:
-        """Reads what was kept. A file that is damaged is put aside: then the newest release is in force."""
-        try:
-            self._all = read(self._path)
-        except SuspensionError as error:
-            aside = self._path.with_suffix(".damaged")
-            log.get().error("suspensions are lost; put aside", reason=str(error), file=str(aside))
-            self._path.replace(aside)
+        """Reads what was kept; where it is lost, the newest release is in force."""
+        self._all = Suspensions(suspension.FORM.recover(self._path))
 
     def live(self) -> tuple[Suspension, ...]:
         """Those in force now."""
@@ -80,7 +75,8 @@ class Suspending:
         return self._all.within(start, end)
 
     def _keep(self, changed: Suspensions) -> None:
-        write(self._path, changed)
+        durable.make_folder(self._path.parent)
+        terms.write(self._path, changed.kept)
         self._all = changed
         self.revision += 1
         self._changed()

@@ -25,7 +25,7 @@ from blocklist_sync.edge.freshness import Board, SyncState, alarms
 from blocklist_sync.edge.hosts import Hosts
 from blocklist_sync.edge.pace import Ending, Pace
 from blocklist_sync.edge.settings import ClientCertificate, SyncSettings
-from blocklist_sync.edge.suspension import SuspensionError
+from blocklist_sync.edge.suspension import SuspensionError, Suspensions
 from blocklist_sync.edge.verify import InForce
 from blocklist_sync.edge.word import Steps, Word
 from lachan import durable, log
@@ -290,7 +290,7 @@ class Agent:
 
 def _suspended(folder: Path, now: float) -> frozenset[bytes]:
     try:
-        return suspension.read(folder / suspension.FILE).passed_over(now)
+        return Suspensions(suspension.FORM.read(folder / suspension.FILE)).passed_over(now)
     except SuspensionError:
         # A running edge puts the file aside, and has none.
         return frozenset()

@@ -6,11 +6,12 @@ import pytest
 
 from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.categories import Category
+from lachan import terms
 from lachan.compliance.v1 import report_pb2 as pb
+from lachan.terms import HOURS_MAX, KEPT_SECONDS
 from resolver.overrides import (
-    HOURS_MAX,
+    FORM,
     KEPT_MAX,
-    KEPT_SECONDS,
     LIVE_MAX,
     Override,
     OverrideError,
@@ -18,9 +19,7 @@ from resolver.overrides import (
     ReasonCode,
     make,
     of_document,
-    read,
     told,
-    write,
 )
 from tests.support.blocklist import OFFER, built, entry
 
@@ -106,10 +105,10 @@ def test_they_have_bounds() -> None:
 
 def test_they_are_on_the_disk_and_come_back(tmp_path: Path) -> None:
     path = tmp_path / "overrides.json"
-    assert read(path) == Overrides()
+    assert FORM.read(path) == ()
     book = Overrides().adding(override(), NOW).adding(override("b.example", scope="subtree"), NOW)
-    write(path, book)
-    assert read(path) == book
+    terms.write(path, book.kept)
+    assert FORM.read(path) == book.kept
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -126,7 +125,7 @@ def test_a_damaged_file_is_told(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "overrides.json"
     path.write_bytes(data)
     with pytest.raises(OverrideError, match=r"overrides\.json"):
-        read(path)
+        FORM.read(path)
 
 
 def test_workers_read_what_they_are_told() -> None:
