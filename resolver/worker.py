@@ -73,9 +73,8 @@ class Worker:
         file = self._edge.file
         self._random = random.SystemRandom()
         self._ring = Ring(self._edge.ring_file)
-        memory = mmap.mmap(brief.shared_fd, self._edge.shared_bytes)
-        prefault(memory)
-        shared = self._edge.share(memoryview(memory))
+        self._memory = mmap.mmap(brief.shared_fd, self._edge.shared_bytes)
+        shared = self._edge.share(memoryview(self._memory))
         self._beats = Beats(shared.beats, self._edge.seats)
         self._cache = Cache(shared.cache, brief.cache_secret, brief.seat, int(file.cache.stale))
         self._master = bytes.fromhex(brief.name_key)
@@ -316,6 +315,8 @@ class Worker:
         log.get().info(
             "serving", worker=self._brief.worker, serial=self._rules.facts()["serial"], sockets=len(self._sockets)
         )
+        # Queries are answered without it: it must not stand before the first.
+        prefault(self._memory)
         await self._stopping.wait()
         beating.cancel()
         self._beats.leave(self._brief.seat)
