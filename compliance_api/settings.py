@@ -27,6 +27,7 @@ from compliance_api.domain.organisation import (
 )
 from compliance_api.web.settings import ConsoleSettings
 from lachan import config
+from lachan.address import Address, Port
 from lachan.config import ConfigError, ConfigPath, Duration, HostPort, Problem, Settings
 from lachan.log import LogSettings
 from lachan.postgres import DatabaseSettings
@@ -54,9 +55,7 @@ def is_loopback(address: str) -> bool:
 
 
 Domain = Annotated[str, AfterValidator(_domain)]
-Address = Annotated[str, AfterValidator(lambda value: str(ipaddress.ip_address(value)))]
 Identifier = Annotated[str, Field(pattern=f"^{IDENTIFIER.pattern}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
 Interval = Annotated[Duration, Field(ge=0.1, le=7 * 86400)]
 Names = Annotated[tuple[Domain, ...], Field(max_length=MAX_NAMES)]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import ipaddress
 import random
 import struct
 import time
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 
 import asyncio_dgram
 
+from lachan.address import is_address
 from lachan.message import FORMERR, HEADER_BYTES, NOTIMP, REFUSED, SERVFAIL, Message, MessageError, parse, read_question
 
 _TRUNCATED = 0x0200
@@ -125,17 +125,9 @@ def is_truncated(response: bytes) -> bool:
     return bool(int.from_bytes(response[2:4], "big") & _TRUNCATED)
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 async def _ask(server: Server, transport: Transport, query: bytes, manner: Manner) -> _Try:
     # A name would be looked up by the system's resolver, which may be the very thing that is asked about.
-    if not _is_address(server.address):
+    if not is_address(server.address):
         return _Try(Outcome.UNREACHABLE)
     return await (_ask_udp if transport is Transport.UDP else _ask_tcp)(server, query, manner)
 

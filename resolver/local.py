@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from lachan.address import Address
 from lachan.config import Settings
 from lachan.labels import wire_name
 from lachan.message import AAAA, CNAME, PTR, TXT, A
@@ -21,7 +22,7 @@ from resolver._hot.locals import Locals
 from resolver.designated import RESINFO, SVCB, Endpoint, information, service
 from resolver.localtable import PROFILES_MAX, LocalError, LocalTable
 from resolver.safesearch import ALIAS_TTL, SafeSearch
-from resolver.values import Address, ProfileName, spelled
+from resolver.values import ProfileName, spelled
 
 RECORDS_MAX = 10_000
 OWN_TTL = 300

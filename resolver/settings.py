@@ -16,6 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from blocklist_sync.edge.settings import SyncSettings
+from lachan.address import Address, Port
 from lachan.config import ConfigPath, Duration, Settings, load
 from resolver.authority import UplinkSettings
 from resolver.contacts import ContactSettings
@@ -28,7 +29,7 @@ from resolver.ownnames import OwnSettings, Rebinding, check, read_files
 from resolver.pages.settings import PagesSettings
 from resolver.schedule import Actions, OpenCategory, Schedule
 from resolver.upstream.settings import Forwarding, Upstream
-from resolver.values import Address, Network, Port, ProfileName, ServerName, ServerTls, UrlPath, with_port
+from resolver.values import Network, ProfileName, ServerName, ServerTls, UrlPath, with_port
 
 PROFILES_MAX = 8
 NETWORKS_MAX = 4096

@@ -11,9 +11,7 @@ from pydantic import AfterValidator, Field
 from lachan.config import ConfigPath, Settings
 from lachan.labels import MessageError, name_labels
 
-Address = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
 Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
-Port = Annotated[int, Field(ge=1, le=65535)]
 ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
 ServerName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]{0,254}$")]

@@ -8,17 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from lachan.address import Address, is_address
 from lachan.config import ConfigPath, Duration, HostPort, Settings, split_host_port
 
 MIRRORS_MAX = 8
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _repository(url: str) -> str:
@@ -28,7 +21,7 @@ def _repository(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"no URL: {error}") from error
     # What is fetched is signed, but confidential: in clear it may go no farther than to a cache on this machine.
-    at_home = parts.scheme == "http" and _is_address(host) and ipaddress.ip_address(host).is_loopback
+    at_home = parts.scheme == "http" and is_address(host) and ipaddress.ip_address(host).is_loopback
     if not host or not (parts.scheme == "https" or at_home):
         raise ValueError("an https:// URL is expected (http:// only to a loopback address)")
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -36,19 +29,14 @@ def _repository(url: str) -> str:
     return url.rstrip("/")
 
 
-def _ip(text: str) -> str:
-    return str(ipaddress.ip_address(text))
-
-
 def _ip_port(place: str) -> str:
-    if not _is_address(split_host_port(place)[0]):
+    if not is_address(split_host_port(place)[0]):
         raise ValueError("ADDRESS:PORT is expected: a resolver that must be looked up is of no use here")
     return place
 
 
 HostName = Annotated[str, Field(max_length=253), AfterValidator(str.lower)]
 RepositoryUrl = Annotated[str, Field(max_length=2048), AfterValidator(_repository)]
-Address = Annotated[str, AfterValidator(_ip)]
 
 
 class ClientCertificate(Settings):

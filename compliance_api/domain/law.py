@@ -6,18 +6,18 @@ for each moment and place there is at most one; a period is judged by the law th
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from compliance_api.domain.burden import Burden
 from compliance_api.domain.finding import Clause, FindingKind
 from compliance_api.domain.observation import BlockShapes, ConfirmationRule
 from compliance_api.domain.organisation import Label
 from compliance_api.domain.statistics.parameters import DayRules
+from lachan.address import Address
 from lachan.config import Duration, Settings
 from lachan.errors import LachanError
 
@@ -28,12 +28,7 @@ class LawError(LachanError):
     """No law, or no single one, is in force where one is needed."""
 
 
-def _address(value: str) -> str:
-    return str(ipaddress.ip_address(value))
-
-
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-Address = Annotated[str, AfterValidator(_address)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 Span = Annotated[Duration, Field(gt=0, le=366 * 86400)]
 Share = Annotated[float, Field(ge=0, le=1)]

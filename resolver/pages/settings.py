@@ -7,9 +7,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from lachan.address import Address, Port
 from lachan.config import Duration, Settings
 from lachan.labels import MessageError, name_labels
-from resolver.values import Address, Port, ServerTls
+from resolver.values import ServerTls
 
 
 def _page_name(text: str) -> str:

@@ -13,8 +13,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from lachan.address import Address, Port
 from lachan.config import ConfigPath, Duration, Settings
-from resolver.values import Address, Port, ServerName, UrlPath, with_port
+from resolver.values import ServerName, UrlPath, with_port
 
 DEFAULT_GROUP = "default"
 PORTS = {"udp": 53, "tcp": 53, "dot": 853, "doh": 443}
