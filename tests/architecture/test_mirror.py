@@ -64,7 +64,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/registry/book.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/desk.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/errors.py": (REGISTRY, "what a refusal names is seen by who is refused"),
-    "blocklist_sync/central/registry/migrations/versions/0001_the_first_schema.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/orders.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/record.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/releases.py": (
@@ -106,7 +105,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
-    "compliance_api/storage/migrations/versions/0004_partitions.py": (MIGRATIONS, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),
     "compliance_api/storage/overview.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/reports.py": (STORES, "needs PostgreSQL"),
@@ -133,6 +131,12 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "resolver/supervisor.py": (EDGE, "a composition root, run as a process"),
     "resolver/worker.py": (EDGE, "a composition root, run as a process"),
     "resolver/workers.py": (EDGE, "processes that die and are adopted"),
+}
+
+# Whole folders of which the same holds.
+FOLDERS = {
+    "blocklist_sync/central/registry/migrations/versions": (REGISTRY, "needs PostgreSQL"),
+    "compliance_api/storage/migrations/versions": (MIGRATIONS, "needs PostgreSQL"),
 }
 
 # Tests of something that is no module of its own.
@@ -174,12 +178,16 @@ def mirrored(path: PurePosixPath) -> PurePosixPath:
     return UNIT / folder / f"test_{name}.py"
 
 
+def elsewhere(path: PurePosixPath) -> bool:
+    return str(path) in ELSEWHERE or str(path.parent) in FOLDERS
+
+
 def test_each_module_that_decides_is_tested_at_the_mirrored_place() -> None:
     there = set(tracked())
     untested = [
         f"{path}: no {mirrored(path)}"
         for path in modules()
-        if decides(path) and mirrored(path) not in there and str(path) not in ELSEWHERE
+        if decides(path) and mirrored(path) not in there and not elsewhere(path)
     ]
     assert untested == []
 
@@ -203,4 +211,8 @@ def test_the_exceptions_are_true() -> None:
         assert reason
         assert str(mirrored(PurePosixPath(module))) not in there, f"{module} has its own test: drop it here"
         assert module.split("/")[0] in PACKAGES
+    for folder, (test, reason) in FOLDERS.items():
+        assert any(str(path.parent) == folder for path in modules()), f"{folder} is gone"
+        assert test in there, f"{folder}: {test} is gone"
+        assert reason
     assert [path for path in OF_NO_MODULE if path not in there] == []
