@@ -1,8 +1,9 @@
-"""One DNS exchange with one server, over UDP or TCP. The only importer of asyncio-dgram.
+"""One DNS exchange with one server, over UDP, TCP, TLS or HTTPS. The only importer of asyncio-dgram.
 
 Holds always: every try has a socket of its own (a port drawn by the kernel, connected, so that only the server's
 packets reach it), an id of its own, and an end; what does not match id, question and source is never taken for the
-answer. A receive queue here has no bound but the life of its socket, which is one try: this code never faces clients.
+answer; a server that took no connection was never asked, and is unreachable, never silent. A receive queue here has no
+bound but the life of its socket, which is one try: this code never faces clients.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ class Transport(enum.Enum):
 
     UDP = "udp"
     TCP = "tcp"
+    DOT = "dot"
+    """RFC 7858."""
+    DOH = "doh"
+    """RFC 8484 over HTTP/2."""
 
 
 class Outcome(enum.Enum):
@@ -52,6 +57,10 @@ class Server:
     address: str
     port: int = 53
     transport: Transport = Transport.UDP
+    name: str = ""
+    """What its certificate is for; the address where empty."""
+    path: str = "/dns-query"
+    """Of the URL."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +69,15 @@ class Manner:
 
     tries: int = 3
     timeout: float = 2.0
-    """Seconds, of one try; a change to TCP has as many again."""
+    """Seconds, of one try; a change to TCP has as many again, and so has the making of a connection."""
     strays: int = 32
     """Packets that do not match, before a try ends."""
     follow_truncation: bool = True
     """Ask again over TCP where TC is set."""
     keep_case: bool = True
     """The answer must repeat the case of the question."""
+    roots: str | None = None
+    """Who says that a certificate holds, in PEM; the system's where None. One that does not hold is told."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +94,20 @@ class Exchange:
     tries: int
     duration: float
     """Seconds from the last query to its end."""
+    certificate: bytes = b""
+    """The server's, in DER; only by TLS and HTTPS."""
+    certificate_holds: bool = False
 
 
 @dataclass(frozen=True)
-class _Try:
+class Try:
+    """How one try ended."""
+
     outcome: Outcome
     response: bytes = b""
     message: Message | None = None
+    certificate: bytes = b""
+    certificate_holds: bool = False
 
 
 def matches(query: bytes, response: bytes, *, keep_case: bool = True) -> bool:
@@ -112,12 +130,12 @@ def matches(query: bytes, response: bytes, *, keep_case: bool = True) -> bool:
     return same_name and query[rest] == response[rest]
 
 
-def judge(response: bytes) -> _Try:
+def judge(response: bytes) -> Try:
     """What a response that matches is worth."""
     try:
-        return _Try(Outcome.ANSWERED, response, parse(response))
+        return Try(Outcome.ANSWERED, response, parse(response))
     except MessageError:
-        return _Try(Outcome.MALFORMED, response)
+        return Try(Outcome.MALFORMED, response)
 
 
 def is_truncated(response: bytes) -> bool:
@@ -125,14 +143,19 @@ def is_truncated(response: bytes) -> bool:
     return bool(int.from_bytes(response[2:4], "big") & _TRUNCATED)
 
 
-async def _ask(server: Server, transport: Transport, query: bytes, manner: Manner) -> _Try:
+async def _ask(server: Server, transport: Transport, query: bytes, manner: Manner) -> Try:
     # A name would be looked up by the system's resolver, which may be the very thing that is asked about.
     if not is_address(server.address):
-        return _Try(Outcome.UNREACHABLE)
-    return await (_ask_udp if transport is Transport.UDP else _ask_tcp)(server, query, manner)
+        return Try(Outcome.UNREACHABLE)
+    if transport in {Transport.UDP, Transport.TCP}:
+        return await (_ask_udp if transport is Transport.UDP else _ask_tcp)(server, query, manner)
+    # Whoever asks in the clear alone loads neither TLS nor HTTP.
+    from lachan import encrypted
+
+    return await (encrypted.ask_tls if transport is Transport.DOT else encrypted.ask_https)(server, query, manner)
 
 
-async def _ask_udp(server: Server, query: bytes, manner: Manner) -> _Try:
+async def _ask_udp(server: Server, query: bytes, manner: Manner) -> Try:
     last = b""
     try:
         async with asyncio.timeout(manner.timeout):
@@ -147,37 +170,46 @@ async def _ask_udp(server: Server, query: bytes, manner: Manner) -> _Try:
                     except TimeoutError:
                         continue
                     if matches(query, data, keep_case=manner.keep_case):
-                        return _Try(Outcome.ANSWERED, data) if is_truncated(data) else judge(data)
+                        return Try(Outcome.ANSWERED, data) if is_truncated(data) else judge(data)
                     strays += 1
                     last = data
             finally:
                 stream.close()
     except TimeoutError:
-        return _Try(Outcome.MALFORMED if last else Outcome.TIMEOUT, last)
+        return Try(Outcome.MALFORMED if last else Outcome.TIMEOUT, last)
     except (OSError, asyncio_dgram.TransportClosed):
-        return _Try(Outcome.UNREACHABLE)
-    return _Try(Outcome.MALFORMED, last)
+        return Try(Outcome.UNREACHABLE)
+    return Try(Outcome.MALFORMED, last)
 
 
-async def _ask_tcp(server: Server, query: bytes, manner: Manner) -> _Try:
+async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, query: bytes, manner: Manner) -> Try:
+    """Asks once on a connection that is made, in TCP's framing (RFC 1035 4.2.2); the connection is still open after."""
+    try:
+        async with asyncio.timeout(manner.timeout):
+            writer.write(struct.pack("!H", len(query)) + query)
+            await writer.drain()
+            (length,) = struct.unpack("!H", await reader.readexactly(2))
+            data = await reader.readexactly(length)
+    except asyncio.IncompleteReadError as error:
+        return Try(Outcome.MALFORMED if error.partial else Outcome.UNREACHABLE, error.partial)
+    except TimeoutError:
+        return Try(Outcome.TIMEOUT)
+    except OSError:
+        return Try(Outcome.UNREACHABLE)
+    return judge(data) if matches(query, data, keep_case=manner.keep_case) else Try(Outcome.MALFORMED, data)
+
+
+async def _ask_tcp(server: Server, query: bytes, manner: Manner) -> Try:
     try:
         async with asyncio.timeout(manner.timeout):
             reader, writer = await asyncio.open_connection(server.address, server.port)
-            try:
-                writer.write(struct.pack("!H", len(query)) + query)
-                await writer.drain()
-                (length,) = struct.unpack("!H", await reader.readexactly(2))
-                data = await reader.readexactly(length)
-            except asyncio.IncompleteReadError as error:
-                return _Try(Outcome.MALFORMED if error.partial else Outcome.UNREACHABLE, error.partial)
-            finally:
-                # Nothing more is expected either way: no lingering.
-                writer.transport.abort()
-    except TimeoutError:
-        return _Try(Outcome.TIMEOUT)
     except OSError:
-        return _Try(Outcome.UNREACHABLE)
-    return judge(data) if matches(query, data, keep_case=manner.keep_case) else _Try(Outcome.MALFORMED, data)
+        return Try(Outcome.UNREACHABLE)
+    try:
+        return await converse(reader, writer, query, manner)
+    finally:
+        # Nothing more is expected either way: no lingering.
+        writer.transport.abort()
 
 
 async def exchange(
@@ -203,7 +235,8 @@ async def exchange(
     while True:
         tries += 1
         transport = server.transport
-        sent = rng.getrandbits(16).to_bytes(2, "big") + query[2:]
+        # RFC 8484 4.1: over HTTPS the id is 0.
+        sent = (0 if transport is Transport.DOH else rng.getrandbits(16)).to_bytes(2, "big") + query[2:]
         start = clock()
         tried = await _ask(server, transport, sent, manner)
         if transport is Transport.UDP and tried.outcome is Outcome.ANSWERED and tried.message is None:
@@ -216,5 +249,13 @@ async def exchange(
                 tried = judge(tried.response)
         if tried.outcome is Outcome.ANSWERED or tries >= manner.tries:
             return Exchange(
-                tried.outcome, transport, sent, tried.response, tried.message, tries, max(0.0, clock() - start)
+                tried.outcome,
+                transport,
+                sent,
+                tried.response,
+                tried.message,
+                tries,
+                max(0.0, clock() - start),
+                tried.certificate,
+                tried.certificate_holds,
             )
