@@ -37,9 +37,11 @@ from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore
 from compliance_api.storage.reports import Reports
 from compliance_api.usecases.assignment import Assigner, Plan
+from compliance_api.usecases.grouping import Groups
 from compliance_api.usecases.ingest import Ingest
 from compliance_api.usecases.judge import Judge
 from compliance_api.usecases.observe import Limits, Observe
+from compliance_api.usecases.room import Capacity, Room
 from compliance_api.usecases.sample import NameSource
 from compliance_api.usecases.stamp import Stamper
 from compliance_api.web import app as web
@@ -137,7 +139,10 @@ class _Service:
             now,
         )
         self._judge = Judge(loaded.registry, loaded.laws, Cases(engine))
-        ingest = Ingest(loaded.registry, self._reports, loaded.key, now)
+        room = Room(Capacity())
+        metrics.ingest.held.set_function(lambda: room.reports)
+        groups = Groups(self._reports, now, metrics.ingest.written)
+        ingest = Ingest(loaded.registry, groups, loaded.key, room)
         self.server = Server(
             settings.listen,
             loaded.tls,

@@ -21,6 +21,10 @@ class BusyError(ComplianceError):
     """The service cannot take this now; the caller tries again later."""
 
 
+class UnavailableError(ComplianceError):
+    """Something this service needs does not answer; whether it did what it was asked to is not known."""
+
+
 @dataclass(frozen=True)
 class Violation:
     """One field of a request that breaks a rule."""

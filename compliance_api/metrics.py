@@ -8,6 +8,48 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from compliance_api.domain.finding import FindingKind
 from compliance_api.domain.verdict import Outcome, Verdict
+from compliance_api.usecases.grouping import Written
+
+GROUP_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
+
+
+class IngestMetrics:
+    """How reports are taken: how many together, how fast, and why not."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.refused = Counter(
+            "lachan_compliance_refused_calls",
+            "Calls that handed in reports and were not answered with receipts, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.call = Histogram(
+            "lachan_compliance_call_seconds",
+            "From a call with reports to its receipts.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.held = Gauge(
+            "lachan_compliance_held_reports", "Reports that came in and are not answered yet.", registry=registry
+        )
+        self._reports = Histogram(
+            "lachan_compliance_group_reports",
+            "Reports that shared one transaction.",
+            buckets=GROUP_BUCKETS,
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "lachan_compliance_group_seconds",
+            "How long such a transaction took, its commit included.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+
+    def written(self, group: Written) -> None:
+        """Counts a group."""
+        self._reports.observe(group.reports)
+        self._seconds.observe(group.seconds)
 
 
 class Metrics:
@@ -15,6 +57,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.ingest = IngestMetrics(self.registry)
         self.reports = Counter(
             "lachan_compliance_reports",
             "Reports taken, by how they stood to the chain (or again, unverified, refused).",

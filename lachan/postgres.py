@@ -21,17 +21,17 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-# asyncpg carries no types; only two of its exceptions are named here.
+# asyncpg carries no types; only some of its exceptions are named here.
 import asyncpg  # type: ignore[import-untyped]
 from pydantic import Field, SecretStr, model_validator
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from lachan.config import ConfigPath, Settings
 from lachan.errors import LachanError
@@ -51,6 +51,8 @@ CONNECT_SECONDS = 10
 
 # What using a database can raise while it is away; asyncpg's own come through where a connection is being made.
 FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# Those of them that are the content's fault: it will not be taken later either.
+CONTENT_FAILURES = (DataError, IntegrityError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
 class PostgresError(LachanError):
@@ -97,6 +99,22 @@ def engine(url: URL, connections: int, application: str) -> AsyncEngine:
             },
         },
     )
+
+
+async def copy(
+    connection: AsyncConnection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Adds many rows at the price of a few: by COPY, in the connection's transaction, which must have begun.
+
+    Args:
+        connection: Has executed something since its transaction's beginning; before, the database knows of none.
+        table: Where to add.
+        columns: Names of the columns given.
+        rows: Their values, each in the order of `columns`.
+    """
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    await driver.copy_records_to_table(table, records=rows, columns=columns)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TypeVar
 # It carries no types, and no stubs for it are locked.
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
-from compliance_api.errors import BusyError, ComplianceError, InvalidRequestError, NotPermittedError
+from compliance_api.errors import BusyError, ComplianceError, InvalidRequestError, NotPermittedError, UnavailableError
 from lachan import status
 from lachan.status import Context, Refusal
 
@@ -28,6 +28,8 @@ def _translate(error: Exception) -> Refusal | None:
         return Refusal(code_pb2.INVALID_ARGUMENT, str(error), violations)
     if isinstance(error, BusyError):
         return Refusal(code_pb2.RESOURCE_EXHAUSTED, str(error), retry=True)
+    if isinstance(error, UnavailableError):
+        return Refusal(code_pb2.UNAVAILABLE, "the database does not answer", retry=True)
     if isinstance(error, ComplianceError):
         return Refusal(code_pb2.FAILED_PRECONDITION, str(error))
     return None

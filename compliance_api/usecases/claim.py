@@ -10,6 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
@@ -67,62 +68,117 @@ class Claim:
     key_id: bytes
 
 
+# Looked up once for each cell of each report, so they are sets from the start.
+_TRANSPORTS = frozenset(pb.Transport.values())
+_CATEGORIES = frozenset(pb.Category.values())
+_ACTIONS = frozenset(pb.Action.values())
+_DROP_REASONS = frozenset(pb.DropReason.values())
+_OVERRIDE_REASONS = frozenset(pb.OverrideReason.values())
+_HIT_LOG_FORMS = frozenset(pb.HitLogForm.values()) - {pb.HIT_LOG_FORM_UNSPECIFIED}
+
+
 class _Checker:
+    """Collects what breaks a rule; the names of places are made for those alone."""
+
     def __init__(self, place: str) -> None:
         self._place = place
         self.violations: list[Violation] = []
 
+    def refuse(self, field: str, rule: str) -> None:
+        self.violations.append(Violation(f"{self._place}.report.{field}", rule))
+
     def wants(self, field: str, holds: bool, rule: str) -> None:
         if not holds:
-            self.violations.append(Violation(f"{self._place}.{field}", rule))
+            self.refuse(field, rule)
 
     def time(self, field: str, value: int) -> None:
-        self.wants(field, 0 <= value < MAX_TIME, "seconds since 1970, before 2100")
+        if not 0 <= value < MAX_TIME:
+            self.refuse(field, "seconds since 1970, before 2100")
 
     def count(self, field: str, value: int) -> None:
-        self.wants(field, value <= MAX_COUNT, f"at most {MAX_COUNT}")
+        if value > MAX_COUNT:
+            self.refuse(field, f"at most {MAX_COUNT}")
 
     def size(self, field: str, value: bytes, *sizes: int) -> None:
-        self.wants(field, len(value) in sizes, f"{' or '.join(map(str, sizes))} bytes")
+        if len(value) not in sizes:
+            self.refuse(field, f"{' or '.join(map(str, sizes))} bytes")
 
 
-def _check_cells(check: _Checker, report: pb.Report) -> None:
-    cells = len(report.queries) + len(report.blocked) + len(report.drops)
-    check.wants("report.queries", cells <= MAX_CELLS, f"at most {MAX_CELLS} counts in all")
-    if cells > MAX_CELLS:
-        return
+@dataclass(frozen=True)
+class _Sums:
+    """What the counts of a report add up to."""
+
+    queries: int
+    blocked: int
+    """Answers that blocked; in shadow mode nothing was."""
+
+
+def _check_queries(check: _Checker, report: pb.Report) -> int:
+    total, profiles = 0, set()
     for index, query in enumerate(report.queries):
-        place = f"report.queries[{index}]"
-        check.wants(f"{place}.transport", query.transport in pb.Transport.values(), "unknown")
-        check.wants(f"{place}.profile", bool(_PROFILE.fullmatch(query.profile)), "1 to 32 of [a-z0-9_-]")
-        check.wants(f"{place}.rcode", query.rcode <= MAX_RCODE, f"at most {MAX_RCODE}")
+        total += query.count
+        if query.transport not in _TRANSPORTS:
+            check.refuse(f"queries[{index}].transport", "unknown")
+        if query.rcode > MAX_RCODE:
+            check.refuse(f"queries[{index}].rcode", f"at most {MAX_RCODE}")
+        profile = query.profile
+        if profile not in profiles:
+            if _PROFILE.fullmatch(profile):
+                profiles.add(profile)
+            else:
+                check.refuse(f"queries[{index}].profile", "1 to 32 of [a-z0-9_-]")
+    check.count("queries", total)
+    return total
+
+
+def _check_blocked(check: _Checker, report: pb.Report) -> int:
+    total = answered = 0
     for index, block in enumerate(report.blocked):
-        place = f"report.blocked[{index}]"
-        check.wants(f"{place}.category", block.category in pb.Category.values(), "unknown")
-        check.wants(f"{place}.action", block.action in pb.Action.values(), "unknown")
+        count, action = block.count, block.action
+        total += count
+        if action != pb.ACTION_SHADOW:
+            answered += count
+        if block.category not in _CATEGORIES:
+            check.refuse(f"blocked[{index}].category", "unknown")
+        if action not in _ACTIONS:
+            check.refuse(f"blocked[{index}].action", "unknown")
+    check.count("blocked", total)
+    return answered
+
+
+def _check_drops(check: _Checker, report: pb.Report) -> None:
+    total = 0
     for index, drop in enumerate(report.drops):
-        check.wants(f"report.drops[{index}].reason", drop.reason in pb.DropReason.values(), "unknown")
-    check.count("report.queries", sum(query.count for query in report.queries))
-    check.count("report.blocked", sum(block.count for block in report.blocked))
-    check.count("report.drops", sum(drop.count for drop in report.drops))
+        total += drop.count
+        if drop.reason not in _DROP_REASONS:
+            check.refuse(f"drops[{index}].reason", "unknown")
+    check.count("drops", total)
+
+
+def _check_cells(check: _Checker, report: pb.Report) -> _Sums:
+    if len(report.queries) + len(report.blocked) + len(report.drops) > MAX_CELLS:
+        check.refuse("queries", f"at most {MAX_CELLS} counts in all")
+        return _Sums(0, 0)
+    _check_drops(check, report)
+    return _Sums(_check_queries(check, report), _check_blocked(check, report))
 
 
 def _check_overrides(check: _Checker, report: pb.Report) -> None:
-    check.wants("report.overrides", len(report.overrides) <= MAX_OVERRIDES, f"at most {MAX_OVERRIDES}")
+    check.wants("overrides", len(report.overrides) <= MAX_OVERRIDES, f"at most {MAX_OVERRIDES}")
     for index, one in enumerate(report.overrides[:MAX_OVERRIDES]):
-        place = f"report.overrides[{index}]"
-        check.wants(f"{place}.category", one.category in pb.Category.values(), "unknown")
-        check.wants(f"{place}.reason", one.reason in pb.OverrideReason.values(), "unknown")
+        place = f"overrides[{index}]"
+        check.wants(f"{place}.category", one.category in _CATEGORIES, "unknown")
+        check.wants(f"{place}.reason", one.reason in _OVERRIDE_REASONS, "unknown")
         _check_span(check, place, one)
 
 
 def _check_suspensions(check: _Checker, report: pb.Report) -> None:
-    check.wants("report.suspensions", len(report.suspensions) <= MAX_SUSPENSIONS, f"at most {MAX_SUSPENSIONS}")
+    check.wants("suspensions", len(report.suspensions) <= MAX_SUSPENSIONS, f"at most {MAX_SUSPENSIONS}")
     for index, one in enumerate(report.suspensions[:MAX_SUSPENSIONS]):
-        place = f"report.suspensions[{index}]"
+        place = f"suspensions[{index}]"
         check.count(f"{place}.serial", one.serial)
         check.size(f"{place}.records_digest", one.records_digest, DIGEST_BYTES)
-        check.wants(f"{place}.reason", one.reason in pb.OverrideReason.values(), "unknown")
+        check.wants(f"{place}.reason", one.reason in _OVERRIDE_REASONS, "unknown")
         _check_span(check, place, one)
 
 
@@ -139,43 +195,44 @@ def _check_span(check: _Checker, place: str, one: pb.Override | pb.Suspension) -
 def _check_hit_log(check: _Checker, report: pb.Report) -> None:
     """A node that reads another resolver's log cannot know more than hits: whatever else it told would be invented."""
     told = report.hit_log
-    check.wants("report.hit_log.form", told.form in pb.HitLogForm.values() and told.form != 0, "unknown")
+    check.wants("hit_log.form", told.form in _HIT_LOG_FORMS, "unknown")
     for field in ("unknown", "malformed", "late", "gaps"):
-        check.count(f"report.hit_log.{field}", getattr(told, field))
-    check.time("report.hit_log.serial_asked_at", told.serial_asked_at)
+        check.count(f"hit_log.{field}", getattr(told, field))
+    check.time("hit_log.serial_asked_at", told.serial_asked_at)
     for field in UNMEASURED:
-        check.wants(f"report.{field}", not getattr(report, field), "not measured by a node with a hit_log")
-    check.wants(
-        "report.rule_commitment", not report.HasField("rule_commitment"), "not measured by a node with a hit_log"
-    )
+        check.wants(field, not getattr(report, field), "not measured by a node with a hit_log")
+    check.wants("rule_commitment", not report.HasField("rule_commitment"), "not measured by a node with a hit_log")
 
 
-def _check(check: _Checker, report: pb.Report) -> None:
-    check.size("report.boot_epoch", report.boot_epoch, EPOCH_BYTES)
-    check.size("report.previous_boot_epoch", report.previous_boot_epoch, 0, EPOCH_BYTES)
-    check.wants("report.sequence", 1 <= report.sequence <= MAX_COUNT, "at least 1")
-    check.size("report.previous_digest", report.previous_digest, 0, DIGEST_BYTES)
-    seconds = report.window_seconds
-    check.wants("report.window_seconds", 1 <= seconds <= MAX_WINDOW_SECONDS, f"1 to {MAX_WINDOW_SECONDS}")
-    check.time("report.window_start", report.window_start)
-    check.wants("report.window_start", not seconds or report.window_start % seconds == 0, "not on the windows' grid")
-    check.count("report.windows_lost", report.windows_lost)
-    check.count("report.list.serial", report.list.serial)
-    check.size("report.list.records_digest", report.list.records_digest, DIGEST_BYTES if report.list.serial else 0)
-    check.time("report.list.activated_at", report.list.activated_at)
-    check.time("report.list.checked_at", report.list.checked_at)
-    check.count("report.overridden", report.overridden)
-    check.count("report.upstream_failures", report.upstream_failures)
-    check.count("report.allowed", report.allowed)
-    check.count("report.operator_blocked", report.operator_blocked)
-    _check_overrides(check, report)
-    _check_suspensions(check, report)
+def _check(check: _Checker, report: pb.Report) -> _Sums:
+    """Holds every field against its bounds, each looked at once."""
+    check.size("boot_epoch", report.boot_epoch, EPOCH_BYTES)
+    check.size("previous_boot_epoch", report.previous_boot_epoch, 0, EPOCH_BYTES)
+    check.wants("sequence", 1 <= report.sequence <= MAX_COUNT, "at least 1")
+    check.size("previous_digest", report.previous_digest, 0, DIGEST_BYTES)
+    seconds, start, listed = report.window_seconds, report.window_start, report.list
+    check.wants("window_seconds", 1 <= seconds <= MAX_WINDOW_SECONDS, f"1 to {MAX_WINDOW_SECONDS}")
+    check.time("window_start", start)
+    check.wants("window_start", not seconds or start % seconds == 0, "not on the windows' grid")
+    check.count("windows_lost", report.windows_lost)
+    check.count("list.serial", listed.serial)
+    check.size("list.records_digest", listed.records_digest, DIGEST_BYTES if listed.serial else 0)
+    check.time("list.activated_at", listed.activated_at)
+    check.time("list.checked_at", listed.checked_at)
+    check.count("overridden", report.overridden)
+    check.count("upstream_failures", report.upstream_failures)
+    check.count("allowed", report.allowed)
+    check.count("operator_blocked", report.operator_blocked)
+    if report.overrides:
+        _check_overrides(check, report)
+    if report.suspensions:
+        _check_suspensions(check, report)
     if report.HasField("hit_log"):
         _check_hit_log(check, report)
     if report.HasField("rule_commitment"):
-        check.size("report.rule_commitment.root", report.rule_commitment.root, DIGEST_BYTES)
-        check.time("report.rule_commitment.hour", report.rule_commitment.hour)
-    _check_cells(check, report)
+        check.size("rule_commitment.root", report.rule_commitment.root, DIGEST_BYTES)
+        check.time("rule_commitment.hour", report.rule_commitment.hour)
+    return _check_cells(check, report)
 
 
 def _flaw(signed: pb.SignedReport, key: VerifyKey) -> str:
@@ -188,9 +245,22 @@ def _flaw(signed: pb.SignedReport, key: VerifyKey) -> str:
     return ""
 
 
-def _answered(report: pb.Report) -> int:
-    """Answers that blocked; in shadow mode nothing was."""
-    return sum(block.count for block in report.blocked if block.action != pb.ACTION_SHADOW)
+@lru_cache(maxsize=1 << 14)
+def _verify_key(raw: bytes) -> VerifyKey:
+    return VerifyKey.from_raw(raw)
+
+
+def _check_sizes(place: str, signed: pb.SignedReport) -> None:
+    """Holds the parts of what came against their sizes, before anything is read."""
+    wrong = []
+    if not 0 < len(signed.report) <= MAX_REPORT_BYTES:
+        wrong.append(Violation(f"{place}.report", f"1 to {MAX_REPORT_BYTES} bytes"))
+    if len(signed.signature) > MAX_SIGNATURE_BYTES:
+        wrong.append(Violation(f"{place}.signature", f"at most {MAX_SIGNATURE_BYTES} bytes"))
+    if len(signed.key_id) > DIGEST_BYTES:
+        wrong.append(Violation(f"{place}.key_id", f"at most {DIGEST_BYTES} bytes"))
+    if wrong:
+        raise InvalidRequestError(wrong)
 
 
 def read(place: str, signed: pb.SignedReport, caller: Identity, node: Node) -> Claim:
@@ -206,20 +276,16 @@ def read(place: str, signed: pb.SignedReport, caller: Identity, node: Node) -> C
         NotPermittedError: It speaks for another node.
         InvalidRequestError: With every field that is out of bounds.
     """
-    check = _Checker(place)
-    check.wants("report", 0 < len(signed.report) <= MAX_REPORT_BYTES, f"1 to {MAX_REPORT_BYTES} bytes")
-    check.wants("signature", len(signed.signature) <= MAX_SIGNATURE_BYTES, f"at most {MAX_SIGNATURE_BYTES} bytes")
-    check.wants("key_id", len(signed.key_id) <= DIGEST_BYTES, f"at most {DIGEST_BYTES} bytes")
-    if check.violations:
-        raise InvalidRequestError(check.violations)
-    report = pb.Report()
+    _check_sizes(place, signed)
+    data = signed.report
     try:
-        report.ParseFromString(signed.report)
+        report = pb.Report.FromString(data)
     except DecodeError as error:
         raise InvalidRequestError([Violation(f"{place}.report", "not a serialised Report")]) from error
     if (report.organisation, report.node) != (caller.organisation, caller.name):
         raise NotPermittedError(f"{place}: {caller} may not report for another node")
-    _check(check, report)
+    check = _Checker(place)
+    sums = _check(check, report)
     if check.violations:
         raise InvalidRequestError(check.violations)
     return Claim(
@@ -227,20 +293,20 @@ def read(place: str, signed: pb.SignedReport, caller: Identity, node: Node) -> C
             report.boot_epoch,
             report.previous_boot_epoch,
             report.sequence,
-            hashlib.sha256(signed.report).digest(),
+            hashlib.sha256(data).digest(),
             report.previous_digest,
             report.spool_lost,
             datetime.fromtimestamp(report.window_start, UTC),
             report.window_seconds,
         ),
-        flaw=_flaw(signed, VerifyKey.from_raw(node.key)),
+        flaw=_flaw(signed, _verify_key(node.key)),
         list_serial=report.list.serial,
         list_activated_at=datetime.fromtimestamp(report.list.activated_at, UTC),
-        queries=sum(query.count for query in report.queries),
+        queries=sums.queries,
         queries_measured=not report.HasField("hit_log"),
-        blocked=_answered(report),
+        blocked=sums.blocked,
         enforcing=report.enforcing,
-        report=signed.report,
+        report=data,
         signature=signed.signature,
         key_id=signed.key_id,
     )

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Index, PrimaryKeyConstraint, UniqueConst
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.domain.case import Case
-from compliance_api.domain.chain import Link, Relation
+from compliance_api.domain.chain import Relation
 from compliance_api.domain.finding import FindingKind
 from compliance_api.domain.organisation import (
     Endpoint,
@@ -36,12 +36,10 @@ from compliance_api.storage.overview import OverviewStore, rolled_up
 from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import chain_heads, metadata, reports, verdict_changes
 from compliance_api.usecases.assignment import Round
-from compliance_api.usecases.claim import Claim
+from compliance_api.usecases.grouping import Call, Groups
 from lachan import postgres
 from tests.support.cases import NOW, honest, law, report
-
-T0 = datetime(2025, 1, 1, tzinfo=UTC)
-EPOCH = b"e" * 16
+from tests.support.claims import T0, chain, claim
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +62,9 @@ async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
     await made.dispose()
 
 
-def claim(sequence: int, previous: bytes = b"", *, epoch: bytes = EPOCH, salt: bytes = b"", flaw: str = "") -> Claim:
-    digest = (sequence.to_bytes(8, "big") + salt).ljust(32, b"d")
-    start = T0 + timedelta(minutes=5 * sequence)
-    link = Link(epoch, b"", sequence, digest, previous, False, start, 300)
-    return Claim(link, flaw, 1, T0, 10, True, 3, True, b"report", b"signature" + salt, b"k" * 32)
-
-
-def chain(count: int) -> list[Claim]:
-    claims: list[Claim] = []
-    for sequence in range(1, count + 1):
-        claims.append(claim(sequence, claims[-1].link.digest if claims else b""))
-    return claims
+def taking(engine: AsyncEngine, now: datetime = NOW) -> Groups:
+    """What a process takes reports with."""
+    return Groups(Reports(engine), lambda: now)
 
 
 async def test_the_migrations_lead_to_the_tables(engine: AsyncEngine) -> None:
@@ -114,10 +103,10 @@ async def test_operator_leads_the_key_of_what_an_operator_says_or_is_seen_doing(
 
 async def test_the_same_claims_from_two_processes_are_stored_once(engine: AsyncEngine) -> None:
     claims = chain(40)
-    stores = [Reports(engine) for _ in range(8)]
+    stores = [taking(engine) for _ in range(8)]
     batches = [claims[at : at + 8] for at in range(0, 40, 8)]
     for batch in batches:
-        answers = await asyncio.gather(*(store.add("a", "edge-1", batch, NOW) for store in stores))
+        answers = await asyncio.gather(*(store.add(Call("a", "edge-1", batch)) for store in stores))
         assert len({tuple(one.index for one in answer) for answer in answers}) == 1
         assert sum(not one.again for answer in answers for one in answer) == 8
         assert {one.relation for answer in answers for one in answer} <= {Relation.BEGINS, Relation.EXTENDS}
@@ -130,17 +119,16 @@ async def test_the_same_claims_from_two_processes_are_stored_once(engine: AsyncE
 
 async def test_many_nodes_share_one_log_without_holes(engine: AsyncEngine) -> None:
     nodes = [("a", f"n{number}") for number in range(6)]
-    store = Reports(engine)
-    await store.enrol(nodes, T0)
-    answers = await asyncio.gather(*(store.add(*node, [one], NOW) for one in chain(10)[:1] for node in nodes))
+    store = taking(engine)
+    answers = await asyncio.gather(*(store.add(Call(*node, chain(1))) for node in nodes))
     assert sorted(one.index for answer in answers for one in answer) == list(range(6))
 
 
 async def test_two_reports_under_one_number_are_both_kept(engine: AsyncEngine) -> None:
-    store = Reports(engine)
+    store = taking(engine)
     first, second, third = claim(1), claim(1, salt=b"x"), claim(1, salt=b"y")
-    logged = await store.add("a", "edge-1", [first, second], NOW)
-    logged += await store.add("a", "edge-1", [third, second, first], NOW)
+    logged = await store.add(Call("a", "edge-1", [first, second]))
+    logged += await store.add(Call("a", "edge-1", [third, second, first]))
     assert [one.relation for one in logged] == [
         Relation.BEGINS,
         Relation.EQUIVOCATION,
@@ -154,12 +142,12 @@ async def test_two_reports_under_one_number_are_both_kept(engine: AsyncEngine) -
 
 
 async def test_what_was_not_signed_never_takes_a_number(engine: AsyncEngine) -> None:
-    store = Reports(engine)
+    store = taking(engine)
     forged = claim(1, flaw="the signature does not hold")
-    (logged,) = await store.add("a", "edge-1", [forged], NOW)
-    (again,) = await store.add("a", "edge-1", [forged], NOW + timedelta(seconds=5))
+    (logged,) = await store.add(Call("a", "edge-1", [forged]))
+    (again,) = await taking(engine, NOW + timedelta(seconds=5)).add(Call("a", "edge-1", [forged]))
     assert (again.index, again.accepted_at, again.again) == (logged.index, logged.accepted_at, True)
-    (real,) = await store.add("a", "edge-1", [replace(forged, flaw="")], NOW)
+    (real,) = await store.add(Call("a", "edge-1", [replace(forged, flaw="")]))
     assert (real.relation, real.index) == (Relation.BEGINS, 1)
     case = await Cases(engine).case("a", "hcm", ["edge-1"], law(period="366d"), NOW + timedelta(hours=1))
     assert [one.reason for one in case.unverified] == ["the signature does not hold"]
@@ -228,7 +216,7 @@ async def test_a_finding_lives_from_the_first_to_the_last_evaluation_that_finds_
 
 
 async def test_the_console_shows_a_nodes_newest_report_and_release(engine: AsyncEngine) -> None:
-    await Reports(engine).add("a", "edge-1", chain(3), NOW)
+    await taking(engine).add(Call("a", "edge-1", chain(3)))
     await Releases(engine).save([Release(4, b"d" * 32, T0, 1000, False), Release(5, b"e" * 32, NOW, 2000, True)])
     await Releases(engine).save([Release(5, b"x" * 32, T0, 1, False)])
     await Cases(engine).save(judge(honest()))

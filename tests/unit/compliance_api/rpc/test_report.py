@@ -10,7 +10,8 @@ from compliance_api.errors import NotPermittedError
 from compliance_api.metrics import Metrics
 from compliance_api.rpc import report
 from compliance_api.rpc.report import ReportService
-from compliance_api.usecases.ingest import Acknowledged, Logged
+from compliance_api.usecases.ingest import Acknowledged
+from compliance_api.usecases.standing import Logged
 from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1 import report_service_pb2 as pb
 from lachan.tls import Identity, Role

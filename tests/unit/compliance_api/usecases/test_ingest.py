@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
-from datetime import datetime
 
 import pytest
 
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.organisation import Label, Node, Organisation, OrganisationKind, Registry
-from compliance_api.errors import InvalidRequestError, NotPermittedError
-from compliance_api.usecases.claim import Claim
-from compliance_api.usecases.ingest import MAX_REPORTS, Ingest, Logged
+from compliance_api.errors import MAX_VIOLATIONS, BusyError, InvalidRequestError, NotPermittedError
+from compliance_api.usecases.grouping import Call
+from compliance_api.usecases.ingest import MAX_REPORTS, SLICE, Ingest
+from compliance_api.usecases.room import Capacity, Room
+from compliance_api.usecases.standing import Logged
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.signing import RECEIPT, REPORT, SigningKey
 from lachan.tls import Identity, Role
@@ -26,9 +27,9 @@ class Store:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, int]] = []
 
-    async def add(self, operator: str, node: str, claims: Sequence[Claim], now: datetime) -> list[Logged]:
-        self.calls.append((operator, node, len(claims)))
-        return [Logged(40 + index, now, Relation.EXTENDS, again=False) for index, _ in enumerate(claims)]
+    async def add(self, call: Call) -> list[Logged]:
+        self.calls.append((call.operator, call.node, len(call.claims)))
+        return [Logged(40 + index, NOW, Relation.EXTENDS, again=False) for index, _ in enumerate(call.claims)]
 
 
 def signed(number: int, **changes: object) -> pb.SignedReport:
@@ -40,8 +41,8 @@ def signed(number: int, **changes: object) -> pb.SignedReport:
     return pb.SignedReport(report=data, signature=NODE_KEY.sign(REPORT, data), key_id=NODE_KEY.public.key_id)
 
 
-def ingest(store: Store) -> Ingest:
-    return Ingest(Registry((), (OWNER,)), store, SERVICE_KEY, lambda: NOW)
+def ingest(store: Store, room: Room | None = None) -> Ingest:
+    return Ingest(Registry((), (OWNER,)), store, SERVICE_KEY, room or Room(Capacity()))
 
 
 async def test_each_report_gets_a_signed_receipt_in_its_place() -> None:
@@ -80,3 +81,35 @@ async def test_a_call_is_bounded(count: int) -> None:
 async def test_only_known_nodes_report(who: Identity) -> None:
     with pytest.raises(NotPermittedError):
         await ingest(Store()).submit(who, [signed(1)])
+
+
+async def test_a_long_call_lets_others_pass_and_a_hopeless_one_ends_early() -> None:
+    store = Store()
+    taking = ingest(store)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    await taking.submit(CALLER, [signed(number) for number in range(1, 5 * SLICE + 1)])
+    # While reports are looked at, and while receipts are signed.
+    assert turns >= 8
+    beside.cancel()
+    with pytest.raises(InvalidRequestError) as refused:
+        await taking.submit(CALLER, [signed(1, sequence=1 << 63)] * MAX_REPORTS)
+    assert len(refused.value.violations) == MAX_VIOLATIONS
+
+
+async def test_who_finds_no_room_is_turned_away_unread_and_room_is_given_back() -> None:
+    room = Room(Capacity(reports=1))
+    store = Store()
+    with room.hold(("b", "e1"), 1, 10), pytest.raises(BusyError):
+        await ingest(store, room).submit(CALLER, [pb.SignedReport(report=b"no report")])
+    with pytest.raises(InvalidRequestError):
+        await ingest(store, room).submit(CALLER, [pb.SignedReport(report=b"no report")])
+    await ingest(store, room).submit(CALLER, [signed(1), signed(2)])
+    assert (room.reports, room.size, store.calls) == (0, 0, [("a", "e1", 2)])

@@ -1,0 +1,29 @@
+"""Claims as they stand after a report was read, made without one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from compliance_api.domain.chain import Link
+from compliance_api.usecases.claim import Claim
+
+T0 = datetime(2025, 1, 1, tzinfo=UTC)
+EPOCH = b"e" * 16
+
+
+def claim(
+    sequence: int, previous: bytes = b"", *, epoch: bytes = EPOCH, after: bytes = b"", salt: bytes = b"", flaw: str = ""
+) -> Claim:
+    """The report of that number; `salt` makes another one of the same number."""
+    digest = (sequence.to_bytes(8, "big") + epoch[:1] + salt).ljust(32, b"d")
+    start = T0 + timedelta(minutes=5 * sequence)
+    link = Link(epoch, after, sequence, digest, previous, False, start, 300)
+    return Claim(link, flaw, 1, T0, 10, True, 3, True, b"report", b"signature" + salt, b"k" * 32)
+
+
+def chain(count: int, *, epoch: bytes = EPOCH) -> list[Claim]:
+    """The first reports of an epoch, each naming the one before it."""
+    claims: list[Claim] = []
+    for sequence in range(1, count + 1):
+        claims.append(claim(sequence, claims[-1].link.digest if claims else b"", epoch=epoch))
+    return claims
