@@ -11,6 +11,8 @@ from lachan.config import ConfigPath, Duration, Settings
 from lachan.tls import TlsFiles
 
 BATCH_MAX = 256
+FEW_CLIENTS = 10_000
+"""Nodes that serve no more clients than these tell no counts per rule, whoever asks."""
 
 
 class UplinkSettings(Settings):
@@ -29,3 +31,13 @@ class UplinkSettings(Settings):
     retry_held: Duration = Field(
         default=3600.0, ge=1, le=86400, description="before a report that was refused is offered again"
     )
+
+
+class OpeningSettings(Settings):
+    """What this node tells of the counts per rule that it committed to, when the authority challenges it."""
+
+    clients: int = Field(
+        default=0, ge=0, le=1_000_000_000, description=f"that this node serves; up to {FEW_CLIENTS} it opens nothing"
+    )
+    after: Duration = Field(default=86400.0, ge=3600, le=7 * 86400, description="the end of an hour, and not before")
+    rules_a_day: int = Field(default=512, ge=1, le=4096, description="counts opened of one day's hours, at most")

@@ -15,6 +15,7 @@ from resolver.counters import Ring
 from resolver.openings import Openings, OpeningsError
 from resolver.overrides import Told
 from resolver.report import ClockState, ListState, Reporter, ReportError
+from resolver.rules import RulesError
 from resolver.windows import GRACE_SECONDS
 
 RETRY_SECONDS = 1.0
@@ -66,7 +67,7 @@ class Reporting:
 
         Raises:
             SpoolError: The disk takes no more; what was not told is due again.
-            FileError, OpeningsError: An hour cannot be committed to; likewise.
+            FileError, OpeningsError, RulesError: An hour cannot be committed to; likewise.
         """
         told = 0
         for start in self._reporter.due(now, self._ring.created_at, self._ring.window_seconds):
@@ -96,7 +97,7 @@ class Reporting:
             try:
                 if await asyncio.to_thread(self.tell, now):
                     self._spooled()
-            except (SpoolError, ReportError, OpeningsError, FileError) as error:
+            except (SpoolError, ReportError, OpeningsError, RulesError, FileError) as error:
                 log.get().error("a window could not be told; trying again", reason=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,20 @@ class Rules:
             "overrides": [one.document() for one in self.overrides],
         }
 
+    def fingerprints(self) -> Sequence[int]:
+        """Of the names that the list has rules for, in no order; none where there is no list.
+
+        Raises:
+            RulesError: Others have taken the place of these rules meanwhile.
+        """
+        if self.fd is None:
+            return ()
+        try:
+            with mmap.mmap(self.fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as mapped:
+                return array("Q", _fingerprints(mapped))
+        except (OSError, ValueError, ArtifactError) as error:
+            raise RulesError(f"the rules' names cannot be read now: {error}") from error
+
     def overridden(self, overrides: tuple[Override, ...], epoch: int) -> Rules:
         """The same with other overrides, under another epoch."""
         return replace(self, overrides=overrides, epoch=epoch)
@@ -94,6 +109,11 @@ def seal(path: Path) -> int:
         raise RulesError(f"{path}: {error.strerror}") from error
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
     return fd
+
+
+def _fingerprints(mapped: mmap.mmap) -> bytes:
+    # In a scope of its own: the snapshot has to let go of the mapping before that is closed.
+    return Snapshot(mapped).fingerprints()
 
 
 def view(fd: int) -> Snapshot:

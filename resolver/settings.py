@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from blocklist_sync.edge.settings import SyncSettings
 from lachan.address import Address, Port
 from lachan.config import ConfigPath, Duration, Settings, load
-from resolver.authority import UplinkSettings
+from resolver.authority import OpeningSettings, UplinkSettings
 from resolver.contacts import ContactSettings
 from resolver.cookies import CookieSettings
 from resolver.designated import Endpoint
@@ -194,6 +194,7 @@ class Report(Settings):
 
     window: Duration = Field(default=300.0, ge=1, le=3600)
     uplink: UplinkSettings | None = Field(default=None, description="without it, reports wait in the spool")
+    openings: OpeningSettings = Field(default_factory=OpeningSettings, description="challenged counts")
 
 
 class Metrics(Settings):

@@ -175,6 +175,9 @@ class Supervisor:
         async with self._announcing:
             await self._announce(self._rules.overridden(self._exceptions.live(), self._rules.epoch + 1))
 
+    def _names(self) -> Sequence[int]:
+        return self._rules.fingerprints()
+
     def _list_state(self) -> ListState:
         rules, agent = self._rules, self._agent
         return ListState(
@@ -342,10 +345,11 @@ class Supervisor:
             self._pages.start(self._rules)
             reporter = Reporter(spool, key, self._file.organisation, self._file.node)
             self._agent, uplink = await self._links(spool)
+            openings = Openings(self._file.state_dir / "openings", tally, ring.created_at, self._names)
             reporting = Reporting(
                 ring,
                 reporter,
-                Openings(self._file.state_dir / "openings", tally, ring.created_at),
+                openings,
                 self._list_state,
                 enforcing=not self._file.blocklist.shadow,
                 overrides=self._exceptions.within,
@@ -357,6 +361,9 @@ class Supervisor:
             self._start(self._workers.watch())
             if uplink is not None:
                 self._start(uplink.run())
+                from resolver.challenged import challenged
+
+                self._start(challenged(self._file, openings, key))
             if self._agent is not None:
                 self._start(self._agent.run(self._activate))
             with self._metrics(ring, spool, uplink):

@@ -373,6 +373,19 @@ cdef class Snapshot:
         sip_start(&state, self.view.key0, self.view.key1)
         return _fingerprint(state, name)
 
+    def fingerprints(self):
+        """The fingerprints of all owners of rules, as unsigned 64-bit words of this machine, in no order."""
+        cdef bytearray found = bytearray()
+        cdef const Bucket* bucket
+        cdef uint64_t index
+        cdef int slot
+        for index in range(self.view.bucket_count):
+            bucket = &self.view.buckets[index]
+            for slot in range(BUCKET_SLOTS):
+                if bucket.rule[slot]:
+                    found += (<const char*>&bucket.fingerprint[slot])[:8]
+        return bytes(found)
+
     def lookup(self, str name not None):
         """Every rule that a name meets, from the shallowest owner to the deepest.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from pathlib import Path
 
@@ -18,14 +17,21 @@ from resolver.openings import (
     Commitment,
     Openings,
     OpeningsError,
+    RuleLists,
     TallyFile,
-    tree_root,
 )
 from tests.support.blocklist import entry
 from tests.support.engine import policy, rig
 from tests.support.packets import question
 
 NOON = 12 * HOUR
+RULES = (9, 5, 7)
+
+
+def kept(openings: Openings, hour: int) -> Path:
+    path = openings.path(hour)
+    assert path is not None
+    return path
 
 
 def write(tally: TallyFile, worker: int, hour: int, hits: dict[int, int], beyond: int = 0) -> None:
@@ -58,68 +64,54 @@ def test_the_file_survives_and_is_made_anew_for_other_workers(tally: TallyFile, 
     assert (tmp_path / "tally.ring").stat().st_size == PART_BYTES
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 8, 13])
-def test_the_tree_is_that_of_rfc_9162(size: int) -> None:
-    def reference(leaves: list[bytes]) -> bytes:
-        if len(leaves) == 1:
-            return hashlib.sha256(b"\0" + leaves[0]).digest()
-        k = 1
-        while k * 2 < len(leaves):
-            k *= 2
-        return hashlib.sha256(b"\1" + reference(leaves[:k]) + reference(leaves[k:])).digest()
-
-    leaves = [struct.pack("!I", number) for number in range(size)]
-    assert tree_root(leaves) == reference(leaves)
-
-
 def test_the_root_is_kept_before_it_is_told_and_never_changes(tally: TallyFile, tmp_path: Path) -> None:
     write(tally, 0, NOON, {5: 2})
-    openings = Openings(tmp_path / "openings", tally, 0)
+    openings = Openings(tmp_path / "openings", tally, 0, lambda: RULES)
     told = openings.root_before(NOON + HOUR + 7)
     assert told is not None
-    kept = Commitment.decode(openings.path(NOON).read_bytes())
-    assert (kept.hour, kept.counts, kept.root()) == (NOON, {5: 2}, told[1])
+    made = Commitment.decode(kept(openings, NOON).read_bytes())
+    assert (made.hour, made.counts, made.counted(sorted(RULES)).root()) == (NOON, {5: 2}, told[1])
     # More is counted late, or the supervisor starts anew: the hour stays what it was.
     write(tally, 0, NOON, {5: 3})
-    assert Openings(tmp_path / "openings", tally, 0).root_before(NOON + HOUR) == told
-    assert openings.path(NOON).stat().st_mode & 0o777 == 0o600
+    assert Openings(tmp_path / "openings", tally, 0, lambda: RULES).root_before(NOON + HOUR) == told
+    assert kept(openings, NOON).stat().st_mode & 0o777 == 0o600
 
 
 def test_equal_counts_have_unequal_roots(tally: TallyFile, tmp_path: Path) -> None:
     write(tally, 0, NOON, {5: 2})
-    roots = {Openings(tmp_path / name, tally, 0).root_before(NOON + HOUR) for name in ("a", "b")}
+    roots = {Openings(tmp_path / name, tally, 0, lambda: RULES).root_before(NOON + HOUR) for name in ("a", "b")}
     assert len(roots) == 2
 
 
 def test_of_an_hour_before_counting_began_nothing_is_told(tally: TallyFile, tmp_path: Path) -> None:
-    assert Openings(tmp_path / "openings", tally, NOON + HOUR).root_before(NOON + HOUR) is None
-    assert Openings(tmp_path / "openings", tally, NOON + HOUR - 1).root_before(NOON + HOUR) is not None
+    assert Openings(tmp_path / "openings", tally, NOON + HOUR, lambda: RULES).root_before(NOON + HOUR) is None
+    assert Openings(tmp_path / "openings", tally, NOON + HOUR - 1, lambda: RULES).root_before(NOON + HOUR) is not None
 
 
 def test_an_hour_that_was_overwritten_is_not_committed_to(tally: TallyFile, tmp_path: Path) -> None:
     write(tally, 0, NOON + 2 * HOUR, {5: 2})
-    assert Openings(tmp_path / "openings", tally, 0).root_before(NOON + HOUR) is None
+    assert Openings(tmp_path / "openings", tally, 0, lambda: RULES).root_before(NOON + HOUR) is None
 
 
 def test_nothing_is_told_where_it_cannot_be_kept(tally: TallyFile, tmp_path: Path) -> None:
     (tmp_path / "openings").write_text("a file where a folder should be")
     with pytest.raises(durable.FileError):
-        Openings(tmp_path / "openings", tally, 0).root_before(NOON + HOUR)
+        Openings(tmp_path / "openings", tally, 0, lambda: RULES).root_before(NOON + HOUR)
 
 
 def test_a_damaged_file_is_an_error_not_another_root(tally: TallyFile, tmp_path: Path) -> None:
-    openings = Openings(tmp_path / "openings", tally, 0)
+    openings = Openings(tmp_path / "openings", tally, 0, lambda: RULES)
     openings.root_before(NOON + HOUR)
-    openings.path(NOON).write_text('{"hour": 1}')
+    kept(openings, NOON).write_text('{"hour": 1}')
     with pytest.raises(OpeningsError):
-        Openings(tmp_path / "openings", tally, 0).root_before(NOON + HOUR)
+        Openings(tmp_path / "openings", tally, 0, lambda: RULES).root_before(NOON + HOUR)
 
 
 def test_old_hours_are_forgotten(tally: TallyFile, tmp_path: Path) -> None:
-    openings = Openings(tmp_path / "openings", tally, 0)
+    openings = Openings(tmp_path / "openings", tally, 0, lambda: RULES)
     openings.root_before(NOON + HOUR)
     openings.root_before(NOON + (KEEP_HOURS + 2) * HOUR)
-    assert not openings.path(NOON).exists()
+    assert openings.path(NOON) is None
 
 
 def test_the_packet_path_counts_by_the_listed_name() -> None:
@@ -139,3 +131,39 @@ def test_the_packet_path_counts_by_the_listed_name() -> None:
         rules.snapshot.fingerprint("bad.example"): 2,
         rules.snapshot.fingerprint("worse.example"): 1,
     }
+
+
+def test_hours_share_a_list_and_a_small_difference_is_kept_beside_it(tmp_path: Path, tally: TallyFile) -> None:
+    lists = [list(range(1, 101)), list(range(1, 101)), list(range(2, 103)), list(range(1000, 1100))]
+    openings = Openings(tmp_path / "openings", tally, 0, lambda: lists[0])
+    roots = []
+    for number in range(4):
+        told = openings.root_before(NOON + (number + 1) * HOUR)
+        assert told is not None
+        roots.append(told)
+        lists.pop(0)
+    files = sorted(path.name for path in (tmp_path / "openings").glob("rules-*.bin"))
+    assert len(files) == 2
+    for hour, root in roots:
+        again = Openings(tmp_path / "openings", tally, 0, lambda: ()).commitment(hour)
+        assert again is not None
+        assert again.root() == root
+    third = Commitment.decode(kept(openings, roots[2][0]).read_bytes())
+    assert (third.added, third.removed) == ([101, 102], [1])
+    # A list that no hour names any more goes with its last hour.
+    lists.append([1])
+    openings.root_before(NOON + (KEEP_HOURS + 9) * HOUR)
+    assert len(list((tmp_path / "openings").glob("rules-*.bin"))) == 1
+
+
+def test_a_list_that_was_damaged_is_an_error_not_another_root(tmp_path: Path, tally: TallyFile) -> None:
+    openings = Openings(tmp_path / "openings", tally, 0, lambda: RULES)
+    openings.root_before(NOON + HOUR)
+    (path,) = (tmp_path / "openings").glob("rules-*.bin")
+    path.write_bytes(bytes(8))
+    fresh = Openings(tmp_path / "openings", tally, 0, lambda: RULES)
+    with pytest.raises(OpeningsError):
+        fresh.root_before(NOON + HOUR)
+    # A later hour keeps its list whole, since there is none to differ from.
+    assert fresh.root_before(NOON + 2 * HOUR) is not None
+    assert RuleLists(tmp_path / "openings").keep([1], "0" * 32)[1:] == ([], [])

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+from array import array
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,11 @@ def test_the_stub_tells_the_truth() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_its_fingerprints_are_those_of_its_names() -> None:
+    names = [f"n{number}.example" for number in range(500)]
+    opened = snapshot.Snapshot(built(*(entry(name) for name in names)))
+    found = array("Q", opened.fingerprints())
+    assert sorted(found) == sorted(opened.fingerprint(name) for name in names)
+    assert snapshot.Snapshot(built()).fingerprints() == b""
