@@ -62,6 +62,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
         "the formats are told apart, so they are tested together",
     ),
     "blocklist_sync/central/registry/book.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/calls.py": (REGISTRY, "how a call ends is seen by who makes it"),
     "blocklist_sync/central/registry/desk.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/errors.py": (REGISTRY, "what a refusal names is seen by who is refused"),
     "blocklist_sync/central/registry/orders.py": (REGISTRY, "needs PostgreSQL"),

@@ -31,9 +31,9 @@ from blocklist_sync.central.log import changes, proposals, verifier
 from blocklist_sync.central.log.approvals import ENROL, Admission, Person
 from blocklist_sync.central.log.proposals import Order, Proposal, Rail
 from blocklist_sync.central.registry import delegated, tables
+from blocklist_sync.central.registry.calls import MAX_UPLOADS
 from blocklist_sync.central.registry.client import RegistryClient
 from blocklist_sync.central.registry.schema import SCHEMA
-from blocklist_sync.central.registry.service import MAX_UPLOADS
 from blocklist_sync.central.serving.rpc import REGISTRY
 from lachan import postgres
 from lachan.blocklist.v1 import registry_service_pb2 as pb
