@@ -44,6 +44,8 @@ class Kind(StrEnum):
     """Committed counts that a node opened."""
     ENROLMENT = "enrolment"
     REVOCATION = "revocation"
+    HOLD = "hold"
+    """That something must be kept although its time is over, or need not be any more."""
 
 
 @dataclass(frozen=True)

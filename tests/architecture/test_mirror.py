@@ -25,6 +25,7 @@ SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
 LEDGER = "tests/integration/test_ledger_store.py"
 STORES = "tests/integration/test_compliance_storage.py"
+UPKEEP = "tests/integration/test_compliance_upkeep.py"
 MIGRATIONS = "tests/integration/test_compliance_migrations.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
@@ -108,7 +109,12 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),
     "compliance_api/storage/overview.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/partitions.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/reports.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/retention.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/rollups.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/tables/upkeep.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/upkeep.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
     "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),

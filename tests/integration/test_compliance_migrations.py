@@ -15,6 +15,8 @@ from compliance_api.domain.chain import Link, Relation
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.reports import Reports
 from compliance_api.usecases.claim import Claim
+from compliance_api.usecases.grouping import Call
+from compliance_api.usecases.standing import Logged
 from lachan import postgres
 from tests.support import schemas
 
@@ -110,6 +112,12 @@ def claim(sequence: int, *, salt: bytes = b"") -> Claim:
     return Claim(link, "", 1, schemas.T0, 10, True, 3, True, b"report", b"s", b"k" * 32)
 
 
+async def take(store: Reports, claims: list[Claim]) -> list[Logged]:
+    (stored,) = await store.write([Call("b", "edge-1", claims)], datetime.now(UTC))
+    assert stored is not None
+    return stored
+
+
 async def test_reports_become_partitions_while_the_release_before_goes_on_adding(engine: AsyncEngine) -> None:
     await schemas.upgrade(engine, "0002")
     writers = [Writer(engine, name) for name in ("a", "b", "c")]
@@ -146,8 +154,8 @@ async def test_reports_become_partitions_while_the_release_before_goes_on_adding
 
     # Numbers that the release before used are known to this one, whatever the head said of them.
     store, last = Reports(engine), writers[1].sequence
-    logged = await store.add("b", "edge-1", [claim(last, salt=b"x"), claim(last + 1)], datetime.now(UTC))
+    logged = await take(store, [claim(last, salt=b"x"), claim(last + 1)])
     assert [one.relation for one in logged] == [Relation.EQUIVOCATION, Relation.EXTENDS]
     await writers[1].write(datetime.now(UTC))
-    logged = await store.add("b", "edge-1", [claim(last + 2, salt=b"x"), claim(last + 3)], datetime.now(UTC))
+    logged = await take(store, [claim(last + 2, salt=b"x"), claim(last + 3)])
     assert [one.relation for one in logged] == [Relation.EQUIVOCATION, Relation.EXTENDS]

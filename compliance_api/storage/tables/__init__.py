@@ -10,15 +10,19 @@ from compliance_api.storage.tables.base import metadata
 from compliance_api.storage.tables.ledger import ledger_checkpoints, ledger_leaves, ledger_tiles
 from compliance_api.storage.tables.probing import assignments, observations, questions, releases, rounds
 from compliance_api.storage.tables.reports import chain_heads, log_position, reports, unverified_reports
+from compliance_api.storage.tables.upkeep import daily_rollups, hourly_rollups, legal_holds, upkeep_marks
 from compliance_api.storage.tables.verdicts import findings, verdict_changes, verdicts
 
 __all__ = [
     "assignments",
     "chain_heads",
+    "daily_rollups",
     "findings",
+    "hourly_rollups",
     "ledger_checkpoints",
     "ledger_leaves",
     "ledger_tiles",
+    "legal_holds",
     "log_position",
     "metadata",
     "observations",
@@ -27,6 +31,7 @@ __all__ = [
     "reports",
     "rounds",
     "unverified_reports",
+    "upkeep_marks",
     "verdict_changes",
     "verdicts",
 ]

@@ -78,6 +78,8 @@ reports = Table(
     Column("key_id", LargeBinary, nullable=False),
     Index(None, "operator_id", "window_start"),
     Index(None, "operator_id", "node", "log_index"),
+    # What came in since the rollups were made last.
+    Index(None, "log_index"),
     postgresql_partition_by="RANGE (window_start)",
 )
 
