@@ -55,6 +55,7 @@ def is_loopback(address: str) -> bool:
 
 
 Domain = Annotated[str, AfterValidator(_domain)]
+Network = Annotated[str, AfterValidator(lambda value: str(ipaddress.ip_network(value)))]
 Identifier = Annotated[str, Field(pattern=f"^{IDENTIFIER.pattern}$")]
 Interval = Annotated[Duration, Field(ge=0.1, le=7 * 86400)]
 Names = Annotated[tuple[Domain, ...], Field(max_length=MAX_NAMES)]
@@ -169,6 +170,12 @@ class NodeEntry(Settings):
     resolvers: Annotated[tuple[EndpointSettings, ...], Field(max_length=16)] = ()
     # Where it answers; empty means in all of its organisation's jurisdictions.
     jurisdictions: tuple[Identifier, ...] = ()
+    # Clients that it serves, as its operator says.
+    clients: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    # Addresses and networks from which its resolver asks others.
+    egress: Annotated[tuple[Network, ...], Field(max_length=256)] = ()
+    # Its own name, as `local.name` in its configuration.
+    own_name: Annotated[str, Field(pattern=r"^(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$|^$", max_length=190)] = ""
 
 
 class ProbeEntry(Settings):
@@ -262,6 +269,9 @@ class _RegistryReader:
             self._key(place, entry.key),
             tuple(one.endpoint() for one in entry.resolvers),
             frozenset(entry.jurisdictions or owner.jurisdictions),
+            entry.clients,
+            entry.egress,
+            entry.own_name,
         )
 
     def _probe(self, place: str, entry: ProbeEntry) -> Probe:

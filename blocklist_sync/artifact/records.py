@@ -37,6 +37,7 @@ EXCEPTION_BELOW = 4
 # Magic, format, key epoch, serial, key, records, names, orders, bytes of the order table.
 _HEADER = struct.Struct("<8sIIQ16sQQII")
 _RECORD = struct.Struct("<QBBI")
+HEADING_BYTES = _HEADER.size
 
 _Kind = tuple[Scope, bool, Category, Order]
 
@@ -180,6 +181,20 @@ def encode(entries: Iterable[Entry], serial: int, key: FingerprintKey) -> bytes:
     encoder = Encoder(key)
     encoder.add(entries)
     return encoder.release(serial)
+
+
+def heading(data: bytes) -> tuple[int, FingerprintKey]:
+    """Serial and key of the release that begins with `data`, at least `HEADING_BYTES` of it.
+
+    Raises:
+        RecordsError: It is none.
+    """
+    if len(data) < HEADING_BYTES:
+        raise RecordsError(len(data), "the header is cut short")
+    magic, version, epoch, serial, key, *_ = _HEADER.unpack_from(data)
+    if (magic, version) != (MAGIC, FORMAT):
+        raise RecordsError(0, "not a release that this reads")
+    return serial, FingerprintKey(epoch, key)
 
 
 def parse(data: bytes) -> Release:

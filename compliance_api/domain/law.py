@@ -106,6 +106,24 @@ class CounterDuty(Settings):
     clock_tolerance: Annotated[Duration, Field(ge=0, le=3600)] = 5.0
 
 
+class ChallengeDuty(Settings):
+    """How counters are challenged."""
+
+    # Nodes that serve no more clients than these are never challenged.
+    minimum_clients: Annotated[int, Field(ge=10_000, le=1_000_000_000)] = 10_000
+    # Rules of an operator that are challenged on a day, controls among them; 0: none.
+    pairs_a_day: Annotated[int, Field(ge=0, le=10_000)] = 120
+    # Rules of one node and hour.
+    pairs_an_hour: Annotated[int, Field(ge=1, le=128)] = 20
+    # After the end of a challenged hour, for the node to be asked; and from then on, for it to answer.
+    opened_after: Annotated[Duration, Field(ge=86400, le=5 * 86400)] = 86400.0
+    answered_within: Annotated[Duration, Field(ge=3600, le=5 * 86400)] = 2 * 86400.0
+    # Others' queries of an hour above which an entry is not challenged any more.
+    seldom: Annotated[int, Field(ge=1, le=10_000)] = 10
+    # Days that are looked at together.
+    days: Annotated[int, Field(ge=1, le=31)] = 5
+
+
 class Blocks(Settings):
     """Which answers are a block."""
 
@@ -145,6 +163,7 @@ class Law(Settings):
     minimum: MinimumEvidence = MinimumEvidence()
     counters: CounterDuty = CounterDuty()
     burden: Burden = Burden()
+    challenges: ChallengeDuty = ChallengeDuty()
     blocks: Blocks = Blocks()
     # The passage behind each kind of finding; `default` stands for those not named.
     citations: dict[FindingKind, Texts] = Field(default_factory=dict)

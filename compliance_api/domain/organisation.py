@@ -91,6 +91,12 @@ class Node:
     key: bytes
     endpoints: tuple[Endpoint, ...]
     jurisdictions: frozenset[str]
+    # Clients that it serves, as its operator says: the law challenges the counters of large nodes alone.
+    clients: int = 0
+    # Addresses and networks from which its resolver asks others; empty where the operator named none.
+    egress: tuple[str, ...] = ()
+    # Its own name, under which it answers NONCE.whoami.NAME; empty where it is not known.
+    own_name: str = ""
 
 
 @dataclass(frozen=True)

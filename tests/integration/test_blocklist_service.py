@@ -20,6 +20,7 @@ import grpc.aio
 import pytest
 import urllib3
 
+from blocklist_sync.artifact._snapshot import fingerprint
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.rules import Scope
@@ -164,6 +165,8 @@ async def test_samples_repeat_by_their_seed(running: Running) -> None:
     assert (listed.subtree, listed.category, listed.order, listed.mandated) == (True, 4, "12/QĐ", True)
     assert listed.added_serial == 1
     assert abs(listed.added_at - time.time()) < 600
+    key = running.authority.release.published_heading()[1].key
+    assert {n.fingerprint for n in first.names} == {fingerprint(n.name, key) for n in first.names}
 
 
 async def test_a_new_release_is_sampled_once_it_is_published(running: Running) -> None:

@@ -26,7 +26,7 @@ from tuf.api.metadata import Metadata, Targets
 from blocklist_sync.artifact import policy, records
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.policy import PolicyBundle
-from blocklist_sync.artifact.records import Release
+from blocklist_sync.artifact.records import FingerprintKey, Release
 from blocklist_sync.central import entries as clear
 from blocklist_sync.central.entries import Entries
 from blocklist_sync.central.errors import CentralError
@@ -126,6 +126,18 @@ class ReleaseFolder:
             CentralError: It is malformed.
         """
         return clear.read(self.published_entries_path) if self.published_entries_path.exists() else Entries()
+
+    def published_heading(self) -> tuple[int, FingerprintKey]:
+        """Serial of the release that was last published, and the key of its fingerprints.
+
+        Raises:
+            CentralError: There is none, or it cannot be read.
+        """
+        try:
+            with self.published_records_path.open("rb") as file:
+                return records.heading(file.read(records.HEADING_BYTES))
+        except (OSError, ArtifactError) as error:
+            raise CentralError(f"{self.published_records_path}: {error}") from error
 
     def policy(self) -> PolicyBundle:
         """The policy bundle; the default one in a new folder.

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
+from blocklist_sync.artifact.names import NameRefusedError, canonical
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Entries, Kind
 
@@ -62,6 +63,7 @@ class Index:
             published_at: When each release was published.
         """
         self.serial = serial
+        self._blocked = frozenset(name for kind, names in entries.kinds.items() if not kind.exception for name in names)
         current = published_at[serial]
         lifted = {
             (name, kind.category): kind.order.mandated
@@ -89,6 +91,20 @@ class Index:
             sorted(members, key=lambda d: (d.name, d.kind.scope.value, d.kind.order))
             for _, members in sorted(strata.items())
         ]
+
+    def parent(self, name: str) -> str:
+        """The nearest ancestor that is no public suffix and that nothing on the list reaches; empty without one."""
+        _, _, parent = name.partition(".")
+        ancestors = [parent]
+        while "." in ancestors[-1]:
+            ancestors.append(ancestors[-1].partition(".")[2])
+        # A listed ancestor may block everything below it, whatever its scope turns into.
+        if not parent or not self._blocked.isdisjoint(ancestors):
+            return ""
+        try:
+            return parent if canonical(parent) == parent else ""
+        except NameRefusedError:
+            return ""
 
     def draw(self, count: int, seed: bytes, added_after: int = 0, added_until: int | None = None) -> list[Drawn]:
         """Draws `count` names, or all there are if there are fewer.

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
+from blocklist_sync.artifact._snapshot import fingerprint
 from blocklist_sync.central.registry.orders import OrderStore
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.serving.sample import Index
@@ -38,6 +39,7 @@ class SampleService(rpc.SampleServiceServicer):
         self._folder = folder
         self._orders = orders
         self._index: Index | None = None
+        self._key = b""
         self._loading = asyncio.Lock()
 
     async def SampleNames(  # noqa: N802  named by the contract
@@ -66,6 +68,8 @@ class SampleService(rpc.SampleServiceServicer):
                     added_serial=d.added_serial,
                     added_at=dates.get(d.added_serial, 0),
                     mandated=d.mandated,
+                    fingerprint=fingerprint(d.name, self._key) if self._key else 0,
+                    parent=index.parent(d.name),
                 )
                 for d in drawn
             ],
@@ -155,6 +159,9 @@ class SampleService(rpc.SampleServiceServicer):
                 if self._index is None or self._index.serial != serial:
                     entries = await asyncio.to_thread(self._folder.published_entries)
                     self._index = await asyncio.to_thread(Index, entries, serial, dates)
+                    known, key = self._folder.published_heading()
+                    # Between two files of a publication, names have no fingerprint rather than another release's.
+                    self._key = key.key if known == serial else b""
             except LachanError as error:
                 log.get().error("release folder unreadable", error=str(error))
                 await _refuse(context, grpc.StatusCode.INTERNAL, "the release folder cannot be read")

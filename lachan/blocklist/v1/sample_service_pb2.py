@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lachan/blocklist/v1/sample_service.proto\x12\x13lachan.blocklist.v1\"b\n\x12SampleNamesRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x0c\n\x04seed\x18\x02 \x01(\x0c\x12\x1a\n\x12\x61\x64\x64\x65\x64_after_serial\x18\x03 \x01(\x04\x12\x13\n\x0bin_force_at\x18\x04 \x01(\x03\"\x86\x01\n\nListedName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07subtree\x18\x02 \x01(\x08\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\r\x12\r\n\x05order\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x64\x64\x65\x64_serial\x18\x05 \x01(\x04\x12\x10\n\x08\x61\x64\x64\x65\x64_at\x18\x06 \x01(\x03\x12\x10\n\x08mandated\x18\x07 \x01(\x08\"U\n\x13SampleNamesResponse\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12.\n\x05names\x18\x02 \x03(\x0b\x32\x1f.lachan.blocklist.v1.ListedName\"$\n\x13ListReleasesRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"h\n\x07Release\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x16\n\x0erecords_digest\x18\x02 \x01(\x0c\x12\x14\n\x0cpublished_at\x18\x03 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\"F\n\x14ListReleasesResponse\x12.\n\x08releases\x18\x01 \x03(\x0b\x32\x1c.lachan.blocklist.v1.Release\"G\n\x1eSampleServiceListOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9e\x01\n\nCitedOrder\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x12\x13\n\x0blegal_basis\x18\x04 \x01(\t\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\x12\x14\n\x0cjurisdiction\x18\x06 \x01(\t\x12\x10\n\x08mandated\x18\x07 \x01(\x08\x12\x15\n\rregistered_at\x18\x08 \x01(\x03\"k\n\x1fSampleServiceListOrdersResponse\x12/\n\x06orders\x18\x01 \x03(\x0b\x32\x1f.lachan.blocklist.v1.CitedOrder\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcf\x02\n\rSampleService\x12`\n\x0bSampleNames\x12\'.lachan.blocklist.v1.SampleNamesRequest\x1a(.lachan.blocklist.v1.SampleNamesResponse\x12\x63\n\x0cListReleases\x12(.lachan.blocklist.v1.ListReleasesRequest\x1a).lachan.blocklist.v1.ListReleasesResponse\x12w\n\nListOrders\x12\x33.lachan.blocklist.v1.SampleServiceListOrdersRequest\x1a\x34.lachan.blocklist.v1.SampleServiceListOrdersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lachan/blocklist/v1/sample_service.proto\x12\x13lachan.blocklist.v1\"b\n\x12SampleNamesRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x0c\n\x04seed\x18\x02 \x01(\x0c\x12\x1a\n\x12\x61\x64\x64\x65\x64_after_serial\x18\x03 \x01(\x04\x12\x13\n\x0bin_force_at\x18\x04 \x01(\x03\"\xab\x01\n\nListedName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07subtree\x18\x02 \x01(\x08\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\r\x12\r\n\x05order\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x64\x64\x65\x64_serial\x18\x05 \x01(\x04\x12\x10\n\x08\x61\x64\x64\x65\x64_at\x18\x06 \x01(\x03\x12\x10\n\x08mandated\x18\x07 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\x06\x12\x0e\n\x06parent\x18\t \x01(\t\"U\n\x13SampleNamesResponse\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12.\n\x05names\x18\x02 \x03(\x0b\x32\x1f.lachan.blocklist.v1.ListedName\"$\n\x13ListReleasesRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"h\n\x07Release\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x16\n\x0erecords_digest\x18\x02 \x01(\x0c\x12\x14\n\x0cpublished_at\x18\x03 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\"F\n\x14ListReleasesResponse\x12.\n\x08releases\x18\x01 \x03(\x0b\x32\x1c.lachan.blocklist.v1.Release\"G\n\x1eSampleServiceListOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9e\x01\n\nCitedOrder\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x12\x13\n\x0blegal_basis\x18\x04 \x01(\t\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\x12\x14\n\x0cjurisdiction\x18\x06 \x01(\t\x12\x10\n\x08mandated\x18\x07 \x01(\x08\x12\x15\n\rregistered_at\x18\x08 \x01(\x03\"k\n\x1fSampleServiceListOrdersResponse\x12/\n\x06orders\x18\x01 \x03(\x0b\x32\x1f.lachan.blocklist.v1.CitedOrder\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcf\x02\n\rSampleService\x12`\n\x0bSampleNames\x12\'.lachan.blocklist.v1.SampleNamesRequest\x1a(.lachan.blocklist.v1.SampleNamesResponse\x12\x63\n\x0cListReleases\x12(.lachan.blocklist.v1.ListReleasesRequest\x1a).lachan.blocklist.v1.ListReleasesResponse\x12w\n\nListOrders\x12\x33.lachan.blocklist.v1.SampleServiceListOrdersRequest\x1a\x34.lachan.blocklist.v1.SampleServiceListOrdersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,21 +34,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAMPLENAMESREQUEST']._serialized_start=65
   _globals['_SAMPLENAMESREQUEST']._serialized_end=163
   _globals['_LISTEDNAME']._serialized_start=166
-  _globals['_LISTEDNAME']._serialized_end=300
-  _globals['_SAMPLENAMESRESPONSE']._serialized_start=302
-  _globals['_SAMPLENAMESRESPONSE']._serialized_end=387
-  _globals['_LISTRELEASESREQUEST']._serialized_start=389
-  _globals['_LISTRELEASESREQUEST']._serialized_end=425
-  _globals['_RELEASE']._serialized_start=427
-  _globals['_RELEASE']._serialized_end=531
-  _globals['_LISTRELEASESRESPONSE']._serialized_start=533
-  _globals['_LISTRELEASESRESPONSE']._serialized_end=603
-  _globals['_SAMPLESERVICELISTORDERSREQUEST']._serialized_start=605
-  _globals['_SAMPLESERVICELISTORDERSREQUEST']._serialized_end=676
-  _globals['_CITEDORDER']._serialized_start=679
-  _globals['_CITEDORDER']._serialized_end=837
-  _globals['_SAMPLESERVICELISTORDERSRESPONSE']._serialized_start=839
-  _globals['_SAMPLESERVICELISTORDERSRESPONSE']._serialized_end=946
-  _globals['_SAMPLESERVICE']._serialized_start=949
-  _globals['_SAMPLESERVICE']._serialized_end=1284
+  _globals['_LISTEDNAME']._serialized_end=337
+  _globals['_SAMPLENAMESRESPONSE']._serialized_start=339
+  _globals['_SAMPLENAMESRESPONSE']._serialized_end=424
+  _globals['_LISTRELEASESREQUEST']._serialized_start=426
+  _globals['_LISTRELEASESREQUEST']._serialized_end=462
+  _globals['_RELEASE']._serialized_start=464
+  _globals['_RELEASE']._serialized_end=568
+  _globals['_LISTRELEASESRESPONSE']._serialized_start=570
+  _globals['_LISTRELEASESRESPONSE']._serialized_end=640
+  _globals['_SAMPLESERVICELISTORDERSREQUEST']._serialized_start=642
+  _globals['_SAMPLESERVICELISTORDERSREQUEST']._serialized_end=713
+  _globals['_CITEDORDER']._serialized_start=716
+  _globals['_CITEDORDER']._serialized_end=874
+  _globals['_SAMPLESERVICELISTORDERSRESPONSE']._serialized_start=876
+  _globals['_SAMPLESERVICELISTORDERSRESPONSE']._serialized_end=983
+  _globals['_SAMPLESERVICE']._serialized_start=986
+  _globals['_SAMPLESERVICE']._serialized_end=1321
 # @@protoc_insertion_point(module_scope)

@@ -65,6 +65,8 @@ class ListedName(_message.Message):
     ADDED_SERIAL_FIELD_NUMBER: _builtins.int
     ADDED_AT_FIELD_NUMBER: _builtins.int
     MANDATED_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Canonical form: A-labels, lowercase, no trailing dot."""
     subtree: _builtins.bool
@@ -77,6 +79,10 @@ class ListedName(_message.Message):
     added_at: _builtins.int
     mandated: _builtins.bool
     """Blocked for everybody, not only where a profile asks for it."""
+    fingerprint: _builtins.int
+    """As edges know it, under the key of the current release."""
+    parent: _builtins.str
+    """Its nearest ancestor that is no public suffix and that nothing on the list blocks; empty where there is none."""
     def __init__(
         self,
         *,
@@ -87,10 +93,12 @@ class ListedName(_message.Message):
         added_serial: _builtins.int = ...,
         added_at: _builtins.int = ...,
         mandated: _builtins.bool = ...,
+        fingerprint: _builtins.int = ...,
+        parent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "category", b"category", "mandated", b"mandated", "name", b"name", "order", b"order", "subtree", b"subtree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "category", b"category", "fingerprint", b"fingerprint", "mandated", b"mandated", "name", b"name", "order", b"order", "parent", b"parent", "subtree", b"subtree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -83,3 +83,26 @@ def test_what_is_drawn_says_whether_it_binds_everybody() -> None:
     entries.add(kind(Category.CSAM, OFFER, scope=Scope.EXACT), ["a.example"], 1)
     [drawn] = Index(entries, 1, DATES).draw(1, SEED)
     assert (drawn.mandated, drawn.subtree) == (True, False)
+
+
+def test_a_parent_is_told_where_nothing_blocks_it() -> None:
+    entries = Entries()
+    names = [
+        "www.bad.example",
+        "deep.www.worse.example",
+        "x.listed.example",
+        "listed.example",
+        "bad.co.uk",
+        "a.b.co.uk",
+    ]
+    entries.add(kind(Category.SCAM, scope=Scope.EXACT), names, 1)
+    index = Index(entries, 1, DATES)
+    assert dict(zip(names, map(index.parent, names), strict=True)) == {
+        "www.bad.example": "bad.example",
+        "deep.www.worse.example": "www.worse.example",
+        "x.listed.example": "",
+        # A public suffix.
+        "listed.example": "",
+        "bad.co.uk": "",
+        "a.b.co.uk": "b.co.uk",
+    }
