@@ -182,7 +182,7 @@ class Assignments:
         query = (
             select(
                 assignments,
-                *(rounds.c[name] for name in ("node", "address", "port", "transport")),
+                *(rounds.c[name] for name in ("node", "address", "port", "transport", "server_name", "path")),
             )
             .join(rounds, and_(rounds.c.operator_id == given.operator_id, rounds.c.round_id == given.round_id))
             .where(given.assignment_id.in_(wanted))
