@@ -21,6 +21,7 @@ import uvicorn
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance_api import sequencer
 from compliance_api.domain.law import LawBook
 from compliance_api.domain.organisation import Registry
 from compliance_api.errors import BusyError, ComplianceError
@@ -149,6 +150,7 @@ class _Service:
             ReportService(ingest, metrics),
             ProbeService(self._assigner, observe, Stamper(loaded.key, now, os.urandom), metrics, now),
         )
+        self._keeper = sequencer.keeper(settings.ledger, engine, metrics.registry)
         self._serving = False
 
     async def prepare(self) -> None:
@@ -161,7 +163,9 @@ class _Service:
         """What runs for ever beside the calls."""
         # A round is drawn soon after its interval begins, whoever draws it.
         often = min(60.0, max(0.1, self._settings.assignments.interval / 5))
+        keeper = self._keeper
         return [
+            *([self._periodically("ledger", keeper.interval, keeper.round)] if keeper else []),
             self._periodically("assignments", often, self._draw),
             self._periodically("judge", self._settings.judge.interval, self._evaluate),
             self._periodically("health", HEALTH_SECONDS, self._check),

@@ -14,6 +14,7 @@ from sqlalchemy import URL
 from compliance_api import pki
 from compliance_api.domain.verdict import Outcome
 from compliance_api.settings import ServiceSettings, load_law, load_registry
+from compliance_api.verbs import ledger
 from lachan import config, log, postgres, terminal
 from lachan.signing import SigningError, SigningKey
 
@@ -22,6 +23,7 @@ DATABASE = "compliance"
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The compliance service.")
 ca = typer.Typer(no_args_is_help=True, help="A small certificate authority.")
 app.add_typer(ca, name="ca")
+app.add_typer(ledger.app, name="ledger")
 
 Config = Annotated[Path, typer.Option("--config", help="compliance.yaml")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]

@@ -25,6 +25,7 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
+from compliance_api.ledger.settings import LedgerSettings
 from compliance_api.web.settings import ConsoleSettings
 from lachan import config
 from lachan.address import Address, Port
@@ -138,6 +139,7 @@ class ServiceSettings(Settings):
     law: ConfigPath
     assignments: AssignmentSettings
     judge: JudgeSettings = JudgeSettings()
+    ledger: LedgerSettings | None = None
     console: ConsoleSection | None = None
     metrics: MetricsSettings | None = None
     log: LogSettings = LogSettings()

@@ -4,14 +4,14 @@ Holds always: a checkpoint is believed only with a signature of one of the named
 cosignatures that the quorum asks for; each witness counts in one place only.
 
     log ORIGIN+ID+KEY
-    witness NAME WITNESS+ID+KEY
+    witness NAME WITNESS+ID+KEY [ADDRESS]
     group GROUP all|any|NUMBER NAME...
     quorum GROUP
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lachan.ledger import checkpoint, note
 from lachan.ledger.checkpoint import Checkpoint
@@ -77,6 +77,8 @@ class Policy:
     groups: dict[str, Group]
     quorum: str | None
     """A witness, a group, or nobody at all (`none`)."""
+    addresses: dict[str, str] = field(default_factory=dict)
+    """Where logs ask a witness, by its name; as it is written."""
 
     def _reached(self, name: str, cosigned: dict[str, int]) -> bool:
         group = self.groups.get(name)
@@ -126,6 +128,7 @@ class _Reader:
         self.logs: list[NoteKey] = []
         self.witnesses: dict[str, NoteKey] = {}
         self.groups: dict[str, Group] = {}
+        self.addresses: dict[str, str] = {}
         self.quorum: str | None = None
         self.quorum_seen = False
         self._members: set[str] = set()
@@ -136,9 +139,11 @@ class _Reader:
             case ["log", key] | ["log", key, _]:
                 self.logs.append(self._key(key, SignatureKind.ED25519, line))
                 self._bound(len(self.logs), "logs", line)
-            case ["witness", name, key] | ["witness", name, key, _]:
+            case ["witness", name, key, *address] if len(address) <= 1:
                 self._fresh(name, line)
                 self.witnesses[name] = self._key(key, SignatureKind.COSIGNATURE, line)
+                if address:
+                    self.addresses[name] = address[0]
                 self._bound(len(self.witnesses), "witnesses", line)
             case ["group", name, enough, _, *_]:
                 self._fresh(name, line)
@@ -208,4 +213,4 @@ def parse(data: bytes) -> Policy:
             reader.take(words, line)
     if not reader.quorum_seen:
         raise NoteError(0, "no quorum")
-    return Policy(tuple(reader.logs), reader.witnesses, reader.groups, reader.quorum)
+    return Policy(tuple(reader.logs), reader.witnesses, reader.groups, reader.quorum, reader.addresses)

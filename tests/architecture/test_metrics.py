@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 import compliance_api.metrics
 import compliance_api.probe.metrics
 from blocklist_sync.edge.freshness import SyncState
+from compliance_api.ledger.cosigning import Failure
+from compliance_api.sequencer import LedgerMetrics
 from lachan.spool import Stats
 from resolver.counters import WindowCounts
 from resolver.metrics import Snapshot, registry
@@ -45,10 +47,19 @@ EDGE = Snapshot(
     streams={"dot:192.0.2.1:853": StreamCounts(1, {"asked": 1}, {"certificate": 1})},
     pages=PageCounts(True, {("block", "gambling"): 1}, {"busy": 1}),
 )
+
+
+def ledger_registry() -> CollectorRegistry:
+    made = CollectorRegistry()
+    LedgerMetrics(made).failures.labels("w1", Failure.CLOCK)
+    return made
+
+
 REGISTRIES = {
     "resolver/metrics.py": lambda: registry(lambda: EDGE),
     "resolver/syncmetrics.py": lambda: registry(lambda: EDGE),
     "compliance_api/metrics.py": lambda: compliance_api.metrics.Metrics().registry,
+    "compliance_api/sequencer.py": ledger_registry,
     "compliance_api/probe/metrics.py": lambda: compliance_api.probe.metrics.Metrics().registry,
 }
 METRIC_TYPES = ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum", "MetricFamily")

@@ -23,6 +23,7 @@ PUSH = "tests/integration/test_blocklist_push.py"
 SOURCES = "tests/integration/test_sources.py"
 SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
+SEQUENCE = "tests/integration/test_ledger_sequence.py"
 LEDGER = "tests/integration/test_ledger_store.py"
 STORES = "tests/integration/test_compliance_storage.py"
 UPKEEP = "tests/integration/test_compliance_upkeep.py"
@@ -105,6 +106,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
     "compliance_api/storage/assignments.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/sequencer.py": (SEQUENCE, "wires the ledger's parts, and is run with the service"),
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),
@@ -115,6 +117,9 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/rollups.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/tables/upkeep.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/upkeep.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/proofs.py": (SEQUENCE, "needs PostgreSQL"),
+    "compliance_api/storage/sequence.py": (SEQUENCE, "needs PostgreSQL"),
+    "compliance_api/usecases/sequence.py": (SEQUENCE, "its witnesses and its database are real ones"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
     "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),

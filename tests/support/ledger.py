@@ -58,11 +58,11 @@ NOON = 1_790_000_000
 
 
 class Parties:
-    """A log and three witnesses with fresh keys, and the policy that asks for two of them."""
+    """A log and three witnesses, with fresh keys unless given, and the policy that asks for two of them."""
 
-    def __init__(self) -> None:
-        self.log = SigningKey.generate()
-        self.witnesses = {f"w{number}": SigningKey.generate() for number in (1, 2, 3)}
+    def __init__(self, log: SigningKey | None = None, witnesses: dict[str, SigningKey] | None = None) -> None:
+        self.log = log or SigningKey.generate()
+        self.witnesses = witnesses or {f"w{number}": SigningKey.generate() for number in (1, 2, 3)}
         self.log_key = NoteKey(ORIGIN, SignatureKind.ED25519, self.log.public)
         self.policy_text = "\n".join(
             [

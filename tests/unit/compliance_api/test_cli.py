@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from compliance_api.cli import app, main
 from compliance_api.ledger import pack
 from lachan.ledger.leaf import Kind
+from lachan.ledger.note import NoteKey
 from lachan.signing import SigningKey, VerifyKey
 from lachan.tls import identity_of
 from tests.support.ledger import Book, Parties
@@ -34,6 +35,13 @@ def test_a_key_is_made_with_its_public_half_beside_it(tmp_path: Path) -> None:
     run("key", "--out", str(tmp_path / "receipt.pem"))
     key = SigningKey.load(tmp_path / "receipt.pem")
     assert VerifyKey.load(tmp_path / "receipt.pub.pem").key_id == key.public.key_id
+
+
+def test_the_log_s_key_is_told_as_policies_name_it(tmp_path: Path) -> None:
+    SigningKey.generate().save(tmp_path / "log.pem")
+    told = run("ledger", "key", "--origin", "log.example/ledger", "--key", str(tmp_path / "log.pem"))
+    known = NoteKey.parse(told.strip())
+    assert (known.name, known.key.raw) == ("log.example/ledger", SigningKey.load(tmp_path / "log.pem").public.raw)
 
 
 def test_a_wrong_configuration_ends_with_its_reasons(

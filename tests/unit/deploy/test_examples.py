@@ -19,10 +19,12 @@ from blocklist_sync.central.rails.rails import RailSettings
 from blocklist_sync.central.registry.client import PersonSettings
 from blocklist_sync.central.rpz.operators import OperatorsFile
 from blocklist_sync.central.serving.settings import ListSettings
+from compliance_api import witnesses
 from compliance_api.probe.settings import ProbeSettings
 from compliance_api.settings import ServiceSettings, load_law, load_registry
 from compliance_api.witness import WitnessSettings
 from lachan import config
+from lachan.ledger import policy as ledger_policy
 from lachan.signing import SigningKey
 from resolver import settings as edges
 from resolver.rpzlog.settings import HitsFile
@@ -52,6 +54,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "organisations.yaml": load_registry,
     "law.yaml": lambda path: load_law(path, load_registry(path.with_name("organisations.yaml"))),
     "probe.yaml": lambda path: config.load(path, ProbeSettings),
+    "ledger-policy.txt": lambda path: ledger_policy.parse(path.read_bytes()),
     "witness.yaml": lambda path: config.load(path, WitnessSettings),
     "rpz-hits.yaml": lambda path: config.load(path, HitsFile),
     "rpz-operators.yaml": lambda path: config.load(path, OperatorsFile),
@@ -110,6 +113,15 @@ def test_parties_name_the_same_places(folder: Path) -> None:
     assert service["list_authority"]["target"].rpartition(":")[2] == lists["grpc"]["listen"].rpartition(":")[2]
     person = yaml.safe_load((folder / "person.yaml").read_text())
     assert person["registry"].rpartition(":")[2] == lists["grpc"]["listen"].rpartition(":")[2]
+
+
+def test_the_ledger_and_its_witnesses_name_the_same_log(folder: Path) -> None:
+    believed = ledger_policy.parse((folder / "ledger-policy.txt").read_bytes())
+    assert [str(key) for key in believed.logs] == config.load(folder / "witness.yaml", WitnessSettings).logs
+    assert believed.addresses.keys() == believed.witnesses.keys()
+    for url in believed.addresses.values():
+        witnesses.parse(url)
+    assert "key: /etc/lachan/ledger.pem" in (folder / "compliance.yaml").read_text()
 
 
 def test_a_school_asks_for_what_the_bundle_offers(folder: Path) -> None:

@@ -17,6 +17,8 @@ SYSTEMD = ROOT / "deploy" / "systemd"
 UNITS = sorted(SYSTEMD.glob("*.service"))
 # Started by a timer, under the account of a role.
 PERIODIC = {"lachan-blocklist-sources": "lachan-blocklist"}
+# Roles that are a verb of another's command.
+VERBS = {"lachan-witness": "lachan-compliance"}
 
 
 def settings(unit: Path) -> dict[str, str]:
@@ -32,7 +34,7 @@ def settings(unit: Path) -> dict[str, str]:
 
 
 def test_every_role_has_its_unit_and_its_account() -> None:
-    roles = ["blocklist", "compliance", "probe", "resolver", "rpz-hits"]
+    roles = ["blocklist", "compliance", "probe", "resolver", "rpz-hits", "witness"]
     serving = [unit for unit in UNITS if unit.stem not in PERIODIC]
     assert [unit.stem for unit in serving] == [f"lachan-{role}" for role in roles]
     accounts = re.findall(r"^u (\S+)", (SYSTEMD / "lachan.sysusers.conf").read_text(), re.MULTILINE)
@@ -93,8 +95,8 @@ def test_a_role_is_kept_small(unit: Path) -> None:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_what_is_started_is_a_command_with_an_example(unit: Path) -> None:
     program, *verbs, option, config = settings(unit)["ExecStart"].removesuffix(" --log json").split()
-    assert program == f"/opt/lachan/bin/{PERIODIC.get(unit.stem, unit.stem)}"
-    assert verbs in (["serve"], ["run"], ["source", "run", "--due"])
+    assert program == f"/opt/lachan/bin/{(PERIODIC | VERBS).get(unit.stem, unit.stem)}"
+    assert verbs in (["serve"], ["run"], ["witness"], ["source", "run", "--due"])
     assert option == "--config"
     assert (ROOT / "deploy" / "examples" / Path(config).name).exists()
 
@@ -103,7 +105,7 @@ def test_what_is_started_is_a_command_with_an_example(unit: Path) -> None:
 def test_systemd_understands_them(tmp_path: Path) -> None:
     for unit in UNITS:
         # What is started is not installed where tests run.
-        program = tmp_path / unit.stem
+        program = tmp_path / VERBS.get(unit.stem, unit.stem)
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
         (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/lachan/bin/", f"{tmp_path}/"))

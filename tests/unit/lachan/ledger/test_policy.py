@@ -84,6 +84,7 @@ def test_nobody_or_one_may_be_asked_for(parties: Parties) -> None:
     one = f"log {parties.log_key}\n\twitness w2 {parties.witness_key('w2')} https://w2.example/\nquorum w2".encode()
     with pytest.raises(QuorumError, match="which is not w2"):
         policy.parse(one).check(head, NOON)
+    assert policy.parse(one).addresses == {"w2": "https://w2.example/"}
 
 
 @pytest.mark.parametrize(

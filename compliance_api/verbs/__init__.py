@@ -1,0 +1,1 @@
+"""The verbs of `lachan-compliance`, a group each."""
