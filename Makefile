@@ -13,7 +13,7 @@ SECONDS   ?= 60
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit unit-resolver unit-others windows integration conformance fuzz entropy simulate bench fanout protos lock clean ready
+.PHONY: help demo test lint unit unit-resolver unit-others windows integration conformance fuzz entropy simulate bench fanout ingest protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsp
 
 fanout: ready  ## publish to enforced at 200 real agents, by announcements and by polling; builds of a million and ten
 	$(BIN)/python -m tests.fanout $(FANOUT)
+
+ingest: ready  ## reports per core, single and in batches; then PostgreSQL and the services killed, nothing lost or doubled
+	$(BIN)/python -m tests.ingest $(INGEST)
 
 protos: ready  ## regenerate lachan/*/v1 from proto/
 	$(BIN)/python -m tests.support.protos

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -103,12 +103,14 @@ class Authority:
     folder: Path
     law: dict[str, Any] = field(default_factory=lambda: LAW)
     settings: dict[str, Any] = field(default_factory=dict)
+    operators: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict.fromkeys(OPERATORS, ("edge-1",)))
+    """The names of each one's nodes."""
 
     def __post_init__(self) -> None:
         now = datetime.now(UTC)
         pki.init(self.folder / "ca", now)
         uris = ["so/service/compliance", "so/service/lists", "so/node/stranger"]
-        uris += [f"{operator}/node/edge-1" for operator in OPERATORS]
+        uris += [f"{operator}/node/{node}" for operator, nodes in self.operators.items() for node in nodes]
         uris += [f"so/probe/{probe[0]}" for probe in PROBES]
         for uri in uris:
             self.certify(uri)
@@ -170,13 +172,14 @@ class Authority:
                         "jurisdictions": ["hcm"],
                         "nodes": [
                             {
-                                "name": "edge-1",
-                                "key": f"{operator}-node-edge-1.pub.pem",
+                                "name": node,
+                                "key": f"{operator}-node-{node}.pub.pem",
                                 "resolvers": [{"address": "127.0.0.1", "port": 10053 + index}],
                             }
+                            for node in nodes
                         ],
                     }
-                    for index, operator in enumerate(OPERATORS)
+                    for index, (operator, nodes) in enumerate(self.operators.items())
                 ),
             ],
         }
@@ -236,6 +239,11 @@ class Service:
         line = self._process.stdout.readline()
         assert line.startswith("ready "), self.log_path.read_text()
         self.addresses = dict(part.split("=", 1) for part in line.split()[1:])
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         assert self._process is not None
