@@ -32,6 +32,8 @@ Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 @app.command()
 def serve(config_file: Config) -> None:
     """Take reports and observations, judge, and show the console."""
+    import uvloop
+
     from compliance_api import app as service
 
     settings = config.load(config_file, ServiceSettings)
@@ -50,7 +52,7 @@ def serve(config_file: Config) -> None:
         sys.stdout.flush()
 
     with postgres.database(settings.database, DATABASE) as url:
-        asyncio.run(service.serve(loaded, url, ready))
+        uvloop.run(service.serve(loaded, url, ready))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import grpc
@@ -66,6 +67,10 @@ def bind(service: grpc.aio.Server, address: str, tls: TlsMaterial) -> int:
     return port
 
 
+# Every call shows its connection's certificate anew; what one says never changes.
+_identity_of = lru_cache(maxsize=1 << 13)(identity_of)
+
+
 def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Identity:
     """Who is calling, by the certificate that TLS verified.
 
@@ -75,4 +80,4 @@ def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Identity:
     pem = list(context.auth_context().get("x509_pem_cert", []))
     if not pem:
         raise TlsError("the caller showed no certificate")
-    return identity_of(pem[0])
+    return _identity_of(pem[0])
