@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import json
 import os
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import dns.edns
@@ -20,149 +18,25 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from blocklist_sync.artifact.categories import Category
-from deploy.demo.upstream import upstream
-from tests.support.blocklist import OFFER, built, entry
-from tests.support.edge import Edge, free_port, until
+from tests.support.encrypted import (
+    KINDS,
+    LISTED,
+    LISTED_NAME,
+    MEDIA,
+    SCHOOL_ONLY,
+    SECONDS,
+    Connection,
+    Place,
+    get,
+    place,
+    post,
+    verdict,
+)
 from tests.support.framing import framed
 from tests.support.packets import error_code, question, read
-from tests.support.tls import Authority
 
 # The upstream lives in the loop of all tests.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-ENTRIES = (
-    entry("bad.example"),
-    entry("worse.example", Category.CSAM),
-    entry("school-only.example", order=OFFER),
-    entry("holed.example"),
-    entry("fine.holed.example", exception=True),
-)
-SCHOOL_ONLY = question("school-only.example")
-SECONDS = 20.0
-MEDIA = "application/dns-message"
-
-
-class Connection:
-    """A connection that carries messages behind their lengths."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-
-    def send(self, *messages: bytes) -> None:
-        self.sock.sendall(framed(*messages))
-
-    def receive(self) -> bytes:
-        return self._exactly(int.from_bytes(self._exactly(2), "big"))
-
-    def _exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = self.sock.recv(size - len(data))
-            if not part:
-                raise EOFError
-            data += part
-        return data
-
-    def ended(self) -> bool:
-        """The other side closes without a word."""
-        try:
-            return self.sock.recv(1) == b""
-        except (ConnectionError, ssl.SSLError):
-            return True
-
-
-@dataclass
-class Place:
-    """An edge that listens for everything, and who trusts it."""
-
-    edge: Edge
-    authority: Authority
-    ports: dict[str, int]
-    clients: list[httpx.Client] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def connect(self, kind: str, name: str | None = "dns.example", **options: object) -> Iterator[Connection]:
-        with socket.create_connection(("127.0.0.1", self.ports[kind]), timeout=SECONDS) as plain:
-            if kind == "tcp":
-                yield Connection(plain)
-                return
-            trusting = self.authority.client("dot")
-            trusting.check_hostname = False
-            with trusting.wrap_socket(plain, server_hostname=name, **options) as sock:  # type: ignore[arg-type] # ssl's own
-                yield Connection(sock)
-
-    def client(self, *, http2: bool = True) -> httpx.Client:
-        made = httpx.Client(
-            http1=not http2, http2=http2, verify=self.authority.client(), trust_env=False, timeout=SECONDS,
-            base_url=f"https://127.0.0.1:{self.ports['doh']}",
-        )  # fmt: skip
-        self.clients.append(made)
-        return made
-
-    def ask(self, kind: str, packet: bytes, name: str | None = "dns.example") -> bytes | None:
-        """The answer over a transport; None where there is none."""
-        if kind == "udp":
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(SECONDS)
-                sock.connect(("127.0.0.1", self.ports["udp"]))
-                sock.send(packet)
-                if packet in SILENT:
-                    # Whatever answers a listed name has been through with what came before it.
-                    sock.send(SENTINEL)
-                answer = sock.recv(65535)
-                return None if answer[:2] == SENTINEL[:2] else answer
-        if kind in ("tcp", "dot"):
-            with self.connect(kind, name) as connection:
-                connection.send(packet)
-                try:
-                    return connection.receive()
-                except (EOFError, ConnectionError):
-                    return None
-        method, http2 = kind.split("/")
-        with self.client(http2=http2 == "2") as client:
-            response = post(client, packet) if method == "post" else get(client, packet)
-        return response.content if response.status_code == 200 else None
-
-
-LISTED = (3, 16, ["bad.example."])
-SENTINEL = question("sentinel.bad.example", id=0xFFFF)
-KINDS = ("udp", "tcp", "dot", "post/1.1", "get/1.1", "post/2", "get/2")
-
-
-def post(client: httpx.Client, packet: bytes, path: str = "/dns-query") -> httpx.Response:
-    return client.post(path, content=packet, headers={"content-type": MEDIA})
-
-
-def get(client: httpx.Client, packet: bytes, path: str = "/dns-query") -> httpx.Response:
-    return client.get(path, params={"dns": base64.urlsafe_b64encode(packet).rstrip(b"=").decode()})
-
-
-@contextlib.asynccontextmanager
-async def place(folder: Path, **settings: object) -> AsyncIterator[Place]:
-    authority = Authority(folder)
-    authority.issue()
-    (folder / "rules.snapshot").write_bytes(built(*ENTRIES, serial=7))
-    tls = {"certificate": "certificate.pem", "key": "key.pem"}
-    names = {"server_names": {"school.dns.example": "school"}}
-    async with upstream() as port:
-        edge = Edge(folder, [port], blocklist={"snapshot": "rules.snapshot"}, profiles=[{"name": "school"}], **settings)
-        ports = {"udp": edge.port, "tcp": edge.port, "dot": free_port(), "doh": free_port()}
-        edge.settings["listen"] += [
-            {"address": "127.0.0.1", "port": ports["dot"], "protocol": "dot", "tls": tls, "profiles": names},
-            {
-                "address": "127.0.0.1", "port": ports["doh"], "protocol": "doh", "tls": tls,
-                "profiles": names | {"paths": {"/dns-query/school": "school"}},
-            },
-        ]  # fmt: skip
-        made = Place(edge, authority, ports)
-        try:
-            await edge.start()
-            yield made
-        finally:
-            for client in made.clients:
-                client.close()
-            await edge.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -172,27 +46,8 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
         yield made
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def own(tmp_path: Path) -> AsyncIterator[Place]:
-    """An edge to do things to."""
-    async with place(tmp_path) as made:
-        yield made
-
-
-def verdict(answer: bytes | None) -> object:
-    """What an answer says, without what may differ: its id and what remains of its time."""
-    if answer is None:
-        return None
-    if len(answer) == 12:
-        # Of a query that could not be read.
-        return answer[2:]
-    message = read(answer)
-    owners = [str(rrset.name) for section in (message.answer, message.authority) for rrset in section]
-    return int(message.rcode()), error_code(message), sorted(owners)
-
-
 CASES = {
-    "a listed name": question("www.bad.example"),
+    "a listed name": LISTED_NAME,
     "a listed name of another type": question("bad.example", "HTTPS"),
     "a name with an exception below": question("holed.example"),
     "an exception": question("www.fine.holed.example"),
@@ -213,7 +68,6 @@ CASES = {
     "an answer": question("clean.example")[:2] + b"\x81" + question("clean.example")[3:],
     "less than a head": b"\x12\x34\1\0\0\1",
 }
-SILENT = (CASES["an answer"], CASES["less than a head"])
 
 
 async def test_a_question_has_one_verdict_on_every_transport(at: Place) -> None:
@@ -223,7 +77,7 @@ async def test_a_question_has_one_verdict_on_every_transport(at: Place) -> None:
     for case, packet in CASES.items():
         verdicts = await asyncio.to_thread(ask, packet)
         assert set(map(repr, verdicts.values())) == {repr(verdicts["udp"])}, f"{case}: {verdicts}"
-    assert verdict(at.ask("dot", CASES["a listed name"])) == LISTED
+    assert verdict(at.ask("dot", LISTED_NAME)) == LISTED
     assert verdict(at.ask("post/2", CASES["a clean name"])) == (0, None, ["clean.example."])
     # No client's address in the log.
     assert "127.0.0.1" not in at.edge.log
@@ -379,66 +233,6 @@ async def test_a_session_is_resumed_under_the_same_name(at: Place) -> None:
     await asyncio.to_thread(talk)
 
 
-def shown(at: Place, kind: str) -> bytes | None:
-    """The certificate that a new connection gets."""
-    with at.connect(kind) as connection:
-        assert isinstance(connection.sock, ssl.SSLSocket)
-        return connection.sock.getpeercert(binary_form=True)
-
-
-async def test_certificates_are_replaced_without_a_restart_and_broken_ones_are_not_taken(own: Place) -> None:
-    before = own.edge.workers()
-    with own.connect("dot") as kept:
-        second = own.authority.issue()
-        for kind in ("dot", "doh"):
-            await until(lambda kind=kind: shown(own, kind) == second, f"the new certificate over {kind}")  # type: ignore[misc]
-        # The key of another pair: what was good stays, and the log says so.
-        key = own.authority.files.key.read_bytes()
-        own.authority.issue()
-        own.authority.files.key.write_bytes(key)
-        await until(lambda: own.edge.log.count("a certificate cannot be used") == 2, "the alarm of both listeners")
-        assert shown(own, "dot") == shown(own, "doh") == second
-
-        def refused() -> bool:
-            status = own.edge.status()
-            certificates = status["workers"][0]["certificates"].values() if status and status["workers"] else ()
-            return bool(certificates) and all(one["refused"] for one in certificates)
-
-        await until(refused, "the status tells it")
-        third = own.authority.issue()
-        await until(lambda: shown(own, "doh") == third, "the next good certificate")
-        # Nobody was thrown out meanwhile.
-        kept.send(question("bad.example"))
-        assert read(kept.receive()).rcode() == 3
-    assert own.edge.workers() == before
-    assert own.edge.log.count("a certificate cannot be used") == 2
-
-
-async def test_a_dead_worker_is_replaced_though_its_certificate_is_broken(own: Place) -> None:
-    [pid] = own.edge.workers()
-    own.authority.files.key.write_bytes(b"")
-    os.kill(pid, 9)
-    await until(lambda: own.edge.workers() not in ([], [pid]), "another worker serves")
-    # Names are still answered where no certificate is needed; elsewhere connections are closed at once.
-    assert verdict(await asyncio.to_thread(own.ask, "udp", CASES["a listed name"])) == LISTED
-
-    def closed() -> bool:
-        with contextlib.suppress(OSError):
-            shown(own, "dot")
-            return False
-        return True
-
-    assert await asyncio.to_thread(closed)
-    fresh = own.authority.issue()
-
-    def served() -> bool:
-        with contextlib.suppress(OSError):
-            return shown(own, "dot") == fresh
-        return False
-
-    await until(served, "a good certificate is taken")
-
-
 @pytest.mark.parametrize("patient", ["dot", "doh"])
 async def test_limits_hold(tmp_path: Path, patient: str) -> None:
     # Each limit is met where all others are far: what ends a connection is told by which one ends.
@@ -466,7 +260,7 @@ async def test_limits_hold(tmp_path: Path, patient: str) -> None:
 
         await asyncio.gather(*(asyncio.to_thread(talk, kind) for kind in kinds))
         # UDP and TCP have room of their own.
-        assert verdict(at.ask("tcp", CASES["a listed name"])) == LISTED
+        assert verdict(at.ask("tcp", LISTED_NAME)) == LISTED
 
 
 async def test_whoever_speaks_no_tls_is_sent_away_and_nobody_else_notices(at: Place) -> None:
@@ -490,60 +284,6 @@ async def test_whoever_speaks_no_tls_is_sent_away_and_nobody_else_notices(at: Pl
             assert sock.version() == "TLSv1.2"
 
     await asyncio.to_thread(talk)
-    assert verdict(await asyncio.to_thread(at.ask, "dot", CASES["a listed name"])) == LISTED
+    assert verdict(await asyncio.to_thread(at.ask, "dot", LISTED_NAME)) == LISTED
     assert "Traceback" not in at.edge.log
     assert "[error" not in at.edge.log
-
-
-async def test_sockets_are_kept_through_the_supervisor_s_death_and_a_change_of_protocol(own: Place) -> None:
-    before = own.edge.workers()
-    own.edge.kill()
-    assert verdict(await asyncio.to_thread(own.ask, "dot", CASES["a listed name"])) == LISTED
-    await own.edge.start()
-    assert own.edge.workers() == before
-    assert verdict(await asyncio.to_thread(own.ask, "post/2", CASES["a listed name"])) == LISTED
-    own.edge.kill()
-    # DoT where DoH was, and the other way round.
-    listens = own.edge.settings["listen"]
-    listens[1]["port"], listens[2]["port"] = listens[2]["port"], listens[1]["port"]
-    own.ports |= {"dot": own.ports["doh"], "doh": own.ports["dot"]}
-    await own.edge.start()
-    assert own.edge.workers() != before
-    for kind in ("dot", "post/2", "get/1.1", "udp"):
-        assert verdict(await asyncio.to_thread(own.ask, kind, CASES["a listed name"])) == LISTED
-
-
-async def test_a_stopped_edge_says_goodbye(own: Place) -> None:
-    def talk(stop: Callable[[], None]) -> None:
-        with own.connect("dot") as connection, own.client() as client:
-            connection.send(question("bad.example"))
-            connection.receive()
-            assert post(client, question("bad.example")).status_code == 200
-            stop()
-            # A goodbye, not a reset: an SSL socket would raise.
-            assert connection.sock.recv(1) == b""
-
-    assert own.edge.process is not None
-    await asyncio.to_thread(talk, own.edge.process.terminate)
-    assert await asyncio.to_thread(own.edge.process.wait, 15) == 0
-
-
-async def test_a_certificate_that_cannot_be_used_is_told_before_anything_starts(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    authority.issue("dns.example")
-    edge = Edge(tmp_path, [9], blocklist={"snapshot": "rules.snapshot"}, profiles=[{"name": "school"}])
-    tls = {"certificate": "certificate.pem", "key": "key.pem"}
-    edge.settings["listen"] += [
-        {"address": "127.0.0.1", "port": 1, "protocol": "dot", "tls": tls | {"key": "certificate.pem"}},
-        {"address": "127.0.0.1", "port": 2, "protocol": "doh", "tls": tls,
-         "profiles": {"server_names": {"school.dns.example": "school"}}},
-        {"address": "127.0.0.1", "port": 3, "protocol": "dot", "tls": tls | {"certificate": "missing.pem"}},
-    ]  # fmt: skip
-    edge.config.write_text(json.dumps(edge.settings))
-    for verb in ("validate", "serve"):
-        result = await edge.command(verb)
-        assert result.returncode == 1
-        for place in ("listen.1.tls", "listen.2.profiles.server_names.school.dns.example", "missing.pem"):
-            assert place in result.stderr
-        assert "Traceback" not in result.stderr
-    assert not edge.runtime.exists()
