@@ -38,6 +38,7 @@ from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore
 from compliance_api.storage.reports import Reports
+from compliance_api.storage.upkeep import Upkeep
 from compliance_api.usecases.assignment import Assigner, Plan
 from compliance_api.usecases.grouping import Groups
 from compliance_api.usecases.ingest import Ingest
@@ -140,6 +141,7 @@ class _Service:
             Limits(plan.clock_tolerance, plan.handed_in_within),
             now,
         )
+        self._upkeep = Upkeep(engine, settings.retention)
         self._judge = Judge(loaded.registry, loaded.laws, Cases(engine))
         room = Room(Capacity())
         metrics.ingest.held.set_function(lambda: room.reports)
@@ -169,6 +171,7 @@ class _Service:
             *([self._periodically("ledger", keeper.interval, keeper.round)] if keeper else []),
             self._periodically("assignments", often, self._draw),
             self._periodically("judge", self._settings.judge.interval, self._evaluate),
+            self._periodically("upkeep", self._settings.retention.interval, self._maintain),
             self._periodically("health", HEALTH_SECONDS, self._check),
         ]
 
@@ -193,6 +196,9 @@ class _Service:
         with self._metrics.evaluation.time():
             verdicts = await self._judge.evaluate(now())
         self._metrics.judged(verdicts, time.time())
+
+    async def _maintain(self) -> None:
+        self._metrics.upkeep.ran(await self._upkeep.run(now()), time.time())
 
     async def _check(self) -> None:
         try:

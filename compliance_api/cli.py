@@ -14,8 +14,9 @@ from sqlalchemy import URL
 from compliance_api import pki
 from compliance_api.domain.verdict import Outcome
 from compliance_api.settings import ServiceSettings, load_law, load_registry
-from compliance_api.verbs import ledger
+from compliance_api.verbs import ledger, upkeep
 from lachan import config, log, postgres, terminal
+from lachan.config import ConfigError, Problem
 from lachan.signing import SigningError, SigningKey
 
 DATABASE = "compliance"
@@ -24,6 +25,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The complian
 ca = typer.Typer(no_args_is_help=True, help="A small certificate authority.")
 app.add_typer(ca, name="ca")
 app.add_typer(ledger.app, name="ledger")
+app.command()(upkeep.maintain)
+app.add_typer(upkeep.hold, name="hold")
 
 Config = Annotated[Path, typer.Option("--config", help="compliance.yaml")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
@@ -39,10 +42,13 @@ def serve(config_file: Config) -> None:
     settings = config.load(config_file, ServiceSettings)
     log.configure("compliance", settings.log.form, settings.log.level)
     registry = load_registry(settings.registry)
+    laws = load_law(settings.law, registry)
+    if problems := settings.retention.problems(laws):
+        raise ConfigError(str(config_file), [Problem("retention.raw", problem) for problem in problems])
     loaded = service.Loaded(
         settings,
         registry,
-        load_law(settings.law, registry),
+        laws,
         service.load_tls(settings),
         SigningKey.load(settings.receipt_key),
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.retention import Done
 from compliance_api.domain.verdict import Outcome, Verdict
 from compliance_api.usecases.grouping import Written
 
@@ -52,12 +53,40 @@ class IngestMetrics:
         self._seconds.observe(group.seconds)
 
 
+class UpkeepMetrics:
+    """What the tables' upkeep did."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.done = Gauge(
+            "lachan_compliance_upkeep_timestamp_seconds",
+            "When this process last made sums and dropped what was due.",
+            registry=registry,
+        )
+        self.summed = Counter("lachan_compliance_summed_reports", "Reports taken into the sums.", registry=registry)
+        self.dropped = Counter(
+            "lachan_compliance_dropped_partitions", "Partitions whose time was over.", registry=registry
+        )
+        self.deleted = Counter(
+            "lachan_compliance_deleted_rows", "Rows outside of partitions whose time was over.", registry=registry
+        )
+
+    def ran(self, done: Done, at: float) -> None:
+        """Shows a run; one that another process was at is none."""
+        if not done.ran:
+            return
+        self.done.set(at)
+        self.summed.inc(done.reports_summed)
+        self.dropped.inc(len(done.spans_dropped))
+        self.deleted.inc(done.rows_deleted)
+
+
 class Metrics:
     """Counts of what came in and of what was found."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.ingest = IngestMetrics(self.registry)
+        self.upkeep = UpkeepMetrics(self.registry)
         self.reports = Counter(
             "lachan_compliance_reports",
             "Reports taken, by how they stood to the chain (or again, unverified, refused).",

@@ -25,6 +25,7 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
+from compliance_api.domain.retention import RetentionSettings
 from compliance_api.ledger.settings import LedgerSettings
 from compliance_api.web.settings import ConsoleSettings
 from lachan import config
@@ -140,6 +141,7 @@ class ServiceSettings(Settings):
     assignments: AssignmentSettings
     judge: JudgeSettings = JudgeSettings()
     ledger: LedgerSettings | None = None
+    retention: RetentionSettings = RetentionSettings()
     console: ConsoleSection | None = None
     metrics: MetricsSettings | None = None
     log: LogSettings = LogSettings()

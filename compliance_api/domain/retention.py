@@ -5,6 +5,7 @@ Holds always: what a sum is made of is kept at least as long as the law looks ba
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -35,8 +36,21 @@ class RetentionSettings(Settings):
     def problems(self, laws: LawBook) -> list[str]:
         """What no law allows, in words: a law must be able to look back over its whole period, and a week more."""
         return [
-            f"retention.raw: {law.id} looks back over {law.period / DAY:g} days, and what it looks at must be kept a"
+            f"{law.id} looks back over {law.period / DAY:g} days, and what it looks at must be kept a"
             f" week longer, but is for {self.raw / DAY:g} days"
             for law in laws.laws
             if law.period + 7 * DAY > self.raw
         ]
+
+
+@dataclass
+class Done:
+    """What a run of the upkeep did."""
+
+    # False: another process is at it.
+    ran: bool = True
+    spans_made: list[str] = field(default_factory=list)
+    reports_summed: int = 0
+    spans_dropped: list[str] = field(default_factory=list)
+    rows_kept: int = 0
+    rows_deleted: int = 0

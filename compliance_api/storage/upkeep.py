@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.domain.retention import RetentionSettings
+from compliance_api.domain.retention import Done, RetentionSettings
 from compliance_api.storage import partitions, retention, rollups
 from compliance_api.storage.partitions import DIVIDED, HOURLY, Divided
 from lachan import log, postgres
@@ -23,19 +22,6 @@ LOCK = 0x6C616368616E11
 """Its advisory lock: `lachan`, then a number."""
 
 _log = log.get()
-
-
-@dataclass
-class Done:
-    """What a run did."""
-
-    # False: another process is at it.
-    ran: bool = True
-    spans_made: list[str] = field(default_factory=list)
-    reports_summed: int = 0
-    spans_dropped: list[str] = field(default_factory=list)
-    rows_kept: int = 0
-    rows_deleted: int = 0
 
 
 @asynccontextmanager

@@ -120,6 +120,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/proofs.py": (SEQUENCE, "needs PostgreSQL"),
     "compliance_api/storage/sequence.py": (SEQUENCE, "needs PostgreSQL"),
     "compliance_api/usecases/sequence.py": (SEQUENCE, "its witnesses and its database are real ones"),
+    "compliance_api/verbs/upkeep.py": (UPKEEP, "verbs are run as commands"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
     "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typer.testing import CliRunner
 
+from compliance_api.cli import app
 from compliance_api.domain.chain import Link
 from compliance_api.domain.retention import RetentionSettings
 from compliance_api.domain.rollup import day_of
@@ -32,6 +34,7 @@ from compliance_api.usecases.grouping import Call
 from lachan import postgres
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.ledger.leaf import Kind, Opening
+from tests.support.compliance import Authority
 
 ROOT = Path(__file__).parents[2]
 EPOCH = b"e" * 16
@@ -328,3 +331,26 @@ async def test_a_killed_job_lets_the_next_one_go_on(engine: AsyncEngine, url: UR
     assert any(name.startswith("reports_from") for name in done.spans_dropped)
     assert (await everything(engine))["reports"] == []
     assert len((await everything(engine))["days"]) == 3
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+def test_the_verbs_hold_and_maintain(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    config = ["--config", str(authority.configure(1))]
+    run("migrate", *config)
+    period = ["--from", "2026-01-01T00:00:00+07:00", "--until", "2026-02-01T00:00:00+07:00"]
+    made = run("hold", "place", *config, "--operator", "a", "--reason", "toà án", "--by", "auditor", *period).strip()
+    run("hold", "release", *config, made, "--reason", "closed", "--by", "judge")
+    (shown,) = json.loads(run("hold", "list", "--json", *config))
+    assert (shown["hold_id"], shown["placed_by"], shown["released_by"]) == (made, "auditor", "judge")
+    assert made[:12] in run("hold", "list", *config)
+    assert json.loads(run("maintain", "--json", *config))["ran"]
+    assert "reports summed" in run("maintain", *config)
+    for wrong in (period[:2], ["--finding", "zz"], [*period, "--finding", "00"], ["--from", "2026-01-01", *period[2:]]):
+        words = ["hold", "place", *config, "--operator", "a", "--reason", "r", "--by", "b", *wrong]
+        assert isinstance(CliRunner().invoke(app, words).exception, ComplianceError)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.retention import Done
 from compliance_api.domain.verdict import judge
 from compliance_api.metrics import Metrics
 from tests.support.cases import honest
@@ -20,6 +21,16 @@ def test_an_evaluation_shows_every_kind_and_outcome() -> None:
         kind: float(kind is FindingKind.LOW_COVERAGE) for kind in FindingKind
     }
     assert value("lachan_compliance_evaluated_timestamp_seconds") == 1000
+
+
+def test_a_run_of_the_upkeep_shows_unless_another_process_was_at_it() -> None:
+    metrics = Metrics()
+    metrics.upkeep.ran(Done(ran=False), 900.0)
+    assert metrics.registry.get_sample_value("lachan_compliance_upkeep_timestamp_seconds") == 0
+    metrics.upkeep.ran(Done(reports_summed=5, spans_dropped=["reports_from20260105"], rows_deleted=3), 1000.0)
+    shown = {"upkeep_timestamp_seconds": 1000, "summed_reports_total": 5, "dropped_partitions_total": 1}
+    for name, value in {**shown, "deleted_rows_total": 3}.items():
+        assert metrics.registry.get_sample_value(f"lachan_compliance_{name}") == value
 
 
 def test_every_metric_is_ours_and_described() -> None:
