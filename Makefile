@@ -13,7 +13,7 @@ SECONDS   ?= 60
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit unit-resolver unit-others windows integration conformance fuzz entropy simulate bench fanout ingest protos lock clean ready
+.PHONY: help demo test lint unit unit-resolver unit-others windows integration conformance fuzz entropy simulate bench fanout ingest storage protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ simulate: ready  ## 10,000 honest operator-years and every cheat: what the verdi
 
 bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf and nsd; peers that are there)
 	$(BIN)/python -m tests.bench $(BENCH)
+
+storage: ready  ## a national year in PostgreSQL: how long the console waits for what it asks; some minutes, 5 GB of disk
+	$(BIN)/python -m tests.bench.storage $(STORAGE)
 
 fanout: ready  ## publish to enforced at 200 real agents, by announcements and by polling; builds of a million and ten
 	$(BIN)/python -m tests.fanout $(FANOUT)

@@ -104,6 +104,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/app.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/probe/cli.py": ("tests/integration/test_probe.py", "verbs are run as commands"),
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
+    "compliance_api/storage/activity.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/assignments.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
     "compliance_api/sequencer.py": (SEQUENCE, "wires the ledger's parts, and is run with the service"),

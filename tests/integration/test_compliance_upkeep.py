@@ -21,9 +21,18 @@ from typer.testing import CliRunner
 
 from compliance_api.cli import app
 from compliance_api.domain.chain import Link
+from compliance_api.domain.organisation import (
+    Jurisdiction,
+    Label,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Registry,
+)
 from compliance_api.domain.retention import RetentionSettings
 from compliance_api.domain.rollup import day_of
 from compliance_api.errors import ComplianceError
+from compliance_api.storage.activity import ActivityStore
 from compliance_api.storage.holds import Holds
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.partitions import REPORTS
@@ -166,6 +175,20 @@ async def test_reports_are_summed_by_the_hour_and_the_legal_day_however_often(en
     days = await ask(engine, "SELECT day, node, windows, blocked_gambling FROM daily_rollups WHERE operator_id = 'a'")
     assert sorted(days) == [(day_of(HOUR), "edge-1", 12, 78), (day_of(HOUR), "edge-2", 12, 78)]
 
+    place = Jurisdiction("hcm", Label("H", "H"))
+    nodes = tuple(Node(name, b"", (), frozenset({"hcm"})) for name in ("edge-1", "edge-2"))
+    owner = Organisation("a", OrganisationKind.OPERATOR, Label("A", "A"), frozenset({"hcm"}), nodes)
+    reader = ActivityStore(engine, Registry((place,), (owner,)))
+    shown = await reader.activity("a", "hcm", HOUR + timedelta(hours=2))
+    assert shown is not None
+    assert [(one.at, one.nodes, one.windows, one.queries) for one in shown.hours] == [
+        (HOUR + timedelta(hours=1), 2, 12, 1200),
+        (HOUR, 2, 12, 1200),
+    ]
+    assert [(one.at, one.blocked) for one in shown.days] == [(day_of(HOUR), 2 * (78 + 24))]
+    assert await reader.activity("a", "mars", NOW) is None
+    assert await reader.activity("z", "hcm", NOW) is None
+
     before = await everything(engine)
     assert (await job.run(NOW)).reports_summed == 0
     assert await everything(engine) == before
@@ -297,6 +320,14 @@ KILLED = """
 import asyncio, sys
 from datetime import datetime
 from sqlalchemy import make_url
+from compliance_api.domain.organisation import (
+    Jurisdiction,
+    Label,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Registry,
+)
 from compliance_api.domain.retention import RetentionSettings
 from compliance_api.storage.upkeep import Upkeep
 from lachan import postgres
