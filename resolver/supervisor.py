@@ -401,7 +401,7 @@ class Supervisor:
         if self._file.report.uplink is not None:
             from resolver.uplink import Uplink
 
-            uplink = Uplink(self._file.report.uplink, spool)
+            uplink = Uplink(self._file.report.uplink, spool, window=self._file.report.window)
         return agent, uplink
 
     def _metrics(self, ring: Ring, spool: Spool, uplink: Uplink | None) -> contextlib.AbstractContextManager[object]:

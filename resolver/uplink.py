@@ -37,6 +37,8 @@ from resolver.receipts import pinned, proofs_of
 BATCH_BYTES_MAX = 3_000_000
 """Below the channel's bound on a message, with room for its framing."""
 RETRY_DELAY_MAX = 3600.0
+SPREAD = 1 / 30
+"""Of a window: all nodes' windows end at one moment, and so much later at most each comes with its report."""
 REASON_MAX = 200
 
 _DETAILS = "grpc-status-details-bin"
@@ -98,8 +100,16 @@ class Uplink:
         spool: Spool,
         rng: random.Random | None = None,
         wall: Callable[[], float] = time.time,
+        window: float = 0.0,
     ) -> None:
         """Reads the authority's keys.
+
+        Args:
+            settings: Where to, and how patiently.
+            spool: What is to be delivered.
+            rng: Spreads what would otherwise come together.
+            wall: The time, in seconds since 1970.
+            window: How long a report's window is, in seconds; a new report waits for a part of it.
 
         Raises:
             SigningError: One cannot be read.
@@ -109,7 +119,9 @@ class Uplink:
         self._wall = wall
         self._keys = pinned((settings.authority_key, *settings.further_authority_keys))
         self._delivery = Delivery(settings.batch)
-        self._backoff = Backoff(settings.backoff_first, settings.backoff_max, rng or random.SystemRandom())
+        self._rng = rng or random.SystemRandom()
+        self._spread = window * SPREAD
+        self._backoff = Backoff(settings.backoff_first, settings.backoff_max, self._rng)
         self._something_new = asyncio.Event()
         self._channel: grpc.aio.Channel | None = None
         self._identity: tls.Identity | None = None
@@ -137,6 +149,7 @@ class Uplink:
                 if delay is None:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._something_new.wait(), self._settings.retry_held)
+                        await asyncio.sleep(self._rng.uniform(0, self._spread))
                 elif delay > 0:
                     await asyncio.sleep(delay)
         finally:
@@ -216,8 +229,10 @@ class Uplink:
         """Learns from a call that failed as a whole."""
         failure = _FAILURES.get(error.code(), Failure.UNAVAILABLE)
         reason = f"{error.code().name}: {error.details()}"[:REASON_MAX]
-        if failure in {Failure.UNAVAILABLE, Failure.DENIED}:
-            # The next call reads the certificates anew: they may have been renewed.
+        asked = retry_delay(error)
+        if failure in {Failure.UNAVAILABLE, Failure.DENIED} and not asked:
+            # The next call reads the certificates anew: they may have been renewed. Who says when to come again has
+            # taken this one, and is spared the handshakes of all its nodes at once.
             await self._disconnect()
         if again:
             # Back to the end of those set apart, so that one of them never keeps the others waiting.
@@ -229,7 +244,7 @@ class Uplink:
                 return 0.0
             if self._delivery.searching:
                 return 0.0
-        return self._failed(failure, reason, retry_delay(error))
+        return self._failed(failure, reason, asked)
 
     async def _set_apart(self, position: int, failure: Failure, reason: str) -> None:
         self._failures[failure] += 1

@@ -228,7 +228,7 @@ async def serve(file: HitsFile) -> None:
         if file.report.uplink is not None:
             from resolver.uplink import Uplink
 
-            uplink = Uplink(file.report.uplink, spool)
+            uplink = Uplink(file.report.uplink, spool, window=file.report.window)
             wake = uplink.wake
             jobs.append(uplink.run())
         async with asyncio.TaskGroup() as group:

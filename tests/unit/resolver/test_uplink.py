@@ -255,6 +255,49 @@ async def test_the_wait_that_the_authority_asks_for_is_kept(tmp_path: Path) -> N
         assert uplink.status.failures[Failure.EXHAUSTED] == 1
 
 
+class LongestWait(random.Random):
+    """Draws the upper end, and tells it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[float] = []
+
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - as random.Random has it
+        self.drawn.append(b)
+        return b
+
+
+async def test_a_new_report_waits_for_its_part_of_the_window_and_a_full_spool_for_nothing(tmp_path: Path) -> None:
+    async with edge(tmp_path) as (authority, spool):
+        fill(spool, 3)
+        rng = LongestWait()
+        uplink = Uplink(settings(authority, batch=1), spool, rng, window=9.0)
+        async with running(uplink):
+            await until(lambda: spool.stats().items == 0)
+            assert rng.drawn == [], "what waited long enough goes at once"
+            fill(spool, 1, first=3)
+            uplink.wake()
+            await until(lambda: spool.stats().items == 0)
+        assert rng.drawn == [pytest.approx(0.3)]
+
+
+async def test_who_says_when_to_come_again_is_not_connected_to_anew(tmp_path: Path) -> None:
+    async with edge(tmp_path) as (authority, spool):
+        fill(spool, 1)
+        authority.verdict = lambda _: grpc.StatusCode.UNAVAILABLE
+        authority.retry_seconds = 0.01
+        uplink = Uplink(settings(authority), spool)
+        async with running(uplink):
+            await until(lambda: uplink.status.failures.get(Failure.UNAVAILABLE, 0) >= 2)
+            kept = uplink._channel
+            await until(lambda: uplink.status.failures.get(Failure.UNAVAILABLE, 0) >= 4)
+            assert uplink._channel is kept is not None
+            authority.retry_seconds = 0.0
+            await until(lambda: uplink._channel is not kept)
+            authority.verdict = lambda _: None
+            await until(lambda: spool.stats().items == 0)
+
+
 async def test_certificates_are_read_anew_after_a_failure(tmp_path: Path) -> None:
     async with edge(tmp_path) as (authority, spool):
         fill(spool, 1)
