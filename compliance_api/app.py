@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance_api import sequencer
 from compliance_api.domain.law import LawBook
 from compliance_api.domain.organisation import Registry
+from compliance_api.entrance import REFRESH_SECONDS, Entrance
 from compliance_api.errors import BusyError, ComplianceError
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.list_authority import SampleClient
@@ -108,7 +109,7 @@ class _Service:
         self._engine = engine
         self._metrics = metrics
         self._reports = Reports(engine)
-        self._registry = loaded.registry
+        self._entrance = Entrance(engine, loaded.registry, settings.tls, settings.limits, metrics, now)
         self._names = NameSource(
             lists,
             Releases(engine),
@@ -149,7 +150,8 @@ class _Service:
         ingest = Ingest(loaded.registry, groups, loaded.key, room)
         self.server = Server(
             settings.listen,
-            loaded.tls,
+            self._entrance.material,
+            self._entrance.guard,
             ReportService(ingest, metrics),
             ProbeService(self._assigner, observe, Stamper(loaded.key, now, os.urandom), metrics, now),
         )
@@ -157,10 +159,9 @@ class _Service:
         self._serving = False
 
     async def prepare(self) -> None:
-        """Brings the schema up to date and notes since when each node is known."""
+        """Brings the schema up to date, and the membership as far as its file says."""
         await migrate(self._engine)
-        nodes = [(operator.identifier, node.name) for operator in self._registry.operators() for node in operator.nodes]
-        await self._reports.enrol(nodes, now())
+        await self._entrance.prepare()
 
     def tasks(self) -> list[Awaitable[None]]:
         """What runs for ever beside the calls."""
@@ -172,6 +173,7 @@ class _Service:
             self._periodically("assignments", often, self._draw),
             self._periodically("judge", self._settings.judge.interval, self._evaluate),
             self._periodically("upkeep", self._settings.retention.interval, self._maintain),
+            self._periodically("membership", REFRESH_SECONDS, self._entrance.directory.refresh),
             self._periodically("health", HEALTH_SECONDS, self._check),
         ]
 

@@ -85,18 +85,19 @@ def verdicts(
 ) -> None:
     """Print the current verdict on each operator."""
     from compliance_api.errors import ComplianceError
+    from compliance_api.storage.members import Members
     from compliance_api.storage.migrate import is_current
     from compliance_api.storage.overview import rolled_up
 
     settings = config.load(config_file, ServiceSettings)
-    operators = [one.identifier for one in load_registry(settings.registry).operators()]
 
     async def run(database: URL) -> dict[str, tuple[Outcome, list[str]]]:
         engine = postgres.engine(database, settings.database.connections, "lachan-compliance verdicts")
         try:
             if not await is_current(engine):
                 raise ComplianceError("the database is not migrated: run lachan-compliance migrate")
-            return await rolled_up(engine, operators)
+            known = (await Members(engine).load()).registry.operators()
+            return await rolled_up(engine, [one.identifier for one in known])
         except postgres.FAILURES as error:
             raise ComplianceError(f"the verdicts cannot be read: {error}") from error
         finally:

@@ -102,6 +102,12 @@ class Metrics:
         self.assignments = Counter(
             "lachan_compliance_assignments", "Assignments given to probes.", registry=self.registry
         )
+        self.turned_away = Counter(
+            "lachan_compliance_turned_away",
+            "Calls of parties that may not call, or not as often, by why.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.findings = Gauge(
             "lachan_compliance_findings",
             "Open findings of the last evaluation, over all operators.",

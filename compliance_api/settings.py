@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from compliance_api.anchors import read_roots
 from compliance_api.domain.law import LawBook, Texts
 from compliance_api.domain.organisation import (
     Endpoint,
@@ -27,6 +28,7 @@ from compliance_api.domain.organisation import (
 )
 from compliance_api.domain.retention import RetentionSettings
 from compliance_api.ledger.settings import LedgerSettings
+from compliance_api.sharesettings import LimitSettings
 from compliance_api.web.settings import ConsoleSettings
 from lachan import config
 from lachan.address import Address, Port
@@ -34,7 +36,7 @@ from lachan.config import ConfigError, ConfigPath, Duration, HostPort, Problem, 
 from lachan.log import LogSettings
 from lachan.postgres import DatabaseSettings
 from lachan.signing import SigningError, VerifyKey
-from lachan.tls import IDENTIFIER, TlsFiles
+from lachan.tls import IDENTIFIER, TlsError, TlsFiles, read_pem
 
 MAX_ORGANISATIONS = 5000
 MAX_NAMES = 1000
@@ -142,6 +144,7 @@ class ServiceSettings(Settings):
     judge: JudgeSettings = JudgeSettings()
     ledger: LedgerSettings | None = None
     retention: RetentionSettings = RetentionSettings()
+    limits: LimitSettings = LimitSettings()
     console: ConsoleSection | None = None
     metrics: MetricsSettings | None = None
     log: LogSettings = LogSettings()
@@ -169,8 +172,8 @@ class NodeEntry(Settings):
     """A resolver instance of an operator."""
 
     name: Identifier
-    # PEM file of the public key that its reports are signed with.
-    key: ConfigPath
+    # PEM file of the public key that its reports are signed with; without it, the key comes by enrolment.
+    key: ConfigPath | None = None
     resolvers: Annotated[tuple[EndpointSettings, ...], Field(max_length=16)] = ()
     # Where it answers; empty means in all of its organisation's jurisdictions.
     jurisdictions: tuple[Identifier, ...] = ()
@@ -186,8 +189,8 @@ class ProbeEntry(Settings):
     """A point that asks resolvers from outside."""
 
     name: Identifier
-    # PEM file of the public key that its observations are signed with.
-    key: ConfigPath
+    # PEM file of the public key that its observations are signed with; without it, the key comes by enrolment.
+    key: ConfigPath | None = None
     vantage_point: Identifier
     access_network: Identifier
     # The organisation that holds it.
@@ -206,6 +209,8 @@ class OrganisationEntry(Settings):
     jurisdictions: Annotated[tuple[Identifier, ...], Field(max_length=200)] = ()
     nodes: Annotated[tuple[NodeEntry, ...], Field(max_length=10_000)] = ()
     probes: Annotated[tuple[ProbeEntry, ...], Field(max_length=10_000)] = ()
+    # PEM file of its own authorities; without it, its parties' certificates are from this system's.
+    roots: ConfigPath | None = None
 
 
 class RegistryFile(Settings):
@@ -242,7 +247,9 @@ class _RegistryReader:
             if name not in allowed
         ]
 
-    def _key(self, place: str, path: Path) -> bytes:
+    def _key(self, place: str, path: Path | None) -> bytes:
+        if path is None:
+            return b""
         try:
             return VerifyKey.load(path).raw
         except SigningError as error:
@@ -264,7 +271,19 @@ class _RegistryReader:
             frozenset(entry.jurisdictions),
             tuple(self._node(f"{place}.nodes.{i}", entry, one) for i, one in enumerate(entry.nodes)),
             tuple(self._probe(f"{place}.probes.{i}", one) for i, one in enumerate(entry.probes)),
+            self._roots(f"{place}.roots", entry.roots),
         )
+
+    def _roots(self, place: str, path: Path | None) -> bytes:
+        if path is None:
+            return b""
+        try:
+            pem = read_pem(path)
+            read_roots(pem, str(path))
+        except TlsError as error:
+            self.problems.append(Problem(place, str(error)))
+            return b""
+        return pem
 
     def _node(self, place: str, owner: OrganisationEntry, entry: NodeEntry) -> Node:
         self._known(place, entry.jurisdictions, set(owner.jurisdictions))

@@ -44,6 +44,8 @@ class Refusal:
     """Fields of the request, and what is wrong with each."""
     retry: bool = False
     """The same call may succeed later."""
+    after: float = 0.0
+    """Seconds before which it cannot."""
 
 
 Translate = Callable[[Exception], Refusal | None]
@@ -59,10 +61,10 @@ def _invalid(violations: Sequence[tuple[str, str]]) -> error_details_pb2.BadRequ
     )
 
 
-def _retry() -> error_details_pb2.RetryInfo:
+def _retry(after: float) -> error_details_pb2.RetryInfo:
     # Spread, so that those refused together do not come back together. Not a secret.
     delay = duration_pb2.Duration()
-    delay.FromMilliseconds(int(1000 * RETRY_SECONDS * random.uniform(0.5, 1.5)))  # noqa: S311
+    delay.FromMilliseconds(int(1000 * (after + RETRY_SECONDS * random.uniform(0.5, 1.5))))  # noqa: S311
     return error_details_pb2.RetryInfo(retry_delay=delay)
 
 
@@ -72,7 +74,7 @@ async def end(context: Context, refusal: Refusal) -> NoReturn:
     if refusal.violations:
         details.append(_invalid(refusal.violations))
     if refusal.retry:
-        details.append(_retry())
+        details.append(_retry(refusal.after))
     status = status_pb2.Status(code=refusal.code, message=refusal.text)
     for detail in details:
         packed = any_pb2.Any()

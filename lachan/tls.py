@@ -127,3 +127,51 @@ def load(files: TlsFiles) -> TlsMaterial:
     except TlsError as error:
         raise TlsError(f"{files.certificate}: {error}") from error
     return TlsMaterial(read_pem(files.ca), certificate, read_pem(files.key), identity)
+
+
+def belongs(material: TlsMaterial) -> bool:
+    """Whether the key is that of the certificate."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        key = serialization.load_pem_private_key(material.key, None)
+        return key.public_key() == x509.load_pem_x509_certificate(material.certificate).public_key()
+    except (ValueError, TypeError):
+        return False
+
+
+def _stamp(files: TlsFiles) -> tuple[tuple[int, int, int], ...]:
+    try:
+        stats = [path.stat() for path in (files.ca, files.certificate, files.key)]
+    except OSError:
+        return ()
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in stats)
+
+
+class Credential:
+    """A party's files, read again when they change; what cannot be used leaves what was read before in force."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        """Reads them.
+
+        Raises:
+            TlsError: As `load`.
+        """
+        self._files = files
+        self._stamp = _stamp(files)
+        self._material = load(files)
+
+    @property
+    def material(self) -> TlsMaterial:
+        """What stands in the files now, or stood there when they could last be used."""
+        stamp = _stamp(self._files)
+        if stamp != self._stamp:
+            try:
+                found = load(self._files)
+            except TlsError:
+                return self._material
+            # One of a pair was replaced and the other is about to be.
+            if belongs(found):
+                self._material, self._stamp = found, stamp
+        return self._material

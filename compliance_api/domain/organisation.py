@@ -8,7 +8,7 @@ probe's custodian decides which questions may leave its line.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -25,6 +25,7 @@ class OrganisationKind(enum.StrEnum):
 
     OPERATOR = "operator"
     AUTHORITY = "authority"
+    AGENCY = "agency"
     SCHOOL = "school"
     CUSTODIAN = "custodian"
 
@@ -87,7 +88,7 @@ class Node:
     """One resolver instance of an operator."""
 
     name: str
-    # The raw Ed25519 key that its reports are signed with, 32 bytes.
+    # The raw Ed25519 key that its reports are signed with, 32 bytes; empty until it is enrolled.
     key: bytes
     endpoints: tuple[Endpoint, ...]
     jurisdictions: frozenset[str]
@@ -104,7 +105,7 @@ class Probe:
     """One point that asks resolvers from outside."""
 
     name: str
-    # The raw Ed25519 key that its observations are signed with, 32 bytes.
+    # The raw Ed25519 key that its observations are signed with, 32 bytes; empty until it is enrolled.
     key: bytes
     vantage_point: str
     access_network: str
@@ -128,6 +129,8 @@ class Organisation:
     jurisdictions: frozenset[str]
     nodes: tuple[Node, ...] = ()
     probes: tuple[Probe, ...] = ()
+    # Its own authorities' certificates, PEM; empty where its parties have theirs from this system's.
+    roots: bytes = b""
 
     def node(self, name: str) -> Node | None:
         """Its node of that name."""
@@ -139,26 +142,63 @@ class Organisation:
 
 
 @dataclass(frozen=True)
-class Registry:
-    """Everybody there is."""
+class _Content:
+    """The registry at one moment, with its parties by the names in their certificates."""
 
     jurisdictions: tuple[Jurisdiction, ...]
     organisations: tuple[Organisation, ...]
+    owners: Mapping[str, Organisation]
+    nodes: Mapping[tuple[str, str], Node]
+    probes: Mapping[tuple[str, str], Probe]
+
+
+def _content(jurisdictions: tuple[Jurisdiction, ...], organisations: tuple[Organisation, ...]) -> _Content:
+    return _Content(
+        jurisdictions,
+        organisations,
+        {one.identifier: one for one in organisations},
+        {(one.identifier, node.name): node for one in organisations for node in one.nodes},
+        {(one.identifier, probe.name): probe for one in organisations for probe in one.probes},
+    )
+
+
+class Registry:
+    """Everybody there is, as last read: whoever holds it sees a change at the next question.
+
+    Its content is immutable and is swapped whole, by one reference.
+    """
+
+    def __init__(
+        self, jurisdictions: tuple[Jurisdiction, ...] = (), organisations: tuple[Organisation, ...] = ()
+    ) -> None:
+        self._content = _content(jurisdictions, organisations)
+
+    def adopt(self, other: Registry) -> None:
+        """Takes over what was read anew."""
+        self._content = other._content
+
+    @property
+    def jurisdictions(self) -> tuple[Jurisdiction, ...]:
+        """The places, in their order."""
+        return self._content.jurisdictions
+
+    @property
+    def organisations(self) -> tuple[Organisation, ...]:
+        """The organisations, in their order."""
+        return self._content.organisations
 
     def organisation(self, identifier: str) -> Organisation | None:
         """The organisation of that identifier."""
-        return next((one for one in self.organisations if one.identifier == identifier), None)
+        return self._content.owners.get(identifier)
 
     def operators(self) -> Iterator[Organisation]:
         """The organisations a verdict is reached on, in the registry's order."""
-        return (one for one in self.organisations if one.kind is OrganisationKind.OPERATOR)
+        return (one for one in self._content.organisations if one.kind is OrganisationKind.OPERATOR)
 
     def node(self, organisation: str, name: str) -> Node | None:
         """A node by its certificate's two names."""
-        owner = self.organisation(organisation)
-        return owner.node(name) if owner else None
+        return self._content.nodes.get((organisation, name))
 
     def probe(self, organisation: str, name: str) -> Probe | None:
         """A probe by its certificate's two names."""
-        owner = self.organisation(organisation)
-        return owner.probe(name) if owner else None
+        return self._content.probes.get((organisation, name))

@@ -13,11 +13,11 @@ from google.rpc import code_pb2  # type: ignore[import-untyped]
 
 from compliance_api.errors import BusyError, ComplianceError, InvalidRequestError, NotPermittedError, UnavailableError
 from lachan import status
-from lachan.status import Context, Refusal
+from lachan.status import Context, Refusal, end
 
 T = TypeVar("T")
 
-__all__ = ["Context", "answer"]
+__all__ = ["Context", "answer", "end"]
 
 
 def _translate(error: Exception) -> Refusal | None:

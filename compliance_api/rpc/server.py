@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import grpc.aio
 
 # None of these carries types, and no stubs for them are locked.
@@ -10,6 +12,7 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH  # type: ignore[import-
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
+from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
 from lachan import channel
@@ -28,19 +31,26 @@ _NAMES = (
 class Server:
     """The server, and what it says about its own health."""
 
-    def __init__(self, address: str, tls: TlsMaterial, reports: ReportService, probes: ProbeService) -> None:
-        """Binds `address`.
+    def __init__(
+        self,
+        address: str,
+        material: Callable[[], TlsMaterial],
+        guard: Guard,
+        reports: ReportService,
+        probes: ProbeService,
+    ) -> None:
+        """Binds `address`, with `guard` before every service.
 
         Raises:
             TlsError: It cannot be bound.
         """
-        self._server: grpc.aio.Server = channel.server()
+        self._server: grpc.aio.Server = channel.server([guard], aged=True)
         self._health = health.HealthServicer()
         add_ReportServiceServicer_to_server(reports, self._server)
         add_ProbeServiceServicer_to_server(probes, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*_NAMES, HEALTH, reflection.SERVICE_NAME), self._server)
-        self.port = channel.bind(self._server, address, tls)
+        self.port = channel.bind_renewing(self._server, address, material)
 
     async def start(self) -> None:
         """Begins to answer."""

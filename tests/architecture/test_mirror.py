@@ -28,6 +28,7 @@ LEDGER = "tests/integration/test_ledger_store.py"
 STORES = "tests/integration/test_compliance_storage.py"
 UPKEEP = "tests/integration/test_compliance_upkeep.py"
 MIGRATIONS = "tests/integration/test_compliance_migrations.py"
+MEMBERSHIP = "tests/integration/test_membership.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
 REGISTRY = "tests/integration/test_registry_service.py"
@@ -102,6 +103,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/edge/hosts.py": (MIRRORS, "real resolvers, and certificates by the name"),
     "blocklist_sync/edge/push.py": (PUSH, "real streams over TLS that end, fall silent and lie"),
     "compliance_api/app.py": (SERVICE, "a composition root, run as a process"),
+    "compliance_api/entrance.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/probe/cli.py": ("tests/integration/test_probe.py", "verbs are run as commands"),
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
     "compliance_api/storage/activity.py": (UPKEEP, "needs PostgreSQL"),
@@ -109,6 +111,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
     "compliance_api/sequencer.py": (SEQUENCE, "wires the ledger's parts, and is run with the service"),
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
+    "compliance_api/storage/members.py": (MEMBERSHIP, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),
     "compliance_api/storage/overview.py": (STORES, "needs PostgreSQL"),

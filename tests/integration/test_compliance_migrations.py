@@ -68,7 +68,7 @@ async def test_every_release_can_write_and_read_by_its_own_columns_on_the_newest
     def write(connection: Connection) -> None:
         for number, (revision, tables) in enumerate(known.items()):
             for name, columns in tables.items():
-                if name == "log_position":
+                if name in {"log_position", "membership"}:
                     continue
                 with connection.begin_nested() as one:
                     try:

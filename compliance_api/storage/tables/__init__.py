@@ -8,6 +8,16 @@ chain, the position of the log, the cosignatures of its head, and the current ve
 
 from compliance_api.storage.tables.base import metadata
 from compliance_api.storage.tables.ledger import ledger_checkpoints, ledger_leaves, ledger_tiles
+from compliance_api.storage.tables.membership import (
+    certificates,
+    enrolment_tokens,
+    enrolments,
+    jurisdictions,
+    membership,
+    organisations,
+    parties,
+    revocations,
+)
 from compliance_api.storage.tables.probing import assignments, observations, questions, releases, rounds
 from compliance_api.storage.tables.reports import chain_heads, log_position, reports, unverified_reports
 from compliance_api.storage.tables.upkeep import daily_rollups, hourly_rollups, legal_holds, upkeep_marks
@@ -15,20 +25,28 @@ from compliance_api.storage.tables.verdicts import findings, verdict_changes, ve
 
 __all__ = [
     "assignments",
+    "certificates",
     "chain_heads",
     "daily_rollups",
+    "enrolment_tokens",
+    "enrolments",
     "findings",
     "hourly_rollups",
+    "jurisdictions",
     "ledger_checkpoints",
     "ledger_leaves",
     "ledger_tiles",
     "legal_holds",
     "log_position",
+    "membership",
     "metadata",
     "observations",
+    "organisations",
+    "parties",
     "questions",
     "releases",
     "reports",
+    "revocations",
     "rounds",
     "unverified_reports",
     "upkeep_marks",

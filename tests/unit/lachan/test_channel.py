@@ -135,3 +135,17 @@ async def test_a_key_that_is_none_is_told(authority: Authority) -> None:
     material = replace(authority.material(NODE, "127.0.0.1"), key=b"no key")
     with pytest.raises(TlsError, match="cannot be bound"):
         channel.bind(channel.server(), "127.0.0.1:0", material)
+
+
+async def test_a_server_that_asks_for_no_certificate_still_shows_its_own(authority: Authority) -> None:
+    service = channel.server()
+    handler = grpc.unary_unary_rpc_method_handler(who)
+    service.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", {"Who": handler})])
+    port = channel.bind_open(service, "127.0.0.1:0", authority.material(SERVICE, "127.0.0.1"))
+    await service.start()
+    try:
+        credentials = grpc.ssl_channel_credentials(authority.material(NODE).ca)
+        answer = await call(grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials))
+        assert answer == b"refused: the caller showed no certificate"
+    finally:
+        await service.stop(None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lachan.tls import MAX_PEM_BYTES, Identity, Role, TlsError, TlsFiles, identity_of, load, read_pem
+from lachan.tls import (
+    MAX_PEM_BYTES,
+    Credential,
+    Identity,
+    Role,
+    TlsError,
+    TlsFiles,
+    belongs,
+    identity_of,
+    load,
+    read_pem,
+)
+from tests.support import foreign
 
 NODE = "lachan://a/node/edge-1"
 
@@ -124,3 +137,45 @@ def test_a_pem_file_has_a_bound(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (MAX_PEM_BYTES + 1))
     with pytest.raises(TlsError, match=f"larger than {MAX_PEM_BYTES} bytes"):
         read_pem(path)
+
+
+def files(folder: Path, party: foreign.Party) -> TlsFiles:
+    """Written over what was there, the key last."""
+    written = TlsFiles(ca=folder / "ca.pem", certificate=folder / "certificate.pem", key=folder / "key.pem")
+    for path, data in ((written.ca, ROOT.pem), (written.certificate, party.pem), (written.key, party.key_pem)):
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(data)
+        fresh.rename(path)
+    return written
+
+
+ROOT = foreign.root("root")
+
+
+def test_a_key_belongs_to_its_certificate() -> None:
+    one, two = ROOT.leaf(NODE), ROOT.leaf(NODE)
+    assert belongs(one.material(ROOT.pem))
+    assert not belongs(replace(one.material(ROOT.pem), key=two.key_pem))
+    assert not belongs(replace(one.material(ROOT.pem), key=b"x"))
+
+
+def test_a_renewed_certificate_is_taken_up_where_the_files_stand(tmp_path: Path) -> None:
+    old, new = ROOT.leaf(NODE), ROOT.leaf(NODE)
+    credential = Credential(files(tmp_path, old))
+    before = credential.material
+    assert credential.material is before
+    files(tmp_path, new)
+    assert credential.material == new.material(ROOT.pem)
+
+
+def test_half_of_a_new_pair_changes_nothing_until_the_other_half_is_there(tmp_path: Path) -> None:
+    old, new = ROOT.leaf(NODE), ROOT.leaf(NODE)
+    credential = Credential(files(tmp_path, old))
+    (tmp_path / "certificate.pem").write_bytes(new.pem)
+    assert credential.material == old.material(ROOT.pem)
+    (tmp_path / "key.pem").write_bytes(new.key_pem)
+    assert credential.material == new.material(ROOT.pem)
+    (tmp_path / "certificate.pem").unlink()
+    assert credential.material == new.material(ROOT.pem)
+    (tmp_path / "certificate.pem").write_bytes(b"x")
+    assert credential.material == new.material(ROOT.pem)

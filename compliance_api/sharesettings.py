@@ -1,0 +1,47 @@
+"""What may be set about who comes in, and how much each may take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from compliance_api.domain.bucket import Allowance
+from compliance_api.usecases.share import Share, Shares
+from lachan.config import Settings
+
+Rate = Annotated[float, Field(gt=0, le=1_000_000)]
+# A whole batch must fit at once.
+Burst = Annotated[int, Field(ge=256, le=10_000_000)]
+
+
+class ShareSettings(Settings):
+    """Calls, and reports or observations in them: a second for ever, and at once."""
+
+    calls_per_second: Rate
+    calls_burst: Annotated[int, Field(ge=1, le=10_000_000)]
+    items_per_second: Rate
+    items_burst: Burst
+
+    def share(self) -> Share:
+        """As the use case's own type."""
+        return Share(
+            Allowance(self.calls_per_second, self.calls_burst), Allowance(self.items_per_second, self.items_burst)
+        )
+
+
+class LimitSettings(Settings):
+    """What each process of the service grants; beyond it callers are told when to come again."""
+
+    # One node or probe. A node that was away for a day brings 288 reports; one away for a month 8,640.
+    party: ShareSettings = ShareSettings(
+        calls_per_second=50, calls_burst=500, items_per_second=1_000, items_burst=20_000
+    )
+    # One organisation with all its nodes and probes.
+    organisation: ShareSettings = ShareSettings(
+        calls_per_second=2_000, calls_burst=10_000, items_per_second=10_000, items_burst=200_000
+    )
+
+    def shares(self) -> Shares:
+        """Everybody's shares, still full."""
+        return Shares(self.party.share(), self.organisation.share())

@@ -1,0 +1,165 @@
+"""The membership on a real PostgreSQL: what a file of organisations changes, and what it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance_api.domain.credential import Objection, Shown
+from compliance_api.domain.organisation import (
+    Endpoint,
+    Jurisdiction,
+    Label,
+    Line,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Probe,
+    Registry,
+    Transport,
+)
+from compliance_api.errors import ComplianceError
+from compliance_api.storage.members import Members
+from compliance_api.storage.migrate import migrate
+from compliance_api.storage.tables import certificates, parties, revocations
+from compliance_api.usecases.membership import Directory
+from lachan import postgres
+from lachan.tls import Identity, Role
+
+NAME = Label("Tên", "Name")
+NOW = datetime.now(UTC)
+E1 = Node("e1", b"1" * 32, (Endpoint("192.0.2.1", 53, Transport.UDP),), frozenset({"hcm"}))
+E2 = Node("e2", b"", (), frozenset({"hcm"}))
+P1 = Probe("p1", b"p" * 32, "v", "n", "so", Line.SCHOOL, frozenset({"a"}))
+A = Organisation("a", OrganisationKind.OPERATOR, NAME, frozenset({"hcm"}), (E1, E2))
+SO = Organisation("so", OrganisationKind.AUTHORITY, NAME, frozenset(), (), (P1,))
+FILE = Registry((Jurisdiction("hcm", NAME),), (SO, A))
+WHO = Identity("a", Role.NODE, "e1")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
+        yield running
+
+
+@pytest.fixture
+async def engine(server: postgres.Server, request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
+    made = postgres.engine(server.database(request.node.name[:60]), 10, "test")
+    await migrate(made)
+    yield made
+    await made.dispose()
+
+
+async def leaves(engine: AsyncEngine) -> list[tuple[str, str, dict[str, Any]]]:
+    async with engine.connect() as connection:
+        found = await connection.execute(text("SELECT kind, subject, content FROM ledger_leaves ORDER BY log_index"))
+        return [(row.kind, row.subject, json.loads(row.content)) for row in found]
+
+
+async def test_a_file_is_taken_over_once_and_every_key_stands_in_the_ledger(engine: AsyncEngine) -> None:
+    members = Members(engine)
+    assert await members.apply(FILE, "test", NOW) == ["a/e1", "a/e2", "so/p1", "so", "a"]
+    assert await members.apply(FILE, "test", NOW) == []
+    assert await members.revision() == 1
+    found = (await members.load()).registry
+    # Whose key is not known cannot report, and is not there yet.
+    assert found.organisations == (SO, replace(A, nodes=(E1,)))
+    assert found.jurisdictions == FILE.jurisdictions
+    first = (await leaves(engine))[0]
+    assert first[:2] == ("enrolment", "a/e1")
+    assert first[2]["event"] == "registered"
+    assert first[2]["key"] == E1.key.hex()
+    async with engine.connect() as connection:
+        heads = (await connection.execute(text("SELECT node FROM chain_heads"))).scalars().all()
+    assert heads == ["e1"]
+
+
+async def test_two_processes_see_a_change_at_the_next_call(engine: AsyncEngine) -> None:
+    one, two = (Directory(Members(engine), Registry()) for _ in range(2))
+    await Members(engine).apply(FILE, "test", NOW)
+    assert (await one.fresh()).revision == (await two.fresh()).revision == 1
+    renamed = Registry(FILE.jurisdictions, (SO, replace(A, name=Label("Khác", "Other"), nodes=())))
+    assert await Members(engine).apply(renamed, "test", NOW) == ["a/e1", "a/e2"]
+    assert {(await each.fresh()).revision for each in (one, two)} == {2}
+    for each in (one, two):
+        assert each.registry.node("a", "e1") is None
+        assert [owner.name.en for owner in each.registry.operators()] == ["Other"]
+    withdrawn = (await leaves(engine))[-1]
+    assert withdrawn[2] == {"event": "withdrawn", "party": "lachan://a/node/e2", "by": "test"}
+
+
+async def test_processes_that_start_together_apply_their_file_once(engine: AsyncEngine) -> None:
+    told = await asyncio.gather(*(Members(engine).apply(FILE, "test", NOW) for _ in range(4)))
+    assert sorted(len(one) for one in told) == [0, 0, 0, 5]
+
+
+async def enrol(engine: AsyncEngine, key: bytes) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(update(parties).where(parties.c.name == "e1").values(key=key, origin="enrolment"))
+        await connection.execute(text("UPDATE membership SET revision = revision + 1"))
+
+
+async def test_no_file_changes_the_key_of_who_was_enrolled(engine: AsyncEngine) -> None:
+    members = Members(engine)
+    await members.apply(FILE, "test", NOW)
+    await enrol(engine, b"2" * 32)
+    with pytest.raises(ComplianceError, match="lachan://a/node/e1 is enrolled with another key"):
+        await members.apply(FILE, "test", NOW)
+    with pytest.raises(ComplianceError, match="its organisation is not in the file"):
+        await members.apply(Registry(FILE.jurisdictions, (SO,)), "test", NOW)
+    moved = replace(E1, key=b"", endpoints=(Endpoint("192.0.2.9", 53, Transport.TCP),))
+    await members.apply(Registry(FILE.jurisdictions, (SO, replace(A, nodes=(moved,)))), "test", NOW)
+    assert (await members.load()).registry.node("a", "e1") == replace(moved, key=b"2" * 32)
+    # Left out of the file, it stays as it was enrolled.
+    await members.apply(Registry(FILE.jurisdictions, (SO, replace(A, nodes=()))), "test", NOW)
+    assert (await members.load()).registry.node("a", "e1") == replace(moved, key=b"2" * 32)
+
+
+def certificate(fingerprint: bytes, issued_at: datetime, ends: timedelta) -> dict[str, Any]:
+    return {
+        "fingerprint": fingerprint,
+        "organisation": "a",
+        "role": "node",
+        "name": "e1",
+        "not_before": issued_at,
+        "not_after": NOW + ends,
+        "issued_at": issued_at,
+        "chain": b"",
+    }
+
+
+async def test_certificates_count_until_they_end_or_are_revoked(engine: AsyncEngine) -> None:
+    members = Members(engine)
+    await members.apply(FILE, "test", NOW)
+    await enrol(engine, E1.key)
+    hour = timedelta(hours=1)
+    gone = {"organisation": "a", "role": "node", "name": "e1", "revoked_by": "x", "reason": "y"}
+    async with engine.begin() as connection:
+        made = [(b"old", NOW - 3 * hour, hour), (b"ended", NOW, -hour), (b"new", NOW, hour), (b"stolen", NOW, hour)]
+        await connection.execute(insert(certificates), [certificate(*one) for one in made])
+        await connection.execute(
+            insert(revocations), [gone | {"fingerprint": b"", "revoked_at": NOW - 2 * hour, "lifted_at": NOW - hour}]
+        )
+        await connection.execute(insert(revocations), [gone | {"fingerprint": b"stolen", "revoked_at": NOW}])
+    found = await members.load()
+    assert found.issued == {WHO: frozenset({b"new", b"stolen"})}
+    assert {name: found.objection(Shown(WHO, name, NOW)) for name in (b"old", b"ended", b"new", b"stolen")} == {
+        b"old": Objection.REVOKED,
+        b"ended": Objection.NOT_ISSUED,
+        b"new": None,
+        b"stolen": Objection.REVOKED,
+    }
+    async with engine.begin() as connection:
+        await connection.execute(insert(revocations), [gone | {"fingerprint": b"", "revoked_at": NOW + hour}])
+    assert (await members.load()).objection(Shown(WHO, b"new", NOW)) is Objection.REVOKED
+    async with engine.connect() as connection:
+        assert len((await connection.execute(select(certificates))).all()) == 4
