@@ -35,12 +35,14 @@ from compliance_api.rpc.server import Server
 from compliance_api.settings import ConsoleSection, ServiceSettings
 from compliance_api.storage.assignments import Assignments, Releases
 from compliance_api.storage.cases import Cases
+from compliance_api.storage.entering import Citations
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore
 from compliance_api.storage.reports import Reports
 from compliance_api.storage.upkeep import Upkeep
 from compliance_api.usecases.assignment import Assigner, Plan
+from compliance_api.usecases.cite import Cite
 from compliance_api.usecases.grouping import Groups
 from compliance_api.usecases.ingest import Ingest
 from compliance_api.usecases.judge import Judge
@@ -155,6 +157,7 @@ class _Service:
             ReportService(ingest, metrics),
             ProbeService(self._assigner, observe, Stamper(loaded.key, now, os.urandom), metrics, now),
         )
+        self._cite = Cite(lists, Citations(engine))
         self._keeper = sequencer.keeper(settings.ledger, engine, metrics.registry)
         self._serving = False
 
@@ -171,6 +174,7 @@ class _Service:
         return [
             *([self._periodically("ledger", keeper.interval, keeper.round)] if keeper else []),
             self._periodically("assignments", often, self._draw),
+            self._periodically("citations", self._settings.list_authority.refresh, self._hear),
             self._periodically("judge", self._settings.judge.interval, self._evaluate),
             self._periodically("upkeep", self._settings.retention.interval, self._maintain),
             self._periodically("membership", REFRESH_SECONDS, self._entrance.directory.refresh),
@@ -193,6 +197,9 @@ class _Service:
             await self._assigner.draw_rounds(now())
         finally:
             self._metrics.sample_age.set(self._names.age(now()) or 0.0)
+
+    async def _hear(self) -> None:
+        await self._cite.refresh()
 
     async def _evaluate(self) -> None:
         with self._metrics.evaluation.time():

@@ -10,14 +10,22 @@ import grpc.aio
 
 from compliance_api.domain.sampling import ListedName, Release
 from compliance_api.errors import BusyError
+from compliance_api.usecases.cite import Cited
 from lachan.blocklist.v1 import sample_service_pb2 as pb
 from lachan.blocklist.v1.sample_service_pb2_grpc import SampleServiceStub
+from lachan.ledger.leaf import Kind
 
 CALL_SECONDS = 20.0
 MAX_NAME_BYTES = 253
 # 2100-01-01.
 MAX_TIME = 4_102_444_800
 MAX_ORDER_CHARACTERS = 200
+MAX_TEXT = 1000
+MAX_SIGNATURES = 16
+MAX_SIGNATURE_BYTES = 64
+PAGE = 500
+# One that keeps no registry, or a release that does not tell of it.
+_NO_REGISTRY = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED)
 
 
 def _is_name(name: str) -> bool:
@@ -58,6 +66,75 @@ class SampleClient:
             for one in answer.releases[:limit]
             if 0 <= one.published_at < MAX_TIME
         ]
+
+    async def orders(self, token: str) -> tuple[list[Cited], str]:
+        """Orders, and the token of the next page, empty on the last one.
+
+        Raises:
+            BusyError: The list authority cannot be reached.
+        """
+        request = pb.SampleServiceListOrdersRequest(page_size=PAGE, page_token=token)
+        try:
+            answer = await self._stub.ListOrders(request, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _NO_REGISTRY:
+                return [], ""
+            raise BusyError(f"the list authority does not answer: {error.code().name}") from error
+        shown = [one for one in answer.orders[:PAGE] if 0 < len(one.number) <= MAX_ORDER_CHARACTERS]
+        return [
+            Cited(
+                Kind.ORDER,
+                f"order/{one.number}",
+                {
+                    "number": one.number,
+                    "date": one.date[:MAX_TEXT],
+                    "issuer": one.issuer[:MAX_TEXT],
+                    "legal_basis": one.legal_basis[:MAX_TEXT],
+                    "urgent": one.urgent,
+                    "jurisdiction": one.jurisdiction[:MAX_TEXT],
+                    "mandated": one.mandated,
+                    "registered_at": one.registered_at,
+                },
+            )
+            for one in shown
+        ], answer.next_page_token[:MAX_ORDER_CHARACTERS]
+
+    async def approvals(self, after: int) -> tuple[list[Cited], int]:
+        """What was approved after a step of its log, and the last step among them.
+
+        Raises:
+            BusyError: The list authority cannot be reached.
+        """
+        request = pb.ListApprovalsRequest(page_size=PAGE, after_step=after)
+        try:
+            answer = await self._stub.ListApprovals(request, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _NO_REGISTRY:
+                return [], after
+            raise BusyError(f"the list authority does not answer: {error.code().name}") from error
+        shown = answer.approvals[:PAGE]
+        return [
+            Cited(
+                Kind.APPROVAL,
+                f"approval/{one.step}",
+                {
+                    "step": one.step,
+                    "proposal_digest": one.proposal_digest[:32].hex(),
+                    "order": one.order[:MAX_ORDER_CHARACTERS],
+                    "effect_at": one.effect_at,
+                    "decided_at": one.decided_at,
+                    "signatures": [
+                        {
+                            "key_id": each.key_id[:32].hex(),
+                            "signature": each.signature[:MAX_SIGNATURE_BYTES].hex(),
+                            "signed_at": each.signed_at,
+                        }
+                        for each in one.signatures[:MAX_SIGNATURES]
+                    ],
+                },
+            )
+            for one in shown
+        ], max([after, *(one.step for one in shown)])
 
     async def names(self, count: int, seed: bytes, added_after: int) -> tuple[int, list[ListedName]]:
         """The current serial and names that bind everybody, of releases after `added_after`.

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from compliance_api.domain.observation import Arm, Result
 from compliance_api.domain.organisation import Endpoint, Transport
 from compliance_api.domain.sampling import ListedName, Release
+from compliance_api.storage.entering import enter_news, of_release
 from compliance_api.storage.tables import assignments, observations, questions, releases, rounds
 from compliance_api.usecases.assignment import Assignment, Question, Round
 from compliance_api.usecases.observe import Issued
@@ -63,6 +64,7 @@ class Releases:
         async with self._engine.begin() as connection:
             statement = postgresql.insert(releases).on_conflict_do_nothing()
             await connection.execute(statement, [vars(release) for release in known])
+            await enter_news(connection, [of_release(release) for release in known])
 
 
 class Assignments:

@@ -110,6 +110,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/assignments.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
     "compliance_api/sequencer.py": (SEQUENCE, "wires the ledger's parts, and is run with the service"),
+    "compliance_api/storage/entering.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/members.py": (MEMBERSHIP, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import URL, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance_api.domain.sampling import Release
+from compliance_api.storage.assignments import Releases
+from compliance_api.storage.entering import Citations
 from compliance_api.storage.ledger import LedgerClockError, NewLeaf, append
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.tables import ledger_leaves
+from compliance_api.usecases.cite import Cited
 from lachan import postgres
 from lachan.ledger.leaf import Kind, Opening
 
@@ -73,6 +80,31 @@ async def test_reports_have_their_bytes_in_a_table_of_their_own(engine: AsyncEng
         row = (await connection.execute(select(ledger_leaves))).one()
     assert row.content is None
     Opening(row.salt, Kind.REPORT, row.entered_at, b"signed").check(row.commitment)
+
+
+async def test_what_the_list_authority_tells_is_entered_once(engine: AsyncEngine) -> None:
+    first = Release(7, b"d" * 32, datetime(2026, 1, 2, tzinfo=UTC), 5, urgent=False)
+    for _ in range(2):
+        await asyncio.gather(*(Releases(engine).save([first]) for _ in range(3)))
+    order = Cited(Kind.ORDER, "order/1", {"issuer": "Sở", "number": "1"})
+    assert await Citations(engine).save([order]) == 1
+    assert await Citations(engine).save([order]) == 0
+    assert await Citations(engine).save([replace(order, told={"issuer": "another"})]) == 1
+    async with engine.connect() as connection:
+        rows = (await connection.execute(select(ledger_leaves).order_by(ledger_leaves.c.log_index))).all()
+    assert [(row.kind, row.subject) for row in rows] == [
+        ("release", "release/7"),
+        ("order", "order/1"),
+        ("order", "order/1"),
+    ]
+    assert json.loads(rows[0].content) == {
+        "serial": 7,
+        "records_digest": (b"d" * 32).hex(),
+        "published_at": 1767312000,
+        "entries": 5,
+        "urgent": False,
+    }
+    assert rows[1].content == '{"issuer":"Sở","number":"1"}'.encode()
 
 
 async def test_time_does_not_go_back_when_a_clock_does(engine: AsyncEngine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import signal
 import time
@@ -260,9 +261,26 @@ async def test_compliance_learns_of_orders_and_nobody_else(office: Office) -> No
             break
     assert (ORDER.number, ORDER.issuer, True) in found
     await calls.close()
+
+
+async def test_compliance_learns_who_approved_what_by_their_keys(office: Office, tmp_path: Path) -> None:
+    made = await submit(office, tmp_path / "changes", "approved.example")
+    await approve(office.colleagues["first"], made)
+    calls = office.channel_of("lachan://so-test/service/compliance")
+    request = samples.ListApprovalsRequest(page_size=500)
+    told = (await SampleServiceStub(calls).ListApprovals(request, timeout=DEADLINE)).approvals
+    assert [one.step for one in told] == sorted({one.step for one in told})
+    last = told[-1]
+    assert (last.proposal_digest, last.order) == (hashlib.sha256(made.encode()).digest(), ORDER.number)
+    (signature,) = last.signatures
+    assert signature.key_id == hashlib.sha256(office.colleagues["first"].key).digest()
+    assert min(last.decided_at, signature.signed_at) > 0
+    request.after_step = last.step
+    assert not (await SampleServiceStub(calls).ListApprovals(request, timeout=DEADLINE)).approvals
+    await calls.close()
     calls = office.channel_of("lachan://so-test/person/editor")
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await SampleServiceStub(calls).ListOrders(samples.SampleServiceListOrdersRequest(), timeout=DEADLINE)
+        await SampleServiceStub(calls).ListApprovals(samples.ListApprovalsRequest(), timeout=DEADLINE)
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
     await calls.close()
 

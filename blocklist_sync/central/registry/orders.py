@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from blocklist_sync.central.log.proposals import Order
 from blocklist_sync.central.registry.errors import ConflictError, InvalidRequestError, NotFoundError
-from blocklist_sync.central.registry.tables import orders, scans
+from blocklist_sync.central.registry.tables import approvals, decisions, orders, proposals, scans
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,19 @@ class Registered:
     order: Order
     added_by: str
     added_at: int
+
+
+@dataclass(frozen=True)
+class Approved:
+    """A proposal that was approved."""
+
+    step: int
+    digest: bytes
+    order: str
+    effect_at: int
+    decided_at: int
+    signatures: list[tuple[bytes, bytes, int]]
+    """Of each approver: SHA-256 of the key, the signature, and when it was made."""
 
 
 class OrderStore:
@@ -90,6 +103,34 @@ class OrderStore:
         selected = select(orders).where(column > after).order_by(column).limit(size)
         async with self._engine.connect() as connection:
             return [_registered(row) for row in await connection.execute(selected)]
+
+    async def approved(self, after: int, size: int) -> Sequence[Approved]:
+        """What was approved, in the order of the log, behind one of its steps."""
+        own = (
+            select(decisions.c.log_index, decisions.c.effect_at, decisions.c.decided_at, decisions.c.proposal_id)
+            .where(decisions.c.log_index > after)
+            .order_by(decisions.c.log_index)
+            .limit(size)
+            .subquery()
+        )
+        wanted = (
+            select(own, proposals.c.digest, proposals.c.order_number)
+            .add_columns(approvals.c.approver_key, approvals.c.signature, approvals.c.decided_at.label("signed_at"))
+            .join(proposals, proposals.c.id == own.c.proposal_id)
+            .join(approvals, approvals.c.proposal_id == own.c.proposal_id)
+            .order_by(own.c.log_index, approvals.c.approver_key)
+        )
+        found: dict[int, Approved] = {}
+        async with self._engine.connect() as connection:
+            for row in await connection.execute(wanted):
+                one = found.setdefault(
+                    row.log_index,
+                    Approved(
+                        row.log_index, row.digest, row.order_number, row.effect_at, int(row.decided_at.timestamp()), []
+                    ),
+                )
+                one.signatures.append((hashlib.sha256(row.approver_key).digest(), row.signature, row.signed_at))
+        return list(found.values())
 
     async def scan(self, number: str) -> bytes:
         """An order's scanned document.

@@ -26,6 +26,7 @@ from lachan.tls import Identity, Role, TlsError
 MAX_COUNT = 1000
 MAX_ORDERS = 500
 DEFAULT_ORDERS = 100
+MAX_STEP = (1 << 63) - 1
 SEED_BYTES = range(16, 33)
 CALLER_NAME = "compliance"
 
@@ -135,6 +136,40 @@ class SampleService(rpc.SampleServiceServicer):
                 for one in page
             ],
             next_page_token=page[-1].order.number if len(page) == size else "",
+        )
+
+    async def ListApprovals(  # noqa: N802  named by the contract
+        self, request: pb.ListApprovalsRequest, context: Context
+    ) -> pb.ListApprovalsResponse:
+        """What was approved, in order."""
+        caller = await self._caller(context)
+        if self._orders is None:
+            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "no registry is kept here")
+        if request.page_size > MAX_ORDERS:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"page_size: at most {MAX_ORDERS}")
+        if request.after_step > MAX_STEP:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"after_step: at most {MAX_STEP}")
+        try:
+            page = await self._orders.approved(request.after_step, request.page_size or DEFAULT_ORDERS)
+        except FAILURES as error:
+            log.get().error("approvals unreadable", error=type(error).__name__)
+            await _refuse(context, grpc.StatusCode.UNAVAILABLE, "the registry's database does not answer")
+        log.get().info("approvals listed", caller=str(caller), approvals=len(page))
+        return pb.ListApprovalsResponse(
+            approvals=[
+                pb.CitedApproval(
+                    step=one.step,
+                    proposal_digest=one.digest,
+                    order=one.order,
+                    effect_at=one.effect_at,
+                    decided_at=one.decided_at,
+                    signatures=[
+                        pb.ApprovalSignature(key_id=key, signature=signature, signed_at=at)
+                        for key, signature, at in one.signatures
+                    ],
+                )
+                for one in page
+            ]
         )
 
     async def _caller(self, context: Context) -> Identity:

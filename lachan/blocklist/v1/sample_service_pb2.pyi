@@ -304,3 +304,121 @@ class SampleServiceListOrdersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SampleServiceListOrdersResponse: _TypeAlias = SampleServiceListOrdersResponse  # noqa: Y015
+
+@_typing.final
+class ListApprovalsRequest(_message.Message):
+    """Asks for approvals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_STEP_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """1 to 500; 0 for 100."""
+    after_step: _builtins.int
+    """The step of the last one known; 0 for all."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        after_step: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_step", b"after_step", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApprovalsRequest: _TypeAlias = ListApprovalsRequest  # noqa: Y015
+
+@_typing.final
+class ApprovalSignature(_message.Message):
+    """One approver's word for a proposal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    SIGNED_AT_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.bytes
+    """SHA-256 of the approver's raw Ed25519 public key; their name stays where it is."""
+    signature: _builtins.bytes
+    signed_at: _builtins.int
+    """Seconds since 1970-01-01 UTC."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        signed_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "signature", b"signature", "signed_at", b"signed_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalSignature: _TypeAlias = ApprovalSignature  # noqa: Y015
+
+@_typing.final
+class CitedApproval(_message.Message):
+    """A proposal that was approved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    PROPOSAL_DIGEST_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    EFFECT_AT_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """Of the approvals log."""
+    proposal_digest: _builtins.bytes
+    """SHA-256 of the signed header, which names the entries by their digest."""
+    order: _builtins.str
+    """The number of the order that it rests on."""
+    effect_at: _builtins.int
+    """Seconds since 1970-01-01 UTC."""
+    decided_at: _builtins.int
+    @_builtins.property
+    def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApprovalSignature]: ...
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        proposal_digest: _builtins.bytes = ...,
+        order: _builtins.str = ...,
+        effect_at: _builtins.int = ...,
+        decided_at: _builtins.int = ...,
+        signatures: _abc.Iterable[Global___ApprovalSignature] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "effect_at", b"effect_at", "order", b"order", "proposal_digest", b"proposal_digest", "signatures", b"signatures", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CitedApproval: _TypeAlias = CitedApproval  # noqa: Y015
+
+@_typing.final
+class ListApprovalsResponse(_message.Message):
+    """A page of approvals; empty behind the last one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CitedApproval]: ...
+    def __init__(
+        self,
+        *,
+        approvals: _abc.Iterable[Global___CitedApproval] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApprovalsResponse: _TypeAlias = ListApprovalsResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class SampleServiceStub:
                 request_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersRequest.SerializeToString,
                 response_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersResponse.FromString,
                 _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/lachan.blocklist.v1.SampleService/ListApprovals',
+                request_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
 
 
 class SampleServiceServicer:
@@ -77,6 +82,13 @@ class SampleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListApprovals(self, request, context):
+        """What was approved, in the order of the approvals log; FAILED_PRECONDITION where this authority keeps no registry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SampleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_SampleServiceServicer_to_server(servicer, server):
                     servicer.ListOrders,
                     request_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersRequest.FromString,
                     response_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersResponse.SerializeToString,
+            ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class SampleService:
             '/lachan.blocklist.v1.SampleService/ListOrders',
             lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersRequest.SerializeToString,
             lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.SampleServiceListOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.blocklist.v1.SampleService/ListApprovals',
+            lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsRequest.SerializeToString,
+            lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class SampleServiceStub:
     """The releases, newest first."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_sample_service_pb2.SampleServiceListOrdersRequest, _sample_service_pb2.SampleServiceListOrdersResponse]
     """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry."""
+    ListApprovals: _grpc.UnaryUnaryMultiCallable[_sample_service_pb2.ListApprovalsRequest, _sample_service_pb2.ListApprovalsResponse]
+    """What was approved, in the order of the approvals log; FAILED_PRECONDITION where this authority keeps no registry."""
 
 @_typing.type_check_only
 class SampleServiceAsyncStub(SampleServiceStub):
@@ -51,6 +53,8 @@ class SampleServiceAsyncStub(SampleServiceStub):
     """The releases, newest first."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_sample_service_pb2.SampleServiceListOrdersRequest, _sample_service_pb2.SampleServiceListOrdersResponse]  # type: ignore[assignment]
     """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry."""
+    ListApprovals: _aio.UnaryUnaryMultiCallable[_sample_service_pb2.ListApprovalsRequest, _sample_service_pb2.ListApprovalsResponse]  # type: ignore[assignment]
+    """What was approved, in the order of the approvals log; FAILED_PRECONDITION where this authority keeps no registry."""
 
 class SampleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller."""
@@ -78,5 +82,13 @@ class SampleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sample_service_pb2.SampleServiceListOrdersResponse, _abc.Awaitable[_sample_service_pb2.SampleServiceListOrdersResponse]]:
         """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry."""
+
+    @_abc_1.abstractmethod
+    def ListApprovals(
+        self,
+        request: _sample_service_pb2.ListApprovalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sample_service_pb2.ListApprovalsResponse, _abc.Awaitable[_sample_service_pb2.ListApprovalsResponse]]:
+        """What was approved, in the order of the approvals log; FAILED_PRECONDITION where this authority keeps no registry."""
 
 def add_SampleServiceServicer_to_server(servicer: SampleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

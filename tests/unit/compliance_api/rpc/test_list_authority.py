@@ -16,13 +16,16 @@ class Stub:
 
     def __init__(self, names: list[pb.ListedName], releases: list[pb.Release]) -> None:
         self._names, self._releases = names, releases
+        self.orders: list[pb.CitedOrder] = []
+        self.approvals: list[pb.CitedApproval] = []
         self.away = False
+        self.code: grpc.StatusCode | None = None
 
     def _check(self, timeout: float) -> None:
         assert timeout > 0
-        if self.away:
+        if self.away or self.code:
             nothing = grpc.aio.Metadata()
-            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing)
+            raise grpc.aio.AioRpcError(self.code or grpc.StatusCode.UNAVAILABLE, nothing, nothing)
 
     async def SampleNames(self, request: pb.SampleNamesRequest, **how: float) -> pb.SampleNamesResponse:  # noqa: N802
         self._check(how["timeout"])
@@ -33,6 +36,20 @@ class Stub:
         del request
         self._check(how["timeout"])
         return pb.ListReleasesResponse(releases=self._releases)
+
+    async def ListOrders(  # noqa: N802
+        self, request: pb.SampleServiceListOrdersRequest, **how: float
+    ) -> pb.SampleServiceListOrdersResponse:
+        assert request.page_size > 0
+        self._check(how["timeout"])
+        return pb.SampleServiceListOrdersResponse(orders=self.orders)
+
+    async def ListApprovals(  # noqa: N802
+        self, request: pb.ListApprovalsRequest, **how: float
+    ) -> pb.ListApprovalsResponse:
+        assert request.page_size > 0
+        self._check(how["timeout"])
+        return pb.ListApprovalsResponse(approvals=self.approvals)
 
 
 def client(names: list[pb.ListedName] | None = None, releases: list[pb.Release] | None = None) -> tuple[Any, Stub]:
@@ -68,3 +85,29 @@ async def test_a_list_authority_that_is_away_is_to_be_asked_later() -> None:
         await made.names(3, b"s" * 16, 0)
     with pytest.raises(BusyError, match="UNAVAILABLE"):
         await made.releases(3)
+
+
+async def test_orders_and_approvals_are_cut_to_their_bounds() -> None:
+    made, stub = client()
+    stub.orders = [pb.CitedOrder(number="1/QĐ", issuer="x" * 2000), pb.CitedOrder(number="x" * 201)]
+    stub.approvals = [
+        pb.CitedApproval(step=3, proposal_digest=b"d" * 40, order="1/QĐ", signatures=[pb.ApprovalSignature()] * 20)
+    ]
+    (order,), token = await made.orders("")
+    assert (order.subject, len(order.told["issuer"]), token) == ("order/1/QĐ", 1000, "")
+    (approval,), last = await made.approvals(2)
+    assert (approval.subject, last, len(approval.told["signatures"])) == ("approval/3", 3, 16)
+    assert approval.told["proposal_digest"] == (b"d" * 32).hex()
+    assert await made.approvals(5) == ([approval], 5)
+
+
+async def test_a_list_authority_without_a_registry_tells_of_none() -> None:
+    made, stub = client()
+    stub.code = grpc.StatusCode.FAILED_PRECONDITION
+    assert await made.orders("") == ([], "")
+    assert await made.approvals(7) == ([], 7)
+    stub.code = grpc.StatusCode.UNAVAILABLE
+    with pytest.raises(BusyError, match="UNAVAILABLE"):
+        await made.orders("")
+    with pytest.raises(BusyError, match="UNAVAILABLE"):
+        await made.approvals(0)
