@@ -6,13 +6,17 @@ threads in this process that never end, and a fork beside threads may wait for e
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.demo.upstream import upstream
+from lachan import postgres
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -33,3 +37,31 @@ async def clean() -> AsyncIterator[int]:
     """The port of an upstream that knows every name."""
     async with upstream() as port:
         yield port
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    """A PostgreSQL for everybody who does not stop it."""
+    with postgres.embedded(tmp_path_factory.mktemp("databases")) as running:
+        yield running
+
+
+@pytest.fixture
+def url(databases: postgres.Server) -> URL:
+    """A database of one's own, empty."""
+    return databases.database(f"test_{next(_numbers)}")
+
+
+@pytest.fixture
+async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
+    """The same with the compliance service's tables."""
+    # Most tests need no database, and are not to wait for what it takes.
+    from compliance_api.storage.migrate import migrate
+
+    made = postgres.engine(url, 10, "test")
+    await migrate(made)
+    yield made
+    await made.dispose()

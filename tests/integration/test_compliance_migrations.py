@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,17 +38,6 @@ HEAD = text(
 
 def digest(sequence: int, salt: bytes = b"") -> bytes:
     return (sequence.to_bytes(8, "big") + salt).ljust(32, b"d")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
-        yield running
-
-
-@pytest.fixture
-def url(server: postgres.Server, request: pytest.FixtureRequest) -> URL:
-    return server.database(request.node.name[:60])
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -54,24 +53,10 @@ MEMBERSHIP = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
-        yield running
-
-
 @pytest.fixture
-def url(server: postgres.Server, request: pytest.FixtureRequest) -> URL:
-    return server.database(request.node.name[:60])
-
-
-@pytest.fixture
-async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    made = postgres.engine(url, 10, "test")
-    await migrate(made)
-    await Reports(made).enrol([("a", "edge-1"), ("b", "edge-1")], T0)
-    yield made
-    await made.dispose()
+async def engine(engine: AsyncEngine) -> AsyncEngine:
+    await Reports(engine).enrol([("a", "edge-1"), ("b", "edge-1")], T0)
+    return engine
 
 
 def taking(engine: AsyncEngine, now: datetime = NOW) -> Groups:

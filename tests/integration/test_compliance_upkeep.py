@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,24 +53,10 @@ LATER = NOW + timedelta(days=120)
 SETTINGS = RetentionSettings()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
-        yield running
-
-
 @pytest.fixture
-def url(server: postgres.Server, request: pytest.FixtureRequest) -> URL:
-    return server.database(request.node.name[:60])
-
-
-@pytest.fixture
-async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    made = postgres.engine(url, 5, "test")
-    await migrate(made)
-    await Reports(made).enrol([("a", "edge-1"), ("a", "edge-2"), ("b", "edge-1")], NOW)
-    yield made
-    await made.dispose()
+async def engine(engine: AsyncEngine) -> AsyncEngine:
+    await Reports(engine).enrol([("a", "edge-1"), ("a", "edge-2"), ("b", "edge-1")], NOW)
+    return engine
 
 
 def claim(
@@ -267,14 +252,14 @@ async def test_sums_of_hours_go_after_their_own_time_and_days_never(engine: Asyn
     assert (await everything(engine))["days"] == days
 
 
-async def test_whoever_stops_at_any_step_ends_where_the_others_do(server: postgres.Server) -> None:
+async def test_whoever_stops_at_any_step_ends_where_the_others_do(databases: postgres.Server) -> None:
     """The job is broken off before each of its transactions in turn and started anew."""
 
     class StoppedError(Exception):
         pass
 
     async def run(stop_at: int | None) -> tuple[int, dict[str, list[tuple[Any, ...]]]]:
-        made = postgres.engine(server.database("stopped"), 5, "test")
+        made = postgres.engine(databases.database("stopped"), 5, "test")
         count = 0
         try:
             async with made.begin() as connection:

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,25 +36,6 @@ from tests.support.sequencing import Circle, circle, enter, parties_in
 
 DEADLINE = 60.0
 LEAF = b"{}"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
-        yield running
-
-
-@pytest.fixture
-def url(server: postgres.Server, request: pytest.FixtureRequest) -> URL:
-    return server.database(request.node.name[:60])
-
-
-@pytest.fixture
-async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    made = postgres.engine(url, 10, "test")
-    await migrate(made)
-    yield made
-    await made.dispose()
 
 
 @pytest.fixture

@@ -5,42 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import URL, select, text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.domain.sampling import Release
 from compliance_api.storage.assignments import Releases
 from compliance_api.storage.entering import Citations
 from compliance_api.storage.ledger import LedgerClockError, NewLeaf, append
-from compliance_api.storage.migrate import migrate
 from compliance_api.storage.tables import ledger_leaves
 from compliance_api.usecases.cite import Cited
-from lachan import postgres
 from lachan.ledger.leaf import Kind, Opening
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
-        yield running
-
-
-@pytest.fixture
-def url(server: postgres.Server, request: pytest.FixtureRequest) -> URL:
-    return server.database(request.node.name[:60])
-
-
-@pytest.fixture
-async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    made = postgres.engine(url, 10, "test")
-    await migrate(made)
-    yield made
-    await made.dispose()
 
 
 def law(number: int) -> NewLeaf:

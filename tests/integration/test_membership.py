@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,10 +27,8 @@ from compliance_api.domain.organisation import (
 )
 from compliance_api.errors import ComplianceError
 from compliance_api.storage.members import Members
-from compliance_api.storage.migrate import migrate
 from compliance_api.storage.tables import certificates, parties, revocations
 from compliance_api.usecases.membership import Directory
-from lachan import postgres
 from lachan.tls import Identity, Role
 
 NAME = Label("Tên", "Name")
@@ -43,20 +40,6 @@ A = Organisation("a", OrganisationKind.OPERATOR, NAME, frozenset({"hcm"}), (E1, 
 SO = Organisation("so", OrganisationKind.AUTHORITY, NAME, frozenset(), (), (P1,))
 FILE = Registry((Jurisdiction("hcm", NAME),), (SO, A))
 WHO = Identity("a", Role.NODE, "e1")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
-        yield running
-
-
-@pytest.fixture
-async def engine(server: postgres.Server, request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
-    made = postgres.engine(server.database(request.node.name[:60]), 10, "test")
-    await migrate(made)
-    yield made
-    await made.dispose()
 
 
 async def leaves(engine: AsyncEngine) -> list[tuple[str, str, dict[str, Any]]]:
