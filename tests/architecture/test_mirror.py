@@ -148,6 +148,11 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "resolver/reporting.py": ("tests/integration/test_edge_reports.py", "windows that close on a real clock"),
     "resolver/supervisor.py": (EDGE, "a composition root, run as a process"),
     "resolver/worker.py": (EDGE, "a composition root, run as a process"),
+    "resolver/verbs/exceptions.py": (
+        "tests/integration/test_edge_policy.py",
+        "verbs are run as commands",
+    ),
+    "resolver/verbs/status.py": (EDGE, "verbs are run as commands"),
     "resolver/workers.py": (EDGE, "processes that die and are adopted"),
 }
 

@@ -1,0 +1,1 @@
+"""Verbs of `lachan-resolver` that have a subject of their own."""
