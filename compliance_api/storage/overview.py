@@ -11,7 +11,8 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, Table, Text, cast, func, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.finding import EvidenceKind, FindingKind
@@ -88,10 +89,18 @@ def _finding(row: Row[Any]) -> FindingView:
     )
 
 
-async def _open_findings(connection: AsyncConnection) -> dict[tuple[str, str], list[FindingView]]:
+def _of(table: Table, organisation: str | None) -> list[ColumnElement[bool]]:
+    """Only what is said of one operator, where one is given."""
+    return [table.c.operator_id == organisation] if organisation is not None else []
+
+
+async def _open_findings(
+    connection: AsyncConnection, organisation: str | None
+) -> dict[tuple[str, str], list[FindingView]]:
     order = list(FindingKind)
     found: dict[tuple[str, str], list[FindingView]] = {}
-    for row in await connection.execute(select(findings).where(findings.c.closed_at.is_(None))):
+    wanted = select(findings).where(findings.c.closed_at.is_(None), *_of(findings, organisation))
+    for row in await connection.execute(wanted):
         found.setdefault((row.operator_id, row.jurisdiction), []).append(_finding(row))
     for one in found.values():
         # Accusing ones first, then in the order of the closed set.
@@ -119,9 +128,11 @@ class OverviewStore:
         async with self._engine.connect() as connection:
             return await self._overview(connection)
 
-    async def _overview(self, connection: AsyncConnection) -> Overview:
-        rows = {(row.operator_id, row.jurisdiction): row for row in await connection.execute(select(verdicts))}
-        found = await _open_findings(connection)
+    async def _overview(self, connection: AsyncConnection, organisation: str | None = None) -> Overview:
+        """The front page; with one operator alone where that is all that is needed."""
+        wanted = select(verdicts).where(*_of(verdicts, organisation))
+        rows = {(row.operator_id, row.jurisdiction): row for row in await connection.execute(wanted)}
+        found = await _open_findings(connection, organisation)
         newest = (await connection.execute(select(releases).order_by(releases.c.serial.desc()).limit(1))).first()
         operators = []
         for operator, place in self._places():
@@ -143,16 +154,15 @@ class OverviewStore:
         if owner is None:
             return None
         async with self._engine.connect() as connection:
-            overview = await self._overview(connection)
-            chosen = [one for one in overview.operators if one.organisation == organisation]
-            shown = next((one for one in chosen if one.jurisdiction == jurisdiction), None)
+            overview = await self._overview(connection, organisation)
+            shown = next((one for one in overview.operators if one.jurisdiction == jurisdiction), None)
             if shown is None:
                 return None
             nodes = [node for node in owner.nodes if jurisdiction in node.jurisdictions]
             names = [node.name for node in nodes]
             return OperatorDetail(
                 shown,
-                tuple([await _node(connection, organisation, node) for node in nodes]),
+                await _nodes(connection, organisation, nodes),
                 await _reports(connection, organisation, names),
                 await _observations(connection, organisation, names),
                 await _history(connection, organisation, jurisdiction),
@@ -176,14 +186,22 @@ def _operator(
     )
 
 
-async def _node(connection: AsyncConnection, operator: str, node: Node) -> NodeView:
+async def _nodes(connection: AsyncConnection, operator: str, nodes: Sequence[Node]) -> tuple[NodeView, ...]:
+    """Each node by its newest report; one question for all of them, for an operator may have hundreds."""
+    asked = func.unnest(cast([node.name for node in nodes], ARRAY(Text))).table_valued("name").render_derived()
     newest = (
         select(*_REPORT)
-        .where(reports.c.operator_id == operator, reports.c.node == node.name)
+        .where(reports.c.operator_id == operator, reports.c.node == asked.c.name)
         .order_by(reports.c.log_index.desc())
         .limit(1)
+        .lateral("newest")
     )
-    row = (await connection.execute(newest)).first()
+    rows = await connection.execute(select(newest).select_from(asked).join(newest, true()))
+    told = {row.node: row for row in rows}
+    return tuple(_node(node, told.get(node.name)) for node in nodes)
+
+
+def _node(node: Node, row: Row[Any] | None) -> NodeView:
     endpoints = tuple(str(endpoint) for endpoint in node.endpoints)
     if row is None:
         return NodeView(node.name, endpoints, *(None,) * 8)

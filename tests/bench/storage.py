@@ -57,13 +57,18 @@ def registry(nodes: int) -> Registry:
     owners = []
     for number, count in enumerate(share):
         own = places if number < NATIONAL else [places[number % PLACES], places[(number + 7) % PLACES]]
+        # Half of the largest operator's nodes are in one city.
+        city = count // 2 if number == 0 else 0
         owners.append(
             Organisation(
                 f"op{number:02}",
                 OrganisationKind.OPERATOR,
                 Label(f"Nhà mạng {number}", f"Operator {number}"),
                 frozenset(own),
-                tuple(Node(f"edge-{one:03}", b"", (), frozenset({own[one % len(own)]})) for one in range(count)),
+                tuple(
+                    Node(f"edge-{one:03}", b"", (), frozenset({own[0 if one < city else one % len(own)]}))
+                    for one in range(count)
+                ),
             )
         )
     return Registry(tuple(Jurisdiction(place, Label(place, place)) for place in places), tuple(owners))
@@ -201,6 +206,8 @@ REPORT_COLUMNS = [
 DAYS = (
     "INSERT INTO daily_rollups (operator_id, node, day, {names}) SELECT operator_id, node,"
     " (hour AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AS day, {sums} FROM hourly_rollups GROUP BY 1, 2, 3"
+    # As the upkeep writes them: an operator's day after the other.
+    " ORDER BY day, operator_id, node"
 )
 
 
@@ -315,7 +322,7 @@ async def verdicts(engine: AsyncEngine, known: Registry, now: datetime, chance: 
                 "INSERT INTO observations (operator_id, assignment_id, question, digest, asked_at, received_at,"
                 " probe_organisation, probe, vantage_point, access_network, custodian, node, endpoint, qname, qtype,"
                 " arm, category, order_reference, added_serial, added_at, result, shape, reference_alive, observation,"
-                " signature, key_id) SELECT node.operator, sha256(one::text::bytea), place, 'd',"
+                " signature, key_id) SELECT node.operator, sha256((node.name || one)::bytea), place, 'd',"
                 " CAST(:now AS timestamptz) - one * interval '1 minute', :now, 'so', 'p1', 'hcm-1', 'net-1', 'so',"
                 " node.name, 'udp://192.0.2.1:53', 'n' || place || '.bad.example', 1, 'listed', 3, 'OR-1', 900, :now,"
                 " 'blocked', 'nxdomain', true, sha256('o'), 's', 'k'"
@@ -353,7 +360,7 @@ async def run(folder: Path, nodes: int, days: int) -> dict[str, Any]:
             console, sums = OverviewStore(engine, known), ActivityStore(engine, known)
             asked = {
                 "front page": console.overview,
-                "national operator in a province": lambda: console.operator_detail("op00", "p00"),
+                "national operator in a city": lambda: console.operator_detail("op00", "p00"),
                 "regional operator": lambda: console.operator_detail("op20", "p20"),
                 "48 hours and a year, national": lambda: sums.activity("op00", "p00", now),
                 "48 hours and a year, regional": lambda: sums.activity("op20", "p20", now),
