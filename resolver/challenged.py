@@ -20,6 +20,7 @@ from lachan.durable import FileError
 from lachan.signing import SigningKey
 from lachan.tls import TlsError
 from resolver.authority import UplinkSettings
+from resolver.disclosure import DisclosureError
 from resolver.opener import NOTE, Opener, Told
 from resolver.openings import Openings, OpeningsError
 from resolver.settings import EdgeFile
@@ -59,7 +60,7 @@ class Challenged:
             await asyncio.sleep(self._poll * self._rng.uniform(0.5, 1.5))
             try:
                 await self.turn()
-            except (grpc.aio.AioRpcError, TlsError, OpeningsError, FileError) as error:
+            except (grpc.aio.AioRpcError, TlsError, OpeningsError, FileError, DisclosureError) as error:
                 detail = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
                 log.get().warning("challenged counts could not be opened now", reason=str(detail)[:200])
 

@@ -16,6 +16,7 @@ from lachan.compliance.v1 import challenge_service_pb2 as pb
 from lachan.rulecounts import BEYOND
 from lachan.signing import SigningKey
 from resolver.authority import FEW_CLIENTS, OpeningSettings
+from resolver.disclosure import check
 from resolver.openings import HOUR, KEEP_HOURS, Openings
 
 MAX_RULES = 256
@@ -96,6 +97,7 @@ class Opener:
 
         Raises:
             OpeningsError, durable.FileError: What was kept cannot be read, or the disk takes no more.
+            DisclosureError: It would tell more than an opening may.
         """
         answer = pb.Opening(
             challenge_id=request.challenge_id[:ID_BYTES],
@@ -106,6 +108,7 @@ class Opener:
         )
         if not answer.refusal:
             self._fill(answer, sorted({BEYOND, *request.fingerprints}))
+        check(answer)
         data = answer.SerializeToString(deterministic=True)
         return pb.SignedOpening(
             opening=data, signature=self._key.sign(signing.OPENING, data), key_id=self._key.public.key_id

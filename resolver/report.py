@@ -25,6 +25,7 @@ from lachan.compliance.v1 import report_pb2 as pb
 from lachan.signing import SigningKey
 from lachan.spool import Item, Spool
 from resolver.counters import WindowCounts
+from resolver.disclosure import DisclosureError, check
 from resolver.errors import ResolverError
 from resolver.overrides import ReasonCode, Told
 from resolver.windows import Span, cover, covers, due_windows, lost_before
@@ -275,7 +276,8 @@ class Reporter:
                     rule_commitment=pb.RuleCommitment(hour=commitment[0], root=commitment[1]) if commitment else None,
                 )
             )
-        except ValueError as error:
+            check(report)
+        except (ValueError, DisclosureError) as error:
             raise ReportError(f"window {start}: {error}") from error
         data = report.SerializeToString(deterministic=True)
         signed = pb.SignedReport(
