@@ -1,0 +1,190 @@
+"""What clients ask, and where from, leaves no trace: not on the wire to the authority, not on the edge's disk.
+
+A real edge answers canary names to a client at a canary address over every transport, and reports to a real service
+that records, behind TLS, every byte of every message and of its metadata as gRPC hands it over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import httpx
+
+from lachan import channel, tls
+from lachan.compliance.v1 import report_pb2 as pb
+from lachan.compliance.v1 import report_service_pb2 as service
+from lachan.compliance.v1 import report_service_pb2_grpc as stubs
+from lachan.tls import Role
+from tests.support.authority import Authority
+from tests.support.edge import until
+from tests.support.encrypted import MEDIA, SECONDS, Place, place
+from tests.support.framing import framed
+from tests.support.packets import question, read
+
+ADDRESS = "127.77.66.55"
+LABEL = "canary7q3x9zk"
+# Each goes its own way through the edge.
+NAMES = tuple(f"{LABEL}-{way}.{parent}" for way, parent in (
+    ("listed", "bad.example"), ("csam", "worse.example"), ("clean", "clean.example"), ("gone", "nx.example"),
+    ("school", "school-only.example"), ("other", "other.example"),
+))  # fmt: skip
+
+
+def traces() -> dict[str, bytes]:
+    """The canaries in every form that a file or a message might have them in, in lower case."""
+    packed = ipaddress.ip_address(ADDRESS).packed
+    found = {
+        "label": LABEL.encode(),
+        "label in hex": LABEL.encode().hex().encode(),
+        "label in UTF-16": LABEL.encode("utf-16-le"),
+        "address": ADDRESS.encode(),
+        "address, packed": packed,
+        "address, packed, the other way round": packed[::-1],
+        "address in hex": packed.hex().encode(),
+    }
+    for shift in range(3):
+        # Of base64, the characters that the canary alone decides, wherever in a group of three it begins.
+        encoded = base64.b64encode(b"\0" * shift + LABEL.encode())
+        found[f"label in base64, {shift}"] = encoded[4 if shift else 0 : -4].lower()
+    return found
+
+
+def seen_in(data: bytes) -> list[str]:
+    lowered = data.lower()
+    return [name for name, trace in traces().items() if trace in (data if "packed" in name else lowered)]
+
+
+class Recorder(grpc.aio.ServerInterceptor):
+    """Keeps whatever a caller said, message and metadata."""
+
+    def __init__(self) -> None:
+        self.said: list[bytes] = []
+
+    async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        metadata = handler_call_details.invocation_metadata or ()
+        self.said.append(handler_call_details.method.encode())
+        self.said += [
+            part if isinstance(part, bytes) else str(part).encode() for item in metadata for part in (item[0], item[1])
+        ]
+        handler = await continuation(handler_call_details)
+
+        def heard(data: bytes) -> Any:
+            self.said.append(data)
+            return handler.request_deserializer(data)
+
+        return handler._replace(request_deserializer=heard)
+
+
+def ask(at: Place, kind: str, packet: bytes) -> bytes:
+    """The answer over a transport to a client at the canary address."""
+    if kind == "udp":
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(SECONDS)
+            sock.bind((ADDRESS, 0))
+            sock.connect(("127.0.0.1", at.ports["udp"]))
+            sock.send(packet)
+            return sock.recv(65535)
+    if kind == "doh":
+        transport = httpx.HTTPTransport(verify=at.authority.client(), http2=True, local_address=ADDRESS)
+        with httpx.Client(transport=transport, timeout=SECONDS, trust_env=False) as client:
+            url = f"https://127.0.0.1:{at.ports['doh']}/dns-query"
+            return client.post(url, content=packet, headers={"content-type": MEDIA}).content
+    with socket.create_connection(("127.0.0.1", at.ports[kind]), SECONDS, source_address=(ADDRESS, 0)) as plain:
+        if kind == "tcp":
+            return exchanged(plain, packet)
+        trusting = at.authority.client("dot")
+        trusting.check_hostname = False
+        with trusting.wrap_socket(plain, server_hostname="dns.example") as sock:
+            return exchanged(sock, packet)
+
+
+def exchanged(sock: socket.socket | ssl.SSLSocket, packet: bytes) -> bytes:
+    sock.sendall(framed(packet))
+    data = b""
+    while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
+        part = sock.recv(65535)
+        assert part
+        data += part
+    return data[2:]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every regular file below a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+async def test_what_a_client_asks_and_where_it_is_leaves_no_trace(tmp_path: Path) -> None:
+    authority, recorder = Authority(tmp_path / "authority"), Recorder()
+    server = channel.server(interceptors=[recorder])
+    stubs.add_ReportServiceServicer_to_server(authority, server)
+    port = channel.bind(
+        server, "127.0.0.1:0", tls.load(authority.papers.issue("authority", Role.SERVICE, "compliance"))
+    )
+    await server.start()
+    own = authority.papers.issue("a", Role.NODE, "edge-1")
+    uplink = {
+        "target": f"127.0.0.1:{port}",
+        "tls": {"ca": str(own.ca), "certificate": str(own.certificate), "key": str(own.key)},
+        "authority_key": str(authority.key_file),
+        "backoff_first": "100ms",
+        "backoff_max": "500ms",
+    }
+    folder = tmp_path / "edge"
+    folder.mkdir()
+    try:
+        async with place(folder, report={"window": "1s", "uplink": uplink}) as at:
+            kinds = ("udp", "tcp", "dot", "doh")
+            for name in NAMES:
+                for kind in kinds:
+                    answer = await asyncio.to_thread(ask, at, kind, question(name, id=0))
+                    assert read(answer).question[0].name.to_text().lower() == f"{name}."
+            # Queries that cannot be read are where a name would be written down.
+            for spoilt in (question(NAMES[0])[:-3], question(NAMES[2])[:12] + b"\x3f" + question(NAMES[2])[12:]):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    sock.bind((ADDRESS, 0))
+                    sock.sendto(spoilt, ("127.0.0.1", at.ports["udp"]))
+
+            def blocked() -> int:
+                return sum(cell.count for report in authority.parsed() for cell in report.blocked)
+
+            # It was all counted and told, so what is looked through is what is told of it.
+            await until(lambda: blocked() >= 2 * len(kinds), "every hit is told")
+            living = files(folder)
+        stopped = files(folder)
+    finally:
+        await server.stop(None)
+    told = b"\0".join(recorder.said)
+    assert any(pb.Report.FromString(one.report).queries for one in authority.reports)
+    assert any(service.SubmitReportsRequest.FromString(one).reports for one in recorder.said[-1:])
+    assert seen_in(told) == []
+    assert {"edge.log"} < set(living)
+    for when, kept in (("while it runs", living), ("after its end", stopped)):
+        found = {name: traces for name, data in kept.items() if (traces := seen_in(data))}
+        assert found == {}, when
+
+
+def test_the_search_would_find_them() -> None:
+    packed = ipaddress.ip_address(ADDRESS).packed
+    samples = [
+        NAMES[0].upper().encode(),
+        question(NAMES[0]),
+        base64.b64encode(b"x" + NAMES[1].encode()),
+        NAMES[0].encode().hex().encode(),
+        f"from {ADDRESS}:53".encode(),
+        b"\xff\xff" + packed,
+        packed[::-1],
+    ]
+    assert all(seen_in(sample) for sample in samples)
+    assert seen_in(b"www.bad.example from 192.0.2.1") == []
