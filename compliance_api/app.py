@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance_api import sequencer
 from compliance_api.domain.law import LawBook
 from compliance_api.domain.organisation import Registry
+from compliance_api.domain.shapes import ShapeBook
 from compliance_api.entrance import REFRESH_SECONDS, Entrance
 from compliance_api.errors import BusyError, ComplianceError
 from compliance_api.metrics import Metrics
@@ -76,6 +77,7 @@ class Loaded:
     settings: ServiceSettings
     registry: Registry
     laws: LawBook
+    shapes: ShapeBook
     tls: TlsMaterial
     key: SigningKey
 
@@ -131,16 +133,20 @@ class _Service:
                 spread=plan.spread,
                 expires=plan.expires,
                 reference=plan.reference.endpoint(),
+                second_reference=plan.second_reference.endpoint(),
                 qtypes=tuple(QTYPES[name] for name in plan.types),
                 controls=plan.controls,
                 neighbours=plan.neighbours,
+                dnssec_share=plan.dnssec_share,
             ),
             os.urandom,
         )
+        stamper = Stamper(loaded.key, now, os.urandom)
         observe = Observe(
             loaded.registry,
-            loaded.laws,
+            loaded.shapes,
             Observations(engine),
+            stamper,
             Limits(plan.clock_tolerance, plan.handed_in_within),
             now,
         )
@@ -155,7 +161,7 @@ class _Service:
             self._entrance.material,
             self._entrance.guard,
             ReportService(ingest, metrics),
-            ProbeService(self._assigner, observe, Stamper(loaded.key, now, os.urandom), metrics, now),
+            ProbeService(self._assigner, observe, stamper, metrics, now),
         )
         self._cite = Cite(lists, Citations(engine))
         self._keeper = sequencer.keeper(settings.ledger, engine, metrics.registry)

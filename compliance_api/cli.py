@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from compliance_api import pki
 from compliance_api.domain.verdict import Outcome
-from compliance_api.settings import ServiceSettings, load_law, load_registry
+from compliance_api.settings import ServiceSettings, load_law, load_registry, load_shapes
 from compliance_api.verbs import ledger, upkeep
 from lachan import config, log, postgres, terminal
 from lachan.config import ConfigError, Problem
@@ -49,6 +49,7 @@ def serve(config_file: Config) -> None:
         settings,
         registry,
         laws,
+        load_shapes(settings.shapes),
         service.load_tls(settings),
         SigningKey.load(settings.receipt_key),
     )

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from compliance_api.anchors import read_roots
+from compliance_api.domain import shapes
 from compliance_api.domain.law import LawBook, Texts
 from compliance_api.domain.organisation import (
     Endpoint,
@@ -27,6 +28,7 @@ from compliance_api.domain.organisation import (
     Transport,
 )
 from compliance_api.domain.retention import RetentionSettings
+from compliance_api.domain.shapes import ShapeBook
 from compliance_api.ledger.settings import LedgerSettings
 from compliance_api.sharesettings import LimitSettings
 from compliance_api.web.settings import ConsoleSettings
@@ -68,14 +70,27 @@ Names = Annotated[tuple[Domain, ...], Field(max_length=MAX_NAMES)]
 class EndpointSettings(Settings):
     """Where DNS is answered."""
 
-    address: Address
-    port: Port = 53
-    # Transports that probes can measure with today.
-    transport: Literal["udp", "tcp"] = "udp"
+    # Empty stands for whatever resolver a line is handed out (DHCP, RA, PPP).
+    address: Address | Literal[""]
+    # 53 by UDP and TCP, 853 by DoT, 443 by DoH.
+    port: Port | None = None
+    transport: Literal["udp", "tcp", "dot", "doh"] = "udp"
+    # DoT and DoH: the name its certificate is for, its address where empty; and the path of the URL.
+    server_name: Domain | Literal[""] = ""
+    path: Annotated[str, Field(pattern=r"^(/[!-~]{0,127})?$")] = ""
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if self.server_name and self.transport not in {"dot", "doh"}:
+            raise ValueError("server_name is for dot and doh")
+        if self.path and self.transport != "doh":
+            raise ValueError("path is for doh")
+        return self
 
     def endpoint(self) -> Endpoint:
         """As the domain's own type."""
-        return Endpoint(self.address, self.port, Transport(self.transport))
+        port = self.port or {"dot": 853, "doh": 443}.get(self.transport, 53)
+        return Endpoint(self.address, port, Transport(self.transport), self.server_name, self.path)
 
 
 class ListAuthoritySettings(Settings):
@@ -104,12 +119,23 @@ class AssignmentSettings(Settings):
     clock_tolerance: Interval = 5.0
     # Of a question; drawn for each.
     types: Annotated[tuple[Literal["A", "AAAA", "HTTPS"], ...], Field(min_length=1, max_length=3)] = ("A",)
-    # A resolver that does not filter.
+    # Two resolvers that do not filter, of two different people: a name that either does not know proves nothing.
     reference: EndpointSettings
+    second_reference: EndpointSettings
+    # Part of the questions that have DO set (RFC 3225).
+    dnssec_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     # Alive names that are not listed and never were.
     controls: Names = Field(min_length=1)
     # Parents and siblings of listed names that are not listed themselves.
     neighbours: Names = ()
+
+    @model_validator(mode="after")
+    def _two_references(self) -> Self:
+        if self.reference.endpoint() == self.second_reference.endpoint():
+            raise ValueError("second_reference is the first one again")
+        if not self.reference.address or not self.second_reference.address:
+            raise ValueError("a reference has an address of its own")
+        return self
 
 
 class JudgeSettings(Settings):
@@ -140,6 +166,8 @@ class ServiceSettings(Settings):
     list_authority: ListAuthoritySettings
     registry: ConfigPath
     law: ConfigPath
+    # What a block looks like; a built-in text, which knows no page, where there is none.
+    shapes: ConfigPath | None = None
     assignments: AssignmentSettings
     judge: JudgeSettings = JudgeSettings()
     ledger: LedgerSettings | None = None
@@ -327,6 +355,15 @@ def load_registry(path: Path) -> Registry:
     if reader.problems:
         raise ConfigError(str(path), reader.problems)
     return registry
+
+
+def load_shapes(path: Path | None) -> ShapeBook:
+    """What a block looks like; the built-in text where no file is named.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    return config.load(path, ShapeBook) if path else shapes.DEFAULT
 
 
 def load_law(path: Path, registry: Registry) -> LawBook:

@@ -14,10 +14,9 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from compliance_api.domain.burden import Burden
 from compliance_api.domain.finding import Clause, FindingKind
-from compliance_api.domain.observation import BlockShapes, ConfirmationRule
+from compliance_api.domain.observation import ConfirmationRule
 from compliance_api.domain.organisation import Label
 from compliance_api.domain.statistics.parameters import DayRules
-from lachan.address import Address
 from lachan.config import Duration, Settings
 from lachan.errors import LachanError
 
@@ -124,24 +123,6 @@ class ChallengeDuty(Settings):
     days: Annotated[int, Field(ge=1, le=31)] = 5
 
 
-class Blocks(Settings):
-    """Which answers are a block."""
-
-    null_addresses: tuple[Address, ...] = Field(("0.0.0.0", "::"), max_length=100)  # noqa: S104 - an answer, not a bind
-    sinkhole_addresses: tuple[Address, ...] = Field((), max_length=1000)
-    extended_errors: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = Field((15, 16, 17), max_length=20)
-    tries: Annotated[int, Field(ge=1, le=10)] = 3
-
-    def shapes(self) -> BlockShapes:
-        """As the domain's own type."""
-        return BlockShapes(
-            frozenset(self.null_addresses),
-            frozenset(self.sinkhole_addresses),
-            frozenset(self.extended_errors),
-            self.tries,
-        )
-
-
 class Law(Settings):
     """One text, in force from a moment on and, where `effective_until` is given, up to another."""
 
@@ -164,7 +145,6 @@ class Law(Settings):
     counters: CounterDuty = CounterDuty()
     burden: Burden = Burden()
     challenges: ChallengeDuty = ChallengeDuty()
-    blocks: Blocks = Blocks()
     # The passage behind each kind of finding; `default` stands for those not named.
     citations: dict[FindingKind, Texts] = Field(default_factory=dict)
     default_citation: Texts

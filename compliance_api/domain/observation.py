@@ -1,9 +1,11 @@
 """What a probe's two exchanges say about one name: blocked, not blocked, or nothing.
 
-Holds always: a name counts only where the reference resolver saw it alive, for a dead name proves nothing; an answer
-that carries one address outside the known block addresses is an answer, whatever else it says; a silence counts only
-after enough tries, and silence or a bare refusal only from a resolver that served the same probe in the same session,
-since a dead or closed resolver looks the same. What counts as a block is data (`BlockShapes`).
+Holds always: a name counts only where the reference resolvers saw it alive soon after, for a dead name proves nothing;
+an answer that carries one address outside the known block addresses is an answer, whatever else it says, unless it
+leads to a name known to be a block page's; a silence counts only after enough tries, and silence or a bare refusal only
+from a resolver that served the same probe in the same session, since a dead or closed resolver looks the same; what
+could not be reached says nothing, and is never an answer. What counts as a block is data (`BlockShapes`,
+`compliance_api.domain.shapes`).
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ from datetime import datetime
 from compliance_api.domain.organisation import Transport
 
 RCODE_NOERROR = 0
+RCODE_SERVFAIL = 2
 RCODE_NXDOMAIN = 3
 RCODE_REFUSED = 5
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Arm(enum.StrEnum):
@@ -53,12 +58,16 @@ class Shape(enum.StrEnum):
     NODATA = "nodata"
     NULL_ADDRESS = "null_address"
     SINKHOLE = "sinkhole"
+    FORGED_CNAME = "forged_cname"
     EDE = "ede"
     REFUSED = "refused"
     TIMEOUT = "timeout"
     ANSWER = "answer"
     REFERENCE_DEAD = "reference_dead"
     FEW_TRIES = "few_tries"
+    SERVFAIL = "servfail"
+    # SERVFAIL to a listed name that is alive, from a resolver that answered its session's controls.
+    SELECTIVE_FAILURE = "selective_failure"
     FAILURE = "failure"
     TRUNCATED = "truncated"
     UNREACHABLE = "unreachable"
@@ -67,14 +76,22 @@ class Shape(enum.StrEnum):
 
 @dataclass(frozen=True)
 class BlockShapes:
-    """Which answers are a block; addresses in text, as `ipaddress` writes them."""
+    """Which answers are a block."""
 
-    null_addresses: frozenset[str]
-    sinkhole_addresses: frozenset[str]
+    version: str
+    null_addresses: tuple[Network, ...]
+    page_addresses: tuple[Network, ...]
+    # Names, with all below them, that only forged CNAMEs lead to.
+    page_names: frozenset[str]
     # RFC 8914 codes: 15 Blocked, 16 Censored, 17 Filtered.
     extended_errors: frozenset[int]
+    # Shapes that are a block by themselves.
+    blocking: frozenset[Shape]
     # Tries after which a silence counts.
     tries: int
+    # Reference resolvers that must see a name alive, and within how many seconds of the question.
+    references: int
+    reference_within: float
 
 
 @dataclass(frozen=True)
@@ -88,6 +105,8 @@ class Answer:
     # The addresses among them, in text.
     addresses: tuple[str, ...]
     extended_errors: frozenset[int]
+    # What aliases in it lead to, lowercase, without the trailing dot.
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +116,8 @@ class Exchange:
     outcome: Outcome
     tries: int
     answer: Answer | None
+    # Seconds after the operator's resolver was asked.
+    after: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,17 +129,39 @@ class Seen:
     reference_alive: bool
 
 
+def _within(address: str, networks: Iterable[Network]) -> bool:
+    one = ipaddress.ip_address(address)
+    return any(one in network for network in networks)
+
+
 def _null(address: str, shapes: BlockShapes) -> bool:
-    return address in shapes.null_addresses or ipaddress.ip_address(address).is_loopback
+    return _within(address, shapes.null_addresses)
+
+
+def _page(address: str, shapes: BlockShapes) -> bool:
+    return _within(address, shapes.page_addresses)
+
+
+def _forged(answer: Answer, shapes: BlockShapes) -> bool:
+    """Whether an alias leads to a block page's name, or to one below it."""
+    if not shapes.page_names:
+        return False
+    for alias in answer.aliases:
+        labels = alias.split(".")
+        if any(".".join(labels[place:]) in shapes.page_names for place in range(len(labels))):
+            return True
+    return False
 
 
 def _alive(reference: Exchange, shapes: BlockShapes) -> bool:
     answer = reference.answer
-    if answer is None or answer.rcode != RCODE_NOERROR or not answer.records:
+    if answer is None or answer.rcode != RCODE_NOERROR or not answer.records or _forged(answer, shapes):
+        return False
+    if reference.after > shapes.reference_within:
         return False
     if not answer.addresses:
         return True
-    return any(not _null(one, shapes) and one not in shapes.sinkhole_addresses for one in answer.addresses)
+    return any(not _null(one, shapes) and not _page(one, shapes) for one in answer.addresses)
 
 
 def _address_shape(answer: Answer, shapes: BlockShapes) -> Shape:
@@ -126,12 +169,14 @@ def _address_shape(answer: Answer, shapes: BlockShapes) -> Shape:
         return Shape.ANSWER
     if all(_null(one, shapes) for one in answer.addresses):
         return Shape.NULL_ADDRESS
-    if all(_null(one, shapes) or one in shapes.sinkhole_addresses for one in answer.addresses):
+    if all(_null(one, shapes) or _page(one, shapes) for one in answer.addresses):
         return Shape.SINKHOLE
     return Shape.ANSWER
 
 
 def _answer_shape(answer: Answer, shapes: BlockShapes) -> Shape:
+    if _forged(answer, shapes):
+        return Shape.FORGED_CNAME
     if answer.rcode == RCODE_NOERROR and answer.records:
         return _address_shape(answer, shapes)
     if answer.extended_errors & shapes.extended_errors:
@@ -140,7 +185,8 @@ def _answer_shape(answer: Answer, shapes: BlockShapes) -> Shape:
         return Shape.TRUNCATED
     if answer.rcode == RCODE_NOERROR:
         return Shape.NODATA
-    return {RCODE_NXDOMAIN: Shape.NXDOMAIN, RCODE_REFUSED: Shape.REFUSED}.get(answer.rcode, Shape.FAILURE)
+    bare = {RCODE_NXDOMAIN: Shape.NXDOMAIN, RCODE_REFUSED: Shape.REFUSED, RCODE_SERVFAIL: Shape.SERVFAIL}
+    return bare.get(answer.rcode, Shape.FAILURE)
 
 
 def _shape(exchange: Exchange, shapes: BlockShapes) -> Shape:
@@ -151,15 +197,12 @@ def _shape(exchange: Exchange, shapes: BlockShapes) -> Shape:
     return Shape.UNREACHABLE if exchange.outcome is Outcome.UNREACHABLE else Shape.MALFORMED
 
 
-_BLOCKS = frozenset({Shape.NXDOMAIN, Shape.NODATA, Shape.NULL_ADDRESS, Shape.SINKHOLE, Shape.EDE})
-
-
-def classify(resolver: Exchange, reference: Exchange, shapes: BlockShapes) -> Seen:
-    """What the two exchanges say on their own; silence and bare refusal stay inconclusive until `settle`."""
+def classify(resolver: Exchange, references: Sequence[Exchange], shapes: BlockShapes) -> Seen:
+    """What the exchanges say on their own; silence, refusal and failure stay inconclusive until `settle`."""
     shape = _shape(resolver, shapes)
-    if not _alive(reference, shapes):
+    if sum(_alive(reference, shapes) for reference in references) < shapes.references:
         return Seen(Result.INCONCLUSIVE, Shape.REFERENCE_DEAD if shape is not Shape.ANSWER else shape, False)
-    if shape in _BLOCKS:
+    if shape in shapes.blocking:
         return Seen(Result.BLOCKED, shape, True)
     return Seen(Result.NOT_BLOCKED if shape is Shape.ANSWER else Result.INCONCLUSIVE, shape, True)
 
@@ -210,12 +253,19 @@ def settle(session: Iterable[Sighting]) -> list[Sighting]:
 
     A resolver that answered this probe at least once in the session was there and open to it. Then silence after enough
     tries, or a bare refusal, keeps a listed name from the user as well as any other block. A control that met silence
-    proves nothing, for packets get lost; a refused one was refused.
+    proves nothing, for packets get lost; a refused one was refused. A failure is no block, for it may be an accident;
+    but one that meets listed names alone, while controls are answered, is told apart.
     """
     settled = list(session)
+    if any(one.arm is Arm.CONTROL and one.shape is Shape.ANSWER for one in settled):
+        settled = [replace(one, shape=Shape.SELECTIVE_FAILURE) if _fails_alone(one) else one for one in settled]
     if not any(one.shape is Shape.ANSWER or one.result is Result.BLOCKED for one in settled):
         return settled
     return [replace(one, result=Result.BLOCKED) if _counts_now(one) else one for one in settled]
+
+
+def _fails_alone(one: Sighting) -> bool:
+    return one.shape is Shape.SERVFAIL and one.arm is Arm.LISTED and one.reference_alive
 
 
 def _counts_now(one: Sighting) -> bool:

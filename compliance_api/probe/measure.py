@@ -6,10 +6,12 @@ answer cut short over UDP is asked for again over TCP, for half an answer proves
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 from compliance_api.probe.agent import Asker
 from compliance_api.probe.assignment import Endpoint
+from compliance_api.probe.errors import ProbeError
 from compliance_api.probe.settings import MeasureSettings
 from lachan import exchange, message
 from lachan.compliance.v1 import probe_service_pb2 as pb
@@ -37,18 +39,35 @@ def evidence(ended: exchange.Exchange) -> pb.Exchange:
         response=ended.response[:MAX_KEPT_BYTES],
         tries=ended.tries,
         duration_us=min(MAX_DURATION_US, int(ended.duration * 1_000_000)),
+        certificate_sha256=hashlib.sha256(ended.certificate).digest() if ended.certificate else b"",
+        certificate_holds=ended.certificate_holds,
     )
 
 
 def asker(settings: MeasureSettings, rng: random.Random) -> Asker:
-    """Asks as `settings` say, with ids drawn from `rng`."""
-    # An ordinary stub resolver's question: recursion desired, EDNS, nothing that no client would send.
-    manner = exchange.Manner(tries=settings.tries, timeout=settings.timeout, keep_case=False)
+    """Asks as `settings` say, with ids drawn from `rng`.
 
-    async def ask(endpoint: Endpoint, qname: str, qtype: int) -> pb.Exchange:
-        transport = exchange.Transport.TCP if endpoint.tcp else exchange.Transport.UDP
-        server = exchange.Server(endpoint.address, endpoint.port, transport)
-        query = message.query(qname, qtype, id=rng.getrandbits(16))
+    Raises:
+        ProbeError: The file of those who vouch for certificates cannot be read.
+    """
+    roots = None
+    if settings.roots:
+        try:
+            roots = settings.roots.read_text("ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProbeError(f"{settings.roots}: {error}") from error
+    # An ordinary stub resolver's question: recursion desired, EDNS, the name's case as it is, no cookie, nothing that
+    # no client would send.
+    manner = exchange.Manner(tries=settings.tries, timeout=settings.timeout, keep_case=False, roots=roots)
+
+    async def ask(endpoint: Endpoint, qname: str, qtype: int, dnssec_ok: bool) -> pb.Exchange:
+        if not endpoint.address:
+            return pb.Exchange(outcome=pb.OUTCOME_UNREACHABLE)
+        server = exchange.Server(
+            endpoint.address, endpoint.port, endpoint.transport, endpoint.server_name, endpoint.path or "/dns-query"
+        )
+        edns = message.Edns(size=settings.edns or 1232, do=dnssec_ok) if settings.edns or dnssec_ok else None
+        query = message.query(qname, qtype, id=rng.getrandbits(16), edns=edns)
         return evidence(await exchange.exchange(server, query, manner, rng=rng))
 
     return ask

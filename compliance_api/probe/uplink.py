@@ -61,17 +61,32 @@ class Uplink:
         self._service = stubs.ProbeServiceStub(self._channel)
         self._deadline = deadline
 
-    async def take(self) -> pb.Assignment | None:
-        """The next assignment, or None where there is none yet.
+    async def take(self) -> pb.TakeAssignmentResponse:
+        """The next assignment, if there is one yet, and the service's time.
 
         Raises:
             UnavailableError: Ask again later.
         """
         try:
-            answer = await self._service.TakeAssignment(pb.TakeAssignmentRequest(), timeout=self._deadline)
+            return await self._service.TakeAssignment(pb.TakeAssignmentRequest(), timeout=self._deadline)
         except grpc.aio.AioRpcError as error:
             raise UnavailableError(str(_translate(error))) from error
-        return answer.assignment if answer.HasField("assignment") else None
+
+    async def stamps(self, commitments: Sequence[bytes]) -> list[pb.Stamp]:
+        """The service's time, over each of the commitments, or bare; nothing from an earlier release of the service.
+
+        Raises:
+            UnavailableError: Ask again later.
+        """
+        try:
+            answer = await self._service.TakeStamps(
+                pb.TakeStampsRequest(commitments=commitments), timeout=self._deadline
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return []
+            raise UnavailableError(str(_translate(error))) from error
+        return list(answer.stamps)
 
     async def submit(self, observations: Sequence[bytes]) -> None:
         """Hands in serialised `SignedObservation`s; all of them are stored when this returns.

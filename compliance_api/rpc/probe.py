@@ -46,6 +46,7 @@ def message(work: Work) -> pb.Assignment:
         organisation=work.assignment.operator,
         resolver=_endpoint(work.endpoint),
         reference=_endpoint(work.reference),
+        second_reference=_endpoint(work.second_reference),
         questions=[
             pb.Question(
                 index=index,

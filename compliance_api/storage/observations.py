@@ -49,6 +49,7 @@ def _row(one: Observed) -> dict[str, Any]:
         "result": one.seen.result,
         "shape": one.seen.shape,
         "reference_alive": one.seen.reference_alive,
+        "shapes": one.shapes,
         "observation": one.observation,
         "signature": one.signature,
         "key_id": one.key_id,

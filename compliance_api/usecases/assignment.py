@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -82,6 +82,7 @@ class Work:
     assignment: Assignment
     endpoint: Endpoint
     reference: Endpoint
+    second_reference: Endpoint
     questions: tuple[Question, ...]
     spread: float
 
@@ -113,10 +114,14 @@ class Plan:
     listed: int
     spread: float
     expires: float
+    # Two resolvers that do not filter, of two different people.
     reference: Endpoint
+    second_reference: Endpoint
     qtypes: tuple[int, ...]
     controls: tuple[str, ...]
     neighbours: tuple[str, ...]
+    # Part of the questions that have DO set.
+    dnssec_share: float = 0.0
 
 
 class Assigner:
@@ -184,7 +189,7 @@ class Assigner:
         # Repeatable from the recorded seed, as the draw itself is.
         rng = random.Random(seed)  # noqa: S311
         types = self._plan.qtypes
-        return [
+        asked = [
             *(
                 Question(
                     one.qname,
@@ -200,6 +205,7 @@ class Assigner:
             *(Question(name, rng.choice(types), Arm.CONTROL) for name in self._plan.controls),
             *(Question(name, rng.choice(types), Arm.NEIGHBOUR) for name in self._plan.neighbours),
         ]
+        return [replace(one, dnssec_ok=rng.random() < self._plan.dnssec_share) for one in asked]
 
     async def take(self, caller: Identity, now: datetime) -> Work | None:
         """The next assignment for a probe; None where there is none.
@@ -228,7 +234,8 @@ class Assigner:
         if not await self._store.add_assignment(assignment):
             return None
         questions = tuple(current.questions[position] for position in positions)
-        return Work(assignment, current.endpoint, self._plan.reference, questions, self._plan.spread)
+        plan = self._plan
+        return Work(assignment, current.endpoint, plan.reference, plan.second_reference, questions, plan.spread)
 
     def _order(self, current: Round, probe: Probe) -> list[int]:
         """Listed names first, controls and neighbours later, both shuffled: no two probes ask alike."""

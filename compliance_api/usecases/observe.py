@@ -1,32 +1,44 @@
 """Takes what probes saw.
 
 Holds always: an observation is stored only where its probe signed it, for a question this service gave that probe,
-asked within the assignment's time; the same observation again changes nothing, and another one for the same question is
-refused; a call is stored whole or not at all, and every reason against it is named.
+asked within the assignment's time; when that was is said by this service's own stamps where the probe holds any; the
+same observation again changes nothing, and another one for the same question is refused; a call is stored whole or not
+at all, and every reason against it is named.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
-from compliance_api.domain.law import LawBook, LawError
-from compliance_api.domain.observation import BlockShapes, Seen, classify
+from compliance_api.domain.observation import Seen, classify
 from compliance_api.domain.organisation import Endpoint, Probe, Registry
+from compliance_api.domain.shapes import ShapeBook, ShapesError
 from compliance_api.errors import ComplianceError, InvalidRequestError, NotPermittedError, Violation
 from compliance_api.usecases.assignment import Assignment, Question
 from compliance_api.usecases.sighting import MAX_PACKET_BYTES, MAX_TRIES, exchange
+from compliance_api.usecases.stamp import Stamper
+from lachan.address import is_address
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.signing import OBSERVATION, SigningError, VerifyKey
+from lachan.stamp import StampError
 from lachan.tls import Identity, Role
 
 MAX_OBSERVATIONS = 256
-MAX_OBSERVATION_BYTES = 4 * MAX_PACKET_BYTES + 1024
+MAX_OBSERVATION_BYTES = 6 * MAX_PACKET_BYTES + 2048
+# Longer than any assignment lives.
+MAX_SINCE_US = 8 * 86_400 * 1_000_000
+MAX_NAME_BYTES = 253
+MAX_ADDRESS_BYTES = 45
+MAX_PATH_BYTES = 128
+DIGEST_BYTES = 32
+SIDES = ("resolver", "reference", "second_reference")
 # 2100-01-01 in microseconds.
 MAX_TIME_US = 4_102_444_800_000_000
 
@@ -58,6 +70,8 @@ class Observed:
     latest: datetime
     received_at: datetime
     seen: Seen
+    # The text that says what a block looks like.
+    shapes: str
     observation: bytes
     signature: bytes
     key_id: bytes
@@ -84,6 +98,15 @@ class Limits:
     handed_in_within: float
 
 
+@dataclass(frozen=True)
+class _Dated:
+    """When something was asked, and between which moments by this service's own clock."""
+
+    asked_at: datetime
+    earliest: datetime
+    latest: datetime
+
+
 class _ObjectionError(ComplianceError):
     """What is wrong with one observation, and with which of its fields."""
 
@@ -98,14 +121,16 @@ class Observe:
     def __init__(
         self,
         registry: Registry,
-        laws: LawBook,
+        shapes: ShapeBook,
         store: ObservationStore,
+        stamper: Stamper,
         limits: Limits,
         clock: Callable[[], datetime],
     ) -> None:
         self._registry = registry
-        self._laws = laws
+        self._shapes = shapes
         self._store = store
+        self._stamper = stamper
         self._tolerance = timedelta(seconds=limits.clock_tolerance)
         self._handed_in_within = timedelta(seconds=limits.handed_in_within)
         self._clock = clock
@@ -165,46 +190,78 @@ class Observe:
             raise _ObjectionError("assignment_id", "not an assignment of this probe")
         if one.index >= len(issued.questions):
             raise _ObjectionError("index", f"the assignment has {len(issued.questions)} questions")
-        asked_at = datetime.fromtimestamp(one.asked_at_us / 1_000_000, UTC)
-        self._check_times(issued.assignment, asked_at, now)
-        question = issued.questions[one.index]
-        seen = classify(
-            exchange(one.resolver, question.qname, question.qtype),
-            exchange(one.reference, question.qname, question.qtype),
-            self._shapes(issued, asked_at),
-        )
+        if self._registry.node(issued.assignment.operator, issued.node) is None:
+            raise _ObjectionError("assignment_id", "its node is no longer in the registry")
         digest = hashlib.sha256(signed.observation).digest()
+        dated = self._dated(issued.assignment, one, signed, digest, now)
+        try:
+            shapes = self._shapes.in_force(dated.asked_at).shapes(issued.assignment.operator)
+        except ShapesError as error:
+            raise _ObjectionError("asked_at_us", str(error)) from error
+        question = issued.questions[one.index]
+        resolver, *references = (
+            exchange(side, question.qname, question.qtype)
+            for side in (one.resolver, one.reference, one.second_reference)
+        )
         return Observed(
             issued,
             one.index,
             probe,
             digest,
-            issued.endpoint,
-            asked_at,
-            issued.assignment.issued_at,
+            _asked(issued.endpoint, one),
+            dated.asked_at,
+            dated.earliest,
+            dated.latest,
             now,
-            now,
-            seen,
+            classify(resolver, references, shapes),
+            shapes.version,
             signed.observation,
             signed.signature,
             signed.key_id,
         )
 
-    def _check_times(self, assignment: Assignment, asked_at: datetime, now: datetime) -> None:
-        earliest, latest = assignment.issued_at - self._tolerance, assignment.expires_at + self._tolerance
-        if not earliest <= asked_at <= min(latest, now + self._tolerance):
-            raise _ObjectionError("asked_at_us", "not within the assignment's time")
+    def _dated(
+        self, assignment: Assignment, one: pb.Observation, signed: pb.SignedObservation, digest: bytes, now: datetime
+    ) -> _Dated:
+        """By the stamps; by the probe's own clock only where it held none when it asked."""
+        begun, ended = self._stamp("begun", one.begun), self._stamp("ended", signed.ended, digest)
+        latest = min(now, ended) if ended else now
+        if begun is None:
+            asked_at = datetime.fromtimestamp(one.asked_at_us / 1_000_000, UTC)
+            place, earliest = "asked_at_us", assignment.issued_at
+        else:
+            asked_at = begun + timedelta(microseconds=one.since_begun_us)
+            place, earliest = "since_begun_us", begun
+        if asked_at > latest + self._tolerance:
+            raise _ObjectionError(place, "later than the second stamp, or than now")
+        first, last = assignment.issued_at - self._tolerance, assignment.expires_at + self._tolerance
+        if not first <= asked_at <= last:
+            raise _ObjectionError(place, "not within the assignment's time")
         if now > assignment.expires_at + self._handed_in_within:
             raise _ObjectionError("assignment_id", "handed in too long after the assignment's end")
+        return _Dated(asked_at, earliest, latest)
 
-    def _shapes(self, issued: Issued, asked_at: datetime) -> BlockShapes:
-        node = self._registry.node(issued.assignment.operator, issued.node)
-        if node is None:
-            raise _ObjectionError("assignment_id", "its node is no longer in the registry")
+    def _stamp(self, place: str, stamp: pb.Stamp, commitment: bytes | None = None) -> datetime | None:
         try:
-            return self._laws.in_force(min(node.jurisdictions), asked_at).blocks.shapes()
-        except LawError as error:
-            raise _ObjectionError("asked_at_us", str(error)) from error
+            return self._stamper.time(stamp, commitment)
+        except StampError as error:
+            raise _ObjectionError(place, str(error)) from error
+
+
+def _asked(assigned: Endpoint, one: pb.Observation) -> Endpoint:
+    """Whom the probe asked: the resolver it was told, or the one that its line was handed out."""
+    address = one.asked.address
+    if assigned.address:
+        if one.HasField("asked") and address != assigned.address:
+            raise _ObjectionError("asked.address", "not the resolver of the assignment")
+        return assigned
+    if not address:
+        if one.resolver.outcome != pb.OUTCOME_UNREACHABLE:
+            raise _ObjectionError("asked.address", "whom the line was handed out, where it was left to the line")
+        return assigned
+    if not is_address(address):
+        raise _ObjectionError("asked.address", "an IP address")
+    return replace(assigned, address=str(ipaddress.ip_address(address)))
 
 
 def _parse(place: str, signed: pb.SignedObservation, probe: Probe, violations: list[Violation]) -> pb.Observation:
@@ -226,12 +283,30 @@ def _parse(place: str, signed: pb.SignedObservation, probe: Probe, violations: l
     except DecodeError:
         violations.append(Violation(f"{place}.observation", "not a serialised Observation"))
         return one
-    for side in ("resolver", "reference"):
+    violations += _unbounded(place, one)
+    return one
+
+
+def _unbounded(place: str, one: pb.Observation) -> Iterator[Violation]:
+    """Every field of an observation that is beyond its bounds."""
+    if not one.HasField("resolver"):
+        yield Violation(f"{place}.resolver", "what the resolver did")
+    for side in SIDES:
         raw: pb.Exchange = getattr(one, side)
         if max(len(raw.query), len(raw.response)) > MAX_PACKET_BYTES:
-            violations.append(Violation(f"{place}.{side}", f"packets of at most {MAX_PACKET_BYTES} bytes"))
+            yield Violation(f"{place}.{side}", f"packets of at most {MAX_PACKET_BYTES} bytes")
         if raw.tries > MAX_TRIES:
-            violations.append(Violation(f"{place}.{side}.tries", f"at most {MAX_TRIES}"))
+            yield Violation(f"{place}.{side}.tries", f"at most {MAX_TRIES}")
+        if len(raw.certificate_sha256) not in (0, DIGEST_BYTES):
+            yield Violation(f"{place}.{side}.certificate_sha256", f"{DIGEST_BYTES} bytes, or none")
+    if one.since_begun_us > MAX_SINCE_US:
+        yield Violation(f"{place}.since_begun_us", f"at most {MAX_SINCE_US}")
+    for name, text, most in (
+        ("address", one.asked.address, MAX_ADDRESS_BYTES),
+        ("server_name", one.asked.server_name, MAX_NAME_BYTES),
+        ("path", one.asked.path, MAX_PATH_BYTES),
+    ):
+        if len(text) > most:
+            yield Violation(f"{place}.asked.{name}", f"at most {most} characters")
     if not 0 <= one.asked_at_us < MAX_TIME_US:
-        violations.append(Violation(f"{place}.asked_at_us", "microseconds since 1970, before 2100"))
-    return one
+        yield Violation(f"{place}.asked_at_us", "microseconds since 1970, before 2100")

@@ -16,6 +16,8 @@ from lachan.message import Message, MessageError
 MAX_PACKET_BYTES = 4096
 MAX_TRIES = 10
 
+_BARE = {message.FORMERR, message.SERVFAIL, message.NOTIMP, message.REFUSED}
+_ALIASES = {message.CNAME, message.DNAME}
 _OUTCOMES = {
     pb.OUTCOME_ANSWERED: Outcome.ANSWERED,
     pb.OUTCOME_TIMEOUT: Outcome.TIMEOUT,
@@ -27,23 +29,28 @@ _OUTCOMES = {
 def exchange(raw: pb.Exchange, qname: str, qtype: int) -> Exchange:
     """What an exchange on the wire amounts to, for the question that was assigned."""
     outcome = _OUTCOMES.get(raw.outcome, Outcome.MALFORMED)
+    after = raw.asked_after_us / 1_000_000
     if outcome is not Outcome.ANSWERED:
-        return Exchange(outcome, raw.tries, None)
+        return Exchange(outcome, raw.tries, None, after)
     try:
         query, response = message.parse(raw.query), message.parse(raw.response)
     except MessageError:
-        return Exchange(Outcome.MALFORMED, raw.tries, None)
+        return Exchange(Outcome.MALFORMED, raw.tries, None, after)
     if not _answers(query, response, qname, qtype):
-        return Exchange(Outcome.MALFORMED, raw.tries, None)
-    return Exchange(Outcome.ANSWERED, raw.tries, _answer(response, qtype))
+        return Exchange(Outcome.MALFORMED, raw.tries, None, after)
+    return Exchange(Outcome.ANSWERED, raw.tries, _answer(response, qtype), after)
 
 
 def _answers(query: Message, response: Message, qname: str, qtype: int) -> bool:
     asked, answered = query.question, response.question
-    if asked is None or answered is None or not response.is_response or query.id != response.id:
+    if asked is None or not response.is_response or query.id != response.id:
         return False
     wanted = qname.lower(), qtype, message.IN
-    return all((one.qname.lower(), one.qtype, one.qclass) == wanted for one in (asked, answered))
+    told = [asked, answered] if answered else [asked]
+    # Whoever refuses or fails may do so without repeating the question, and then says nothing else.
+    if answered is None and (response.questions or response.answers or response.rcode not in _BARE):
+        return False
+    return all((one.qname.lower(), one.qtype, one.qclass) == wanted for one in told)
 
 
 def _answer(response: Message, qtype: int) -> Answer:
@@ -55,4 +62,5 @@ def _answer(response: Message, qtype: int) -> Answer:
         len(records),
         tuple(str(ipaddress.ip_address(address)) for address in addresses if address is not None),
         frozenset(error.code for error in response.errors),
+        tuple(record.data.lower().rstrip(".") for record in response.answers if record.rtype in _ALIASES),
     )

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 JURISDICTION = "demo"
 NODE = "edge-1"
 OPERATORS = ("a", "b")
-PROBES = ("probe-1", "probe-2")
+# With whose lines they are on.
+PROBES = {"probe-1": "authority", "probe-2": "consumer"}
 WINDOW = "5s"
 ONCE_A_DAY = "1d"
 # unix(7): 108 bytes with the end; the edge leaves 28 of them to the name of a socket.
@@ -159,6 +160,8 @@ class Place:
                 "clock_tolerance": "5s",
                 "types": ["A", "AAAA", "HTTPS"],
                 "reference": {"address": ADDRESS, "port": self.ports.upstream},
+                # The demo's one small internet, by its other door.
+                "second_reference": {"address": ADDRESS, "port": self.ports.upstream, "transport": "tcp"},
                 "controls": list(CONTROLS),
                 "neighbours": list(NEIGHBOURS),
             },
@@ -185,13 +188,13 @@ class Place:
                     "kind": "authority",
                     "name": {"vi": "Sở Mẫu", "en": "Sample Department"},
                     "jurisdictions": [JURISDICTION],
-                    "probes": [self._registered_probe("probe-1", "vp-north", "fixed-line", "authority", "authority")],
+                    "probes": [self._registered_probe("probe-1", "vp-north", "fixed-line", "authority")],
                 },
                 {
                     "id": "consumer-union",
                     "kind": "custodian",
                     "name": {"vi": "Hội Người dùng Mẫu", "en": "Sample Consumer Union"},
-                    "probes": [self._registered_probe("probe-2", "vp-south", "mobile", "consumer-union", "consumer")],
+                    "probes": [self._registered_probe("probe-2", "vp-south", "mobile", "consumer-union")],
                 },
                 *(self._operator(operator) for operator in OPERATORS),
             ],
@@ -213,14 +216,14 @@ class Place:
             ],
         }
 
-    def _registered_probe(self, name: str, point: str, network: str, custodian: str, line: str) -> dict[str, Any]:
+    def _registered_probe(self, name: str, point: str, network: str, custodian: str) -> dict[str, Any]:
         return {
             "name": name,
             "key": str(self.public_key(name)),
             "vantage_point": point,
             "access_network": network,
             "custodian": custodian,
-            "line": line,
+            "line": PROBES[name],
         }
 
     def _sync(self, party: str, poll: str) -> dict[str, Any]:
@@ -272,6 +275,7 @@ class Place:
         return {
             "service": f"{ADDRESS}:{self.ports.compliance}",
             "tls": self.certificate(name),
+            "line": PROBES[name],
             "signing_key": str(self.folder / "pki" / f"{name}.pem"),
             "spool": str(self.folder / name / "observations.spool"),
             "journal": str(self.folder / name / "journal.db"),

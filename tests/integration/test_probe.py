@@ -90,6 +90,7 @@ class Place:
                 {
                     "service": f"127.0.0.1:{port}",
                     "tls": {"ca": "tls/ca.pem", "certificate": "tls/certificate.pem", "key": "tls/key.pem"},
+                    "line": "consumer",
                     "signing_key": "signing.pem",
                     "spool": "state/spool.sqlite",
                     "journal": "state/journal.sqlite",

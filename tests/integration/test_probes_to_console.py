@@ -17,6 +17,7 @@ import yaml
 
 from lachan.message import NXDOMAIN, Message, Record, encode, parse
 from tests.support.compliance import DEADLINE, PROBES, Authority, NodeClient, Service, list_authority
+from tests.support.framing import framed
 from tests.support.nameserver import nameserver
 
 A = 1
@@ -63,6 +64,7 @@ class Place(Authority):
             {
                 "service": target,
                 "tls": {"ca": f"{own}/ca.pem", "certificate": f"{own}/certificate.pem", "key": f"{own}/key.pem"},
+                "line": "consumer",
                 "signing_key": f"{uri}.pem",
                 "spool": f"{uri}.spool",
                 "journal": f"{uri}.journal",
@@ -117,7 +119,7 @@ async def test_an_honest_and_a_cheating_operator_are_told_apart(tmp_path: Path) 
         nameserver(udp=lambda query: answering(query, "old", "new")) as honest,
         # It says that it runs release 2, and blocks what release 1 held.
         nameserver(udp=lambda query: answering(query, "old")) as cheat,
-        nameserver(udp=answering) as reference,
+        nameserver(udp=answering, tcp=lambda query: map(framed, answering(query))) as reference,
     ):
         Place.ports = {"a": honest.port, "b": cheat.port}
         place = Place(tmp_path)
@@ -127,6 +129,7 @@ async def test_an_honest_and_a_cheating_operator_are_told_apart(tmp_path: Path) 
             "spread": "1s",
             "expires": "60s",
             "reference": {"address": "127.0.0.1", "port": reference.port},
+            "second_reference": {"address": "127.0.0.1", "port": reference.port, "transport": "tcp"},
             "controls": [f"control{number}.example" for number in range(4)],
         }
         async with list_authority(place) as lists:

@@ -208,6 +208,7 @@ class Authority:
                     "spread": "1s",
                     "expires": "60s",
                     "reference": {"address": "127.0.0.1", "port": 5353},
+                    "second_reference": {"address": "127.0.0.1", "port": 5354},
                     "controls": list(CONTROLS),
                 },
                 "judge": {"interval": "0.3s"},
@@ -382,6 +383,7 @@ class ProbeClient:
                 asked_at_us=int(time.time() * 1_000_000),
                 resolver=probes.Exchange(outcome=1, query=query, response=response, tries=1, duration_us=900),
                 reference=probes.Exchange(outcome=1, query=query, response=alive, tries=1, duration_us=900),
+                second_reference=probes.Exchange(outcome=1, query=query, response=alive, tries=1, duration_us=900),
             )
             signed.append(self.sign(observation))
         return signed

@@ -24,7 +24,11 @@ def service(**changes: Any) -> dict[str, Any]:
         "list_authority": {"target": "localhost:9444"},
         "registry": "organisations.yaml",
         "law": "law.yaml",
-        "assignments": {"reference": {"address": "192.0.2.1"}, "controls": ["Control.example"]},
+        "assignments": {
+            "reference": {"address": "192.0.2.1"},
+            "second_reference": {"address": "192.0.2.2"},
+            "controls": ["Control.example"],
+        },
     }
     return {**values, **changes}
 

@@ -21,7 +21,7 @@ from blocklist_sync.central.rpz.operators import OperatorsFile
 from blocklist_sync.central.serving.settings import ListSettings
 from compliance_api import witnesses
 from compliance_api.probe.settings import ProbeSettings
-from compliance_api.settings import ServiceSettings, load_law, load_registry
+from compliance_api.settings import ServiceSettings, load_law, load_registry, load_shapes
 from compliance_api.witness import WitnessSettings
 from lachan import config
 from lachan.ledger import policy as ledger_policy
@@ -53,6 +53,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "compliance.yaml": lambda path: config.load(path, ServiceSettings),
     "organisations.yaml": load_registry,
     "law.yaml": lambda path: load_law(path, load_registry(path.with_name("organisations.yaml"))),
+    "shapes.yaml": load_shapes,
     "probe.yaml": lambda path: config.load(path, ProbeSettings),
     "ledger-policy.txt": lambda path: ledger_policy.parse(path.read_bytes()),
     "witness.yaml": lambda path: config.load(path, WitnessSettings),

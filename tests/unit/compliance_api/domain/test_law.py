@@ -71,11 +71,9 @@ def test_it_is_read_from_yaml() -> None:
                     "authority": TEXT,
                     "default_citation": TEXT,
                     "list": {"block_deadline": "24h"},
-                    "blocks": {"sinkhole_addresses": ["2001:DB8::1"]},
                 }
             ]
         }
     )
     read = config.parse(text, LawBook).laws[0]
     assert read.effective_from == datetime(2025, 2, 28, 17, tzinfo=UTC)
-    assert read.blocks.shapes().sinkhole_addresses == {"2001:db8::1"}

@@ -11,19 +11,34 @@ from compliance_api.domain.observation import (
     Outcome,
     Result,
     Shape,
+    Sighting,
     classify,
     confirmed,
     settle,
 )
-from tests.support.cases import control, law, sighting
+from compliance_api.domain.shapes import ShapeText
+from tests.support.cases import NOW, control, law, sighting
 
-SHAPES = law(blocks={"sinkhole_addresses": ["192.0.2.53"]}).blocks.shapes()
+SHAPES = ShapeText.model_validate(
+    {
+        "version": "v1",
+        "effective_from": NOW,
+        "pages": [
+            {"addresses": ["192.0.2.48/28"], "names": ["page.example"]},
+            {"operators": ["b"], "addresses": ["192.0.2.99"]},
+        ],
+    }
+).shapes("a")
 NONE: frozenset[int] = frozenset()
 
 
-def answer(*addresses: str, rcode: int = 0, records: int | None = None, ede: int = 0, tc: bool = False) -> Exchange:
+def answer(
+    *addresses: str, rcode: int = 0, records: int | None = None, ede: int = 0, tc: bool = False, alias: str = ""
+) -> Exchange:
     errors = frozenset({ede} - {0})
-    found = Answer(rcode, tc, len(addresses) if records is None else records, addresses, errors)
+    found = Answer(
+        rcode, tc, len(addresses) if records is None else records, addresses, errors, (alias,) if alias else ()
+    )
     return Exchange(Outcome.ANSWERED, 1, found)
 
 
@@ -47,7 +62,12 @@ ALIVE = answer("198.51.100.7")
         (answer("192.0.2.53"), Result.BLOCKED, Shape.SINKHOLE),
         (answer("192.0.2.53", "0.0.0.0"), Result.BLOCKED, Shape.SINKHOLE),
         (answer(rcode=5), Result.INCONCLUSIVE, Shape.REFUSED),
-        (answer(rcode=2), Result.INCONCLUSIVE, Shape.FAILURE),
+        (answer("192.0.2.99"), Result.NOT_BLOCKED, Shape.ANSWER),
+        (answer("198.51.100.7", alias="page.example"), Result.BLOCKED, Shape.FORGED_CNAME),
+        (answer(rcode=3, alias="x1.page.example"), Result.BLOCKED, Shape.FORGED_CNAME),
+        (answer("198.51.100.7", alias="mypage.example"), Result.NOT_BLOCKED, Shape.ANSWER),
+        (answer(rcode=2), Result.INCONCLUSIVE, Shape.SERVFAIL),
+        (answer(rcode=1), Result.INCONCLUSIVE, Shape.FAILURE),
         (answer(tc=True), Result.INCONCLUSIVE, Shape.TRUNCATED),
         (Exchange(Outcome.TIMEOUT, 3, None), Result.INCONCLUSIVE, Shape.TIMEOUT),
         (Exchange(Outcome.TIMEOUT, 2, None), Result.INCONCLUSIVE, Shape.FEW_TRIES),
@@ -56,21 +76,54 @@ ALIVE = answer("198.51.100.7")
     ],
 )
 def test_each_answer_has_its_shape(resolver: Exchange, result: Result, shape: Shape) -> None:
-    seen = classify(resolver, ALIVE, SHAPES)
+    seen = classify(resolver, [ALIVE, ALIVE], SHAPES)
     assert (seen.result, seen.shape) == (result, shape)
 
 
 @pytest.mark.parametrize(
     "reference",
-    [answer(rcode=3), answer(), answer("0.0.0.0"), answer("192.0.2.53"), Exchange(Outcome.TIMEOUT, 3, None)],
+    [
+        answer(rcode=3),
+        answer(),
+        answer("0.0.0.0"),
+        answer("192.0.2.53"),
+        answer("198.51.100.7", alias="page.example"),
+        Exchange(Outcome.TIMEOUT, 3, None),
+        replace(ALIVE, after=600.1),
+    ],
 )
 def test_a_dead_name_proves_nothing(reference: Exchange) -> None:
-    seen = classify(answer(rcode=3), reference, SHAPES)
-    assert (seen.result, seen.reference_alive) == (Result.INCONCLUSIVE, False)
-    assert classify(answer("198.51.100.7"), reference, SHAPES).result is Result.INCONCLUSIVE
+    # One of the two is enough to doubt that it is alive.
+    for references in ([reference, ALIVE], [ALIVE, reference], [ALIVE]):
+        seen = classify(answer(rcode=3), references, SHAPES)
+        assert (seen.result, seen.reference_alive) == (Result.INCONCLUSIVE, False)
+        assert classify(answer("198.51.100.7"), references, SHAPES).result is Result.INCONCLUSIVE
 
 
-def silent(qname: str, shape: Shape, arm: Arm = Arm.LISTED) -> object:
+def test_what_a_block_is_is_said_by_the_text() -> None:
+    narrower = replace(SHAPES, blocking=frozenset({Shape.NXDOMAIN}), references=1, reference_within=700.0, tries=1)
+    late = replace(ALIVE, after=600.1)
+    assert classify(answer(rcode=3), [late], narrower).result is Result.BLOCKED
+    assert classify(answer(), [late], narrower).result is Result.INCONCLUSIVE
+    assert classify(Exchange(Outcome.TIMEOUT, 1, None), [late], narrower).shape is Shape.TIMEOUT
+
+
+def test_failure_that_meets_listed_names_alone_is_told_apart() -> None:
+    failed = [silent("x.example", Shape.SERVFAIL), silent("c.example", Shape.SERVFAIL, Arm.CONTROL)]
+    assert settle(failed) == failed
+    kept = settle([*failed, control(1, 1)])
+    assert [one.shape for one in kept][:2] == [Shape.SELECTIVE_FAILURE, Shape.SERVFAIL]
+    assert [one.result for one in kept][:2] == [Result.INCONCLUSIVE] * 2
+    dead = replace(failed[0], reference_alive=False)
+    assert settle([dead, control(1, 1)])[0] == dead
+
+
+def test_what_cannot_be_reached_is_never_an_answer() -> None:
+    gone = [silent("x.example", Shape.UNREACHABLE), silent("c.example", Shape.UNREACHABLE, Arm.CONTROL)]
+    assert settle([*gone, control(1, 1)])[:2] == gone
+
+
+def silent(qname: str, shape: Shape, arm: Arm = Arm.LISTED) -> Sighting:
     return replace(sighting(qname, 1), result=Result.INCONCLUSIVE, shape=shape, arm=arm)
 
 

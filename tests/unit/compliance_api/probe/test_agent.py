@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +19,8 @@ from compliance_api.probe.assignment import Endpoint
 from compliance_api.probe.errors import RefusedError, UnavailableError
 from compliance_api.probe.journal import Journal
 from compliance_api.probe.metrics import Metrics
-from compliance_api.probe.settings import MeasureSettings, ProbeSettings, UplinkSettings
+from compliance_api.probe.settings import Line, MeasureSettings, ProbeSettings, UplinkSettings
+from compliance_api.usecases.stamp import Stamper
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
 from lachan.signing import SigningKey
@@ -46,12 +50,19 @@ class Authority:
         self.away = False
         self.asked_for_work = 0
         self.refuses: set[int] = set()
+        self.stamper: Stamper | None = None
+        self.signed: list[pb.SignedObservation] = []
 
-    async def take(self) -> pb.Assignment | None:
+    async def take(self) -> pb.TakeAssignmentResponse:
         self.asked_for_work += 1
         if self.away:
             raise UnavailableError("away")
-        return self.work.pop(0) if self.work else None
+        return pb.TakeAssignmentResponse(assignment=self.work.pop(0) if self.work else None)
+
+    async def stamps(self, commitments: Sequence[bytes]) -> list[pb.Stamp]:
+        if self.away:
+            raise UnavailableError("away")
+        return self.stamper.take(commitments) if self.stamper else []
 
     async def submit(self, observations: list[bytes]) -> None:
         if self.away:
@@ -60,26 +71,30 @@ class Authority:
         if self.refuses & {one.index for one in parsed}:
             raise RefusedError("unwanted")
         self.stored += parsed
+        self.signed += [pb.SignedObservation.FromString(one) for one in observations]
 
 
-async def answer(_endpoint: Endpoint, _qname: str, _qtype: int) -> pb.Exchange:
+async def answer(_endpoint: Endpoint, _qname: str, _qtype: int, _do: bool) -> pb.Exchange:
     return pb.Exchange(outcome=pb.OUTCOME_ANSWERED, query=b"q", response=b"r", tries=1)
 
 
 class Bench:
     """An agent with its files, without sockets."""
 
-    def __init__(self, folder: Path, authority: Authority, ask: Asker = answer, **changes: Any) -> None:
+    def __init__(
+        self, folder: Path, authority: Authority, ask: Asker = answer, handed: Sequence[str] = (), **changes: Any
+    ) -> None:
         self.spool = Spool(folder / "spool", Limits())
         self.journal = Journal(folder / "journal")
         files = TlsFiles(ca=folder, certificate=folder, key=folder)
         settings = ProbeSettings(
             service="127.0.0.1:1",
             tls=files,
+            line=Line.CONSUMER,
             signing_key=folder,
             spool=folder,
             journal=folder,
-            measure=MeasureSettings(same_name_gap=0, timeout=0.05, tries=1),
+            measure=MeasureSettings(same_name_gap=0, timeout=0.05, tries=1, **changes.pop("measure", {})),
             uplink=UplinkSettings(poll=0.05, submit_every=0.05, backoff_first=0.01, backoff_most=0.02),
             **changes,
         )
@@ -93,6 +108,7 @@ class Bench:
             ask,
             Random(7),
             self.metrics,
+            lambda: handed,
         )
 
     @contextlib.asynccontextmanager
@@ -159,9 +175,9 @@ async def test_a_full_spool_takes_no_more_work(tmp_path: Path) -> None:
 async def test_expired_work_is_not_begun(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    async def note(endpoint: Endpoint, qname: str, qtype: int) -> pb.Exchange:
+    async def note(endpoint: Endpoint, qname: str, qtype: int, do: bool) -> pb.Exchange:
         asked.append(qname)
-        return await answer(endpoint, qname, qtype)
+        return await answer(endpoint, qname, qtype, do)
 
     authority = Authority(work(1, 3, expires_in=-5), work(2, 1))
     bench = Bench(tmp_path, authority, note)
@@ -224,3 +240,81 @@ async def test_what_was_refused_gets_a_second_chance_and_is_given_up_in_the_end(
         authority.work.append(work(2, 1))
         await until(lambda: len(authority.stored) == 3)
         await until(lambda: bench.spool.stats().items == 0)
+
+
+async def test_what_is_seen_is_dated_by_two_stamps_of_the_service(tmp_path: Path) -> None:
+    message = work(1, 3)
+    message.second_reference.CopyFrom(message.reference)
+    authority = Authority(message)
+    clock = datetime(2030, 1, 1, tzinfo=UTC)
+    authority.stamper = Stamper(SigningKey.generate(), lambda: clock, os.urandom)
+    message.expires_at = int(clock.timestamp()) + 600
+    bench = Bench(tmp_path, authority)
+    # By this machine's own clock, the assignment was given years ahead of its time.
+    bench.agent._timekeeper.hold(authority.stamper.take([])[0])
+    async with bench.working():
+        await until(lambda: len(authority.stored) == 3)
+    for observation, signed in zip(authority.stored, authority.signed, strict=True):
+        assert authority.stamper.time(observation.begun) == clock
+        assert observation.since_begun_us < 20_000_000
+        assert authority.stamper.time(signed.ended, hashlib.sha256(signed.observation).digest()) == clock
+        assert observation.reference.tries == observation.second_reference.tries == 1
+        assert observation.resolver.asked_after_us == 0 < observation.second_reference.asked_after_us
+
+
+async def test_a_service_that_knows_no_stamps_gets_what_was_seen_without(tmp_path: Path) -> None:
+    authority = Authority(work(1, 2))
+    async with Bench(tmp_path, authority).working():
+        await until(lambda: len(authority.stored) == 2)
+    assert not any(one.HasField("begun") for one in authority.stored)
+    assert not any(one.HasField("ended") for one in authority.signed)
+    assert all(abs(one.asked_at_us / 1e6 - time.time()) < 60 for one in authority.stored)
+
+
+async def test_a_line_asks_whom_it_was_handed_out_and_nonces_nobody_else(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def note(endpoint: Endpoint, qname: str, qtype: int, do: bool) -> pb.Exchange:
+        asked.append((endpoint.address, qname))
+        return await answer(endpoint, qname, qtype, do)
+
+    message = work(1, 1)
+    message.resolver.address = ""
+    message.questions.add(index=1, qname="n1.whoami.example", qtype=16, arm=pb.ARM_WHOAMI)
+    message.questions.add(index=2, qname="n2.line.example", qtype=1, arm=pb.ARM_EGRESS)
+    authority = Authority(message)
+    async with Bench(tmp_path, authority, note, handed=["198.51.100.53"]).working():
+        await until(lambda: len(authority.stored) == 3)
+    # The reference of these tests is another resolver; one is all that this assignment names.
+    assert sorted(asked) == [
+        ("192.0.2.1", "n0.example"),
+        ("198.51.100.53", "n0.example"),
+        ("198.51.100.53", "n1.whoami.example"),
+        ("198.51.100.53", "n2.line.example"),
+    ]
+    assert {one.asked.address for one in authority.stored} == {"198.51.100.53"}
+    assert [one.HasField("reference") for one in sorted(authority.stored, key=lambda one: one.index)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+async def test_ordinary_names_in_between_are_not_told(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def note(endpoint: Endpoint, qname: str, qtype: int, do: bool) -> pb.Exchange:
+        asked.append(qname)
+        if qname == "n0.example":
+            # As long as this takes, other names are asked.
+            await until(lambda: asked.count("news.example") >= 3)
+        return await answer(endpoint, qname, qtype, do)
+
+    authority = Authority(work(1, 1))
+    bench = Bench(tmp_path, authority, note, measure={"cover": ("news.example",), "cover_every": 0.05})
+    async with bench.working():
+        await until(lambda: authority.stored)
+        bench_count = len(asked)
+        await asyncio.sleep(0.3)
+        assert len(asked) <= bench_count + 1, "without work, nothing is asked"
+    assert [one.index for one in authority.stored] == [0]

@@ -41,7 +41,7 @@ def test_an_answer_too_large_to_keep_is_no_answer() -> None:
 async def test_it_asks_like_any_client_would() -> None:
     async with nameserver() as server:
         ask = asker(MeasureSettings(timeout=0.05, tries=1), Random(1))
-        told = await ask(Endpoint("127.0.0.1", server.port, tcp=False), "bad.example", 28)
+        told = await ask(Endpoint("127.0.0.1", server.port), "bad.example", 28, False)
         ((_, query, _),) = server.queries
     assert told.outcome == pb.OUTCOME_TIMEOUT
     assert told.query == query

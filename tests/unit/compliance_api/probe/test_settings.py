@@ -10,6 +10,7 @@ from lachan.config import ConfigError, parse
 GOOD = """
 service: compliance.example:8443
 tls: {ca: ca.pem, certificate: certificate.pem, key: key.pem}
+line: consumer
 signing_key: signing.pem
 spool: spool.sqlite
 journal: journal.sqlite

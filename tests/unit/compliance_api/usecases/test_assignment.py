@@ -30,6 +30,7 @@ from tests.support.cases import NOW, TEXT
 NAME = Label("x", "x")
 RESOLVER = Endpoint("192.0.2.1", 53, Transport.UDP)
 REFERENCE = Endpoint("192.0.2.9", 53, Transport.UDP)
+SECOND = Endpoint("2001:db8::54", 853, Transport.DOT, "dns.example")
 POOL = Pool(7, tuple(ListedName(f"n{n}.example", 1 + n % 3, "OR-1", 7, NOW) for n in range(30)), ())
 
 
@@ -70,6 +71,7 @@ PLAN = Plan(
     spread=30,
     expires=50,
     reference=REFERENCE,
+    second_reference=SECOND,
     qtypes=(1,),
     controls=("c1.example", "c2.example"),
     neighbours=("neighbour.example",),
@@ -151,7 +153,7 @@ async def test_probes_are_given_the_same_names_each_in_its_own_order() -> None:
         arms = [one.arm is not Arm.LISTED for one in work.questions]
         assert arms == sorted(arms), "listed names first"
         assert len(work.questions) == 15
-        assert (work.endpoint, work.reference) == (RESOLVER, REFERENCE)
+        assert (work.endpoint, work.reference, work.second_reference) == (RESOLVER, REFERENCE, SECOND)
         assert work.assignment.expires_at == NOW + timedelta(seconds=50)
     assert await assigner(store).take(caller("p1"), NOW) is None
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from compliance_api.domain.law import LawBook
 from compliance_api.domain.observation import Arm, Result, Shape
 from compliance_api.domain.organisation import (
     Endpoint,
@@ -19,16 +21,20 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
+from compliance_api.domain.shapes import DEFAULT
 from compliance_api.errors import InvalidRequestError, NotPermittedError
 from compliance_api.usecases.assignment import Assignment, Question
 from compliance_api.usecases.observe import MAX_OBSERVATIONS, Issued, Limits, Observe, Observed
+from compliance_api.usecases.stamp import Stamper
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.signing import OBSERVATION, SigningKey
 from lachan.tls import Identity, Role
-from tests.support.cases import NOW, law
+from tests.support.cases import NOW
 from tests.support.compliance import packets
 
 KEY = SigningKey.generate()
+SERVICE = SigningKey.generate()
+STAMPER = Stamper(SERVICE, lambda: NOW + timedelta(seconds=5), os.urandom)
 ID = b"i" * 16
 NAME = Label("x", "x")
 CALLER = Identity("so", Role.PROBE, "p1")
@@ -43,12 +49,13 @@ ISSUED = Issued(
 
 
 class Store:
-    def __init__(self) -> None:
+    def __init__(self, issued: Issued = ISSUED) -> None:
+        self.one = issued
         self.kept: dict[tuple[bytes, int], bytes] = {}
         self.added: list[Observed] = []
 
     async def issued(self, probe: Identity, assignments: Sequence[bytes]) -> Mapping[bytes, Issued]:
-        return {ID: ISSUED} if probe == CALLER and ID in assignments else {}
+        return {ID: self.one} if probe == CALLER and ID in assignments else {}
 
     async def digests(self, issued: Sequence[Issued]) -> Mapping[tuple[bytes, int], bytes]:
         return self.kept if issued else {}
@@ -66,7 +73,7 @@ def observe(store: Store, now: datetime = NOW + timedelta(seconds=30), nodes: tu
             Organisation("a", OrganisationKind.OPERATOR, NAME, frozenset({"hcm"}), nodes),
         ),
     )
-    return Observe(registry, LawBook(laws=(law(),)), store, Limits(5, 3600), lambda: now)
+    return Observe(registry, DEFAULT, store, STAMPER, Limits(5, 3600), lambda: now)
 
 
 def sign(observation: pb.Observation, key: SigningKey = KEY) -> pb.SignedObservation:
@@ -84,12 +91,13 @@ def seen(index: int = 0, *, blocked: bool = True, after: float = 10, **changes: 
         "asked_at_us": int((NOW + timedelta(seconds=after)).timestamp() * 1_000_000),
         "resolver": pb.Exchange(outcome=1, query=query, response=response, tries=1),
         "reference": pb.Exchange(outcome=1, query=query, response=alive, tries=1),
+        "second_reference": pb.Exchange(outcome=1, query=query, response=alive, tries=1),
     }
     return pb.Observation(**{**values, **changes})
 
 
-async def refused(batch: list[pb.SignedObservation], **how: Any) -> list[str]:
-    store = Store()
+async def refused(batch: list[pb.SignedObservation], *, issued: Issued = ISSUED, **how: Any) -> list[str]:
+    store = Store(issued)
     with pytest.raises(InvalidRequestError) as error:
         await observe(store, **how).submit(CALLER, batch)
     assert store.added == []
@@ -120,7 +128,9 @@ async def test_another_answer_to_the_same_question_is_refused() -> None:
 async def test_every_objection_is_named() -> None:
     foreign = sign(seen())
     foreign.key_id = b"k" * 32
-    large = pb.Exchange(outcome=1, response=b"x" * 5000, tries=99)
+    large = pb.Exchange(outcome=1, response=b"x" * 5000, tries=99, certificate_sha256=b"short")
+    without = seen()
+    without.ClearField("resolver")
     batch = [
         pb.SignedObservation(),
         pb.SignedObservation(observation=b"x" * 100_000),
@@ -128,6 +138,10 @@ async def test_every_objection_is_named() -> None:
         sign(seen(), SigningKey.generate()),
         sign(seen(resolver=large)),
         sign(seen(asked_at_us=-1)),
+        sign(seen(second_reference=large)),
+        sign(seen(asked=pb.Endpoint(address="x" * 46, server_name="y" * 254, path="z" * 129))),
+        sign(seen(since_begun_us=1 << 60)),
+        sign(without),
     ]
     assert await refused(batch) == [
         "observations[0].observation",
@@ -136,7 +150,16 @@ async def test_every_objection_is_named() -> None:
         "observations[3].signature",
         "observations[4].resolver",
         "observations[4].resolver.tries",
+        "observations[4].resolver.certificate_sha256",
         "observations[5].asked_at_us",
+        "observations[6].second_reference",
+        "observations[6].second_reference.tries",
+        "observations[6].second_reference.certificate_sha256",
+        "observations[7].asked.address",
+        "observations[7].asked.server_name",
+        "observations[7].asked.path",
+        "observations[8].since_begun_us",
+        "observations[9].resolver",
     ]
 
 
@@ -172,3 +195,74 @@ async def test_callers_and_calls_are_bounded() -> None:
             await observe(Store()).submit(who, [sign(seen())])
     assert await refused([]) == ["observations"]
     assert await refused([sign(seen())] * (MAX_OBSERVATIONS + 1)) == ["observations"]
+
+
+def stamped(at: float, over: bytes = b"", key: SigningKey = SERVICE) -> pb.Stamp:
+    """This service's stamp, so many seconds after NOW."""
+    (stamp,) = Stamper(key, lambda: NOW + timedelta(seconds=at), os.urandom).take([over] if over else [])
+    return stamp
+
+
+def ended(signed: pb.SignedObservation, at: float) -> pb.SignedObservation:
+    signed.ended.CopyFrom(stamped(at, hashlib.sha256(signed.observation).digest()))
+    return signed
+
+
+async def test_stamps_date_what_was_seen_whatever_the_probes_clock_says() -> None:
+    wrong = seen(asked_at_us=1, begun=stamped(2), since_begun_us=3_000_001)
+    (new,) = await observe(Store()).submit(CALLER, [ended(sign(wrong), 7)])
+    assert new.asked_at == NOW + timedelta(seconds=5, microseconds=1)
+    assert (new.earliest, new.latest) == (NOW + timedelta(seconds=2), NOW + timedelta(seconds=7))
+
+
+async def test_without_stamps_the_assignment_and_the_handing_in_are_the_bounds() -> None:
+    (new,) = await observe(Store()).submit(CALLER, [sign(seen())])
+    assert (new.earliest, new.latest) == (NOW, new.received_at)
+    # The stamps of a service that has since changed its key say nothing, and are no reason to refuse.
+    foreign = SigningKey.generate()
+    (new,) = await observe(Store()).submit(CALLER, [sign(seen(begun=stamped(2, key=foreign), since_begun_us=10**7))])
+    assert (new.asked_at, new.earliest) == (NOW + timedelta(seconds=10), NOW)
+
+
+async def test_stamps_that_do_not_hold_are_named() -> None:
+    forged = stamped(2)
+    forged.time_us += 1
+    other = sign(seen(1))
+    other.ended.CopyFrom(stamped(7, hashlib.sha256(b"something else").digest()))
+    batch = [
+        sign(seen(begun=forged)),
+        other,
+        # Asked after the service saw it, before the assignment was given, and too long after.
+        ended(sign(seen(begun=stamped(1), since_begun_us=12_000_001)), 8),
+        sign(seen(begun=stamped(-6))),
+        sign(seen(begun=stamped(1), since_begun_us=60_000_000)),
+    ]
+    assert await refused(batch) == [
+        "observations[0].begun",
+        "observations[1].ended",
+        "observations[2].since_begun_us",
+        "observations[3].since_begun_us",
+        "observations[4].since_begun_us",
+    ]
+
+
+async def test_a_line_says_whom_it_was_handed_out() -> None:
+    handed = replace(ISSUED, endpoint=Endpoint("", 53, Transport.UDP))
+    (new,) = await observe(Store(handed)).submit(CALLER, [sign(seen(asked=pb.Endpoint(address="2001:DB8::0053")))])
+    assert (str(new.endpoint), new.endpoint.family) == ("udp://[2001:db8::53]:53", 6)
+    nobody = pb.Exchange(outcome=pb.OUTCOME_UNREACHABLE)
+    (new,) = await observe(Store(handed)).submit(CALLER, [sign(seen(resolver=nobody))])
+    assert (new.endpoint, new.seen.shape) == (handed.endpoint, Shape.UNREACHABLE)
+    batch = [sign(seen()), sign(seen(1, asked=pb.Endpoint(address="resolver.example")))]
+    assert await refused(batch, issued=handed) == ["observations[0].asked.address", "observations[1].asked.address"]
+    # Whoever was told whom to ask asks nobody else.
+    told = [sign(seen(asked=pb.Endpoint(address="192.0.2.2")))]
+    assert await refused(told) == ["observations[0].asked.address"]
+    assert len(await observe(Store()).submit(CALLER, [sign(seen(asked=pb.Endpoint(address="192.0.2.1")))])) == 1
+
+
+async def test_one_reference_is_not_enough() -> None:
+    lone = seen()
+    lone.ClearField("second_reference")
+    (new,) = await observe(Store()).submit(CALLER, [sign(lone)])
+    assert (new.seen.result, new.seen.reference_alive, new.shapes) == (Result.INCONCLUSIVE, False, "default-1")

@@ -110,7 +110,7 @@ def test_what_is_no_query_has_no_answer(data: bytes) -> None:
 
 async def test_it_serves_both_transports_on_one_port() -> None:
     async with upstream.upstream() as port:
-        for transport in Transport:
+        for transport in (Transport.UDP, Transport.TCP):
             found = await exchange(Server("127.0.0.1", port, transport), query("big.example", TXT, id=0))
             assert found.outcome is Outcome.ANSWERED
             assert found.transport is Transport.TCP
