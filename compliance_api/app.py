@@ -28,6 +28,7 @@ from compliance_api.domain.organisation import Registry
 from compliance_api.domain.shapes import ShapeBook
 from compliance_api.entrance import REFRESH_SECONDS, Entrance
 from compliance_api.errors import BusyError, ComplianceError
+from compliance_api.judging import Judging
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.list_authority import SampleClient
 from compliance_api.rpc.probe import ProbeService
@@ -35,7 +36,6 @@ from compliance_api.rpc.report import ReportService
 from compliance_api.rpc.server import Server
 from compliance_api.settings import ConsoleSection, ServiceSettings
 from compliance_api.storage.assignments import Assignments, Releases
-from compliance_api.storage.cases import Cases
 from compliance_api.storage.entering import Citations
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
@@ -46,7 +46,6 @@ from compliance_api.usecases.assignment import Assigner, Plan
 from compliance_api.usecases.cite import Cite
 from compliance_api.usecases.grouping import Groups
 from compliance_api.usecases.ingest import Ingest
-from compliance_api.usecases.judge import Judge
 from compliance_api.usecases.observe import Limits, Observe
 from compliance_api.usecases.room import Capacity, Room
 from compliance_api.usecases.sample import NameSource
@@ -151,7 +150,7 @@ class _Service:
             now,
         )
         self._upkeep = Upkeep(engine, settings.retention)
-        self._judge = Judge(loaded.registry, loaded.laws, Cases(engine))
+        self._judging = Judging(engine, loaded.registry, loaded.laws)
         room = Room(Capacity())
         metrics.ingest.held.set_function(lambda: room.reports)
         groups = Groups(self._reports, now, metrics.ingest.written)
@@ -171,6 +170,7 @@ class _Service:
         """Brings the schema up to date, and the membership as far as its file says."""
         await migrate(self._engine)
         await self._entrance.prepare()
+        await self._judging.prepare(now())
 
     def tasks(self) -> list[Awaitable[None]]:
         """What runs for ever beside the calls."""
@@ -209,7 +209,7 @@ class _Service:
 
     async def _evaluate(self) -> None:
         with self._metrics.evaluation.time():
-            verdicts = await self._judge.evaluate(now())
+            verdicts = await self._judging.evaluate(now())
         self._metrics.judged(verdicts, time.time())
 
     async def _maintain(self) -> None:

@@ -46,6 +46,8 @@ class Bad(Settings):
     scattered: Count = Count(rate=0.001, level=0.001, least=4)
     # Names never listed that are confirmed blocked.
     over_blocked: Count = Count(rate=0.01, level=0.005, least=4)
+    # Names taken out of the list that are confirmed blocked after the deadline for unblocking.
+    released: Count = Count(rate=0.01, level=0.002, least=3)
     # Confirmed misses of names aged between the deadline and a week.
     aged: Count = Count(rate=0.01, level=0.002, least=3)
     # Part of the lines that are intercepted by somebody else, and the chance of more at which it is somebody else no
@@ -104,7 +106,7 @@ class Burden(Settings):
         filtering = bad.missed.level + bad.evaded.level + len(STRATA) * bad.scattered.level + bad.line_fault_level
         for name, spent in (
             ("filtering", filtering),
-            ("over_blocked", bad.over_blocked.level),
+            ("over_blocked and released", bad.over_blocked.level + bad.released.level),
             ("aged", bad.aged.level),
             ("foreign", bad.line_fault_level),
         ):
@@ -121,6 +123,7 @@ class Burden(Settings):
             bad.evaded.rule(),
             bad.scattered.rule(),
             bad.over_blocked.rule(),
+            bad.released.rule(),
             bad.aged.rule(),
             bad.line_fault_rate,
             bad.line_fault_level,

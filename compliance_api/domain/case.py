@@ -7,10 +7,11 @@ period.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from compliance_api.domain.chain import Relation
+from compliance_api.domain.course import Course
 from compliance_api.domain.law import Law
 from compliance_api.domain.observation import Sighting
 
@@ -85,6 +86,8 @@ class Case:
     sightings: Sequence[Sighting]
     # All of them, oldest first.
     releases: Sequence[ReleaseRecord]
+    # The legal year up to now, by its counted days.
+    course: Course = field(default_factory=Course)
 
     @property
     def start(self) -> datetime:

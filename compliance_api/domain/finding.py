@@ -48,15 +48,18 @@ class EvidenceKind(enum.StrEnum):
     UNVERIFIED_REPORT = "unverified_report"
     OBSERVATION = "observation"
     RELEASE = "release"
+    # A legal day as it was counted.
+    TALLY = "tally"
 
 
 @dataclass(frozen=True, order=True)
 class Evidence:
     """A reference to one stored thing.
 
-    `reference` is the lowercase hex SHA-256 of a report's bytes, `ASSIGNMENT-HEX/INDEX` of an observation, or a
-    release's serial. `at` is the start of the report's window, the time of asking, or the time of publication. `detail`
-    holds the one thing about it that matters here: a listed name, a claimed serial, a sequence number.
+    `reference` is the lowercase hex SHA-256 of a report's bytes, `ASSIGNMENT-HEX/INDEX` of an observation, a release's
+    serial, or the digest of what a day was counted from. `at` is the start of the report's window, the time of asking,
+    the time of publication, or the start of the day. `detail` holds the one thing about it that matters here: a listed
+    name, a claimed serial, a sequence number, a day with the version of its count.
     """
 
     kind: EvidenceKind

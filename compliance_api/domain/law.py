@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from compliance_api.domain.burden import Burden
 from compliance_api.domain.finding import Clause, FindingKind
+from compliance_api.domain.legal_day import CALENDAR, LegalDay
 from compliance_api.domain.observation import ConfirmationRule
 from compliance_api.domain.organisation import Label
 from compliance_api.domain.statistics.parameters import DayRules
@@ -62,10 +63,36 @@ class ListDuty(Settings):
     # After publication of the release that brought a name.
     block_deadline: Span = 86400.0
     urgent_block_deadline: Span = 21600.0
+    # After publication of the release that took a name out.
+    unblock_deadline: Span = 86400.0
     # For how long a node may run a list that a newer release has replaced.
     maximum_age: Span = 86400.0
+    # Names published less than this before they are asked show how old a list is.
+    aged_until: Span = 604800.0
     # Part of the names of newer releases that must be missed before a list is called stale by observation.
     stale_share: Share = 0.9
+
+
+class DayDuty(Settings):
+    """The legal day that evidence is counted by."""
+
+    # Shorter ones, for showing and testing, divide the day of the calendar.
+    length: Annotated[Duration, Field(ge=1, le=CALENDAR)] = float(CALENDAR)
+    # After its end a day is counted with what was seen until then: a name asked late may still be confirmed.
+    closes_after: Annotated[Duration, Field(ge=0, le=7 * CALENDAR)] = 21600.0
+    # What was handed in up to this long after a day's end has it counted again.
+    recounted_within: Annotated[Duration, Field(ge=0, le=60 * CALENDAR)] = 8 * CALENDAR
+
+    @field_validator("length")
+    @classmethod
+    def _divides(cls, value: float) -> float:
+        if value != int(value) or CALENDAR % int(value):
+            raise ValueError(f"whole seconds that divide {CALENDAR} are expected")
+        return value
+
+    def of(self, moment: datetime) -> LegalDay:
+        """The legal day that a moment lies in."""
+        return LegalDay.of(moment, int(self.length))
 
 
 class Confirmation(Settings):
@@ -92,7 +119,7 @@ class MinimumEvidence(Settings):
     controls: Positive = 20
     # Windows reported.
     windows: Positive = 12
-    # Distinct names confirmed missed before an operator is accused by them.
+    # Distinct names, newer ones confirmed missed and older ones blocked, by which the list in force is told.
     missed_names: Positive = 4
 
 
@@ -134,12 +161,9 @@ class Law(Settings):
     authority: Texts
     # The stretch of time before an evaluation that it looks at.
     period: Span = 86400.0
+    day: DayDuty = DayDuty()
     report: ReportDuty = ReportDuty()
     list: ListDuty = ListDuty()
-    # Part of the names asked that an operator may be confirmed to miss.
-    tolerated_miss_rate: Share = 0.05
-    # Controls that may be confirmed blocked.
-    tolerated_over_blocked: Annotated[int, Field(ge=0, le=10_000)] = 0
     confirmation: Confirmation = Confirmation()
     minimum: MinimumEvidence = MinimumEvidence()
     counters: CounterDuty = CounterDuty()

@@ -246,6 +246,10 @@ class Sighting:
     # Between which moments it was asked, by the service's own clock; None for what an earlier release stored.
     earliest: datetime | None = None
     latest: datetime | None = None
+    # Asked because it had been missed before, not drawn.
+    again: bool = False
+    # When the release was published that took the name out, where one did: it must be answered again.
+    removed_at: datetime | None = None
 
 
 def settle(session: Iterable[Sighting]) -> list[Sighting]:

@@ -1,7 +1,9 @@
-"""Findings that probes bring, and those that come of holding claims against sightings.
+"""What probes saw within the period, and the findings that come of holding claims against it.
 
 Holds always: a listed name counts only from the law's deadline after its publication on; a miss counts only when
-confirmed by the law's rule; every number here is a plain count of distinct names or windows.
+confirmed by the law's rule; what came from elsewhere than the node asked counts for nothing. One period's sightings
+alone accuse nobody of not filtering: they say which list is in force once the course of days accuses, and contradict a
+report only where as many lines as interception explains have been set aside.
 """
 
 from __future__ import annotations
@@ -11,10 +13,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
+from compliance_api.domain.accusations import quote_day
 from compliance_api.domain.case import Case, ReportRecord
 from compliance_api.domain.claims import quote, quote_release, replacement, stale_claims
-from compliance_api.domain.finding import Evidence, EvidenceKind, Finding, FindingKind, cite
-from compliance_api.domain.observation import Arm, Result, Sighting, confirmed, settle
+from compliance_api.domain.finding import Evidence, Finding, FindingKind, cite
+from compliance_api.domain.observation import Arm, Path, Result, Sighting, confirmed
+from compliance_api.domain.statistics.day import faulty_lines
+from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
+from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.statistics.tail import exceeded
+from compliance_api.domain.tally import due, quote_sighting, settled
 from compliance_api.domain.window import inside
 
 
@@ -49,13 +57,9 @@ class Picture:
     vantage_points: frozenset[str]
     # Every sighting that was a block, whatever the arm: answers that the node must have counted.
     blocks: Sequence[Sighting]
-
-
-def _due(case: Case, sighting: Sighting, urgent: Mapping[int, bool]) -> bool:
-    if sighting.added_at is None:
-        return False
-    deadline = case.law.block_deadline(urgent=urgent.get(sighting.added_serial, False))
-    return sighting.asked_at >= sighting.added_at + timedelta(seconds=deadline)
+    # Vantage points that asked, and those among them that met somebody else than the node alone.
+    lines: int
+    elsewhere: int
 
 
 def _records(sightings: Sequence[Sighting]) -> dict[str, NameRecord]:
@@ -76,73 +80,30 @@ def _records(sightings: Sequence[Sighting]) -> dict[str, NameRecord]:
 def picture(case: Case) -> Picture:
     """Puts a case's observations in order: sessions settled, names not yet due left out."""
     urgent = {release.serial: release.urgent for release in case.releases}
-    settled: list[Sighting] = []
-    ordered = sorted(case.sightings, key=lambda one: (one.assignment, one.asked_at, one.reference))
-    for _, session in groupby(ordered, key=lambda one: one.assignment):
-        settled.extend(settle(session))
-    listed = [one for one in settled if one.arm is Arm.LISTED and _due(case, one, urgent)]
-    unlisted = [one for one in settled if one.arm is not Arm.LISTED]
+    finished = settled(case.sightings)
+    here = [one for one in finished if one.path is not Path.ELSEWHERE]
+    listed = [one for one in here if one.arm is Arm.LISTED and due(one, case.law, urgent)]
+    unlisted = [one for one in here if one.arm is not Arm.LISTED and one.removed_at is None]
     conclusive = [one for one in [*listed, *unlisted] if one.result is not Result.INCONCLUSIVE]
+    points = {one.vantage_point for one in finished}
     return Picture(
         _records(listed),
         _records(unlisted),
         frozenset(one.vantage_point for one in conclusive),
-        [one for one in settled if one.result is Result.BLOCKED],
+        [one for one in here if one.result is Result.BLOCKED],
+        len(points),
+        len(points - {one.vantage_point for one in here}),
     )
 
 
-def quote_sighting(sighting: Sighting) -> Evidence:
-    """An observation as evidence."""
-    return Evidence(
-        EvidenceKind.OBSERVATION,
-        sighting.asked_at,
-        sighting.reference,
-        node=sighting.node,
-        probe=sighting.probe,
-        detail=sighting.qname,
-    )
-
-
-def _quoted(records: Sequence[NameRecord], *, missed: bool) -> list[Evidence]:
-    return [quote_sighting(one) for record in records for one in (record.missed if missed else record.blocked)]
+def _quoted(records: Sequence[NameRecord]) -> list[Evidence]:
+    return [quote_sighting(one) for record in records for one in record.missed]
 
 
 def confirmed_misses(case: Case, seen: Picture) -> list[NameRecord]:
     """Listed names that independent probes saw answered."""
     rule = case.law.confirmation.rule()
     return [record for record in seen.listed.values() if confirmed(record.missed, rule, record.blocked)]
-
-
-def under_blocking(case: Case, seen: Picture) -> Iterator[Finding]:
-    """More confirmed misses than the law tolerates."""
-    asked = sum(record.settled for record in seen.listed.values())
-    misses = confirmed_misses(case, seen)
-    if len(misses) < case.law.minimum.missed_names or len(misses) <= case.law.tolerated_miss_rate * asked:
-        return
-    evidence = _quoted(misses, missed=True)
-    yield Finding(
-        FindingKind.UNDER_BLOCKING,
-        min(one.at for one in evidence),
-        {"names_missed": len(misses), "names_asked": asked},
-        cite(evidence),
-        case.law.clause(FindingKind.UNDER_BLOCKING),
-    )
-
-
-def over_blocking(case: Case, seen: Picture) -> Iterator[Finding]:
-    """Names never listed that independent probes saw blocked."""
-    rule = case.law.confirmation.rule()
-    blocked = [record for record in seen.unlisted.values() if confirmed(record.blocked, rule, record.missed)]
-    if len(blocked) <= case.law.tolerated_over_blocked:
-        return
-    evidence = _quoted(blocked, missed=False)
-    yield Finding(
-        FindingKind.OVER_BLOCKING,
-        min(one.at for one in evidence),
-        {"controls_blocked": len(blocked), "controls_asked": sum(one.settled for one in seen.unlisted.values())},
-        cite(evidence),
-        case.law.clause(FindingKind.OVER_BLOCKING),
-    )
 
 
 @dataclass(frozen=True)
@@ -161,48 +122,61 @@ def observed_list(case: Case, seen: Picture) -> ObservedList | None:
     Each serial that brought a name asked for is tried as the one in force, the newest first: nearly all names of newer
     releases must be confirmed misses, and the names up to it must be blocked.
     """
-    settled = [record for record in seen.listed.values() if record.settled]
+    known = [record for record in seen.listed.values() if record.settled]
     misses = {record.qname for record in confirmed_misses(case, seen)}
     wanted = case.law.minimum.missed_names
-    for serial in sorted({record.added_serial for record in settled}, reverse=True):
-        newer = [record for record in settled if record.added_serial > serial]
-        older = [record for record in settled if record.added_serial <= serial]
+    tolerated = case.law.burden.bad.missed.rule()
+    for serial in sorted({record.added_serial for record in known}, reverse=True):
+        newer = [record for record in known if record.added_serial > serial]
+        older = [record for record in known if record.added_serial <= serial]
         missed = [record for record in newer if record.qname in misses]
-        blocked = [record for record in older if record.blocked and not record.missed]
-        if len(missed) < wanted or len(blocked) < wanted:
+        leaks = sum(record.qname in misses for record in older)
+        blocked = sum(bool(record.blocked) and record.qname not in misses for record in older)
+        if len(missed) < wanted or blocked < wanted:
             continue
         if len(missed) < case.law.list.stale_share * len(newer):
             continue
-        if len(older) - len(blocked) <= case.law.tolerated_miss_rate * len(older):
-            return ObservedList(serial, len(blocked), len(newer), missed)
+        if not exceeded(leaks, len(older), tolerated):
+            return ObservedList(serial, blocked, len(newer), missed)
     return None
 
 
 def stale_list(case: Case, observed: ObservedList | None) -> Iterator[Finding]:
-    """An old list, by the operator's own word or by what probes saw whatever the operator says."""
+    """An old list, by the operator's own word, or by names of the last week that are missed on too many days."""
     evidence: list[Evidence] = []
     counts: dict[str, int] = {}
     claims = [report for reports in stale_claims(case).values() for report in reports]
     if claims:
         counts |= {"windows_stale": len(claims), "serial_claimed": min(report.list_serial for report in claims)}
         evidence += [quote(report, f"serial {report.list_serial}") for report in claims]
-    if observed:
+    days: list[Evidence] = []
+    if Family.STALE_LIST in case.course.accused():
+        bad = case.course.run(Family.STALE_LIST)
         counts |= {
-            "serial_observed": observed.serial,
-            "newer_names_missed": len(observed.newer_missed),
-            "newer_names_asked": observed.newer_asked,
-            "older_names_blocked": observed.blocked_up_to,
+            "recent_names_missed": sum(step.counted.counts["aged_missed"] for step in bad),
+            "recent_names_asked": sum(step.counted.counts["aged"] for step in bad),
+            "days_bad": len(bad),
+            "e_value": case.course.standing.values[FAMILIES.index(Family.STALE_LIST)] // UNIT,
+            "e_value_needed": case.law.burden.days.accusation,
         }
-        evidence += _quoted(observed.newer_missed, missed=True)
-    if not evidence:
+        evidence += [one for step in bad for one in step.counted.evidence.get(Family.STALE_LIST, ())]
+        days = [quote_day(step) for step in bad]
+        if observed:
+            counts |= {
+                "serial_observed": observed.serial,
+                "newer_names_missed": len(observed.newer_missed),
+                "newer_names_asked": observed.newer_asked,
+                "older_names_blocked": observed.blocked_up_to,
+            }
+            evidence += _quoted(observed.newer_missed)
+    if not counts:
         return
-    since = min(one.at for one in evidence)
     serials = [counts[key] for key in ("serial_claimed", "serial_observed") if key in counts]
-    newer = replacement(case.releases, min(serials))
-    quoted = cite(evidence)
+    newer = replacement(case.releases, min(serials)) if serials else None
+    quoted = (*cite(evidence), *cite(days))
     yield Finding(
         FindingKind.STALE_LIST,
-        since,
+        min(one.at for one in quoted),
         counts,
         (quote_release(newer), *quoted) if newer else quoted,
         case.law.clause(FindingKind.STALE_LIST),
@@ -230,22 +204,33 @@ def _false_serials(case: Case, observed: ObservedList | None) -> list[ReportReco
 
 
 def _short_counts(case: Case, seen: Picture) -> list[tuple[ReportRecord, int]]:
-    """Reports that claim fewer blocked answers than probes alone received in the window."""
+    """Reports that claim fewer blocked answers than probes alone received in the window.
+
+    Somebody on the way may have given the answers of a few lines: as many of the lines with the most blocks as
+    interception explains are set aside, whichever the window.
+    """
     margin = case.law.counters.clock_tolerance
+    aside = faulty_lines(seen.lines, case.law.day_rules())
     short = []
     for report in case.reports:
-        received = sum(
-            one.node == report.node and inside(one.asked_at, report.window_start, report.window_seconds, margin)
-            for one in seen.blocks
-        )
+        by_line: dict[str, int] = {}
+        for one in seen.blocks:
+            if one.node == report.node and inside(one.asked_at, report.window_start, report.window_seconds, margin):
+                by_line[one.vantage_point] = by_line.get(one.vantage_point, 0) + 1
+        received = sum(sorted(by_line.values(), reverse=True)[aside:])
         if report.blocked < received:
             short.append((report, received))
     return short
 
 
 def counter_mismatch(case: Case, seen: Picture, observed: ObservedList | None) -> Iterator[Finding]:
-    """Claims that probes refute: a list not in force, or counters below what the probes themselves received."""
-    false = _false_serials(case, observed)
+    """Claims that probes refute: a list not in force, or counters below what the probes themselves received.
+
+    Which list is in force is believed only where the course of days accuses: a resolver that fails for an afternoon
+    says the truth about its list.
+    """
+    accused = {Family.STALE_LIST, Family.FILTERING} & set(case.course.accused())
+    false = _false_serials(case, observed) if accused else []
     short = _short_counts(case, seen)
     wanted = case.law.counters.mismatched_windows
     counts: dict[str, int] = {}

@@ -8,15 +8,17 @@ so are more misses than the law tolerates that nobody has confirmed yet.
 from __future__ import annotations
 
 import enum
-import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from compliance_api.domain import claims, sightings
+from compliance_api.domain import accusations, claims, sightings
 from compliance_api.domain.case import Case, ReportRecord
 from compliance_api.domain.finding import Finding, FindingKind
 from compliance_api.domain.observation import Result
 from compliance_api.domain.sightings import Picture
+from compliance_api.domain.statistics.day import faulty_lines
+from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.statistics.tail import exceeded, threshold
 
 
 class Outcome(enum.StrEnum):
@@ -84,7 +86,7 @@ def _coverage(case: Case, seen: Picture) -> Coverage:
         period_start=case.start,
         period_end=case.now,
         windows_expected=sum(one.expected for one in windows),
-        windows_received=len({(report.node, report.window_start) for report in case.reports}),
+        windows_received=sum(one.received for one in windows),
         nodes=len(case.nodes),
         nodes_reporting=len(latest),
         vantage_points=len(seen.vantage_points),
@@ -106,28 +108,41 @@ def _needs(case: Case, coverage: Coverage) -> dict[str, tuple[int, int]]:
     return {
         "listed_asked": (coverage.listed_asked, minimum.names),
         "controls_asked": (coverage.controls_asked, minimum.controls),
-        "windows_received": (coverage.windows_received, minimum.windows),
+        # Those not due yet are evidence as well.
+        "windows_received": (len({(one.node, one.window_start) for one in case.reports}), minimum.windows),
         "vantage_points": (coverage.vantage_points, case.law.confirmation.vantage_points),
         "nodes_reporting": (coverage.nodes_reporting, max(1, coverage.nodes)),
     }
 
 
 def _doubts(case: Case, seen: Picture, coverage: Coverage) -> dict[str, tuple[int, int]]:
-    """What keeps an operator from being called compliant though nothing is confirmed: too many sightings against it.
+    """What keeps an operator from being called compliant though nothing is proven: too much that speaks against it.
 
     Only the last sighting of a name is a doubt: a name that was missed is asked again, which confirms it or clears it.
+    A bad day is one, until a good one follows it.
     """
+    bad = case.law.burden.bad
     doubts = {}
-    several = case.law.minimum.missed_names
     missed = sum(record.ends(Result.NOT_BLOCKED) for record in seen.listed.values())
-    tolerated = math.floor(case.law.tolerated_miss_rate * coverage.listed_asked)
-    if missed >= several and missed > tolerated:
-        doubts["listed_blocked"] = coverage.listed_asked - missed, coverage.listed_asked - tolerated
+    if exceeded(missed, coverage.listed_asked, bad.missed.rule()):
+        needed = coverage.listed_asked - threshold(coverage.listed_asked, bad.missed.rule()) + 1
+        doubts["listed_blocked"] = coverage.listed_asked - missed, needed
     blocked = sum(record.ends(Result.BLOCKED) for record in seen.unlisted.values())
-    tolerated = case.law.tolerated_over_blocked
-    if blocked >= several and blocked > tolerated:
-        doubts["controls_answered"] = coverage.controls_asked - blocked, coverage.controls_asked - tolerated
+    if exceeded(blocked, coverage.controls_asked, bad.over_blocked.rule()):
+        needed = coverage.controls_asked - threshold(coverage.controls_asked, bad.over_blocked.rule()) + 1
+        doubts["controls_answered"] = coverage.controls_asked - blocked, needed
+    if any((last := case.course.last_known(family)) and last.bad[family] for family in Family):
+        doubts["last_day_good"] = 0, 1
     return doubts
+
+
+def _unmeasurable(case: Case, seen: Picture) -> list[Finding]:
+    """More lines that meet somebody else than the node they ask than interception explains."""
+    granted = faulty_lines(seen.lines, case.law.day_rules())
+    if seen.elsewhere <= granted:
+        return []
+    counts = {"lines_elsewhere": seen.elsewhere, "lines_asked": seen.lines}
+    return [Finding(FindingKind.UNMEASURABLE, case.now, counts, (), case.law.clause(FindingKind.UNMEASURABLE))]
 
 
 def _low_coverage(case: Case, needs: dict[str, tuple[int, int]]) -> list[Finding]:
@@ -148,8 +163,7 @@ def judge(case: Case) -> Verdict:
     coverage = _coverage(case, seen)
     found = [
         *sightings.stale_list(case, observed),
-        *sightings.under_blocking(case, seen),
-        *sightings.over_blocking(case, seen),
+        *accusations.found(case),
         *sightings.counter_mismatch(case, seen, observed),
         *claims.missing_reports(case),
         *claims.broken_chain(case),
@@ -161,6 +175,6 @@ def judge(case: Case) -> Verdict:
         outcome = Outcome.NOT_COMPLIANT
         thin = _low_coverage(case, needs)
     else:
-        thin = _low_coverage(case, needs | _doubts(case, seen, coverage))
+        thin = [*_low_coverage(case, needs | _doubts(case, seen, coverage)), *_unmeasurable(case, seen)]
         outcome = Outcome.NOT_ENOUGH_EVIDENCE if thin else Outcome.COMPLIANT
     return Verdict(case.operator, case.jurisdiction, case.law.id, outcome, (*found, *thin), coverage)

@@ -10,30 +10,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord, UnverifiedRecord
-from compliance_api.domain.chain import Relation
+from compliance_api.domain.case import Case
+from compliance_api.domain.course import Course
 from compliance_api.domain.finding import Evidence, Finding
 from compliance_api.domain.law import Law
-from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
-from compliance_api.domain.organisation import Transport
 from compliance_api.domain.verdict import Coverage, Verdict
-from compliance_api.storage.tables import (
-    chain_heads,
-    findings,
-    observations,
-    releases,
-    reports,
-    unverified_reports,
-    verdict_changes,
-    verdicts,
-)
+from compliance_api.storage import evidence
+from compliance_api.storage.evidence import Extent
+from compliance_api.storage.tables import findings, verdict_changes, verdicts
 
 ID_BYTES = 16
 
@@ -44,9 +35,11 @@ class Cases:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def case(self, operator: str, jurisdiction: str, nodes: Sequence[str], law: Law, now: datetime) -> Case:
+    async def case(
+        self, operator: str, jurisdiction: str, nodes: Sequence[str], law: Law, now: datetime, course: Course
+    ) -> Case:
         """Everything stored about these nodes of an operator in the law's period up to now."""
-        bare = Case(operator, jurisdiction, law, now, (), (), (), (), ())
+        extent = Extent(operator, nodes, now - timedelta(seconds=law.period), now)
         # One snapshot: what arrives meanwhile belongs to the next evaluation.
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ")
@@ -56,11 +49,12 @@ class Cases:
                     jurisdiction,
                     law,
                     now,
-                    await _nodes(connection, bare, nodes),
-                    await _reports(connection, bare, nodes),
-                    await _unverified(connection, bare, nodes),
-                    await _sightings(connection, bare, nodes),
-                    await _releases(connection),
+                    await evidence.nodes(connection, extent),
+                    await evidence.reported(connection, extent),
+                    await evidence.unverified(connection, extent),
+                    await evidence.sightings(connection, extent),
+                    await evidence.published(connection),
+                    course,
                 )
 
     async def save(self, verdict: Verdict) -> None:
@@ -69,134 +63,6 @@ class Cases:
         async with self._engine.begin() as connection:
             if await _save_verdict(connection, verdict, at):
                 await _save_findings(connection, verdict, at)
-
-
-async def _nodes(connection: AsyncConnection, case: Case, nodes: Sequence[str]) -> list[NodeRecord]:
-    rows = await connection.execute(
-        select(chain_heads.c.node, chain_heads.c.enrolled_at, chain_heads.c.first_window)
-        .where(chain_heads.c.operator_id == case.operator, chain_heads.c.node.in_(nodes))
-        .order_by(chain_heads.c.node)
-    )
-    return [NodeRecord(row.node, row.enrolled_at, row.first_window) for row in rows]
-
-
-async def _reports(connection: AsyncConnection, case: Case, nodes: Sequence[str]) -> list[ReportRecord]:
-    kept = reports.c
-    rows = await connection.execute(
-        select(
-            kept.node,
-            kept.digest,
-            kept.sequence,
-            kept.relation,
-            kept.accepted_at,
-            kept.window_start,
-            kept.window_seconds,
-            kept.list_serial,
-            kept.list_activated_at,
-            kept.blocked,
-            kept.enforcing,
-            kept.rival,
-        )
-        .where(kept.operator_id == case.operator, kept.node.in_(nodes))
-        .where(kept.window_start >= case.start, kept.window_start < case.now)
-        .order_by(kept.log_index)
-    )
-    return [
-        ReportRecord(
-            row.node,
-            row.digest.hex(),
-            row.sequence,
-            Relation(row.relation),
-            row.accepted_at,
-            row.window_start,
-            row.window_seconds,
-            row.list_serial,
-            row.list_activated_at,
-            row.blocked,
-            row.enforcing,
-            row.rival.hex() if row.rival else "",
-        )
-        for row in rows
-    ]
-
-
-async def _unverified(connection: AsyncConnection, case: Case, nodes: Sequence[str]) -> list[UnverifiedRecord]:
-    kept = unverified_reports.c
-    rows = await connection.execute(
-        select(kept.node, kept.digest, kept.accepted_at, kept.reason)
-        .where(kept.operator_id == case.operator, kept.node.in_(nodes))
-        .where(kept.accepted_at >= case.start, kept.accepted_at < case.now)
-        .order_by(kept.log_index)
-    )
-    return [UnverifiedRecord(row.node, row.digest.hex(), row.accepted_at, row.reason) for row in rows]
-
-
-async def _sightings(connection: AsyncConnection, case: Case, nodes: Sequence[str]) -> list[Sighting]:
-    kept = observations.c
-    rows = await connection.execute(
-        select(
-            kept.assignment_id,
-            kept.question,
-            kept.asked_at,
-            kept.probe_organisation,
-            kept.probe,
-            kept.vantage_point,
-            kept.access_network,
-            kept.custodian,
-            kept.node,
-            kept.arm,
-            kept.qname,
-            kept.added_serial,
-            kept.added_at,
-            kept.result,
-            kept.shape,
-            kept.reference_alive,
-            kept.transport,
-            kept.family,
-            kept.qtype,
-            kept.dnssec_ok,
-            kept.path,
-            kept.earliest,
-            kept.latest,
-        )
-        .where(kept.operator_id == case.operator, kept.node.in_(nodes))
-        .where(kept.asked_at >= case.start, kept.asked_at < case.now)
-        .order_by(kept.asked_at, kept.assignment_id, kept.question)
-    )
-    return [
-        Sighting(
-            f"{row.assignment_id.hex()}/{row.question}",
-            row.assignment_id.hex(),
-            row.asked_at,
-            f"{row.probe_organisation}/{row.probe}",
-            row.vantage_point,
-            row.access_network,
-            row.custodian,
-            row.node,
-            Arm(row.arm),
-            row.qname,
-            row.added_serial,
-            row.added_at,
-            Result(row.result),
-            Shape(row.shape),
-            row.reference_alive,
-            Transport(row.transport),
-            row.family,
-            row.qtype,
-            row.dnssec_ok,
-            Path(row.path),
-            row.earliest,
-            row.latest,
-        )
-        for row in rows
-    ]
-
-
-async def _releases(connection: AsyncConnection) -> list[ReleaseRecord]:
-    rows = await connection.execute(
-        select(releases.c.serial, releases.c.published_at, releases.c.urgent).order_by(releases.c.serial)
-    )
-    return [ReleaseRecord(row.serial, row.published_at, row.urgent) for row in rows]
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:
@@ -234,9 +100,9 @@ async def _save_verdict(connection: AsyncConnection, verdict: Verdict, at: datet
     return True
 
 
-def _evidence(evidence: Evidence) -> dict[str, str]:
-    values = {name: str(value) for name, value in vars(evidence).items()}
-    return {**values, "at": evidence.at.isoformat()}
+def _evidence(piece: Evidence) -> dict[str, str]:
+    values = {name: str(value) for name, value in vars(piece).items()}
+    return {**values, "at": piece.at.isoformat()}
 
 
 async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: datetime) -> None:

@@ -1,8 +1,8 @@
 """Reaches the verdicts, again and again.
 
-Holds always: a verdict rests on what is stored and on the law in force, on nothing that lives in this process; a
-verdict is stored with its findings in one transaction; one operator that cannot be judged does not keep the others from
-it.
+Holds always: a verdict rests on what is stored and on the law in force, on nothing that lives in this process; days are
+counted before they are judged; a verdict is stored with its findings in one transaction; one operator that cannot be
+judged does not keep the others from it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from datetime import datetime
 from typing import Protocol
 
 from compliance_api.domain.case import Case
-from compliance_api.domain.law import Law, LawBook, LawError
+from compliance_api.domain.course import Course
+from compliance_api.domain.law import Law, LawError
+from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.organisation import Registry
 from compliance_api.domain.verdict import Verdict, judge
+from compliance_api.usecases.count import DayCounter, Place
 from lachan import log
 
 _log = log.get()
@@ -24,35 +27,59 @@ _log = log.get()
 class CaseStore(Protocol):
     """Reads cases and keeps verdicts."""
 
-    async def case(self, operator: str, jurisdiction: str, nodes: Sequence[str], law: Law, now: datetime) -> Case:
+    async def case(
+        self, operator: str, jurisdiction: str, nodes: Sequence[str], law: Law, now: datetime, course: Course
+    ) -> Case:
         """Everything stored about these nodes of an operator in the law's period up to now."""
 
     async def save(self, verdict: Verdict) -> None:
         """Stores a verdict, opens and closes its findings, unless a later one is stored already."""
 
 
+class LawStore(Protocol):
+    """Knows the law."""
+
+    async def history(self) -> LawHistory:
+        """Every version there is."""
+
+
 class Judge:
     """The task of judging."""
 
-    def __init__(self, registry: Registry, laws: LawBook, store: CaseStore) -> None:
+    def __init__(self, registry: Registry, laws: LawStore, store: CaseStore, counter: DayCounter) -> None:
         self._registry = registry
         self._laws = laws
         self._store = store
+        self._counter = counter
 
     async def evaluate(self, now: datetime) -> list[Verdict]:
         """Judges every operator in each of its jurisdictions."""
+        laws = await self._laws.history()
         verdicts = []
-        for operator in self._registry.operators():
-            for jurisdiction in sorted(operator.jurisdictions):
-                nodes = [node.name for node in operator.nodes if jurisdiction in node.jurisdictions]
-                try:
-                    law = self._laws.in_force(jurisdiction, now)
-                except LawError as error:
-                    _log.warning("no verdict", operator=operator.identifier, reason=str(error))
-                    continue
-                case = await self._store.case(operator.identifier, jurisdiction, nodes, law, now)
-                # A long period is some work; receiving reports must not wait for it.
-                verdict = await asyncio.to_thread(judge, case)
-                await self._store.save(verdict)
-                verdicts.append(verdict)
+        for place in places(self._registry):
+            try:
+                _, law = laws.in_force(place.jurisdiction, now, now)
+            except LawError as error:
+                _log.warning("no verdict", operator=place.operator, reason=str(error))
+                continue
+            await self._counter.count(place, laws, now)
+            course = await self._counter.course(place, laws, law, now)
+            case = await self._store.case(place.operator, place.jurisdiction, place.nodes, law, now, course)
+            # A long period is some work; receiving reports must not wait for it.
+            verdict = await asyncio.to_thread(judge, case)
+            await self._store.save(verdict)
+            verdicts.append(verdict)
         return verdicts
+
+
+def places(registry: Registry) -> list[Place]:
+    """Whom verdicts are reached on, and where."""
+    return [
+        Place(
+            operator.identifier,
+            jurisdiction,
+            tuple(node.name for node in operator.nodes if jurisdiction in node.jurisdictions),
+        )
+        for operator in registry.operators()
+        for jurisdiction in sorted(operator.jurisdictions)
+    ]

@@ -7,7 +7,7 @@ its name, so that nothing the judge counted is kept from the reader.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from compliance_api.domain.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observation import Arm, Result, Shape
@@ -48,6 +48,7 @@ EVIDENCE: Mapping[EvidenceKind, str] = {
     EvidenceKind.UNVERIFIED_REPORT: N_("Report, not verified"),
     EvidenceKind.OBSERVATION: N_("Observation"),
     EvidenceKind.RELEASE: N_("Release"),
+    EvidenceKind.TALLY: N_("Counted day"),
 }
 
 RESULTS: Mapping[Result, str] = {
@@ -79,6 +80,16 @@ SHAPES: Mapping[str, str] = {
     Shape.MALFORMED: N_("malformed answer"),
 }
 
+STRATA: Mapping[str, str] = {
+    "udp": "UDP",
+    "tcp": "TCP",
+    "dot": "DNS over TLS",
+    "doh": "DNS over HTTPS",
+    "a": "A",
+    "aaaa": "AAAA",
+    "https": "HTTPS",
+}
+_GAP = N_("%(stratum)s: %(missed)s of %(asked)s listed names were not blocked.")
 _NEEDED = "_needed"
 _COVERAGE_NAMES: Mapping[str, str] = {
     "listed_asked": N_("listed names asked"),
@@ -88,19 +99,37 @@ _COVERAGE_NAMES: Mapping[str, str] = {
     "nodes_reporting": N_("nodes reporting"),
     "listed_blocked": N_("listed names last seen blocked"),
     "controls_answered": N_("controls last seen answered"),
+    "last_day_good": N_("the last counted day was good"),
 }
 
 
 @dataclass(frozen=True)
 class _Saying:
-    """A sentence that needs all of `keys`."""
+    """A sentence that needs all of `keys`; it names them, or `named` ones: texts, and keys under other names."""
 
     keys: tuple[str, ...]
     text: str
+    named: Mapping[str, str] = field(default_factory=dict)
 
+
+_DAYS = _Saying(
+    ("days_bad", "e_value", "e_value_needed"),
+    N_(
+        "Bad days that weigh: %(days_bad)s. An operator that filters would meet evidence of this strength"
+        " (%(e_value)s, where %(e_value_needed)s accuses) in fewer than one of %(e_value_needed)s years."
+    ),
+)
 
 _SAYINGS: Mapping[FindingKind, tuple[_Saying, ...]] = {
     FindingKind.STALE_LIST: (
+        _Saying(
+            ("recent_names_missed", "recent_names_asked"),
+            N_(
+                "%(recent_names_missed)s of %(recent_names_asked)s recently listed names were not blocked on the days"
+                " counted against the operator."
+            ),
+        ),
+        _DAYS,
         _Saying(
             ("serial_observed", "newer_names_missed", "newer_names_asked", "older_names_blocked"),
             N_(
@@ -145,12 +174,65 @@ _SAYINGS: Mapping[FindingKind, tuple[_Saying, ...]] = {
                 " confirmed from independent vantage points."
             ),
         ),
+        _Saying(
+            ("names_failed",),
+            N_("Listed names that failed for the probes while all other names were answered: %(names_failed)s."),
+        ),
+        _DAYS,
+    ),
+    FindingKind.TRANSPORT_GAP: (
+        *(
+            _Saying(
+                (f"{name}_missed", f"{name}_asked"),
+                _GAP,
+                {"stratum": shown, "missed": f"{name}_missed", "asked": f"{name}_asked"},
+            )
+            for name, shown in STRATA.items()
+        ),
+        _DAYS,
+    ),
+    FindingKind.SLOW_BLOCK: (
+        _Saying(
+            ("releases_late", "seconds_at_least"),
+            N_(
+                "Releases whose names were blocked only after the deadline: %(releases_late)s; the slowest took at"
+                " least %(seconds_at_least)s seconds from publication."
+            ),
+        ),
+        _DAYS,
+    ),
+    FindingKind.SLOW_UNBLOCK: (
+        _Saying(
+            ("names_still_blocked", "names_released"),
+            N_("%(names_still_blocked)s of %(names_released)s names taken out of the list were still blocked."),
+        ),
+        _DAYS,
+    ),
+    FindingKind.UNENROLLED_RESOLVER: (
+        _Saying(
+            ("lines_elsewhere", "lines_asked"),
+            N_(
+                "%(lines_elsewhere)s of %(lines_asked)s lines were handed a resolver that nobody enrolled, the same"
+                " one."
+            ),
+        ),
+        _DAYS,
+    ),
+    FindingKind.UNMEASURABLE: (
+        _Saying(
+            ("lines_elsewhere", "lines_asked"),
+            N_(
+                "On %(lines_elsewhere)s of %(lines_asked)s lines somebody else than the resolver asked gave the"
+                " answers."
+            ),
+        ),
     ),
     FindingKind.OVER_BLOCKING: (
         _Saying(
             ("controls_blocked", "controls_asked"),
             N_("%(controls_blocked)s of %(controls_asked)s names that no order lists were blocked."),
         ),
+        _DAYS,
     ),
     FindingKind.COUNTER_MISMATCH: (
         _Saying(
@@ -180,7 +262,8 @@ def tell(kind: FindingKind, counts: Mapping[str, int], tongue: Tongue) -> list[s
     sentences: list[str] = []
     for saying in _SAYINGS.get(kind, ()):
         if all(key in counts for key in saying.keys):
-            sentences.append(tongue.gettext(saying.text) % numbers)
+            named = {name: numbers.get(key, key) for name, key in saying.named.items()}
+            sentences.append(tongue.gettext(saying.text) % {**numbers, **named})
             told.update(saying.keys)
     for key, name in _COVERAGE_NAMES.items():
         if key in counts and key + _NEEDED in counts:

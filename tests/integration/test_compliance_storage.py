@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.domain.case import Case
 from compliance_api.domain.chain import Relation
+from compliance_api.domain.course import Course, follow
 from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.law import LawBook
 from compliance_api.domain.organisation import (
     Endpoint,
     Jurisdiction,
@@ -27,18 +29,23 @@ from compliance_api.domain.organisation import (
     Transport,
 )
 from compliance_api.domain.sampling import Release
+from compliance_api.domain.tally import DayEvidence, count, judged
 from compliance_api.domain.verdict import Outcome, judge
 from compliance_api.storage.assignments import Assignments, Releases
 from compliance_api.storage.cases import Cases
+from compliance_api.storage.laws import Laws
 from compliance_api.storage.migrate import is_current, migrate
 from compliance_api.storage.overview import OverviewStore, rolled_up
 from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import chain_heads, metadata, reports, verdict_changes
+from compliance_api.storage.tallies import Tallies
 from compliance_api.usecases.assignment import Round
+from compliance_api.usecases.count import Counted, Place
 from compliance_api.usecases.grouping import Call, Groups
 from lachan import postgres
-from tests.support.cases import NOW, honest, law, report
+from tests.support.cases import NOW, honest, law, report, sighting
 from tests.support.claims import T0, chain, claim
+from tests.support.days import known
 
 # Small, and the same for every operator: reference tables.
 MEMBERSHIP = {
@@ -94,9 +101,13 @@ async def test_operator_leads_the_key_of_what_an_operator_says_or_is_seen_doing(
         keys += [one for one in table.constraints if isinstance(one, UniqueConstraint)]
         keys += [one for one in table.indexes if one.unique]
         # The ledger is one order over all operators.
-        if table.name not in {"log_position", "releases", "upkeep_marks", *MEMBERSHIP} and not table.name.startswith(
-            "ledger_"
-        ):
+        if table.name not in {
+            "log_position",
+            "releases",
+            "upkeep_marks",
+            "law_versions",
+            *MEMBERSHIP,
+        } and not table.name.startswith("ledger_"):
             assert {next(iter(key.columns)).name for key in keys} == {"operator_id"}, table.name
 
 
@@ -136,7 +147,7 @@ async def test_two_reports_under_one_number_are_both_kept(engine: AsyncEngine) -
         Relation.BEGINS,
     ]
     assert [one.again for one in logged] == [False, False, False, True, True]
-    case = await Cases(engine).case("a", "hcm", ["edge-1"], law(period="365d"), T0 + timedelta(days=1))
+    case = await Cases(engine).case("a", "hcm", ["edge-1"], law(period="365d"), T0 + timedelta(days=1), Course())
     assert [one.rival for one in case.reports] == ["", first.link.digest.hex(), first.link.digest.hex()]
 
 
@@ -148,7 +159,7 @@ async def test_what_was_not_signed_never_takes_a_number(engine: AsyncEngine) -> 
     assert (again.index, again.accepted_at, again.again) == (logged.index, logged.accepted_at, True)
     (real,) = await store.add(Call("a", "edge-1", [replace(forged, flaw="")]))
     assert (real.relation, real.index) == (Relation.BEGINS, 1)
-    case = await Cases(engine).case("a", "hcm", ["edge-1"], law(period="366d"), NOW + timedelta(hours=1))
+    case = await Cases(engine).case("a", "hcm", ["edge-1"], law(period="366d"), NOW + timedelta(hours=1), Course())
     assert [one.reason for one in case.unverified] == ["the signature does not hold"]
 
 
@@ -232,3 +243,46 @@ async def test_the_console_shows_a_nodes_newest_report_and_release(engine: Async
     assert [one.log_index for one in detail.reports] == [2, 1, 0]
     assert await reader.operator_detail("a", "mars") is None
     assert await reader.operator_detail("b", "hcm") is None
+
+
+async def test_counted_days_are_kept_in_versions_and_followed_as_they_were(engine: AsyncEngine) -> None:
+    store, place, laws = Tallies(engine), Place("a", "hcm", ("edge-1",)), known(law())
+    text = law()
+    day = text.day.of(NOW).after(-3)
+    sightings = [
+        sighting(f"n{number}.example", 0, eye=eye, blocked=number > 3, asked_at=day.start + timedelta(seconds=eye))
+        for number in range(12)
+        for eye in (1, 2)
+    ]
+    made = count(DayEvidence(day, sightings), [], text)
+    counts = [Counted(judged(day, version, NOW, text, made), made, 1) for version in (1, 1, 2)]
+    for one in counts:
+        await store.add(place, one)
+    stored = await store.counted(place, T0, NOW, laws)
+    assert stored == [counts[0].judged, counts[2].judged]
+    assert await store.counted(place, T0, NOW, laws, known_at=NOW - timedelta(seconds=1)) == []
+    assert follow(stored) == follow([counts[0].judged, counts[2].judged])
+    assert await store.newest(place, 60) == {day.number: (2, 24)}
+    assert (await store.first_seen(place), await store.seen(place, [day], 60)) == (None, {})
+
+
+async def test_the_law_is_learnt_once_and_every_change_of_it_is_ledgered(engine: AsyncEngine) -> None:
+    laws = Laws(engine)
+    first = LawBook(laws=(law(),))
+    learnt = await asyncio.gather(*(laws.learn(first, NOW) for _ in range(3)))
+    assert sorted(len(one) for one in learnt) == [0, 0, 1]
+    changed = LawBook(laws=(law(period="2h", effective_from=T0 - timedelta(days=400)),))
+    (new,) = await laws.learn(changed, NOW + timedelta(days=1))
+    assert (new.version, new.backdated) == (2, True)
+    (_, gone) = await laws.learn(LawBook(laws=(law(id="law-2"),)), NOW + timedelta(days=2))
+    assert (gone.name, gone.version) == ("law-1", 3)
+    history = await laws.history()
+    assert [(one.name, one.version) for one in history.versions] == [
+        ("law-1", 1), ("law-1", 2), ("law-1", 3), ("law-2", 1),
+    ]  # fmt: skip
+    assert history.in_force("hcm", NOW, NOW)[1] == law()
+    async with engine.connect() as connection:
+        leaves = await connection.execute(
+            text("SELECT subject FROM ledger_leaves WHERE kind = 'law' ORDER BY log_index")
+        )
+        assert [row.subject for row in leaves] == ["law/law-1", "law/law-1", "law/law-2", "law/law-1"]

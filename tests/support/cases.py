@@ -9,8 +9,13 @@ from typing import Any
 
 from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord
 from compliance_api.domain.chain import Relation
+from compliance_api.domain.course import CountedDay, Course, ReleaseSeen, follow
+from compliance_api.domain.finding import Evidence, EvidenceKind
 from compliance_api.domain.law import Law
+from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.observation import Arm, Result, Shape, Sighting
+from compliance_api.domain.statistics.eprocess import FAMILIES
+from compliance_api.domain.statistics.parameters import Family
 
 NOW = datetime(2025, 11, 22, 12, 0, tzinfo=UTC)
 START = NOW - timedelta(hours=1)
@@ -27,7 +32,8 @@ def law(**changes: Any) -> Law:
         "period": "1h",
         "report": {"window": "1m", "deadline": "5m", "first_within": "10m"},
         "list": {"block_deadline": "5m", "urgent_block_deadline": "1m", "maximum_age": "5m"},
-        "tolerated_miss_rate": 0.1,
+        "day": {"length": "1m", "closes_after": "1m", "recounted_within": "10m"},
+        "burden": {"bad": {"minimum_names": 10, "line_fault_rate": 0.000001}, "days": {"accusation": 20}},
         "confirmation": {"vantage_points": 2, "networks": 2, "custodians": 2, "sessions_apart": "10m"},
         "minimum": {"names": 10, "controls": 3, "windows": 5, "missed_names": 3},
         "counters": {"mismatched_windows": 2, "clock_tolerance": "5s"},
@@ -120,3 +126,54 @@ def honest(**changes: Any) -> Case:
         ],
     )
     return replace(case, **changes)
+
+
+REASONS = {
+    Family.FILTERING: "missed",
+    Family.OVER_BLOCKING: "over_blocked",
+    Family.STALE_LIST: "aged",
+    Family.UNENROLLED: "foreign",
+}
+
+
+def counted(number: int, *bad: Family, version: int = 1, known: bool = True, **changes: Any) -> CountedDay:
+    """The count of the day so many days before NOW's, bad in some families and good in the others."""
+    text = law()
+    day = text.day.of(NOW).after(-number)
+    day = LegalDay(day.number, changes.pop("length", day.length))
+    piece = Evidence(EvidenceKind.OBSERVATION, day.start, f"{number}/0", "edge-1", "so/p1", "missed.example")
+    return replace(
+        CountedDay(
+            day,
+            version,
+            day.end + timedelta(minutes=version),
+            text.id,
+            text.burden.process_rule(),
+            {family: (family in bad) if known else None for family in FAMILIES},
+            tuple(REASONS[family] for family in bad),
+            {
+                "names": 40, "missed": 9 if Family.FILTERING in bad else 0, "evaded": 0,
+                "unlisted": 30, "over_blocked": 5 if Family.OVER_BLOCKING in bad else 0, "released": 0,
+                "still_blocked": 0, "aged": 12, "aged_missed": 8 if Family.STALE_LIST in bad else 0,
+                "handed": 8, "foreign": 6 if Family.UNENROLLED in bad else 0, "lines": 2, "elsewhere": 0,
+            },
+            {"udp": (40, 9 if Family.FILTERING in bad else 0)},
+            dict.fromkeys(bad, (piece,)),
+            (ReleaseSeen(2, START - timedelta(hours=6), 8, 8, day.start, None),) if Family.STALE_LIST in bad else (),
+            100,
+            f"{number:064x}",
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+def course(*bad: Family, days: int = 4, good_after: int = 0) -> Course:
+    """A week of good days, some bad ones in these families, and good ones after them."""
+    last = days + good_after
+    return follow(
+        [
+            *(counted(last + before) for before in range(7, 0, -1)),
+            *(counted(number, *bad) for number in range(last, good_after, -1)),
+            *(counted(number) for number in range(good_after, 0, -1)),
+        ]
+    )

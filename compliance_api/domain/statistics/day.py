@@ -53,6 +53,9 @@ class DayTally:
     # eyes.
     handed: int = 0
     foreign: int = 0
+    # Names taken out of the list longer ago than unblocking may take; confirmed blocked ones among them.
+    released: int = 0
+    still_blocked: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Day:
     """What a day was."""
 
     bad: Mapping[Family, bool | None]
-    # What made it bad: `missed`, `evaded`, `open`, `over_blocked`, `aged`, `foreign`, `scattered:STRATUM`.
+    # What made it bad: `missed`, `evaded`, `open`, `over_blocked`, `released`, `aged`, `foreign`, `scattered:STRATUM`.
     reasons: tuple[str, ...]
 
 
@@ -122,14 +125,18 @@ def _filtering(tally: DayTally, rules: DayRules) -> tuple[bool | None, list[str]
 def judge_day(tally: DayTally, rules: DayRules) -> Day:
     """Judges a day by the law's rules."""
     filtering, reasons = _filtering(tally, rules)
-    bad: dict[Family, bool | None] = {Family.FILTERING: filtering}
+    bad: dict[Family, bool | None] = dict.fromkeys(Family)
+    bad[Family.FILTERING] = filtering
     for family, reason, hits, asked, rule in (
         (Family.OVER_BLOCKING, "over_blocked", tally.over_blocked, tally.unlisted, rules.over_blocked),
+        (Family.OVER_BLOCKING, "released", tally.still_blocked, tally.released, rules.released),
         (Family.STALE_LIST, "aged", tally.aged_missed, tally.aged, rules.aged),
     ):
         # Fewer than could ever be too many say nothing.
-        bad[family] = exceeded(hits, asked, rule) if asked >= threshold(asked, rule) else None
-        reasons += [reason] if bad[family] else []
+        if asked >= threshold(asked, rule):
+            too_many = exceeded(hits, asked, rule)
+            bad[family] = bool(bad[family]) or too_many
+            reasons += [reason] if too_many else []
     enough = tally.handed >= rules.vantage_points
     foreign = tally.foreign >= rules.foreign_share * tally.handed and tally.foreign > faulty_lines(tally.handed, rules)
     bad[Family.UNENROLLED] = foreign if enough else None

@@ -42,6 +42,8 @@ class DayRules:
     # For every stratum: misses that need not be the same names again.
     scattered: CountRule = CountRule(0.001, 0.001, 4)
     over_blocked: CountRule = CountRule(0.01, 0.005, 4)
+    # Names taken out of the list, after the deadline for that.
+    released: CountRule = CountRule(0.01, 0.002, 3)
     # Names aged between the deadline and a week.
     aged: CountRule = CountRule(0.01, 0.002, 3)
     # Part of the lines that are intercepted, and the chance at which more of them are held to be something else.

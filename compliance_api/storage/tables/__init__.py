@@ -7,6 +7,7 @@ chain, the position of the log, the cosignatures of its head, and the current ve
 """
 
 from compliance_api.storage.tables.base import metadata
+from compliance_api.storage.tables.judging import finding_steps, law_versions, period_verdicts, tallies
 from compliance_api.storage.tables.ledger import ledger_checkpoints, ledger_leaves, ledger_tiles
 from compliance_api.storage.tables.membership import (
     certificates,
@@ -30,9 +31,11 @@ __all__ = [
     "daily_rollups",
     "enrolment_tokens",
     "enrolments",
+    "finding_steps",
     "findings",
     "hourly_rollups",
     "jurisdictions",
+    "law_versions",
     "ledger_checkpoints",
     "ledger_leaves",
     "ledger_tiles",
@@ -43,11 +46,13 @@ __all__ = [
     "observations",
     "organisations",
     "parties",
+    "period_verdicts",
     "questions",
     "releases",
     "reports",
     "revocations",
     "rounds",
+    "tallies",
     "unverified_reports",
     "upkeep_marks",
     "verdict_changes",

@@ -6,7 +6,9 @@ from datetime import timedelta
 from compliance_api.domain import sightings
 from compliance_api.domain.case import Case
 from compliance_api.domain.finding import FindingKind
-from tests.support.cases import NOW, START, control, honest, report, sighting, watched
+from compliance_api.domain.observation import Path
+from compliance_api.domain.statistics.parameters import Family
+from tests.support.cases import NOW, START, course, honest, law, report, sighting, watched
 
 OLD = [f"listed{number}.example" for number in range(12)]
 NEW = [f"new{number}.example" for number in range(8)]
@@ -14,24 +16,19 @@ ADDED = START - timedelta(hours=6)
 
 
 def cheat(*, missed: int = 8) -> Case:
-    """The newest names are not blocked, the old ones are, and reports claim the newest list."""
+    """The newest names are not blocked, the old ones are, and reports claim the newest list; for days."""
     newer = [
         *watched(NEW[:missed], blocked=False, added_serial=2, added_at=ADDED),
         *watched(NEW[missed:], added_serial=2, added_at=ADDED),
     ]
     case = honest()
-    return replace(case, sightings=[*case.sightings, *newer])
+    return replace(case, sightings=[*case.sightings, *newer], course=course(Family.FILTERING, Family.STALE_LIST))
 
 
 def findings(case: Case) -> dict[FindingKind, dict[str, int]]:
     seen = sightings.picture(case)
     observed = sightings.observed_list(case, seen)
-    found = [
-        *sightings.stale_list(case, observed),
-        *sightings.under_blocking(case, seen),
-        *sightings.over_blocking(case, seen),
-        *sightings.counter_mismatch(case, seen, observed),
-    ]
+    found = [*sightings.stale_list(case, observed), *sightings.counter_mismatch(case, seen, observed)]
     return {one.kind: dict(one.counts) for one in found}
 
 
@@ -42,17 +39,26 @@ def test_nothing_is_found_against_an_honest_operator() -> None:
 def test_an_old_list_shows_whatever_the_reports_claim() -> None:
     found = findings(cheat())
     assert found[FindingKind.STALE_LIST] == {
+        "recent_names_missed": 32,
+        "recent_names_asked": 48,
+        "days_bad": 4,
+        "e_value": 2543,
+        "e_value_needed": 20,
         "serial_observed": 1,
         "newer_names_missed": 8,
         "newer_names_asked": 8,
         "older_names_blocked": 12,
     }
-    assert found[FindingKind.UNDER_BLOCKING] == {"names_missed": 8, "names_asked": 20}
     assert found[FindingKind.COUNTER_MISMATCH] == {
         "windows_claiming_newer_list": 2,
         "serial_claimed": 2,
         "serial_observed": 1,
     }
+
+
+def test_one_bad_day_accuses_nobody_of_an_old_list_nor_of_a_false_claim() -> None:
+    """An anycast site without a list for an afternoon: the reports tell the truth about all others."""
+    assert findings(replace(cheat(), course=course(Family.FILTERING, Family.STALE_LIST, days=1))) == {}
 
 
 def test_a_stale_list_is_dated_by_the_release_that_replaced_it() -> None:
@@ -62,26 +68,30 @@ def test_a_stale_list_is_dated_by_the_release_that_replaced_it() -> None:
     assert found.since == START + timedelta(minutes=10)
 
 
-def test_names_missed_here_and_there_are_under_blocking_but_no_old_list() -> None:
-    assert set(findings(cheat(missed=5))) == {FindingKind.UNDER_BLOCKING}
+def test_an_old_list_that_reports_admit_needs_no_days() -> None:
+    case = honest(reports=[report(minute, list_serial=1) for minute in range(60)])
+    assert findings(case) == {FindingKind.STALE_LIST: {"windows_stale": 60, "serial_claimed": 1}}
 
 
-def test_a_few_misses_are_tolerated_and_unconfirmed_ones_do_not_count() -> None:
-    assert findings(cheat(missed=2)) == {}
-    once = [sighting(name, 10, blocked=False) for name in OLD]
-    assert findings(replace(honest(), sightings=once)) == {}
+def test_names_missed_here_and_there_are_no_old_list() -> None:
+    case = cheat(missed=5)
+    assert sightings.observed_list(case, sightings.picture(case)) is None
 
 
-def test_a_name_counts_only_from_its_deadline_on() -> None:
-    fresh = watched(NEW, blocked=False, added_serial=2, added_at=START + timedelta(minutes=21))
-    assert findings(replace(honest(), sightings=[*honest().sightings, *fresh])) == {}
+def test_a_name_counts_only_from_its_deadline_on_by_the_service_s_own_clock() -> None:
+    added = START + timedelta(minutes=4)
+    late = watched(NEW, blocked=False, added_serial=2, added_at=added)
+    seen = sightings.picture(replace(honest(), sightings=late))
+    assert len(seen.listed) == len(NEW)
+    early = [replace(one, earliest=added + timedelta(minutes=4)) for one in late]
+    assert not sightings.picture(replace(honest(), sightings=early)).listed
 
 
-def test_controls_confirmed_blocked_are_over_blocking() -> None:
-    blocked = [control(1, minute, eye=eye, blocked=True) for eye in (1, 2) for minute in (11, 26)]
-    found = findings(replace(honest(), sightings=[*honest().sightings, *blocked]))
-    assert found == {FindingKind.OVER_BLOCKING: {"controls_blocked": 1, "controls_asked": 4}}
-    assert findings(replace(honest(), sightings=[*honest().sightings, *blocked[:1]])) == {}
+def test_what_came_from_elsewhere_counts_for_nothing() -> None:
+    case = cheat()
+    elsewhere = [replace(one, path=Path.ELSEWHERE) for one in case.sightings]
+    seen = sightings.picture(replace(case, sightings=elsewhere))
+    assert (seen.listed, seen.blocks, seen.lines, seen.elsewhere) == ({}, [], 2, 2)
 
 
 def test_counters_below_what_probes_received_are_untrue() -> None:
@@ -94,6 +104,17 @@ def test_counters_below_what_probes_received_are_untrue() -> None:
     assert findings(replace(case, sightings=[*honest().sightings, *near_the_edge])) == {}
     one_window = [report(minute, blocked=2 if minute == 3 else 100) for minute in range(60)]
     assert findings(replace(case, reports=one_window)) == {}
+
+
+def test_blocks_that_somebody_on_the_way_gave_refute_no_counter() -> None:
+    """A neighbour's filter answers one line's questions; the node never sees them and cannot count them."""
+    intercepted = [sighting(f"x{n}.example", minute + 0.5) for minute in (3, 4, 5) for n in range(30)]
+    reports = [report(minute, blocked=2) for minute in range(60)]
+    granted = law(burden={"bad": {"line_fault_rate": 0.02}, "days": {"accusation": 20}})
+    others = [sighting("y.example", 3.5, eye=eye) for eye in range(2, 9)]
+    case = honest(sightings=[*intercepted, *others], reports=reports, law=granted)
+    assert FindingKind.COUNTER_MISMATCH not in findings(case)
+    assert FindingKind.COUNTER_MISMATCH in findings(replace(case, law=law()))
 
 
 def test_a_list_activated_only_after_the_asking_is_no_false_claim() -> None:

@@ -8,16 +8,19 @@ import pytest
 
 from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord
 from compliance_api.domain.chain import Relation
+from compliance_api.domain.course import follow
 from compliance_api.domain.finding import MAX_EVIDENCE, FindingKind
+from compliance_api.domain.observation import Path
+from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.verdict import Outcome, judge
-from tests.support.cases import NOW, START, control, honest, report, sighting, watched
+from tests.support.cases import NOW, START, control, counted, course, honest, law, report, sighting, watched
 
 
 def test_an_honest_operator_is_compliant() -> None:
     verdict = judge(honest())
     assert (verdict.outcome, verdict.findings, verdict.law) == (Outcome.COMPLIANT, (), "law-1")
     coverage = verdict.coverage
-    assert (coverage.windows_expected, coverage.windows_received) == (55, 60)
+    assert (coverage.windows_expected, coverage.windows_received) == (55, 55)
     assert (coverage.listed_asked, coverage.listed_blocked, coverage.listed_missed) == (12, 12, 0)
     assert (coverage.controls_asked, coverage.controls_over_blocked, coverage.vantage_points) == (4, 0, 2)
     assert (coverage.list_serial_claimed, coverage.list_serial_current, coverage.list_lag_seconds) == (2, 2, 0)
@@ -48,18 +51,43 @@ def test_misses_that_nobody_has_confirmed_yet_keep_an_operator_from_being_called
     suspected = [sighting(name, 10, blocked=False) for name in names]
     verdict = judge(honest(sightings=[*honest().sightings, *suspected]))
     assert verdict.outcome is Outcome.NOT_ENOUGH_EVIDENCE
-    assert verdict.findings[0].counts == {"listed_blocked": 12, "listed_blocked_needed": 15}
-    few = honest(sightings=[*honest().sightings, *suspected[:1]])
+    assert verdict.findings[0].counts == {"listed_blocked": 12, "listed_blocked_needed": 14}
+    few = honest(sightings=[*honest().sightings, *suspected[:2]])
     assert judge(few).outcome is Outcome.COMPLIANT
     cleared = [sighting(name, 11, eye=2) for name in names]
     assert judge(honest(sightings=[*honest().sightings, *suspected, *cleared])).outcome is Outcome.COMPLIANT
 
 
 def test_controls_seen_blocked_once_are_a_doubt_only_where_they_are_several() -> None:
-    suspected = [control(number, 27, blocked=True) for number in range(3)]
+    suspected = [control(number, 27, blocked=True) for number in range(4)]
     verdict = judge(honest(sightings=[*honest().sightings, *suspected]))
-    assert verdict.findings[0].counts == {"controls_answered": 1, "controls_answered_needed": 4}
-    assert judge(honest(sightings=[*honest().sightings, suspected[0]])).outcome is Outcome.COMPLIANT
+    assert verdict.findings[0].counts == {"controls_answered": 0, "controls_answered_needed": 1}
+    assert judge(honest(sightings=[*honest().sightings, *suspected[:3]])).outcome is Outcome.COMPLIANT
+
+
+def test_a_bad_day_accuses_nobody_and_is_no_compliance_until_a_good_one_follows() -> None:
+    verdict = judge(honest(course=course(Family.FILTERING, days=2)))
+    assert verdict.outcome is Outcome.NOT_ENOUGH_EVIDENCE
+    assert verdict.findings[0].counts == {"last_day_good": 0, "last_day_good_needed": 1}
+    assert judge(honest(course=course(Family.FILTERING, days=2, good_after=1))).outcome is Outcome.COMPLIANT
+
+
+def test_a_shock_of_four_days_is_nobodys_ruin_by_the_law_as_it_is() -> None:
+    real = law(burden={})
+    rule = real.burden.process_rule()
+    for bad, accused in ((4, False), (5, True)):
+        days = [replace(counted(number, Family.FILTERING), process=rule) for number in range(bad, 0, -1)]
+        before = [replace(counted(number), process=rule) for number in range(60, bad, -1)]
+        verdict = judge(honest(law=real, course=follow([*before, *days])))
+        assert (verdict.outcome is Outcome.NOT_COMPLIANT) is accused
+
+
+def test_more_lines_that_meet_somebody_else_than_interception_explains_cannot_be_measured() -> None:
+    elsewhere = [replace(one, path=Path.ELSEWHERE) for one in honest().sightings if one.vantage_point == "vantage-1"]
+    verdict = judge(honest(sightings=[*honest().sightings[:0], *elsewhere]))
+    assert verdict.outcome is Outcome.NOT_ENOUGH_EVIDENCE
+    assert verdict.findings[-1].kind is FindingKind.UNMEASURABLE
+    assert verdict.findings[-1].counts == {"lines_elsewhere": 1, "lines_asked": 1}
 
 
 def test_an_accusation_outweighs_thin_coverage() -> None:
@@ -70,31 +98,31 @@ def test_an_accusation_outweighs_thin_coverage() -> None:
 
 def test_every_finding_is_complete() -> None:
     rival = replace(report(3), digest="f" * 64, relation=Relation.EQUIVOCATION, rival=report(3).digest)
-    blocked = [control(1, minute, eye=eye, blocked=True) for eye in (1, 2) for minute in (11, 26)]
-    missed = watched([f"m{n}.example" for n in range(30)], blocked=False)
     case = honest(
         reports=[report(minute, list_serial=1) for minute in range(40)] + [rival],
-        sightings=[*honest().sightings, *missed, *blocked],
+        course=course(*Family),
     )
     verdict = judge(case)
     assert {one.kind for one in verdict.findings} == {
         FindingKind.STALE_LIST,
         FindingKind.UNDER_BLOCKING,
         FindingKind.OVER_BLOCKING,
+        FindingKind.UNENROLLED_RESOLVER,
         FindingKind.MISSING_REPORTS,
         FindingKind.EQUIVOCATION,
     }
     for found in verdict.findings:
         assert found.counts
         assert found.evidence
-        assert len(found.evidence) <= MAX_EVIDENCE + 1
+        assert len(found.evidence) <= 2 * MAX_EVIDENCE + 1
         assert START <= found.since <= NOW
         assert found.clause.law == "law-1"
 
 
 def test_the_order_in_which_things_arrived_changes_nothing() -> None:
     missed = watched([f"m{n}.example" for n in range(6)], blocked=False, added_serial=2)
-    case = honest(sightings=[*honest().sightings, *missed])
+    accused = course(Family.FILTERING, Family.STALE_LIST)
+    case = honest(sightings=[*honest().sightings, *missed], course=accused)
     shuffled = list(case.sightings)
     random.Random(1).shuffle(shuffled)
     assert judge(case) == judge(replace(case, sightings=shuffled))

@@ -5,13 +5,25 @@ from dataclasses import replace
 from datetime import datetime
 
 from compliance_api.domain.case import Case
-from compliance_api.domain.law import Law, LawBook
+from compliance_api.domain.course import Course
+from compliance_api.domain.law import Law
+from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.organisation import Jurisdiction, Label, Node, Organisation, OrganisationKind, Registry
 from compliance_api.domain.verdict import Outcome, Verdict
+from compliance_api.usecases.count import DayCounter
 from compliance_api.usecases.judge import Judge
 from tests.support.cases import NOW, honest, law
+from tests.support.days import TallyDrawer, known
 
 NAME = Label("x", "x")
+
+
+class Laws:
+    def __init__(self, *laws: Law) -> None:
+        self._history = known(*laws)
+
+    async def history(self) -> LawHistory:
+        return self._history
 
 
 class Store:
@@ -19,9 +31,11 @@ class Store:
         self.asked: list[tuple[str, str, tuple[str, ...]]] = []
         self.saved: list[Verdict] = []
 
-    async def case(self, operator: str, jurisdiction: str, nodes: Sequence[str], text: Law, now: datetime) -> Case:
+    async def case(
+        self, operator: str, jurisdiction: str, nodes: Sequence[str], text: Law, now: datetime, known: Course
+    ) -> Case:
         self.asked.append((operator, jurisdiction, tuple(nodes)))
-        return replace(honest(), operator=operator, jurisdiction=jurisdiction, law=text, now=now)
+        return replace(honest(), operator=operator, jurisdiction=jurisdiction, law=text, now=now, course=known)
 
     async def save(self, verdict: Verdict) -> None:
         self.saved.append(verdict)
@@ -37,9 +51,9 @@ async def test_each_operator_is_judged_in_each_of_its_jurisdictions_by_the_law_t
             Organisation("a", OrganisationKind.OPERATOR, NAME, everywhere, nodes),
         ),
     )
-    laws = LawBook(laws=(law(id="south", jurisdictions=["hcm"]), law(id="centre", jurisdictions=["hue"])))
+    laws = Laws(law(id="south", jurisdictions=["hcm"]), law(id="centre", jurisdictions=["hue"]))
     store = Store()
-    verdicts = await Judge(registry, laws, store).evaluate(NOW)
+    verdicts = await Judge(registry, laws, store, DayCounter(TallyDrawer())).evaluate(NOW)
     assert store.asked == [("a", "hcm", ("e1",)), ("a", "hue", ("e1", "e2"))]
     assert [(one.jurisdiction, one.law, one.outcome) for one in verdicts] == [
         ("hcm", "south", Outcome.COMPLIANT),

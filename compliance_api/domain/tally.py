@@ -1,0 +1,350 @@
+"""A legal day, counted from what probes saw of an operator in a jurisdiction.
+
+Holds always: the count is a pure function of the sightings, whatever order they come in; a name belongs to the days on
+which it was asked, and may be confirmed until the day is closed; names asked again because they had been missed confirm
+and clear, but are never counted as drawn; what came from elsewhere than the node asked counts for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from compliance_api.domain.case import ReleaseRecord
+from compliance_api.domain.course import CountedDay, ReleaseSeen
+from compliance_api.domain.finding import Evidence, EvidenceKind
+from compliance_api.domain.law import Law
+from compliance_api.domain.legal_day import LegalDay
+from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting, confirmed, settle
+from compliance_api.domain.organisation import Transport
+from compliance_api.domain.statistics.day import ALL, STRATA, DayTally, Line, judge_day
+from compliance_api.domain.statistics.parameters import Family
+
+QUOTED = 10
+"""Pieces of evidence that a count quotes, for each family of bad days."""
+_TRANSPORTS = {Transport.UDP: "udp", Transport.TCP: "tcp", Transport.DOT: "dot", Transport.DOH: "doh"}
+_TYPES = {1: "a", 28: "aaaa", 65: "https"}
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A line that asked through the resolvers that its network handed to it, and whom it met."""
+
+    asked_at: datetime
+    # What the observation is stored under.
+    reference: str
+    vantage_point: str
+    access_network: str
+    custodian: str
+    # Who really asked the authority's servers for it, as they saw it.
+    resolver: str
+    enrolled: bool
+
+
+@dataclass(frozen=True)
+class DayEvidence:
+    """Everything seen of an operator from the beginning of a legal day until it was closed."""
+
+    day: LegalDay
+    sightings: Sequence[Sighting]
+    handed: Sequence[Handed] = ()
+
+
+@dataclass(frozen=True)
+class Count:
+    """What came of a day's evidence."""
+
+    tally: DayTally
+    # What it was counted from.
+    observations: int
+    # SHA-256 of the references and what each of them said.
+    digest: str
+    # Lines that met somebody else than the node they asked, among all that asked.
+    lines: int
+    elsewhere: int
+    # The oldest and newest pieces behind what counts against the operator.
+    evidence: Mapping[Family, tuple[Evidence, ...]] = field(default_factory=dict)
+    # How late each release took effect, by the names of it that were asked.
+    releases: tuple[ReleaseSeen, ...] = ()
+
+
+def quote_sighting(sighting: Sighting) -> Evidence:
+    """An observation as evidence."""
+    return Evidence(
+        EvidenceKind.OBSERVATION,
+        sighting.asked_at,
+        sighting.reference,
+        node=sighting.node,
+        probe=sighting.probe,
+        detail=sighting.qname,
+    )
+
+
+def due(sighting: Sighting, law: Law, urgent: Mapping[int, bool]) -> bool:
+    """Whether a listed name had to be blocked when it was asked, at the earliest that it can have been."""
+    if sighting.added_at is None:
+        return False
+    deadline = law.block_deadline(urgent=urgent.get(sighting.added_serial, False))
+    return (sighting.earliest or sighting.asked_at) >= sighting.added_at + timedelta(seconds=deadline)
+
+
+def _released(sighting: Sighting, law: Law) -> bool:
+    """Whether a name that was taken out had to be answered again when it was asked."""
+    deadline = timedelta(seconds=law.list.unblock_deadline)
+    return (
+        sighting.removed_at is not None and (sighting.earliest or sighting.asked_at) >= sighting.removed_at + deadline
+    )
+
+
+def settled(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """The sightings of every session, finished, in an order that does not depend on how they came."""
+    ordered = sorted(sightings, key=lambda one: (one.assignment, one.asked_at, one.reference))
+    finished: list[Sighting] = []
+    for _, session in groupby(ordered, key=lambda one: one.assignment):
+        finished.extend(settle(session))
+    return sorted(finished, key=lambda one: (one.asked_at, one.reference))
+
+
+def _by_name(sightings: Iterable[Sighting]) -> dict[str, list[Sighting]]:
+    found: dict[str, list[Sighting]] = {}
+    for one in sightings:
+        found.setdefault(one.qname, []).append(one)
+    return found
+
+
+@dataclass(frozen=True)
+class _Counter:
+    """One day's sightings, and the rule that confirms."""
+
+    evidence: DayEvidence
+    law: Law
+    sightings: Sequence[Sighting]
+
+    def on_the_day(self, one: Sighting) -> bool:
+        return self.evidence.day.start <= one.asked_at < self.evidence.day.end
+
+    def confirmed(self, seen: Sequence[Sighting], result: Result) -> list[Sighting]:
+        """Those of a name's sightings that confirm the result; none where it is not confirmed."""
+        against = Result.BLOCKED if result is Result.NOT_BLOCKED else Result.NOT_BLOCKED
+        those = [one for one in seen if one.result is result]
+        others = [one for one in seen if one.result is against]
+        return those if confirmed(those, self.law.confirmation.rule(), others) else []
+
+    def names(self, chosen: Callable[[Sighting], bool]) -> dict[str, list[Sighting]]:
+        """Names asked on the day, drawn and settled, with all that was seen of them until the day was closed."""
+        drawn = {
+            one.qname
+            for one in self.sightings
+            if chosen(one) and not one.again and self.on_the_day(one) and one.result is not Result.INCONCLUSIVE
+        }
+        return _by_name(one for one in self.sightings if one.qname in drawn and chosen(one))
+
+    def hits(self, names: Mapping[str, list[Sighting]], result: Result) -> list[list[Sighting]]:
+        return [found for seen in names.values() if (found := self.confirmed(seen, result))]
+
+    def evaded(self, listed: Sequence[Sighting]) -> list[list[Sighting]]:
+        """Names that fail for confirmed eyes, in sessions whose controls were all answered."""
+        answered: dict[str, bool] = {}
+        for one in self.sightings:
+            if one.arm in {Arm.CONTROL, Arm.NEIGHBOUR}:
+                answered[one.assignment] = answered.get(one.assignment, True) and one.shape is Shape.ANSWER
+        failed = _by_name(
+            one
+            for one in listed
+            if one.shape is Shape.FAILURE and one.reference_alive and answered.get(one.assignment, False)
+        )
+        found = []
+        for qname, seen in failed.items():
+            if not any(self.on_the_day(one) and not one.again for one in seen):
+                continue
+            other = [one for one in listed if one.qname == qname and one.result is not Result.INCONCLUSIVE]
+            if confirmed(seen, self.law.confirmation.rule(), other):
+                found.append(seen)
+        return found
+
+    def strata(self, listed: Sequence[Sighting]) -> tuple[tuple[Line, ...], dict[str, list[tuple[int, int]]]]:
+        """What each line saw in each stratum, by distinct names: those drawn for the day alone."""
+        asked: dict[tuple[str, str], set[str]] = {}
+        missed: dict[tuple[str, str], set[str]] = {}
+        lines: dict[str, Line] = {}
+        for one in listed:
+            if one.again or not self.on_the_day(one) or one.result is Result.INCONCLUSIVE:
+                continue
+            lines.setdefault(one.vantage_point, Line(one.access_network, one.custodian))
+            quarter = self.evidence.day.quarter(one.asked_at)
+            for name in (ALL, _TRANSPORTS.get(one.transport, ""), _TYPES.get(one.qtype, ""), quarter):
+                asked.setdefault((one.vantage_point, name), set()).add(one.qname)
+                if one.result is Result.NOT_BLOCKED:
+                    missed.setdefault((one.vantage_point, name), set()).add(one.qname)
+        points = sorted(lines)
+        seen = {
+            name: [(len(asked.get((point, name), ())), len(missed.get((point, name), ()))) for point in points]
+            for name in STRATA
+            if any((point, name) in asked for point in points)
+        }
+        return tuple(lines[point] for point in points), seen
+
+    def foreign(self) -> list[Handed]:
+        """The lines that met the resolver nobody enrolled which most of them met, where confirmed eyes did."""
+        eyes = self.law.confirmation
+        met: dict[str, list[Handed]] = {}
+        for one in self.evidence.handed:
+            if not one.enrolled:
+                met.setdefault(one.resolver, []).append(one)
+        independent = [
+            those
+            for _, those in sorted(met.items())
+            if len({one.vantage_point for one in those}) >= eyes.vantage_points
+            and len({one.access_network for one in those}) >= eyes.networks
+            and len({one.custodian for one in those}) >= eyes.custodians
+        ]
+        return max(independent, key=lambda those: len({one.vantage_point for one in those}), default=[])
+
+
+def count(evidence: DayEvidence, releases: Sequence[ReleaseRecord], law: Law) -> Count:
+    """Counts a legal day.
+
+    Args:
+        evidence: Everything seen from its beginning until it was closed.
+        releases: Those known, for which of them were urgent.
+        law: In force on the day.
+    """
+    urgent = {release.serial: release.urgent for release in releases}
+    finished = settled(evidence.sightings)
+    here = [one for one in finished if one.path is not Path.ELSEWHERE]
+    counter = _Counter(evidence, law, here)
+    listed = [one for one in here if one.arm is Arm.LISTED and due(one, law, urgent)]
+    counted = {one.reference for one in listed}
+    names = counter.names(lambda one: one.reference in counted)
+    missed = counter.hits(names, Result.NOT_BLOCKED)
+    evaded = counter.evaded(listed)
+    unlisted = counter.names(lambda one: one.arm is not Arm.LISTED and one.removed_at is None)
+    blocked = counter.hits(unlisted, Result.BLOCKED)
+    youngest = timedelta(seconds=law.list.aged_until)
+    aged = counter.names(
+        lambda one: one.reference in counted and one.added_at is not None and one.asked_at < one.added_at + youngest
+    )
+    late = counter.hits(aged, Result.NOT_BLOCKED)
+    lines, seen = counter.strata(listed)
+    foreign = counter.foreign()
+    released = counter.names(lambda one: one.arm is not Arm.LISTED and _released(one, law))
+    kept = counter.hits(released, Result.BLOCKED)
+    tally = DayTally(
+        len(names),
+        len(missed),
+        len(evaded),
+        lines,
+        seen,
+        len(unlisted),
+        len(blocked),
+        len(aged),
+        len(late),
+        len({one.vantage_point for one in evidence.handed}),
+        len({one.vantage_point for one in foreign}),
+        len(released),
+        len(kept),
+    )
+    points = {one.vantage_point for one in finished}
+    return Count(
+        tally,
+        len(finished) + len(evidence.handed),
+        digest(finished, evidence.handed),
+        len(points),
+        len(points - {one.vantage_point for one in here}),
+        {
+            Family.FILTERING: _quoted([*missed, *evaded] or _loose(listed)),
+            Family.OVER_BLOCKING: _quoted([*blocked, *kept]),
+            Family.STALE_LIST: _quoted(late),
+            Family.UNENROLLED: _ends(
+                [
+                    Evidence(EvidenceKind.OBSERVATION, one.asked_at, one.reference, detail=one.resolver)
+                    for one in foreign
+                ]
+            ),
+        },
+        _releases(names, missed),
+    )
+
+
+def _releases(names: Mapping[str, list[Sighting]], missed: Sequence[Sequence[Sighting]]) -> tuple[ReleaseSeen, ...]:
+    """What was seen of each release's names, oldest release first."""
+    confirmed_ones = {seen[0].qname: max(one.asked_at for one in seen) for seen in missed}
+    brought: dict[tuple[int, datetime], list[str]] = {}
+    for qname, seen in names.items():
+        if (added_at := seen[-1].added_at) is not None:
+            brought.setdefault((seen[-1].added_serial, added_at), []).append(qname)
+    found = []
+    for (serial, published_at), qnames in sorted(brought.items()):
+        last = max((confirmed_ones[one] for one in qnames if one in confirmed_ones), default=None)
+        blocks = [
+            one.asked_at
+            for qname in qnames
+            for one in names[qname]
+            if one.result is Result.BLOCKED and (last is None or one.asked_at > last)
+        ]
+        found.append(
+            ReleaseSeen(
+                serial,
+                published_at,
+                len(qnames),
+                sum(one in confirmed_ones for one in qnames),
+                last,
+                min(blocks, default=None),
+            )
+        )
+    return tuple(found)
+
+
+def _loose(listed: Sequence[Sighting]) -> list[list[Sighting]]:
+    """Misses that no two lines share."""
+    return [[one] for one in listed if one.result is Result.NOT_BLOCKED]
+
+
+def _quoted(names: Sequence[Sequence[Sighting]]) -> tuple[Evidence, ...]:
+    return _ends([quote_sighting(one) for seen in names for one in seen])
+
+
+def _ends(pieces: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    ordered = sorted(set(pieces))
+    return tuple(ordered if len(ordered) <= QUOTED else ordered[: QUOTED // 2] + ordered[-(QUOTED // 2) :])
+
+
+def digest(sightings: Iterable[Sighting], handed: Iterable[Handed] = ()) -> str:
+    """What a count rests on, in one hash: who saw what of which name, by reference, in order of time."""
+    lines = [
+        f"{one.reference} {one.asked_at.isoformat()} {one.qname} {one.result} {one.shape} {one.path}"
+        for one in sightings
+    ]
+    lines += sorted(f"{one.reference} {one.asked_at.isoformat()} {one.resolver} {one.enrolled}" for one in handed)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def judged(day: LegalDay, version: int, counted_at: datetime, law: Law, counted: Count) -> CountedDay:
+    """A count, judged by the law of its day."""
+    tally = counted.tally
+    said = judge_day(tally, law.day_rules())
+    return CountedDay(
+        day,
+        version,
+        counted_at,
+        law.id,
+        law.burden.process_rule(),
+        said.bad,
+        said.reasons,
+        {
+            **{one.name: getattr(tally, one.name) for one in fields(tally) if one.name not in {"lines", "seen"}},
+            "lines": counted.lines,
+            "elsewhere": counted.elsewhere,
+        },
+        {
+            name: (sum(asked for asked, _ in pairs), sum(missed for _, missed in pairs))
+            for name, pairs in tally.seen.items()
+        },
+        counted.evidence,
+        counted.releases,
+        counted.observations,
+        counted.digest,
+    )

@@ -1,0 +1,162 @@
+"""What verdicts are made from, read from PostgreSQL: reports, observations and releases as the domain's own types.
+
+Holds always: it only reads, in the caller's transaction; every reading is of one operator and a stretch of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from compliance_api.domain.case import NodeRecord, ReleaseRecord, ReportRecord, UnverifiedRecord
+from compliance_api.domain.chain import Relation
+from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
+from compliance_api.domain.organisation import Transport
+from compliance_api.storage.tables import chain_heads, observations, releases, reports, unverified_reports
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Whose evidence, and from when until when."""
+
+    operator: str
+    nodes: Sequence[str]
+    start: datetime
+    end: datetime
+
+
+async def nodes(connection: AsyncConnection, extent: Extent) -> list[NodeRecord]:
+    """The nodes, as their chains know them."""
+    rows = await connection.execute(
+        select(chain_heads.c.node, chain_heads.c.enrolled_at, chain_heads.c.first_window)
+        .where(chain_heads.c.operator_id == extent.operator, chain_heads.c.node.in_(extent.nodes))
+        .order_by(chain_heads.c.node)
+    )
+    return [NodeRecord(row.node, row.enrolled_at, row.first_window) for row in rows]
+
+
+async def reported(connection: AsyncConnection, extent: Extent) -> list[ReportRecord]:
+    """Reports whose windows began in that time, in the order in which they were received."""
+    kept = reports.c
+    rows = await connection.execute(
+        select(
+            kept.node,
+            kept.digest,
+            kept.sequence,
+            kept.relation,
+            kept.accepted_at,
+            kept.window_start,
+            kept.window_seconds,
+            kept.list_serial,
+            kept.list_activated_at,
+            kept.blocked,
+            kept.enforcing,
+            kept.rival,
+        )
+        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
+        .where(kept.window_start >= extent.start, kept.window_start < extent.end)
+        .order_by(kept.log_index)
+    )
+    return [
+        ReportRecord(
+            row.node,
+            row.digest.hex(),
+            row.sequence,
+            Relation(row.relation),
+            row.accepted_at,
+            row.window_start,
+            row.window_seconds,
+            row.list_serial,
+            row.list_activated_at,
+            row.blocked,
+            row.enforcing,
+            row.rival.hex() if row.rival else "",
+        )
+        for row in rows
+    ]
+
+
+async def unverified(connection: AsyncConnection, extent: Extent) -> list[UnverifiedRecord]:
+    """Report bytes received in that time whose signature does not hold."""
+    kept = unverified_reports.c
+    rows = await connection.execute(
+        select(kept.node, kept.digest, kept.accepted_at, kept.reason)
+        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
+        .where(kept.accepted_at >= extent.start, kept.accepted_at < extent.end)
+        .order_by(kept.log_index)
+    )
+    return [UnverifiedRecord(row.node, row.digest.hex(), row.accepted_at, row.reason) for row in rows]
+
+
+async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sighting]:
+    """Observations asked in that time, by when they were asked."""
+    kept = observations.c
+    rows = await connection.execute(
+        select(
+            kept.assignment_id,
+            kept.question,
+            kept.asked_at,
+            kept.probe_organisation,
+            kept.probe,
+            kept.vantage_point,
+            kept.access_network,
+            kept.custodian,
+            kept.node,
+            kept.arm,
+            kept.qname,
+            kept.added_serial,
+            kept.added_at,
+            kept.result,
+            kept.shape,
+            kept.reference_alive,
+            kept.transport,
+            kept.family,
+            kept.qtype,
+            kept.dnssec_ok,
+            kept.path,
+            kept.earliest,
+            kept.latest,
+        )
+        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
+        .where(kept.asked_at >= extent.start, kept.asked_at < extent.end)
+        .order_by(kept.asked_at, kept.assignment_id, kept.question)
+    )
+    return [
+        Sighting(
+            f"{row.assignment_id.hex()}/{row.question}",
+            row.assignment_id.hex(),
+            row.asked_at,
+            f"{row.probe_organisation}/{row.probe}",
+            row.vantage_point,
+            row.access_network,
+            row.custodian,
+            row.node,
+            Arm(row.arm),
+            row.qname,
+            row.added_serial,
+            row.added_at,
+            Result(row.result),
+            Shape(row.shape),
+            row.reference_alive,
+            Transport(row.transport),
+            row.family,
+            row.qtype,
+            row.dnssec_ok,
+            Path(row.path),
+            row.earliest,
+            row.latest,
+        )
+        for row in rows
+    ]
+
+
+async def published(connection: AsyncConnection) -> list[ReleaseRecord]:
+    """All releases, oldest first."""
+    rows = await connection.execute(
+        select(releases.c.serial, releases.c.published_at, releases.c.urgent).order_by(releases.c.serial)
+    )
+    return [ReleaseRecord(row.serial, row.published_at, row.urgent) for row in rows]

@@ -1,0 +1,219 @@
+"""Counted days in PostgreSQL.
+
+Holds always: a count is added once and never changed; a later count of the same day stands beside it under the next
+number. A day is counted where it has ended long enough ago, or again where more was handed in since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Row, and_, bindparam, func, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.types import DateTime
+
+from compliance_api.domain.case import ReleaseRecord
+from compliance_api.domain.course import CountedDay, ReleaseSeen
+from compliance_api.domain.finding import Evidence, EvidenceKind
+from compliance_api.domain.law_history import LawHistory
+from compliance_api.domain.legal_day import LegalDay
+from compliance_api.domain.observation import Sighting
+from compliance_api.domain.statistics.day import Line
+from compliance_api.domain.statistics.parameters import Family, ProcessRule
+from compliance_api.storage import evidence
+from compliance_api.storage.evidence import Extent
+from compliance_api.storage.tables import observations, tallies
+from compliance_api.usecases.count import Counted, Place
+
+# How many observations each of some days has, from its beginning to its closing; those with none before their end are
+# left out.
+_SEEN = text(
+    "SELECT days.number, count(*) AS seen"
+    " FROM unnest(:numbers, :starts, :ends, :closings) AS days (number, begins, ends, closes)"
+    " JOIN observations ON observations.operator_id = :operator AND observations.node = ANY(:nodes)"
+    " AND observations.asked_at >= days.begins AND observations.asked_at < days.closes"
+    " GROUP BY days.number HAVING bool_or(observations.asked_at < days.ends)"
+).bindparams(
+    bindparam("numbers", type_=ARRAY(BigInteger)),
+    bindparam("starts", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("ends", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("closings", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("nodes", type_=ARRAY(tallies.c.operator_id.type)),
+)
+
+
+def _own(place: Place) -> Any:
+    return and_(tallies.c.operator_id == place.operator, tallies.c.jurisdiction == place.jurisdiction)
+
+
+class Tallies:
+    """The store that `compliance_api.usecases.count` asks for."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def first_seen(self, place: Place) -> datetime | None:
+        """When the oldest observation of these nodes was asked."""
+        kept = observations.c
+        oldest = select(func.min(kept.asked_at)).where(kept.operator_id == place.operator, kept.node.in_(place.nodes))
+        async with self._engine.connect() as connection:
+            found: datetime | None = (await connection.execute(oldest)).scalar_one()
+            return found
+
+    async def newest(self, place: Place, seconds: int) -> Mapping[int, tuple[int, int]]:
+        """Version and observations of the newest count of each day of that length."""
+        wanted = (
+            select(tallies.c.day, tallies.c.version, tallies.c.observations)
+            .where(_own(place), tallies.c.day_seconds == seconds)
+            .order_by(tallies.c.day, tallies.c.version)
+        )
+        async with self._engine.connect() as connection:
+            return {row.day: (row.version, row.observations) for row in await connection.execute(wanted)}
+
+    async def seen(self, place: Place, days: Sequence[LegalDay], closes_after: float) -> Mapping[int, int]:
+        """How many observations each day has until it is closed; those without any of their own are left out."""
+        values = {
+            "operator": place.operator,
+            "nodes": list(place.nodes),
+            "numbers": [day.number for day in days],
+            "starts": [day.start for day in days],
+            "ends": [day.end for day in days],
+            "closings": [day.end + timedelta(seconds=closes_after) for day in days],
+        }
+        async with self._engine.connect() as connection:
+            return {row.number: row.seen for row in await connection.execute(_SEEN, values)}
+
+    async def evidence(self, place: Place, start: datetime, end: datetime) -> list[Sighting]:
+        """What probes saw in that time."""
+        async with self._engine.connect() as connection:
+            return await evidence.sightings(connection, Extent(place.operator, place.nodes, start, end))
+
+    async def releases(self) -> list[ReleaseRecord]:
+        """All releases, oldest first."""
+        async with self._engine.connect() as connection:
+            return await evidence.published(connection)
+
+    async def add(self, place: Place, counted: Counted) -> None:
+        """Stores a count, unless another process has stored that version."""
+        statement = postgresql.insert(tallies).values(_row(place, counted)).on_conflict_do_nothing()
+        async with self._engine.begin() as connection:
+            await connection.execute(statement)
+
+    async def counted(
+        self, place: Place, since: datetime, until: datetime, laws: LawHistory, known_at: datetime | None = None
+    ) -> list[CountedDay]:
+        """Every count of every day that began in that time, as far as it was made by `known_at`."""
+        wanted = (
+            select(*(one for one in tallies.c if one.name != "lines"))
+            .where(_own(place), tallies.c.begins_at >= since, tallies.c.begins_at < until)
+            .order_by(tallies.c.begins_at, tallies.c.version)
+        )
+        if known_at is not None:
+            wanted = wanted.where(tallies.c.counted_at <= known_at)
+        async with self._engine.connect() as connection:
+            return [_day(row, laws) for row in await connection.execute(wanted)]
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at is not None else None
+
+
+def _row(place: Place, counted: Counted) -> dict[str, Any]:
+    day, tally = counted.judged, counted.count.tally
+    return {
+        "operator_id": place.operator,
+        "jurisdiction": place.jurisdiction,
+        "day_seconds": day.day.length,
+        "day": day.day.number,
+        "version": day.version,
+        "begins_at": day.day.start,
+        "counted_at": day.counted_at,
+        "law": day.law,
+        "law_version": counted.law_version,
+        "observations": day.observations,
+        "digest": day.digest,
+        "bad": {family.value: bad for family, bad in day.bad.items()},
+        "reasons": list(day.reasons),
+        "counts": dict(day.counts),
+        "strata": {name: list(pair) for name, pair in day.strata.items()},
+        "lines": {
+            "lines": [[line.network, line.custodian] for line in tally.lines],
+            "seen": {name: [list(pair) for pair in pairs] for name, pairs in tally.seen.items()},
+        },
+        "evidence": {
+            family.value: [{**vars(one), "kind": one.kind.value, "at": one.at.isoformat()} for one in pieces]
+            for family, pieces in day.evidence.items()
+        },
+        "releases": [
+            {
+                "serial": one.serial,
+                "published_at": one.published_at.isoformat(),
+                "names": one.names,
+                "missed": one.missed,
+                "last_missed_at": _moment(one.last_missed_at),
+                "first_blocked_at": _moment(one.first_blocked_at),
+            }
+            for one in day.releases
+        ],
+    }
+
+
+def _read_moment(text_: str | None) -> datetime | None:
+    return datetime.fromisoformat(text_) if text_ is not None else None
+
+
+def _evidence(stored: Mapping[str, str]) -> Evidence:
+    return Evidence(
+        EvidenceKind(stored["kind"]),
+        datetime.fromisoformat(stored["at"]),
+        stored["reference"],
+        stored["node"],
+        stored["probe"],
+        stored["detail"],
+    )
+
+
+def _release(stored: Mapping[str, Any]) -> ReleaseSeen:
+    return ReleaseSeen(
+        stored["serial"],
+        datetime.fromisoformat(stored["published_at"]),
+        stored["names"],
+        stored["missed"],
+        _read_moment(stored["last_missed_at"]),
+        _read_moment(stored["first_blocked_at"]),
+    )
+
+
+def _process(laws: LawHistory, name: str, version: int) -> ProcessRule:
+    law = laws.version(name, version).law
+    return law.burden.process_rule() if law is not None else ProcessRule()
+
+
+def _day(row: Row[Any], laws: LawHistory) -> CountedDay:
+    return CountedDay(
+        LegalDay(row.day, row.day_seconds),
+        row.version,
+        row.counted_at,
+        row.law,
+        _process(laws, row.law, row.law_version),
+        {Family(name): bad for name, bad in row.bad.items()},
+        tuple(row.reasons),
+        row.counts,
+        {name: (pair[0], pair[1]) for name, pair in row.strata.items()},
+        {Family(name): tuple(_evidence(one) for one in pieces) for name, pieces in row.evidence.items()},
+        tuple(_release(one) for one in row.releases),
+        row.observations,
+        row.digest,
+    )
+
+
+def lines(stored: Mapping[str, Any]) -> tuple[tuple[Line, ...], dict[str, list[tuple[int, int]]]]:
+    """What a stored count holds of each line: enough to judge the day anew."""
+    return (
+        tuple(Line(network, custodian) for network, custodian in stored["lines"]),
+        {name: [(pair[0], pair[1]) for pair in pairs] for name, pairs in stored["seen"].items()},
+    )

@@ -1,0 +1,165 @@
+"""Counts legal days once they are closed, and again where more was handed in since.
+
+Holds always: a day is counted from what is stored and judged by the law in force on it as it was known at its end; a
+count is stored under the next number and never changed; a day without observations is not counted; one turn counts a
+bounded number of days, the oldest first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from compliance_api.domain.case import ReleaseRecord
+from compliance_api.domain.course import CountedDay, Course, follow
+from compliance_api.domain.law import Law, LawError
+from compliance_api.domain.law_history import LawHistory, LawVersion
+from compliance_api.domain.legal_day import CALENDAR, OFFSET, LegalDay
+from compliance_api.domain.observation import Sighting
+from compliance_api.domain.tally import Count, DayEvidence, count, judged
+
+MAX_DAYS = 20
+"""Counted in one turn."""
+MAX_BACK = 1000
+"""Days looked back for what was never counted."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An operator in a jurisdiction, with the nodes that answer there."""
+
+    operator: str
+    jurisdiction: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A count as it is stored."""
+
+    judged: CountedDay
+    count: Count
+    law_version: int
+
+
+class TallyStore(Protocol):
+    """Keeps counts, and reads what they are made from."""
+
+    async def first_seen(self, place: Place) -> datetime | None:
+        """When the oldest observation of these nodes was asked."""
+
+    async def newest(self, place: Place, seconds: int) -> Mapping[int, tuple[int, int]]:
+        """Version and observations of the newest count of each day of that length."""
+
+    async def seen(self, place: Place, days: Sequence[LegalDay], closes_after: float) -> Mapping[int, int]:
+        """How many observations each day has until it is closed; those without any of their own are left out."""
+
+    async def evidence(self, place: Place, start: datetime, end: datetime) -> list[Sighting]:
+        """What probes saw in that time."""
+
+    async def releases(self) -> list[ReleaseRecord]:
+        """All releases, oldest first."""
+
+    async def add(self, place: Place, counted: Counted) -> None:
+        """Stores a count, unless another process has stored that version."""
+
+    async def counted(
+        self, place: Place, since: datetime, until: datetime, laws: LawHistory, known_at: datetime | None = None
+    ) -> list[CountedDay]:
+        """Every count of every day that began in that time, as far as it was made by `known_at`."""
+
+
+def law_of(laws: LawHistory, jurisdiction: str, day: LegalDay) -> tuple[LawVersion, Law] | None:
+    """The law that judges a day; None where there is none, or its days are others."""
+    try:
+        version, law = laws.in_force(jurisdiction, day.start, day.end)
+    except LawError:
+        return None
+    return (version, law) if int(law.day.length) == day.length else None
+
+
+class DayCounter:
+    """The task of counting."""
+
+    def __init__(self, store: TallyStore) -> None:
+        self._store = store
+
+    async def count(self, place: Place, laws: LawHistory, now: datetime) -> list[Counted]:
+        """Counts what is due, and says what that was."""
+        lengths = {int(one.law.day.length) for one in laws.versions if one.law is not None}
+        done: list[Counted] = []
+        for seconds in sorted(lengths):
+            done += await self._of_length(place, laws, now, seconds)
+        return done
+
+    async def _of_length(self, place: Place, laws: LawHistory, now: datetime, seconds: int) -> list[Counted]:
+        newest = await self._store.newest(place, seconds)
+        current = LegalDay.of(now, seconds)
+        first = max(newest, default=None)
+        if first is None:
+            oldest = await self._store.first_seen(place)
+            if oldest is None:
+                return []
+            first = LegalDay.of(oldest, seconds).number
+        due = []
+        for number in range(max(current.number - MAX_BACK, 0), current.number):
+            day = LegalDay(number, seconds)
+            found = law_of(laws, place.jurisdiction, day)
+            if found is None or day.end + timedelta(seconds=found[1].day.closes_after) > now:
+                continue
+            recent = day.end + timedelta(seconds=found[1].day.recounted_within) >= now
+            if recent or (number >= first and number not in newest):
+                due.append((day, *found))
+        if not due:
+            return []
+        # A law's days may close otherwise than another's of the same length.
+        seen: dict[int, int] = {}
+        for after in sorted({law.day.closes_after for _, _, law in due}):
+            days = [day for day, _, law in due if law.day.closes_after == after]
+            seen |= await self._store.seen(place, days, after)
+        done: list[Counted] = []
+        for day, version, law in due:
+            number, before = newest.get(day.number, (0, 0))
+            if seen.get(day.number, 0) == before or len(done) >= MAX_DAYS:
+                continue
+            done.append(await self._one(place, day, number + 1, version, law, now))
+        return done
+
+    async def _one(
+        self, place: Place, day: LegalDay, number: int, version: LawVersion, law: Law, now: datetime
+    ) -> Counted:
+        end = day.end + timedelta(seconds=law.day.closes_after)
+        sightings = await self._store.evidence(place, day.start, end)
+        releases = await self._store.releases()
+        made = await asyncio.to_thread(count, DayEvidence(day, sightings), releases, law)
+        counted = Counted(judged(day, number, now, law, made), made, version.version)
+        await self._store.add(place, counted)
+        return counted
+
+    async def course(
+        self, place: Place, laws: LawHistory, law: Law, until: datetime, known_at: datetime | None = None
+    ) -> Course:
+        """The legal year that a moment lies in, up to the days that began before it.
+
+        Args:
+            place: Whose.
+            laws: Every version of the law.
+            law: In force at the moment.
+            until: The moment.
+            known_at: Counts made later are left out; None for all there are.
+        """
+        seconds = int(law.day.length)
+        since = await self._since(place, law, LegalDay.of(until - timedelta(microseconds=1), seconds))
+        days = await self._store.counted(place, since, until, laws, known_at)
+        return await asyncio.to_thread(follow, [one for one in days if one.day.length == seconds])
+
+    async def _since(self, place: Place, law: Law, day: LegalDay) -> datetime:
+        """When the legal year of a day began: with the calendar's, or every `horizon` days after the first of all."""
+        if day.length == CALENDAR:
+            return datetime(day.date.year, 1, 1, tzinfo=UTC) - OFFSET
+        first = min(await self._store.newest(place, day.length), default=day.number)
+        years = max(0, day.number - first) // law.burden.days.horizon
+        return LegalDay(first + years * law.burden.days.horizon, day.length).start

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from compliance_api.domain.case import ReleaseRecord
+from compliance_api.domain.legal_day import LegalDay
+from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
+from compliance_api.domain.organisation import Transport
+from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.tally import QUOTED, Count, DayEvidence, Handed, count, judged
+from tests.support.cases import NOW, START, control, law, sighting, watched
+
+# An hour, so that the support's sessions, fifteen minutes apart, lie in one day.
+LAW = law(day={"length": "1h", "closes_after": "30m"}, list={"block_deadline": "5m", "aged_until": "2h"})
+DAY = LegalDay.of(START, 3600)
+RELEASES = [ReleaseRecord(1, START - timedelta(days=1), False), ReleaseRecord(2, START - timedelta(hours=1), False)]
+NAMES = [f"n{number}.example" for number in range(12)]
+
+
+def counted(sightings: Sequence[Sighting], handed: Sequence[Handed] = ()) -> Count:
+    return count(DayEvidence(DAY, sightings, handed), RELEASES, LAW)
+
+
+def missed(name: str, minute: float, eye: int, **changes: object) -> Sighting:
+    return sighting(name, minute, eye=eye, blocked=False, **changes)
+
+
+def test_an_honest_day_has_no_hits() -> None:
+    controls = [control(number, 20, eye=eye) for number in range(3) for eye in (1, 2)]
+    made = counted([*watched(NAMES), *controls])
+    assert (made.tally.names, made.tally.missed, made.tally.unlisted, made.tally.over_blocked) == (12, 0, 3, 0)
+    assert made.tally.seen["all"] == [(12, 0), (12, 0)]
+    assert made.evidence[Family.FILTERING] == ()
+    assert not any(judged(DAY, 1, NOW, LAW, made).bad.values())
+
+
+def test_a_miss_counts_once_confirmed_and_once_a_name() -> None:
+    made = counted([*watched(NAMES[:8]), *watched(NAMES[8:], blocked=False)])
+    assert (made.tally.names, made.tally.missed) == (12, 4)
+    assert judged(DAY, 1, NOW, LAW, made).bad[Family.FILTERING] is True
+    alone = [missed(name, minute, 1) for name in NAMES for minute in (10, 25)]
+    assert counted(alone).tally.missed == 0
+    assert len(counted(watched(NAMES, blocked=False)).evidence[Family.FILTERING]) == QUOTED
+
+
+def test_a_name_asked_late_may_be_confirmed_until_the_day_is_closed() -> None:
+    seen = [missed("n0.example", 55, 1), missed("n0.example", 70, 2)]
+    assert counted(seen).tally.missed == 1
+    begun_before = [missed("n0.example", -5, 1), missed("n0.example", -20, 2)]
+    assert counted(begun_before).tally.names == 0
+
+
+def test_a_name_asked_again_confirms_but_is_not_drawn() -> None:
+    again = [missed("n0.example", minute, eye, again=True) for minute in (10, 25) for eye in (1, 2)]
+    made = counted(again)
+    assert (made.tally.names, made.tally.missed, made.tally.lines) == (0, 0, ())
+    assert counted([missed("n0.example", 10, 1), *again[2:]]).tally.missed == 1
+
+
+def test_strata_are_by_transport_type_and_quarter() -> None:
+    made = counted(
+        [
+            missed("n0.example", 1, 1, transport=Transport.TCP, qtype=28),
+            sighting("n0.example", 20, eye=1, transport=Transport.UDP, qtype=65),
+            sighting("n1.example", 50, eye=1, transport=Transport.DOH, qtype=1),
+            missed("n1.example", 50, 2, transport=Transport.DOT),
+        ]
+    )
+    one, two = 0, 1
+    assert made.tally.seen["tcp"][one] == made.tally.seen["aaaa"][one] == made.tally.seen["00-06"][one] == (1, 1)
+    assert made.tally.seen["udp"][one] == made.tally.seen["https"][one] == (1, 0)
+    assert made.tally.seen["all"] == [(2, 1), (1, 1)]
+    assert (made.tally.seen["dot"][two], made.tally.seen["18-24"]) == ((1, 1), [(1, 0), (1, 1)])
+
+
+def test_what_came_from_elsewhere_or_before_its_deadline_is_left_out() -> None:
+    seen = watched(NAMES, blocked=False)
+    elsewhere = counted([replace(one, path=Path.ELSEWHERE) for one in seen])
+    assert (elsewhere.tally.names, elsewhere.elsewhere, elsewhere.lines) == (0, 2, 2)
+    fresh = counted([replace(one, added_at=START + timedelta(minutes=24)) for one in seen])
+    assert fresh.tally.names == 0
+
+
+def test_a_wrong_probe_clock_makes_no_name_due() -> None:
+    """The service's own signed moments say that it was asked before the deadline, whatever the probe believes."""
+    seen = [replace(one, earliest=START - timedelta(hours=30)) for one in watched(NAMES, blocked=False)]
+    assert counted(seen).tally.names == 0
+
+
+def test_young_names_show_how_old_a_list_is() -> None:
+    young = watched(NAMES[:6], blocked=False, added_serial=2, added_at=RELEASES[1].published_at)
+    made = counted([*watched(NAMES[6:]), *young])
+    assert (made.tally.aged, made.tally.aged_missed) == (6, 6)
+    one, two = made.releases
+    assert (one.serial, one.names, one.missed, one.last_missed_at) == (1, 6, 0, None)
+    assert (two.serial, two.missed, two.last_missed_at, two.first_blocked_at) == (
+        2, 6, START + timedelta(minutes=25), None,
+    )  # fmt: skip
+    late = [sighting(name, 50, added_serial=2, added_at=RELEASES[1].published_at) for name in NAMES[:6]]
+    assert counted([*young, *late]).releases[0].first_blocked_at == START + timedelta(minutes=50)
+
+
+def test_names_that_fail_while_controls_are_answered_are_evaded() -> None:
+    failing = [
+        sighting(name, minute, eye=eye, result=Result.INCONCLUSIVE, shape=Shape.FAILURE)
+        for name in NAMES for eye in (1, 2) for minute in (10, 25)
+    ]  # fmt: skip
+    answered = [
+        replace(control(1, minute, eye=eye), shape=Shape.ANSWER, result=Result.NOT_BLOCKED)
+        for eye in (1, 2) for minute in (10, 25)
+    ]  # fmt: skip
+    made = counted([*failing, *answered])
+    assert (made.tally.names, made.tally.evaded) == (0, 12)
+    assert judged(DAY, 1, NOW, LAW, made).bad[Family.FILTERING] is True
+    broken = [replace(one, shape=Shape.FAILURE, result=Result.INCONCLUSIVE) for one in answered]
+    assert counted([*failing, *broken]).tally.evaded == 0
+    assert counted(failing).tally.evaded == 0
+
+
+def test_a_name_taken_out_counts_apart_and_only_after_its_deadline() -> None:
+    removed = LAW.list.unblock_deadline
+    seen = watched(["free.example"], arm=Arm.CONTROL, added_serial=0, added_at=None)
+    late = [replace(one, removed_at=START - timedelta(seconds=removed)) for one in seen]
+    made = counted(late)
+    assert (made.tally.released, made.tally.still_blocked, made.tally.unlisted) == (1, 1, 0)
+    early = [replace(one, removed_at=START) for one in seen]
+    assert counted(early).tally.released == 0
+
+
+def test_lines_that_meet_one_resolver_nobody_enrolled_are_foreign() -> None:
+    def met(eye: int, resolver: str, *, enrolled: bool = False) -> Handed:
+        return Handed(START, f"h/{eye}", f"v{eye}", f"net-{eye % 2}", f"custodian-{eye % 2}", resolver, enrolled)
+
+    handed = [met(eye, "198.51.100.9") for eye in range(6)] + [met(7, "203.0.113.1"), met(8, "x", enrolled=True)]
+    made = counted([], handed)
+    assert (made.tally.handed, made.tally.foreign) == (8, 6)
+    assert judged(DAY, 1, NOW, LAW, made).bad[Family.UNENROLLED] is True
+    assert made.evidence[Family.UNENROLLED][0].detail == "198.51.100.9"
+    one_house = [replace(one, custodian="the-same") for one in handed]
+    assert counted([], one_house).tally.foreign == 0
+
+
+def test_the_order_in_which_things_arrived_changes_nothing() -> None:
+    controls = [control(number, 20, eye=eye, blocked=True) for number in range(3) for eye in (1, 2)]
+    seen = [*watched(NAMES[:8]), *watched(NAMES[8:], blocked=False), *controls]
+    shuffled = list(seen)
+    random.Random(3).shuffle(shuffled)
+    assert counted(seen) == counted(shuffled)
+    assert counted(seen[1:]).digest != counted(seen).digest
