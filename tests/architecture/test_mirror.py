@@ -32,6 +32,7 @@ MEMBERSHIP = "tests/integration/test_membership.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
 REGISTRY = "tests/integration/test_registry_service.py"
+SIGNING = "tests/integration/test_registry_signing.py"
 FORMATS = "tests/unit/blocklist_sync/central/intake/test_formats.py"
 
 # Module: the tests that cover it, and why they do not stand at the mirrored place.
@@ -64,6 +65,13 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
         FORMATS,
         "the formats are told apart, so they are tested together",
     ),
+    "blocklist_sync/central/mirror.py": (
+        "tests/integration/test_repository_mirror.py",
+        "real servers that lie, cut and lead back",
+    ),
+    "blocklist_sync/central/registry/migrations/versions/0002_signatures.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/signatures.py": (SIGNING, "needs PostgreSQL, keys and a release folder"),
+    "blocklist_sync/central/verbs/signing.py": (SIGNING, "verbs are run as commands"),
     "blocklist_sync/central/registry/book.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/calls.py": (REGISTRY, "how a call ends is seen by who makes it"),
     "blocklist_sync/central/registry/desk.py": (REGISTRY, "needs PostgreSQL"),

@@ -387,7 +387,7 @@ def test_a_server_that_writes_its_own_candidate(authority: ListAuthority) -> Non
     authority.log.changes_path(digest).write_bytes(data)
     with pytest.raises(CentralError, match="the changes of step 6: changes_sha256"):
         authority.examine()
-    authority.release.drop_state()
+    authority.release.state.path.unlink()
     with pytest.raises(CentralError, match="the changes of step 6: changes_sha256"):
         authority.build()
 

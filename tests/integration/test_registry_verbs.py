@@ -56,7 +56,7 @@ def test_from_an_order_to_the_log_and_back(office: Office, tmp_path: Path) -> No
     assert approved["decision"]["outcome"] == "approved"
     assert approved["decision"]["log_index"] == 5
     assert [one["approver"] for one in approved["approvals"]] == ["first"]
-    assert [stage["stage"] for stage in approved["stages"]] == ["propose", "approve", "sign", "publish"]
+    assert [stage["stage"] for stage in approved["stages"]] == ["propose", "approve", "sign"]
 
     told = office.told("explain", "deep.www.bad.example", person="third")
     (event,) = told["history"]

@@ -94,7 +94,8 @@ class Office:
         delegate(folder / "repository", approvers)
         self.process: subprocess.Popen[str] | None = None
         self.port = 0
-        self.log = folder / "log"
+        self.https_port = 0
+        self.log = folder / "server.log"
 
     def _colleague(self, name: str) -> Colleague:
         folder = self.folder / "people"
@@ -103,13 +104,16 @@ class Office:
         (folder / "passphrase").write_text(PASSPHRASE + "\n")
         return made
 
-    def configure(self, release: str = "release", repository: str = "repository", **registry: Any) -> None:
+    def configure(
+        self, release: str = "release", repository: str = "repository", log_folder: str = "log", **registry: Any
+    ) -> None:
         """Writes the server's configuration."""
         paper = self.papers.of("lachan://so-test/service/blocklist")
         tls = {"ca": str(paper.ca), "certificate": str(paper.certificate), "key": str(paper.key)}
         document = {
             "release": release,
             "repository": repository,
+            "log_folder": log_folder,
             "https": {"listen": "127.0.0.1:0", "certificate": tls["certificate"], "key": tls["key"]},
             "grpc": {"listen": f"127.0.0.1:{self.port}", "tls": tls},
             "registry": {"database": {"embedded": "db"}, **registry},
@@ -132,7 +136,8 @@ class Office:
             line = self.process.stdout.readline()
             assert line, self.log.read_text()
             said += line
-        self.port = json.loads(said)["grpc_port"]
+        ports = json.loads(said)
+        self.port, self.https_port = ports["grpc_port"], ports["https_port"]
         for name, one in self.colleagues.items():
             self.configure_person(one, f"lachan://so-test/person/{name}")
 

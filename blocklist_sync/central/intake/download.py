@@ -31,6 +31,7 @@ MAX_VALIDATOR_CHARACTERS = 256
 MAX_CONTENT_TYPE_CHARACTERS = 100
 
 _OK, _NOT_MODIFIED = 200, 304
+_ABSENT = {404, 410}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _VALIDATOR = re.compile(r"[\x20-\x7e]+")
 
@@ -58,6 +59,13 @@ class SourceError(CentralError):
         self.failure = failure
         self.detail = detail
         super().__init__(f"{failure.value}: {detail}")
+
+
+class AbsentError(SourceError):
+    """There is nothing at that address (404, 410)."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Failure.STATUS, f"{url}: there is nothing")
 
 
 @dataclass(frozen=True)
@@ -242,6 +250,8 @@ def download(
 
 def _check(url: str, response: urllib3.BaseHTTPResponse, limits: Limits) -> None:
     """What an answer's head says already."""
+    if response.status in _ABSENT:
+        raise AbsentError(url)
     if response.status != _OK:
         raise SourceError(Failure.STATUS, f"{url}: status {response.status}")
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()

@@ -108,15 +108,40 @@ class LogFolder:
         decisions = tuple(decision for decision in log.decisions if decision.index <= length)
         return replace(log, length=length, head=self.head_at(length), decisions=decisions)
 
-    def seed(self) -> bytes:
-        """What fingerprint keys are drawn from; drawn itself where there is none yet.
+    @property
+    def has_seed(self) -> bool:
+        """Whether there is a seed already."""
+        return self._seed_path.exists()
+
+    def drawn_seed(self) -> bytes:
+        """The seed, drawn where there is none yet: where the list is built, and nowhere else.
 
         Raises:
             CentralError: The file is not one.
         """
-        if not self._seed_path.exists():
-            durable.make_folder(self.folder)
-            durable.write(self._seed_path, [secrets.token_bytes(SEED_BYTES)])
+        if not self.has_seed:
+            self.keep_seed(secrets.token_bytes(SEED_BYTES))
+        return self.seed()
+
+    def keep_seed(self, seed: bytes) -> None:
+        """Keeps the seed that was handed over.
+
+        Raises:
+            CentralError: It is none.
+            FileError: It cannot be written.
+        """
+        if len(seed) != SEED_BYTES:
+            raise CentralError(f"a fingerprint seed has {SEED_BYTES} bytes, not {len(seed)}")
+        durable.make_folder(self.folder)
+        durable.write(self._seed_path, [seed])
+
+    def seed(self) -> bytes:
+        """What fingerprint keys are drawn from.
+
+        Raises:
+            CentralError: The file is not one.
+            FileError: There is none.
+        """
         seed = durable.read(self._seed_path, SEED_BYTES)
         if len(seed) != SEED_BYTES:
             raise CentralError(f"{self._seed_path}: not {SEED_BYTES} bytes")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +38,8 @@ CALL_SECONDS = 30.0
 TRANSFER_SECONDS = 900.0
 CONNECT_SECONDS = 15.0
 PIECE_BYTES = 1 << 18
+BUSY_ATTEMPTS = 30
+BUSY_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -92,8 +94,8 @@ class RegistryClient:
             for at in range(0, len(data), PIECE_BYTES):
                 yield pb.RegisterOrderRequest(scan=data[at : at + PIECE_BYTES])
 
-        with refusals():
-            return (await self._stub.RegisterOrder(parts(), timeout=TRANSFER_SECONDS)).order
+        answer = await patiently(lambda: self._stub.RegisterOrder(parts(), timeout=TRANSFER_SECONDS))
+        return answer.order
 
     async def submit(self, header: bytes, signature: bytes, changes: Path) -> pb.Proposal:
         """Hands a signed proposal in, with the changes that `changes.check` has read.
@@ -108,8 +110,8 @@ class RegistryClient:
                 while data := await asyncio.to_thread(file.read, BLOCK_BYTES):
                     yield pb.SubmitProposalRequest(changes=data)
 
-        with refusals():
-            return (await self._stub.SubmitProposal(parts(), timeout=TRANSFER_SECONDS)).proposal
+        answer = await patiently(lambda: self._stub.SubmitProposal(parts(), timeout=TRANSFER_SECONDS))
+        return answer.proposal
 
     async def changes(self, identifier: str, path: Path) -> None:
         """Writes the text of a proposal's changes to a file.
@@ -181,6 +183,35 @@ class RegistryClient:
             token = answer.next_page_token
             if not token:
                 return found
+
+    async def candidate(self) -> tuple[bytes, bytes]:
+        """The document that waits for signatures, and its policy bundle.
+
+        Raises:
+            CentralError: Nothing waits, or the registry refuses.
+        """
+        answer = await self.call(self._stub.GetCandidate(pb.GetCandidateRequest(), timeout=CALL_SECONDS))
+        return answer.document, answer.policy
+
+    async def seed(self) -> bytes:
+        """What fingerprint keys are drawn from.
+
+        Raises:
+            CentralError: The registry refuses.
+        """
+        answer = await self.call(self._stub.GetFingerprintSeed(pb.GetFingerprintSeedRequest(), timeout=CALL_SECONDS))
+        return answer.seed
+
+    async def submit_signature(self, signed: bytes, keyid: str, signature: str) -> tuple[int, int]:
+        """Hands in a signature over these bytes; how many there are, and how many are needed.
+
+        Raises:
+            CentralError: The registry refuses it, or stays busy.
+        """
+        digest = hashlib.sha256(signed).digest()
+        request = pb.SubmitSignatureRequest(signed_sha256=digest, keyid=keyid, signature=signature)
+        answer = await patiently(lambda: self._stub.SubmitSignature(request, timeout=CALL_SECONDS))
+        return answer.signatures, answer.threshold
 
     async def fetch_log(self, folder: Path) -> int:
         """Brings a folder's copy of the log up to date: `steps.jsonl`, and `changes/SHA256.changes` of each proposal.
@@ -267,6 +298,23 @@ def _inflated(pieces: list[bytes], digest: str | None = None) -> Iterator[bytes]
 async def _collect(answers: Any) -> Iterator[bytes]:
     pieces = [answer.deflated async for answer in answers]
     return _inflated(pieces)
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """What a call brings, made again while the registry is busy: the work in hand is a person's.
+
+    Raises:
+        CentralError: It is refused, nobody answers, or the registry stays busy.
+    """
+    for _ in range(BUSY_ATTEMPTS):
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise CentralError(_reason(error)) from error
+        await asyncio.sleep(BUSY_SECONDS)
+    with refusals():
+        return await call()
 
 
 @contextmanager

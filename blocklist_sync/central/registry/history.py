@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from blocklist_sync.central.entries import Kind, parse_kind
 from blocklist_sync.central.registry import orders as registered
-from blocklist_sync.central.registry import record
+from blocklist_sync.central.registry import record, signatures
 from blocklist_sync.central.registry.orders import Registered
 from blocklist_sync.central.registry.record import APPROVED, Record
 from blocklist_sync.central.registry.releases import Released
+from blocklist_sync.central.registry.signatures import Signed
 from blocklist_sync.central.registry.spool import inflate
 from blocklist_sync.central.registry.stages import Course, Stage, StagePlans, stages, unproposed
 from blocklist_sync.central.registry.tables import change_chunks, decisions, orders, proposals
@@ -59,8 +60,11 @@ class Late:
     stage: Stage
 
 
-def first_release(releases: Sequence[Released], found: Record) -> Released | None:
-    """The first published release that a proposal counts in."""
+Counted = TypeVar("Counted", Released, Signed)
+
+
+def first_with(releases: Sequence[Counted], found: Record) -> Counted | None:
+    """The first of some releases, signed or published, that a proposal counts in."""
     outcome = found.outcome
     if outcome is None or not outcome.log_index:
         return None
@@ -69,16 +73,19 @@ def first_release(releases: Sequence[Released], found: Record) -> Released | Non
     )
 
 
-def tell(found: Record, ordered_at: int, releases: Sequence[Released], plans: StagePlans) -> Told:
+def tell(
+    found: Record, ordered_at: int, releases: Sequence[Released], signed: Sequence[Signed], plans: StagePlans
+) -> Told:
     """A record with its release and its stages.
 
     Args:
         found: The record.
         ordered_at: When its order was registered.
         releases: What was published, oldest first.
+        signed: What was signed, oldest first.
         plans: Who answers for what, and how long it may take.
     """
-    release = first_release(releases, found)
+    release, signing = first_with(releases, found), first_with(signed, found)
     outcome = found.outcome
     course = Course(
         haste="unblock" if not found.proposal.added else "urgent" if _urgent(found) else "ordinary",
@@ -87,6 +94,8 @@ def tell(found: Record, ordered_at: int, releases: Sequence[Released], plans: St
         decided_at=outcome.decided_at if outcome else 0,
         approved=found.state == APPROVED,
         effect_at=outcome.effect_at if outcome else 0,
+        # What was published was signed before, whatever came of a later candidate.
+        signed_at=min(signing.at, release.published_at if release else signing.at) if signing else 0,
         published_at=release.published_at if release else 0,
         review_by=found.next_review_by if found.proposal.added else 0,
     )
@@ -119,11 +128,13 @@ class History:
     async def told(self, found: Record, releases: Sequence[Released]) -> Told:
         """A proposal with everything that became of it."""
         async with self._engine.connect() as connection:
-            return await self._tell(connection, found, releases)
+            return await self._tell(connection, found, releases, await signatures.signed(connection))
 
-    async def _tell(self, connection: AsyncConnection, found: Record, releases: Sequence[Released]) -> Told:
+    async def _tell(
+        self, connection: AsyncConnection, found: Record, releases: Sequence[Released], signed: Sequence[Signed]
+    ) -> Told:
         order = await registered.find(connection, found.proposal.order.number)
-        return tell(found, order.added_at if order else found.added_at, releases, self._plans)
+        return tell(found, order.added_at if order else found.added_at, releases, signed, self._plans)
 
     async def explain(self, name: str, releases: Sequence[Released]) -> tuple[list[Event], bool]:
         """Every change of a name and of the names above it, oldest first, and whether there are more.
@@ -136,6 +147,7 @@ class History:
         events: list[Event] = []
         async with self._engine.connect() as connection:
             lines, more = await _lines(connection, wanted)
+            signed = await signatures.signed(connection)
             ids = {identifier for identifier, *_ in lines}
             found = await record.load(connection, record.query()[0].where(proposals.c.id.in_(ids)))
             records = {one.proposal.id: one for one in found}
@@ -143,7 +155,8 @@ class History:
                 one = records[identifier]
                 order = await registered.find(connection, one.proposal.order.number)
                 if order is not None:
-                    events.append(Event(owner, kind, added, tell(one, order.added_at, releases, self._plans), order))
+                    told = tell(one, order.added_at, releases, signed, self._plans)
+                    events.append(Event(owner, kind, added, told, order))
         events.sort(key=lambda event: (event.told.record.number, -event.name.count("."), event.name))
         return events[:MAX_EVENTS], more or len(events) > MAX_EVENTS
 
@@ -176,8 +189,9 @@ class History:
                 late += [Late(number, "", stage)] if stage.overdue(now) else []
             selected = self._unfinished(now, releases)
             found = await record.load(connection, selected.limit(MAX_LATE + 1))
+            signed = await signatures.signed(connection)
             for one in found:
-                told = await self._tell(connection, one, releases)
+                told = await self._tell(connection, one, releases, signed)
                 waiting = [stage for stage in told.stages if stage.overdue(now)]
                 late += [Late(one.proposal.order.number, one.proposal.id, stage) for stage in waiting]
         late.sort(key=lambda one: (one.stage.due_at, one.order_number, one.proposal_id))

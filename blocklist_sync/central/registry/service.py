@@ -22,6 +22,7 @@ from blocklist_sync.central.registry.history import History
 from blocklist_sync.central.registry.orders import OrderStore
 from blocklist_sync.central.registry.record import STATES, Record
 from blocklist_sync.central.registry.releases import Releases
+from blocklist_sync.central.registry.signatures import SignatureDesk, check_signer
 from blocklist_sync.central.registry.spool import MAX_SCAN_BYTES, Spool
 from lachan import channel, log
 from lachan.blocklist.v1 import registry_service_pb2 as pb
@@ -44,6 +45,7 @@ class RegistryService(RegistryServiceServicer):
         history: History,
         releases: Releases,
         guard: Guard,
+        signatures: SignatureDesk,
         clock: Clock,
     ) -> None:
         self._book = book
@@ -52,6 +54,7 @@ class RegistryService(RegistryServiceServicer):
         self._history = history
         self._releases = releases
         self._guard = guard
+        self._signatures = signatures
         self._clock = clock
         self.uploads = asyncio.Semaphore(MAX_UPLOADS)
 
@@ -277,6 +280,39 @@ class RegistryService(RegistryServiceServicer):
             for one in late
         ]
         return pb.ListOverdueResponse(stages=stages, truncated=truncated)
+
+    @unary
+    async def GetCandidate(  # noqa: N802  named by the contract
+        self, request: pb.GetCandidateRequest, context: Context
+    ) -> pb.GetCandidateResponse:
+        """What waits for signatures."""
+        del request
+        check_signer(await self._person(context))
+        held = await asyncio.to_thread(self._signatures.candidate)
+        return pb.GetCandidateResponse(document=held.document, policy=held.policy)
+
+    @unary
+    async def GetFingerprintSeed(  # noqa: N802  named by the contract
+        self, request: pb.GetFingerprintSeedRequest, context: Context
+    ) -> pb.GetFingerprintSeedResponse:
+        """The seed."""
+        del request
+        person = await self._person(context)
+        check_signer(person)
+        seed = await asyncio.to_thread(self._signatures.seed)
+        _log.info("fingerprint seed given", person=person.id)
+        return pb.GetFingerprintSeedResponse(seed=seed)
+
+    @unary
+    async def SubmitSignature(  # noqa: N802  named by the contract
+        self, request: pb.SubmitSignatureRequest, context: Context
+    ) -> pb.SubmitSignatureResponse:
+        """Takes a signature."""
+        person = await self._person(context)
+        check_signer(person)
+        count, threshold = await self._signatures.take(person, request.signed_sha256, request.keyid, request.signature)
+        _log.info("candidate signed", person=person.id, signatures=count, threshold=threshold)
+        return pb.SubmitSignatureResponse(signatures=count, threshold=threshold)
 
     async def _person(self, context: Context) -> Person:
         return await self._book.person(channel.caller(context))

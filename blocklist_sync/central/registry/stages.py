@@ -97,6 +97,8 @@ class Course:
     decided_at: int = 0
     approved: bool = False
     effect_at: int = 0
+    signed_at: int = 0
+    """When the last signature came that its release needed, as far as the registry was told."""
     published_at: int = 0
     review_by: int = 0
     """When its entries are due next; 0 where they are reviewed for good."""
@@ -117,8 +119,11 @@ def stages(course: Course, plans: StagePlans) -> Sequence[Stage]:
         return found
     # What is approved for a later day need not be signed before it.
     since = max(course.decided_at, course.effect_at)
-    signing = stage("sign", since, course.published_at)
-    found += [signing, stage("publish", since, course.published_at, signing.due_at)]
+    signed_at = course.signed_at or course.published_at
+    found.append(stage("sign", since, signed_at))
+    if signed_at:
+        # Whoever publishes is not late while others have still to sign.
+        found.append(stage("publish", max(since, signed_at), course.published_at))
     if course.published_at and course.review_by:
         found.append(stage("review", course.published_at, 0, course.review_by))
     return found

@@ -173,5 +173,22 @@ reviews = Table(
     _time("reviewed_at"),
 )
 
+signatures = Table(
+    "signatures",
+    metadata,
+    # Of the document's signed bytes.
+    Column("signed_sha256", LargeBinary, primary_key=True),
+    Column("keyid", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("serial", BigInteger, nullable=False),
+    # Which steps of the log it was of, and how many signatures it needs.
+    Column("log_length", BigInteger, nullable=False),
+    Column("as_of", BigInteger, nullable=False),
+    Column("threshold", Integer, nullable=False),
+    _time("added_at"),
+    CheckConstraint("threshold >= 1", name="counted"),
+)
+
 HISTORY = tuple(table.name for table in metadata.sorted_tables)
 """Every table: none of them may be rewritten."""

@@ -20,8 +20,9 @@ from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.approvals import Log
 from blocklist_sync.central.log.difference import Comparison, Difference
-from blocklist_sync.central.log.fold import write_lines
+from blocklist_sync.central.log.fold import State, write_lines
 from blocklist_sync.central.log.folder import Checkpoint, LogFolder
+from blocklist_sync.central.log.statecache import continued
 from blocklist_sync.central.rails.rails import Finding
 from blocklist_sync.central.release import accountability, deltas
 from blocklist_sync.central.release.candidate import Candidate, Published, ReleaseFolder, content_digest
@@ -145,13 +146,11 @@ def _check_settled(folder: ReleaseFolder, contents: Contents | None) -> None:
 
 def _folded(folder: ReleaseFolder, source: LogFolder, log: Log, as_of: int, rules: Rules, *, keep: bool) -> Rebuilt:
     """Rebuilds in the folder, from the state there if it is one of this log."""
-    base = folder.state()
-    if base is not None and (base.at.length > log.length or source.head_at(base.at.length) != base.at.head):
-        base = None
-    folder.drop_state()
-    rebuilt = rebuild(log, as_of, source.text_of, folder.state_path, rules, base)
+    base = continued([folder.state], source, log, as_of)
+    path = folder.state.path
+    rebuilt = rebuild(log, as_of, source.text_of, path if keep else path.with_name("rollback.tsv"), rules, base)
     if keep:
-        folder.keep_state(rebuilt.state)
+        folder.state.keep(rebuilt.state)
     return rebuilt
 
 
@@ -164,11 +163,11 @@ def _serial_to_take(folder: ReleaseFolder, before: Candidate | None, above: int)
     return taken + 1
 
 
-def _dated(folder: ReleaseFolder, serial: int) -> Difference:
+def _dated(folder: ReleaseFolder, state: State, serial: int) -> Difference:
     """Writes the clear list, each entry with the serial that brought it; how it differs from the published one."""
     published = folder.published_entries_path if folder.published_entries_path.exists() else None
     with ExitStack() as stack:
-        comparison = Comparison(published, folder.state_path, stack)
+        comparison = Comparison(published, state.path, stack)
         write_lines(folder.entries_path, comparison.kinds, comparison.rows(serial))
         return comparison.told
 
@@ -221,7 +220,7 @@ def build(
     rolled = rolled_back(folder, wish.rollback) if wish.rollback else None
     before, last = folder.candidate(), max(folder.published(), key=lambda row: row.serial, default=None)
     epoch = max(before.key_epoch if before else 1, last.key_epoch if last else 1) + wish.new_key_epoch
-    rules = Rules(_serial_to_take(folder, before, wish.above), source.seed(), epoch)
+    rules = Rules(_serial_to_take(folder, before, wish.above), source.drawn_seed(), epoch)
     folded = source.cut(log, rolled.log_length) if rolled else log
     rebuilt = _folded(folder, source, folded, rolled.as_of if rolled else wish.as_of, rules, keep=rolled is None)
     bundle = (wish.bundle or folder.policy()).encode()
@@ -232,10 +231,9 @@ def build(
         rules = replace(rules, serial=last.serial)
         rebuilt = replace(rebuilt, release=encode(rebuilt.state, rules)[0])
     elif before is not None and _stands(folder, before, content, wish, contents, now):
-        return Built(
-            before, unchanged=False, to_sign=True, entries=before.records, difference=_dated(folder, before.serial)
-        )
-    told = _dated(folder, rules.serial)
+        told = _dated(folder, rebuilt.state, before.serial)
+        return Built(before, unchanged=False, to_sign=True, entries=before.records, difference=told)
+    told = _dated(folder, rebuilt.state, rules.serial)
     # What comes back was published once; nothing may stand in the way of a roll-back.
     weighed = weigh is not None and not told.empty and rolled is None
     findings = weigh(folder.published_entries_path, folder.entries_path) if weigh is not None and weighed else ()

@@ -30,7 +30,7 @@ from blocklist_sync.artifact.records import FingerprintKey, Release
 from blocklist_sync.central import entries as clear
 from blocklist_sync.central.entries import Entries
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.fold import Coordinates, State
+from blocklist_sync.central.log.statecache import StateCache
 from blocklist_sync.central.release import repository
 from lachan import durable
 
@@ -85,7 +85,7 @@ class ReleaseFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.state_path = folder / "state.tsv"
+        self.state = StateCache(folder / "state.tsv")
         self.entries_path = folder / "entries.tsv"
         self.records_path = folder / "records.bin"
         self.policy_path = folder / "policy.json"
@@ -96,7 +96,6 @@ class ReleaseFolder:
         self.published_policy_path = folder / "published" / "policy.json"
         self.published_records_path = folder / "published" / "records.bin"
         self._candidate_path = folder / "release.json"
-        self._state_note_path = folder / "state.json"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -173,38 +172,6 @@ class ReleaseFolder:
             FileError: There is none.
         """
         return repository.read(self.document_path, Targets)
-
-    def state(self) -> State | None:
-        """The state that was folded last, if there is a whole one: a later build goes on from it."""
-        if not (self._state_note_path.exists() and self.state_path.exists()):
-            return None
-        try:
-            note = self._json(self._state_note_path)
-            if note["size"] != self.state_path.stat().st_size:
-                return None
-            at = Coordinates(note["length"], bytes.fromhex(note["head"]), note["as_of"])
-            with self.state_path.open(encoding="utf-8", newline="\n") as file:
-                file.readline()
-                kinds = tuple(clear.parse_kind(file.readline()[:-1]) for _ in note["counts"])
-            return State(at, self.state_path, kinds, tuple(note["counts"]))
-        except (CentralError, OSError, ValueError, KeyError, TypeError):
-            # It is a cache: without it, the log is folded from its first step.
-            return None
-
-    def drop_state(self) -> None:
-        """Forgets the folded state, before it is written anew."""
-        self._state_note_path.unlink(missing_ok=True)
-
-    def keep_state(self, state: State) -> None:
-        """Notes of which log the folded state is."""
-        note = {
-            "length": state.at.length,
-            "head": state.at.head.hex(),
-            "as_of": state.at.as_of,
-            "counts": state.counts,
-            "size": self.state_path.stat().st_size,
-        }
-        durable.write(self._state_note_path, [json.dumps(note).encode()])
 
     def history(self) -> list[Published]:
         """The releases, oldest first.

@@ -19,7 +19,7 @@ from blocklist_sync.artifact.records import Encoder, FingerprintKey, Release
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import fold
 from blocklist_sync.central.log.approvals import Decision, Log
-from blocklist_sync.central.log.fold import State
+from blocklist_sync.central.log.fold import Coordinates, State
 from blocklist_sync.central.log.folder import fingerprint_key
 from blocklist_sync.central.rails.rails import shipped_names
 
@@ -119,16 +119,18 @@ def rebuild(
         log: The log.
         as_of: The moment that counts.
         text_of: Where a decision's changes are.
-        path: Where the state is written.
+        path: Where the state is written, unless `base` is the state.
         rules: What else the bytes depend on.
-        base: A state of the same log to go on from, if there is one; left out where it cannot be.
+        base: A state of the same log to go on from (`statecache.continued`), if there is one.
 
     Raises:
         CentralError: The changes are not the ones that were approved, or no records can be made.
         FileError: The state cannot be written.
     """
-    usable = base if base is not None and fold.continues(base, log, as_of) else None
-    state = fold.fold(log, as_of, text_of, path, usable)
+    if base is not None and base.at == Coordinates(log.length, log.head, as_of):
+        state = base
+    else:
+        state = fold.fold(log, as_of, text_of, path, base)
     if not state.entries:
         raise CentralError("the log leaves nothing in force: an empty list is never released")
     release, draw = encode(state, rules)

@@ -27,6 +27,7 @@ from blocklist_sync.central.log.approvals import Log
 from blocklist_sync.central.log.difference import Difference, difference
 from blocklist_sync.central.log.fold import State
 from blocklist_sync.central.log.folder import Checkpoint, LogFolder
+from blocklist_sync.central.log.statecache import StateCache, continued
 from blocklist_sync.central.release import ceremony, deltas, offer
 from blocklist_sync.central.release.candidate import content_digest
 from blocklist_sync.central.release.ceremony import MAX_LIFETIME_SECONDS
@@ -71,6 +72,8 @@ class Memory:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Two, so that the published state is there while the candidate's is made from it.
+        self.states = (StateCache(folder / "one.tsv"), StateCache(folder / "other.tsv"))
         self._path = folder / "signer.json"
 
     def _read(self) -> dict[str, Any]:
@@ -148,10 +151,10 @@ class Examination:
         seed = self._sources.log.seed()
         self._memory.check(seed, offered.serial, offered.records_digest)
         log = self._log(offered)
-        published = self._folded(log, self._published, "published.tsv", None) if self._published else None
+        published = self._folded(log, self._published, None) if self._published else None
         if published is not None and self._published is not None:
             _compare(published, self._published, "what is published is not what the log says")
-        rebuilt = self._folded(log, offered, "candidate.tsv", published.state if published else None)
+        rebuilt = self._folded(log, offered, published.state if published else None)
         _compare(rebuilt, offered, "the candidate is not what the log says")
         self._check_policy(offered, rebuilt)
         self._check_manifest(offered, rebuilt)
@@ -196,12 +199,18 @@ class Examination:
             raise RefusedError("the candidate was built of another log than this")
         return log
 
-    def _folded(self, log: Log, offered: Offer, name: str, base: State | None) -> Rebuilt:
+    def _folded(self, log: Log, offered: Offer, before: State | None) -> Rebuilt:
+        """Rebuilds a release, going on from what this machine folded earlier; `before` is left as it is."""
         rules = Rules(offered.serial, self._sources.log.seed(), offered.key_epoch)
         durable.make_folder(self._memory.folder)
-        cut = self._sources.log.cut(log, offered.folded_length)
-        path = self._memory.folder / name
-        return rebuild(cut, offered.folded_as_of, self._sources.log.text_of, path, rules, base)
+        source, states = self._sources.log, self._memory.states
+        cut = source.cut(log, offered.folded_length)
+        base = continued(states, source, cut, offered.folded_as_of)
+        room = next(state for state in states if before is None or state.path != before.path)
+        rebuilt = rebuild(cut, offered.folded_as_of, source.text_of, room.path, rules, base)
+        if rebuilt.state.path == room.path:
+            room.keep(rebuilt.state)
+        return rebuilt
 
     def _check_policy(self, offered: Offer, rebuilt: Rebuilt) -> None:
         bundle = self._sources.bundle

@@ -17,6 +17,7 @@ from grpc_health.v1.health import aio as health  # type: ignore[import-untyped]
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from blocklist_sync.central.log.folder import LogFolder
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.guard import Guard
 from blocklist_sync.central.registry import delegated, releases
@@ -26,7 +27,9 @@ from blocklist_sync.central.registry.history import History
 from blocklist_sync.central.registry.orders import OrderStore
 from blocklist_sync.central.registry.schema import SCHEMA
 from blocklist_sync.central.registry.service import RegistryService
+from blocklist_sync.central.registry.signatures import SignatureDesk
 from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.serving.service import SampleService
 from blocklist_sync.central.serving.settings import GrpcSettings, ListSettings
 from lachan import channel, log, postgres, tls
@@ -123,6 +126,13 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
             History(engine, settings.registry),
             releases.of(folder),
             Guard(rails.load(settings.registry.rails), folder.entries_path),
+            SignatureDesk(
+                engine,
+                folder,
+                Repository(settings.repository),
+                LogFolder(settings.log_folder) if settings.log_folder else None,
+                _now,
+            ),
             _now,
         )
         add_RegistryServiceServicer_to_server(service, server)

@@ -69,6 +69,9 @@ class ListSettings(Settings):
 
     release: ConfigPath
     repository: ConfigPath
+    log_folder: ConfigPath | None = None
+    """Where `build` has the approvals log: names that were in force at an earlier moment are answered from it, and the
+    fingerprint seed in it is handed to those who sign."""
     https: HttpsSettings
     grpc: GrpcSettings | None = None
     push: PushSettings | None = None

@@ -1,8 +1,7 @@
-"""`lachan-blocklist build`, `sign`, `publish`, `rollback` and `verify`: the road of a release."""
+"""`lachan-blocklist build`, `rollback` and `publish`: what the list authority's server does for a release."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,32 +10,26 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from tuf.api.metadata import Targets
+from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.artifact import policy as policy_bundle
 from blocklist_sync.artifact.policy import PolicyBundle
-from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.intake import drafts
 from blocklist_sync.central.log.difference import Difference
 from blocklist_sync.central.log.folder import LogFolder
 from blocklist_sync.central.rails import guard, rails
 from blocklist_sync.central.rails.rails import Rails
-from blocklist_sync.central.release import check as checking
 from blocklist_sync.central.release import repository as repositories
 from blocklist_sync.central.release.build import Built, Wish
 from blocklist_sync.central.release.build import build as build_release
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.publish import Documents, Lifetimes, read_documents
 from blocklist_sync.central.release.publish import publish as publish_release
-from blocklist_sync.central.release.repository import MAX_METADATA_BYTES, Repository
-from blocklist_sync.central.release.sign import Examination, Examined, Memory, Sources
-from blocklist_sync.central.release.sign import sign as sign_release
+from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.verbs.common import (
     Duration,
     Json,
-    KeySource,
     PassphraseFile,
-    PublicFile,
     Release,
     RepositoryFolder,
     artifact_errors,
@@ -53,7 +46,8 @@ TargetsFile = Annotated[
 ListLifetime = Annotated[str, typer.Option("--lifetime", metavar="DURATION", help="Of the approvers' signatures.")]
 
 
-def _pending(path: Path | None) -> Any:
+def pending_targets(path: Path | None) -> Metadata[Targets] | None:
+    """The top-level targets in a file, if one is named."""
     return repositories.read(path, Targets) if path is not None else None
 
 
@@ -76,7 +70,7 @@ def _built(
     guarding: Rails | None = None,
 ) -> None:
     folder = ReleaseFolder(release)
-    pending = _pending(targets)
+    pending = pending_targets(targets)
     with folder.locked():
         built = build_release(
             folder,
@@ -101,11 +95,12 @@ def _show_built(built: Built, folder: ReleaseFolder, *, as_json: bool) -> None:
         terminal.document(summary | {"difference": built.difference.document(), "findings": found})
         return
     terminal.table("Candidate", ("", ""), summary.items())
-    _show_difference(built.difference)
+    show_difference(built.difference)
     show_findings(built.findings)
 
 
-def _show_difference(told: Difference) -> None:
+def show_difference(told: Difference) -> None:
+    """How a candidate differs from what is published, as tables."""
     document: dict[str, Any] = told.document()
     counts = [(name, document[name]) for name in ("added", "removed", "changed", "kept")]
     terminal.table("Against the published list", ("", ""), counts)
@@ -168,68 +163,6 @@ def rollback(
     _built(release, log, repository, None, wish, now, as_json=as_json)
 
 
-def _show_examined(examined: Examined, *, as_json: bool) -> None:
-    offered, published = examined.offer, examined.published
-    summary = {
-        "serial": offered.serial,
-        "published_serial": published.serial if published else None,
-        "records_digest": offered.records_digest,
-        "names": offered.names,
-        "log_length": offered.log_length,
-        "as_of": offered.as_of,
-        "warnings": list(examined.warnings),
-        "signed_by": list(examined.signed_by),
-        "threshold": examined.threshold,
-    }
-    if as_json:
-        terminal.document(summary | {"difference": examined.difference.document()})
-        return
-    shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in summary.items()}
-    terminal.table("Candidate, rebuilt here", ("", ""), shown.items())
-    _show_difference(examined.difference)
-    for warning in examined.warnings:
-        terminal.line(f"! {warning}")
-
-
-def sign(
-    key: KeySource,
-    root: Annotated[Path, typer.Option(help="The trusted root, as it was handed over: N.root.json.")],
-    repository: RepositoryFolder,
-    log: LogOption,
-    memory: Annotated[Path, typer.Option(help="This machine's folder: what it has seen and signed.")],
-    document: Annotated[Path, typer.Option(help="The candidate's document: list.json; the signature is added to it.")],
-    policy: Annotated[Path, typer.Option(help="The candidate's policy bundle: policy.json.")],
-    targets: TargetsFile = None,
-    public: PublicFile = None,
-    passphrase_file: PassphraseFile = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking, once everything was found to hold.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Rebuilds a candidate from the log, shows what it changes, and adds one approver's signature."""
-    sources = Sources(
-        durable.read(root, MAX_METADATA_BYTES),
-        Repository(repository),
-        LogFolder(log),
-        repositories.read(document, Targets),
-        durable.read(policy, policy_bundle.MAX_BYTES),
-        _pending(targets),
-    )
-    remembered = Memory(memory)
-    durable.make_folder(memory)
-    with durable.lock(memory):
-        examined = Examination(sources, remembered, int(time.time())).run()
-        _show_examined(examined, as_json=as_json)
-        if not yes and not typer.confirm("Sign this?", err=True):
-            raise CentralError("not signed")
-        sign_release(examined, sources, remembered, open_signer(key, public, passphrase_file))
-        durable.write(document, [sources.document.to_bytes()])
-    if not as_json:
-        signed = len(examined.signed_by) + 1
-        terminal.line(
-            f"signed: {signed} of {examined.threshold}" + (", complete" if signed >= examined.threshold else "")
-        )
-
-
 def _documents(folder: ReleaseFolder, repository: Path, files: Sequence[Path]) -> Documents:
     """The documents in files; without a list's among them, the release folder's where it is the next one."""
     documents = read_documents(files)
@@ -276,36 +209,3 @@ def publish(
         terminal.document(summary)
     else:
         terminal.table("Published" if outcome.new else "Renewed", ("", ""), summary.items())
-
-
-def verify(
-    root: Annotated[Path, typer.Option(help="The trusted root: N.root.json.")],
-    repository: RepositoryFolder,
-    log: LogOption,
-    as_json: Json = False,
-) -> None:
-    """Checks everything that is published against the trusted root and the log: signatures, digests, chain, fold."""
-    with tempfile.TemporaryDirectory(prefix="lachan-verify-") as work:
-        found = checking.check(
-            Repository(repository), durable.read(root, MAX_METADATA_BYTES), LogFolder(log), Path(work), int(time.time())
-        )
-    state = found.rebuilt.state
-    by_category: dict[str, int] = {}
-    for kind, count in zip(state.kinds, state.counts, strict=True):
-        by_category[kind.category.label] = by_category.get(kind.category.label, 0) + count
-    summary = {
-        "serial": found.offer.serial,
-        "records_digest": found.offer.records_digest,
-        "names": found.offer.names,
-        "log_length": found.log_length,
-        "signed_at_step": found.offer.log_length,
-        "documents": found.releases,
-        "targets": found.targets,
-        "targets_bytes": found.targets_bytes,
-        "expired": ", ".join(found.expired),
-        **by_category,
-    }
-    if as_json:
-        terminal.document(summary)
-    else:
-        terminal.table("Holds", ("", ""), summary.items())

@@ -1231,3 +1231,139 @@ class ListOverdueResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListOverdueResponse: _TypeAlias = ListOverdueResponse  # noqa: Y015
+
+@_typing.final
+class GetCandidateRequest(_message.Message):
+    """Asks for the candidate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCandidateRequest: _TypeAlias = GetCandidateRequest  # noqa: Y015
+
+@_typing.final
+class GetCandidateResponse(_message.Message):
+    """What is to be signed. Nothing of it is believed by whoever signs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    document: _builtins.bytes
+    """TUF metadata of the list role, with the signatures that it has so far: at most 1 MiB."""
+    policy: _builtins.bytes
+    """The policy bundle that it names: at most 64 KiB."""
+    def __init__(
+        self,
+        *,
+        document: _builtins.bytes = ...,
+        policy: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCandidateResponse: _TypeAlias = GetCandidateResponse  # noqa: Y015
+
+@_typing.final
+class GetFingerprintSeedRequest(_message.Message):
+    """Asks for the seed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFingerprintSeedRequest: _TypeAlias = GetFingerprintSeedRequest  # noqa: Y015
+
+@_typing.final
+class GetFingerprintSeedResponse(_message.Message):
+    """The seed: whoever has it can tell the fingerprint keys of every epoch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEED_FIELD_NUMBER: _builtins.int
+    seed: _builtins.bytes
+    """32 bytes."""
+    def __init__(
+        self,
+        *,
+        seed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFingerprintSeedResponse: _TypeAlias = GetFingerprintSeedResponse  # noqa: Y015
+
+@_typing.final
+class SubmitSignatureRequest(_message.Message):
+    """One signature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNED_SHA256_FIELD_NUMBER: _builtins.int
+    KEYID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    signed_sha256: _builtins.bytes
+    """SHA-256 of the document's signed bytes (canonical JSON, as TUF signs it)."""
+    keyid: _builtins.str
+    """The key's id in TUF, 64 hexadecimal digits; the key is the one that the caller is enrolled with."""
+    signature: _builtins.str
+    """As TUF has it, in hexadecimal digits: at most 1,024."""
+    def __init__(
+        self,
+        *,
+        signed_sha256: _builtins.bytes = ...,
+        keyid: _builtins.str = ...,
+        signature: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keyid", b"keyid", "signature", b"signature", "signed_sha256", b"signed_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitSignatureRequest: _TypeAlias = SubmitSignatureRequest  # noqa: Y015
+
+@_typing.final
+class SubmitSignatureResponse(_message.Message):
+    """How far the candidate is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    signatures: _builtins.int
+    threshold: _builtins.int
+    def __init__(
+        self,
+        *,
+        signatures: _builtins.int = ...,
+        threshold: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signatures", b"signatures", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitSignatureResponse: _TypeAlias = SubmitSignatureResponse  # noqa: Y015

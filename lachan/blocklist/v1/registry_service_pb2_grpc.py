@@ -116,6 +116,21 @@ class RegistryServiceStub:
                 request_serializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.ListOverdueRequest.SerializeToString,
                 response_deserializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.ListOverdueResponse.FromString,
                 _registered_method=True)
+        self.GetCandidate = channel.unary_unary(
+                '/lachan.blocklist.v1.RegistryService/GetCandidate',
+                request_serializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetCandidateRequest.SerializeToString,
+                response_deserializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetCandidateResponse.FromString,
+                _registered_method=True)
+        self.GetFingerprintSeed = channel.unary_unary(
+                '/lachan.blocklist.v1.RegistryService/GetFingerprintSeed',
+                request_serializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetFingerprintSeedRequest.SerializeToString,
+                response_deserializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetFingerprintSeedResponse.FromString,
+                _registered_method=True)
+        self.SubmitSignature = channel.unary_unary(
+                '/lachan.blocklist.v1.RegistryService/SubmitSignature',
+                request_serializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.SubmitSignatureRequest.SerializeToString,
+                response_deserializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.SubmitSignatureResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer:
@@ -235,6 +250,27 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCandidate(self, request, context):
+        """The candidate that waits for signatures; for approvers and custodians alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFingerprintSeed(self, request, context):
+        """What fingerprint keys are drawn from, for those who rebuild the list; for approvers and custodians alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitSignature(self, request, context):
+        """Adds the caller's signature to the candidate; the same one again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -317,6 +353,21 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListOverdue,
                     request_deserializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.ListOverdueRequest.FromString,
                     response_serializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.ListOverdueResponse.SerializeToString,
+            ),
+            'GetCandidate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCandidate,
+                    request_deserializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetCandidateRequest.FromString,
+                    response_serializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetCandidateResponse.SerializeToString,
+            ),
+            'GetFingerprintSeed': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFingerprintSeed,
+                    request_deserializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetFingerprintSeedRequest.FromString,
+                    response_serializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetFingerprintSeedResponse.SerializeToString,
+            ),
+            'SubmitSignature': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitSignature,
+                    request_deserializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.SubmitSignatureRequest.FromString,
+                    response_serializer=lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.SubmitSignatureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -753,6 +804,87 @@ class RegistryService:
             '/lachan.blocklist.v1.RegistryService/ListOverdue',
             lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.ListOverdueRequest.SerializeToString,
             lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.ListOverdueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCandidate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.blocklist.v1.RegistryService/GetCandidate',
+            lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetCandidateRequest.SerializeToString,
+            lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetCandidateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFingerprintSeed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.blocklist.v1.RegistryService/GetFingerprintSeed',
+            lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetFingerprintSeedRequest.SerializeToString,
+            lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.GetFingerprintSeedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitSignature(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.blocklist.v1.RegistryService/SubmitSignature',
+            lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.SubmitSignatureRequest.SerializeToString,
+            lachan_dot_blocklist_dot_v1_dot_registry__service__pb2.SubmitSignatureResponse.FromString,
             options,
             channel_credentials,
             insecure,

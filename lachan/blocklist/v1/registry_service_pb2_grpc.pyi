@@ -67,6 +67,12 @@ class RegistryServiceStub:
     """Notes that entries were reviewed, and when they are next."""
     ListOverdue: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListOverdueRequest, _registry_service_pb2.ListOverdueResponse]
     """Stages that should be over and are not, and who answers for each."""
+    GetCandidate: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetCandidateRequest, _registry_service_pb2.GetCandidateResponse]
+    """The candidate that waits for signatures; for approvers and custodians alone."""
+    GetFingerprintSeed: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetFingerprintSeedRequest, _registry_service_pb2.GetFingerprintSeedResponse]
+    """What fingerprint keys are drawn from, for those who rebuild the list; for approvers and custodians alone."""
+    SubmitSignature: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SubmitSignatureRequest, _registry_service_pb2.SubmitSignatureResponse]
+    """Adds the caller's signature to the candidate; the same one again changes nothing."""
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -107,6 +113,12 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Notes that entries were reviewed, and when they are next."""
     ListOverdue: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListOverdueRequest, _registry_service_pb2.ListOverdueResponse]  # type: ignore[assignment]
     """Stages that should be over and are not, and who answers for each."""
+    GetCandidate: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetCandidateRequest, _registry_service_pb2.GetCandidateResponse]  # type: ignore[assignment]
+    """The candidate that waits for signatures; for approvers and custodians alone."""
+    GetFingerprintSeed: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetFingerprintSeedRequest, _registry_service_pb2.GetFingerprintSeedResponse]  # type: ignore[assignment]
+    """What fingerprint keys are drawn from, for those who rebuild the list; for approvers and custodians alone."""
+    SubmitSignature: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SubmitSignatureRequest, _registry_service_pb2.SubmitSignatureResponse]  # type: ignore[assignment]
+    """Adds the caller's signature to the candidate; the same one again changes nothing."""
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers the enrolled people of the registry's own organisation alone (lachan://ORGANISATION/person/ID): whoever calls
@@ -240,5 +252,29 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ListOverdueResponse, _abc.Awaitable[_registry_service_pb2.ListOverdueResponse]]:
         """Stages that should be over and are not, and who answers for each."""
+
+    @_abc_1.abstractmethod
+    def GetCandidate(
+        self,
+        request: _registry_service_pb2.GetCandidateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.GetCandidateResponse, _abc.Awaitable[_registry_service_pb2.GetCandidateResponse]]:
+        """The candidate that waits for signatures; for approvers and custodians alone."""
+
+    @_abc_1.abstractmethod
+    def GetFingerprintSeed(
+        self,
+        request: _registry_service_pb2.GetFingerprintSeedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.GetFingerprintSeedResponse, _abc.Awaitable[_registry_service_pb2.GetFingerprintSeedResponse]]:
+        """What fingerprint keys are drawn from, for those who rebuild the list; for approvers and custodians alone."""
+
+    @_abc_1.abstractmethod
+    def SubmitSignature(
+        self,
+        request: _registry_service_pb2.SubmitSignatureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.SubmitSignatureResponse, _abc.Awaitable[_registry_service_pb2.SubmitSignatureResponse]]:
+        """Adds the caller's signature to the candidate; the same one again changes nothing."""
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

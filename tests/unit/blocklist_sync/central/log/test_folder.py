@@ -65,7 +65,7 @@ def test_somebody_whom_the_registry_invented_approves_nothing() -> None:
 
 def test_a_seed_is_drawn_once(tmp_path: Path) -> None:
     folder = LogFolder(tmp_path / "log")
-    seed = folder.seed()
+    seed = folder.drawn_seed()
     assert (len(seed), folder.seed()) == (32, seed)
     keys = {fingerprint_key(seed, epoch, draw).key for epoch in (1, 2) for draw in range(3)}
     assert len(keys) == 6

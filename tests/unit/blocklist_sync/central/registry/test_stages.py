@@ -48,12 +48,21 @@ def test_stages_follow_one_another() -> None:
     rejected = Course("ordinary", NOW, NOW + HOUR, NOW + 2 * HOUR)
     assert [(stage.name, stage.done_at) for stage in stages(rejected, PLANS)][-1] == ("approve", NOW + 2 * HOUR)
     approved = Course("ordinary", NOW, NOW + HOUR, NOW + 2 * HOUR, approved=True, effect_at=NOW + 9 * HOUR)
-    signing, publishing = stages(approved, PLANS)[2:]
+    (signing,) = stages(approved, PLANS)[2:]
     # Approved for later: nobody is late before that.
     assert (signing.name, signing.since, signing.due_at) == ("sign", NOW + 9 * HOUR, NOW + 17 * HOUR)
-    assert publishing.due_at > signing.due_at
     assert signing.overdue(signing.due_at + 1)
     assert not signing.overdue(signing.due_at)
+
+
+def test_each_unit_has_its_time_from_when_the_one_before_was_done() -> None:
+    times = {"decided_at": NOW, "effect_at": NOW, "signed_at": NOW + 7 * HOUR}
+    signing, publishing = stages(Course("ordinary", NOW, NOW, approved=True, **times), PLANS)[2:]
+    assert (signing.done_at, signing.overdue(NOW + 100 * HOUR)) == (NOW + 7 * HOUR, False)
+    assert (publishing.since, publishing.due_at, publishing.done_at) == (NOW + 7 * HOUR, NOW + 13 * HOUR, 0)
+    # Signed by hand, and the registry was not told: then it was when it was published, at the latest.
+    told = Course("ordinary", NOW, NOW, approved=True, decided_at=NOW, effect_at=NOW, published_at=NOW + HOUR)
+    assert [stage.done_at for stage in stages(told, PLANS)[2:]] == [NOW + HOUR, NOW + HOUR]
 
 
 def test_what_is_published_is_to_be_reviewed_until_it_is_for_good() -> None:

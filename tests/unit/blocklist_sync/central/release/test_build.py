@@ -155,16 +155,16 @@ def test_a_roll_back_is_a_new_serial_with_old_content(authority: ListAuthority) 
 
 def test_a_state_of_another_log_is_not_gone_on_from(authority: ListAuthority) -> None:
     authority.build("a.example")
-    state = authority.release.state()
+    state = authority.release.state.load()
     assert state is not None
     assert state.entries == 1
     note = authority.release.folder / "state.json"
     note.write_text(note.read_text().replace(state.at.head.hex(), "00" * 32))
-    authority.release.state_path.write_bytes(authority.release.state_path.read_bytes().replace(b"a.exa", b"z.exa"))
+    authority.release.state.path.write_bytes(authority.release.state.path.read_bytes().replace(b"a.exa", b"z.exa"))
     authority.build()
     assert dated(authority.release) == {"a.example": 1}
     note.write_text("{")
-    assert authority.release.state() is None
+    assert authority.release.state.load() is None
 
 
 def test_without_approvers_nothing_is_built(authority: ListAuthority) -> None:
