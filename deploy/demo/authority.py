@@ -1,47 +1,69 @@
 """The list authority's people in the demo, and the road of a release as they would type it.
 
-Two custodians hold root and top-level targets, an editor proposes, an approver approves, both approvers rebuild and
-sign, and the server's own keys publish. Every step is a command of the product; the keys lie in the clear, since nobody
-is there to type a passphrase.
+Three custodians hold root and top-level targets, two of whom sign; an editor proposes what an order asks, an approver
+approves it with a key of their own; two of three approvers rebuild the list from the log and sign; the server's own
+keys publish. Every step is a command of the product; the keys lie in the clear, since nobody is there to type a
+passphrase.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.demo.catalogue import Source
-from deploy.demo.place import Place, program
+from deploy.demo.place import APPROVERS, EDITOR, JURISDICTION, PEOPLE, Place, program
+from deploy.demo.ports import ADDRESS
 from deploy.demo.processes import Processes
 
-CUSTODIANS = ("custodian-1", "custodian-2")
-APPROVERS = ("approver-1", "approver-2")
-EDITOR = "editor"
+CUSTODIANS = ("custodian-1", "custodian-2", "custodian-3")
 ONLINE = ("snapshot", "timestamp")
+DIGITS_SHOWN = 12
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of a source."""
+
+    source: Source
+    added: int
+    refused: int
 
 
 class Authority:
     """Everybody at the list authority."""
 
-    def __init__(self, place: Place, processes: Processes) -> None:
+    def __init__(self, place: Place, processes: Processes, say: Say) -> None:
         self._place = place
         self._processes = processes
+        self._say = say
         self._ceremony = place.folder / "ceremony"
-        self._log = place.folder / "log"
+
+    def _command(self, *words: object) -> list[str]:
+        return [program("lachan-blocklist"), *map(str, words)]
 
     def _side_by_side(self, *commands: Sequence[object]) -> list[str]:
-        return self._processes.run([[program("lachan-blocklist"), *map(str, words)] for words in commands])
+        return self._processes.run([self._command(*words) for words in commands])
 
     def _run(self, *arguments: object) -> str:
         return self._side_by_side(arguments)[0]
+
+    def _told(self, *arguments: object) -> Any:
+        return json.loads(self._run(*arguments, "--json"))
 
     def _key(self, person: str) -> Path:
         return self._place.keys / f"{person}.pem"
 
     def _public(self, *people: str) -> list[Path]:
         return [self._key(person).with_suffix(".pub.json") for person in people]
+
+    def _as(self, person: str) -> tuple[object, ...]:
+        return "--config", self._place.config(person)
 
     @property
     def _root(self) -> Path:
@@ -53,12 +75,14 @@ class Authority:
 
     def key_commands(self) -> list[Sequence[str]]:
         """Everybody draws a key of their own; side by side."""
-        people = (*CUSTODIANS, *APPROVERS, EDITOR, *ONLINE)
-        new = [program("lachan-blocklist"), "keys", "new", "--in-the-clear"]
-        return [[*new, "--person", person, "--out", str(self._key(person))] for person in people]
+        people = (*CUSTODIANS, *PEOPLE, *ONLINE)
+        return [
+            self._command("keys", "new", "--in-the-clear", "--person", person, "--out", self._key(person))
+            for person in people
+        ]
 
     def found(self) -> None:
-        """The ceremony: root and top-level targets, each signed by both custodians; then the people of the log."""
+        """The ceremony: root and top-level targets, each signed by two of three custodians."""
         holders = {
             "--root-key": self._public(*CUSTODIANS),
             "--targets-key": self._public(*CUSTODIANS),
@@ -72,52 +96,86 @@ class Authority:
             ("targets", "init", "--out", self._ceremony, *approvers),
         )
         # A document goes from hand to hand, so while one custodian has the root, the other has the targets.
-        for first, second in (CUSTODIANS, CUSTODIANS[::-1]):
+        for first, second in (CUSTODIANS[:2], CUSTODIANS[1::-1]):
             self._side_by_side(
                 ("root", "sign", self._root, "--key", self._key(first)),
                 ("targets", "sign", self._targets, "--root", self._root, "--key", self._key(second)),
             )
         self._run("found", self._root, self._targets, "--repository", self._place.repository)
-        first, second = APPROVERS
-        for person, role, witness in (
-            (first, "approver", second),
-            (second, "approver", first),
-            (EDITOR, EDITOR, first),
-        ):
-            self._run(
-                *("trial", "enrol", "--log", self._log, "--targets", self._targets, "--id", person, "--name", person),
-                *("--role", role, "--public", *self._public(person), "--person", witness, "--key", self._key(witness)),
-            )
+        self._say("root and targets: signed by 2 of 3 custodians; the list: 2 of 3 approvers have to sign")
 
-    def decide(self, sources: Iterable[Source]) -> list[tuple[Source, dict[str, int]]]:
-        """The editor proposes each source under its order; an approver approves them."""
-        log = ("--log", self._log, "--targets", self._targets)
-        told = []
-        for source in sources:
-            asked = ("trial", "propose", *log, "--person", EDITOR, "--key", self._key(EDITOR), "--json")
-            told.append((source, json.loads(self._run(*asked, *source.arguments()))))
-        self._run("trial", "approve", *log, "--person", APPROVERS[0], "--key", self._key(APPROVERS[0]))
-        return told
+    def enrol(self) -> None:
+        """The people of the registry: approvers enrol one another, then everybody else."""
+        first, second, third = APPROVERS
+
+        def enrolment(person: str, role: str, witness: str) -> tuple[object, ...]:
+            who = ("--name", person, "--unit", "list-unit", "--role", role, "--public", *self._public(person))
+            return ("people", "enrol", person, *who, *self._as(witness))
+
+        self._run(*enrolment(first, "approver", second))
+        self._run(*enrolment(second, "approver", first))
+        self._side_by_side(enrolment(third, "approver", first), enrolment(EDITOR, EDITOR, second))
+
+    def decide(self, sources: Iterable[Source]) -> list[Decided]:
+        """Each order is registered with its scan, and its names are proposed; an approver approves all of it."""
+        sources = list(sources)
+        scans = self._place.folder / "scans"
+        scans.mkdir(exist_ok=True)
+        registering, proposing = [], []
+        for number, source in enumerate(sources):
+            scan = scans / f"{source.order.replace('/', '-')}.txt"
+            scan.write_bytes(source.scan)
+            registering.append(
+                (
+                    *("order", "add", source.order, "--date", "2026-01-05", "--issuer", "Sở Mẫu"),
+                    *("--legal-basis", "Nghị định mẫu, Điều 1", "--jurisdiction", JURISDICTION, source.reach),
+                    *("--scan", scan, *self._as(EDITOR)),
+                )
+            )
+            drafts = self._place.folder / "drafts" / f"{scan.stem}-{number}"
+            proposing.append(
+                (
+                    *("import", source.file, "--release", self._place.release, "--out", drafts),
+                    *("--category", source.category, "--order", source.order, source.reach),
+                    *("--submit", self._place.config(EDITOR), "--reason", f"As {source.order} asks", "--json"),
+                )
+            )
+        self._side_by_side(*registering)
+        told = [json.loads(said) for said in self._side_by_side(*proposing)]
+        approver = APPROVERS[0]
+        asked = [one["id"] for said in told for one in said["proposals"]]
+        self._run("approve", *asked, "--yes", *self._as(approver))
+        names = sum(said["diff"]["added"] for said in told)
+        self._say(f"{len(sources)} orders with their scans; {names} names proposed by {EDITOR}, approved by {approver}")
+        return [
+            Decided(source, said["diff"]["added"], said["lines"]["refused"])
+            for source, said in zip(sources, told, strict=True)
+        ]
+
+    def _sign(self, approver: str) -> None:
+        """On what would be the approver's own machine: everything is fetched, verified, rebuilt and shown first."""
+        place = self._place
+        memory = place.folder / approver
+        said = self._run(
+            *("sign", "--root", self._root, "--repository", f"https://{ADDRESS}:{place.ports.list_https}"),
+            *("--memory", memory, "--yes", *self._as(approver)),
+        )
+        self._say(f"{approver}: rebuilt from the log; {said.strip().splitlines()[-1]}")
 
     def release(self) -> None:
-        """Build, both approvers' signatures, each after rebuilding it from the log; then the server publishes."""
+        """Build; two approvers' signatures, each after rebuilding it from the log; then the server publishes."""
         place = self._place
-        folders = ("--log", self._log, "--repository", place.repository)
-        self._run("build", *folders, "--release", place.release, "--json")
-        # Each approver signs a copy, on what would be their own machine; the server brings the signatures together.
-        copies = [place.folder / approver / "list.json" for approver in APPROVERS]
-        for copy in copies:
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copy(place.release / "list.json", copy)
-        self._side_by_side(
-            *(
-                (
-                    *("sign", *folders, "--root", self._root, "--memory", copy.parent / "memory"),
-                    *("--document", copy, "--policy", place.release / "policy.json"),
-                    *("--key", self._key(approver), "--yes"),
-                )
-                for approver, copy in zip(APPROVERS, copies, strict=True)
-            )
+        folders = ("--log", place.log, "--repository", place.repository)
+        self._run("log", "--out", place.log, "--repository", place.repository, *self._as(APPROVERS[0]))
+        built = self._told("build", *folders, "--release", place.release)
+        self._say(
+            f"serial {built['serial']}: records {built['records_digest'][:DIGITS_SHOWN]}…, {built['entries']} entries"
         )
         online = [part for name in ONLINE for part in ("--online-key", self._key(name))]
-        self._run("publish", *copies, "--release", place.release, "--repository", place.repository, *online)
+        publishing = ("publish", "--release", place.release, "--repository", place.repository, *online)
+        first, second, _ = APPROVERS
+        self._sign(first)
+        self._say(f"publish: {self._processes.refused(self._command(*publishing)).splitlines()[-1].strip()}")
+        self._sign(second)
+        self._run(*publishing)
+        self._say("published")

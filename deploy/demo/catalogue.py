@@ -21,10 +21,15 @@ class Source:
     order: str
     mandated: bool = True
 
-    def arguments(self) -> list[str]:
-        """For a proposal of its names."""
-        reach = "--mandated" if self.mandated else "--profile-only"
-        return ["--category", self.category, "--order", self.order, reach, str(self.file)]
+    @property
+    def reach(self) -> str:
+        """Whom it binds, as an option."""
+        return "--mandated" if self.mandated else "--profile-only"
+
+    @property
+    def scan(self) -> bytes:
+        """What stands in for the order's scanned document."""
+        return f"VĂN BẢN MẪU (dữ liệu tổng hợp) · SAMPLE ORDER (synthetic)\n{self.order}\n{self.category}\n".encode()
 
 
 RELEASE_1 = (

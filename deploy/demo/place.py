@@ -24,6 +24,10 @@ NODE = "edge-1"
 OPERATORS = ("a", "b")
 # With whose lines they are on.
 PROBES = {"probe-1": "authority", "probe-2": "consumer"}
+EDITOR = "editor"
+APPROVERS = ("approver-1", "approver-2", "approver-3")
+PEOPLE = (EDITOR, *APPROVERS)
+"""Whom the registry knows."""
 WINDOW = "5s"
 ONCE_A_DAY = "1d"
 # unix(7): 108 bytes with the end; the edge leaves 28 of them to the name of a socket.
@@ -47,6 +51,7 @@ PARTIES = (
     Party("list", "lachan://authority/service/blocklist", serves=True),
     Party("compliance", "lachan://authority/service/compliance", serves=True),
     *(Party(operator, f"lachan://{operator}/node/{NODE}") for operator in OPERATORS),
+    *(Party(person, f"lachan://authority/person/{person}") for person in PEOPLE),
     Party("probe-1", "lachan://authority/probe/probe-1"),
     Party("probe-2", "lachan://consumer-union/probe/probe-2"),
 )
@@ -63,6 +68,7 @@ class Place:
         self.keys = folder / "keys"
         self.release = folder / "release"
         self.repository = folder / "repository"
+        self.log = folder / "log"
         self.ca = folder / "pki" / "ca"
         self.commands = folder / "commands.log"
         self.receipt_key = folder / "receipt.pem"
@@ -112,6 +118,8 @@ class Place:
     def write(self) -> None:
         """Writes every configuration file."""
         self._write("list", self._list())
+        for person in PEOPLE:
+            self._write(person, self._person(person))
         self._write("compliance", self._compliance())
         self._write("registry", self._registry())
         for operator in OPERATORS:
@@ -137,6 +145,16 @@ class Place:
                 "client_ca": tls["ca"],
             },
             "grpc": {"listen": f"{ADDRESS}:{self.ports.list_grpc}", "tls": tls},
+            "log_folder": str(self.log),
+            # One server of PostgreSQL for both authorities, a database and a role for each.
+            "registry": {"database": {"embedded": str(self.folder / "postgres")}},
+        }
+
+    def _person(self, person: str) -> dict[str, Any]:
+        return {
+            "registry": f"{ADDRESS}:{self.ports.list_grpc}",
+            "tls": self.certificate(person),
+            "key": str(self.keys / f"{person}.pem"),
         }
 
     def _compliance(self) -> dict[str, Any]:

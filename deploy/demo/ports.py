@@ -62,7 +62,7 @@ class Ports:
 
     @property
     def list_grpc(self) -> int:
-        """The list authority's samples for compliance."""
+        """The list authority's registry, and its samples for compliance."""
         return self.base + 4
 
     @property

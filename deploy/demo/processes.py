@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.demo.launcher import PROGRAMS, Launcher
 from lachan.errors import LachanError
 
 POLL_SECONDS = 0.05
@@ -24,6 +25,8 @@ STOP_SECONDS = 15.0
 SWEEP_SECONDS = 3.0
 TAIL_LINES = 20
 MARK = "LACHAN_DEMO"
+FIRST = 2
+"""How many of the processes end after all others."""
 
 
 class ProcessError(LachanError):
@@ -80,6 +83,7 @@ class Processes:
         self._commands = commands
         self._mark = mark
         self._running: list[Process] = []
+        self._launcher: Launcher | None = None
         self._environment = os.environ | {"PYTHONUNBUFFERED": "1", MARK: mark}
 
     def _note(self, argv: Sequence[str]) -> None:
@@ -92,35 +96,57 @@ class Processes:
         Raises:
             ProcessError: One failed.
         """
-        started = []
-        for argv in commands:
+        asked = list(commands)
+        for argv in asked:
             self._note(argv)
-            started.append(
-                (
-                    argv,
-                    subprocess.Popen(
-                        _command(argv),
-                        cwd=self._folder,
-                        env=self._environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.PIPE,
-                        stderr=subprocess.PIPE,
-                        start_new_session=True,
-                    ),
-                )
-            )
-        outcomes = [(argv, child, *child.communicate()) for argv, child in started]
+        if all(Path(argv[0]).name in PROGRAMS for argv in asked):
+            outcomes = self._launched().run(asked)
+        else:
+            outcomes = self._executed(asked)
         with (self._logs / "preparation.log").open("ab") as log:
-            for argv, _, output, errors in outcomes:
+            for argv, (_, output, errors) in zip(asked, outcomes, strict=True):
                 log.write(f"$ {' '.join(argv)}\n".encode() + output + errors)
         failed = [
-            f"{' '.join(argv)}: status {child.returncode}\n{_last((errors or output).decode(errors='replace'))}"
-            for argv, child, output, errors in outcomes
-            if child.returncode
+            f"{' '.join(argv)}: status {status}\n{_last((errors or output).decode(errors='replace'))}"
+            for argv, (status, output, errors) in zip(asked, outcomes, strict=True)
+            if status
         ]
         if failed:
             raise ProcessError("\n".join(failed))
-        return [output.decode() for _, _, output, _ in outcomes]
+        return [output.decode() for _, output, _ in outcomes]
+
+    def _launched(self) -> Launcher:
+        if self._launcher is None:
+            self._launcher = Launcher(_command([]), self._folder, self._environment, self._logs)
+        return self._launcher
+
+    def _executed(self, commands: Sequence[Sequence[str]]) -> list[tuple[int, bytes, bytes]]:
+        children = [
+            subprocess.Popen(
+                _command(argv),
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            for argv in commands
+        ]
+        ended = [(child, *child.communicate()) for child in children]
+        return [(child.returncode, output, errors) for child, output, errors in ended]
+
+    def refused(self, argv: Sequence[str]) -> str:
+        """Runs a command that is to be refused; why it was.
+
+        Raises:
+            ProcessError: It was not.
+        """
+        try:
+            self.run([argv])
+        except ProcessError as error:
+            return str(error)
+        raise ProcessError(f"{' '.join(argv)}: was not refused")
 
     def start(self, name: str, argv: Sequence[str]) -> None:
         """Starts a process that goes on running."""
@@ -169,16 +195,22 @@ class Processes:
         Args:
             hurry: Asked again and again: True ends the waiting and the processes by force.
         """
-        for process in reversed(self._running):
-            with contextlib.suppress(ProcessLookupError):
-                process.child.terminate()
+        if self._launcher is not None:
+            self._launcher.close()
+            self._launcher = None
         deadline = time.monotonic() + STOP_SECONDS
-        for process in self._running:
-            while process.child.poll() is None and time.monotonic() < deadline and not hurry():
-                time.sleep(POLL_SECONDS)
-            if process.child.poll() is None:
-                process.child.kill()
-                process.child.wait()
+        # What was started first has what the others need: the database, for one.
+        first, others = self._running[:FIRST], self._running[FIRST:]
+        for ending in (others, first):
+            for process in reversed(ending):
+                with contextlib.suppress(ProcessLookupError):
+                    process.child.terminate()
+            for process in ending:
+                while process.child.poll() is None and time.monotonic() < deadline and not hurry():
+                    time.sleep(POLL_SECONDS)
+                if process.child.poll() is None:
+                    process.child.kill()
+                    process.child.wait()
         self._running.clear()
         self.sweep(hurry)
 

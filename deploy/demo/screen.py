@@ -47,6 +47,10 @@ class Screen:
             yield
         self.line(f"  [green]✓[/] {what} [dim]{time.monotonic() - begun:.1f} s[/]")
 
+    def detail(self, text: str) -> None:
+        """What happened within a step."""
+        self.line(f"      [dim]{escape(text)}[/]")
+
     def failure(self, text: str) -> None:
         """Why it ends."""
         self.line(f"\n  [red]✗[/] {escape(text)}")

@@ -130,7 +130,7 @@ class Demo:
         self._screen = screen
         self._place = Place(wish.folder, wish.ports, cheating=wish.cheating)
         self._processes = Processes(self._place.logs, ROOT, self._place.commands, mark=str(wish.folder))
-        self._authority = Authority(self._place, self._processes)
+        self._authority = Authority(self._place, self._processes, screen.detail)
 
     def end_leftovers(self) -> None:
         """Ends what an earlier demo in this folder left behind, where it was killed together with a resolver."""
@@ -139,7 +139,7 @@ class Demo:
     # --- before anything runs ----------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Makes keys, certificates, the first release and every configuration file, by the product's own commands.
+        """Makes keys, certificates, the root and every configuration file, by the product's own commands.
 
         Raises:
             ProcessError: A command failed.
@@ -162,13 +162,6 @@ class Demo:
             for party in PARTIES
         )  # fmt: skip
         self._authority.found()
-        self._authority.decide(RELEASE_1)
-        if self._wish.user_list is not None:
-            for source, told in self._authority.decide(
-                [Source(self._wish.user_list.absolute(), "gambling", USER_ORDER)]
-            ):
-                self._screen.line(f"    {source.file}: {told['added']} names, {told['refused']} lines refused")
-        self._authority.release()
         place.write()
         enrol = {
             **{operator: program("lachan-resolver") for operator in OPERATORS},
@@ -197,14 +190,23 @@ class Demo:
             ProcessError: Something does not come up.
         """
         place, ports, screen = self._place, self._wish.ports, self._screen
-        with screen.step("the list authority, and an upstream in the internet's place"):
+        with screen.step("the list authority with its registry, and an upstream in the internet's place"):
             self._play("upstream", "--port", str(ports.upstream))
             self._start("list", "lachan-blocklist", "serve")
             self._wait("the upstream", partial(_resolves, ports.upstream))
             self._wait("the list authority", lambda: _listens(ports.list_https) and _listens(ports.list_grpc))
-        with screen.step("the compliance service, on a PostgreSQL of its own"):
-            self._start("compliance", "lachan-compliance", "serve")
-            # Side by side: they take the longest, and neither needs the other to start.
+        # Side by side with the people below: it takes long, and needs nothing of theirs to start.
+        self._start("compliance", "lachan-compliance", "serve")
+        with screen.step("release 1: orders, proposals, approvals, and 2 of 3 signatures"):
+            self._authority.enrol()
+            sources = list(RELEASE_1)
+            if self._wish.user_list is not None:
+                sources.append(Source(self._wish.user_list.absolute(), "gambling", USER_ORDER))
+            for one in self._authority.decide(sources):
+                if one.refused or one.source.order == USER_ORDER:
+                    screen.detail(f"{one.source.file}: {one.added} names, {one.refused} lines refused")
+            self._authority.release()
+        with screen.step("the compliance service, on the same PostgreSQL, in a database of its own"):
             for operator in OPERATORS:
                 self._start(operator, "lachan-resolver", "serve")
             self._wait("the compliance service", partial(_serves, ports.console, "/health"))
@@ -257,7 +259,7 @@ class Demo:
     def run(self) -> dict[str, Told]:
         """The whole showing."""
         self._place.clear()
-        with self._screen.step("keys, certificates, release 1"):
+        with self._screen.step("keys, certificates, the root: the k-of-n ceremony"):
             self.prepare()
         self.bring_up()
         self._screen.places(self._place)

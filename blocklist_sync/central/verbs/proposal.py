@@ -251,36 +251,49 @@ def _show_changes(path: Path, shown: int) -> None:
         terminal.line(f"… and {last - shown} more: lachan-blocklist proposals changes ID --out FILE")
 
 
+async def _approve(
+    client: RegistryClient, config: Path, identifier: str, shown: int, *, yes: bool, as_json: bool
+) -> pb.Proposal:
+    message = await _get(client, identifier)
+    if client.person in {one.approver for one in message.approvals}:
+        raise CentralError(f"{client.person} has approved it already")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "changes"
+        proposal = await _checked(client, message, path)
+        if proposal.proposer == client.person:
+            raise CentralError("nobody approves what they proposed")
+        if not as_json:
+            registry.show_proposal(message, as_json=False)
+            _show_changes(path, shown)
+    if not yes:
+        typer.confirm("Approve this with your key?", abort=True)
+    signer = registry.signer_of(registry.settings_of(config))
+    decided_at = max(int(time.time()), proposal.proposed_at)
+    signature = await asyncio.to_thread(proposals.sign_approval, signer, proposal, decided_at)
+    request = pb.ApproveProposalRequest(id=proposal.id, decided_at=decided_at, signature=signature)
+    return (await client.call(client.stub.ApproveProposal(request, timeout=CALL_SECONDS))).proposal
+
+
 def approve(
-    identifier: ProposalId,
+    identifiers: Annotated[list[str], typer.Argument(metavar="ID...", help="Proposals, each shown and asked about.")],
     config: Config,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     shown: Annotated[int, typer.Option(min=0, help="Changes shown.")] = SHOWN,
     as_json: Json = False,
 ) -> None:
-    """Approves somebody else's proposal: reads it and its changes, shows them, and signs with your key."""
+    """Approves somebody else's proposals: reads each and its changes, shows them, and signs with your key."""
+    approved = []
+    for identifier in identifiers:
 
-    async def work(client: RegistryClient) -> pb.Proposal:
-        message = await _get(client, identifier)
-        if client.person in {one.approver for one in message.approvals}:
-            raise CentralError(f"{client.person} has approved it already")
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "changes"
-            proposal = await _checked(client, message, path)
-            if proposal.proposer == client.person:
-                raise CentralError("nobody approves what they proposed")
-            if not as_json:
-                registry.show_proposal(message, as_json=False)
-                _show_changes(path, shown)
-        if not yes:
-            typer.confirm("Approve this with your key?", abort=True)
-        signer = registry.signer_of(registry.settings_of(config))
-        decided_at = max(int(time.time()), proposal.proposed_at)
-        signature = await asyncio.to_thread(proposals.sign_approval, signer, proposal, decided_at)
-        request = pb.ApproveProposalRequest(id=proposal.id, decided_at=decided_at, signature=signature)
-        return (await client.call(client.stub.ApproveProposal(request, timeout=CALL_SECONDS))).proposal
+        async def work(client: RegistryClient, wanted: str = identifier) -> pb.Proposal:
+            return await _approve(client, config, wanted, shown, yes=yes, as_json=as_json)
 
-    registry.show_proposal(registry.asking(config, work), as_json=as_json)
+        approved.append(registry.asking(config, work))
+        if not as_json:
+            registry.show_proposal(approved[-1], as_json=False)
+    if as_json:
+        documents = [registry.proposal_document(one) for one in approved]
+        terminal.document(documents[0] if len(documents) == 1 else {"proposals": documents})
 
 
 def _close(identifier: str, config: Path, outcome: str, reason: str, *, as_json: bool) -> None:
