@@ -30,6 +30,7 @@ from compliance_api.entrance import REFRESH_SECONDS, Entrance
 from compliance_api.errors import BusyError, ComplianceError
 from compliance_api.judging import Judging
 from compliance_api.metrics import Metrics
+from compliance_api.rpc.audit import AuditService
 from compliance_api.rpc.list_authority import SampleClient
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
@@ -40,9 +41,11 @@ from compliance_api.storage.entering import Citations
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore
+from compliance_api.storage.proofs import Proofs
 from compliance_api.storage.reports import Reports
 from compliance_api.storage.upkeep import Upkeep
 from compliance_api.usecases.assignment import Assigner, Plan
+from compliance_api.usecases.audit import Audit
 from compliance_api.usecases.cite import Cite
 from compliance_api.usecases.grouping import Groups
 from compliance_api.usecases.ingest import Ingest
@@ -161,6 +164,7 @@ class _Service:
             self._entrance.guard,
             ReportService(ingest, metrics),
             ProbeService(self._assigner, observe, stamper, metrics, now),
+            AuditService(Audit(Proofs(engine))),
         )
         self._cite = Cite(lists, Citations(engine))
         self._keeper = sequencer.keeper(settings.ledger, engine, metrics.registry)

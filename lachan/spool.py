@@ -26,6 +26,11 @@ from pathlib import Path
 from lachan.errors import LachanError
 from lachan.sqlitefile import Format, NewerFormatError, OwnedFile, is_corruption, primary_code
 
+_RECEIPT = """CREATE TABLE IF NOT EXISTS receipt (
+      position INTEGER PRIMARY KEY,
+      stored_at REAL NOT NULL,
+      receipt BLOB NOT NULL
+    ) STRICT"""
 # The payload stands last, so that reading the columns before it never touches its pages.
 _FORMAT = Format(
     schema="""
@@ -44,13 +49,16 @@ _FORMAT = Format(
       stored_at REAL NOT NULL,
       proof BLOB NOT NULL
     ) STRICT;
-    CREATE TABLE state (key TEXT PRIMARY KEY, digest BLOB NOT NULL, value BLOB NOT NULL) STRICT""",
+    CREATE TABLE state (key TEXT PRIMARY KEY, digest BLOB NOT NULL, value BLOB NOT NULL) STRICT;
+    """
+    + _RECEIPT,
     application_id=0x4C435350,  # "LCSP"
     version=1,
 )
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _ITEM = "SELECT position, digest, payload, appended_at FROM item"
+_WAITING = "NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.position = item.position)"
 
 
 class SpoolError(LachanError):
@@ -118,6 +126,7 @@ class Stats:
     held: int
     dropped: int
     oldest_at: float | None
+    acknowledged: int = 0
 
 
 class Spool:
@@ -135,6 +144,7 @@ class Spool:
         self._lock = threading.RLock()
         self._file = OwnedFile(path, _FORMAT)
         self._items = self._bytes = self._dropped = 0
+        self._waiting = "1"
         self._db: sqlite3.Connection | None = None
         self._closed = False
         try:
@@ -153,6 +163,11 @@ class Spool:
 
     def _attach(self, db: sqlite3.Connection) -> sqlite3.Connection:
         self._db = db
+        # A file of an earlier release has no place for receipts; on a full disk it gets one later.
+        with suppress(sqlite3.OperationalError):
+            db.execute(_RECEIPT)
+        there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'receipt'").fetchone()
+        self._waiting = _WAITING if there else "1"
         self._items, self._bytes = db.execute("SELECT count(*), coalesce(sum(length(payload)), 0) FROM item").fetchone()
         return db
 
@@ -262,6 +277,7 @@ class Spool:
                 "SELECT position, length(payload) FROM item ORDER BY position LIMIT 1"
             ).fetchone()
             db.execute("DELETE FROM item WHERE position = ?", (position,))
+            self._forget(db, position)
             self._items -= 1
             self._bytes -= length
             self._dropped += 1
@@ -290,20 +306,24 @@ class Spool:
         rows.close()
         return items
 
+    @property
+    def _next(self) -> str:
+        return f"{_ITEM} WHERE held_at IS NULL AND {self._waiting}"
+
     def batch(self, max_items: int, max_bytes: int) -> list[Item]:
-        """The oldest items not held; the first one always, further ones while they fit."""
+        """The oldest items neither held nor acknowledged; the first one always, further ones while they fit."""
         with self._reading() as db:
-            rows = db.execute(f"{_ITEM} WHERE held_at IS NULL ORDER BY position LIMIT ?", (max_items,))
+            rows = db.execute(f"{self._next} ORDER BY position LIMIT ?", (max_items,))
             return self._take(rows, max_bytes)
 
     def later(self, offset: int) -> list[Item]:
-        """The one item not held that stands `offset` places after the oldest, or the newest; none in an empty spool."""
+        """Of those that `batch` goes through, the one `offset` places after the oldest, or the newest, if any."""
         with self._reading() as db:
-            rows = db.execute(f"{_ITEM} WHERE held_at IS NULL ORDER BY position LIMIT 1 OFFSET ?", (offset,))
+            rows = db.execute(f"{self._next} ORDER BY position LIMIT 1 OFFSET ?", (offset,))
             items = self._take(rows, self.limits.item_bytes)
             if items:
                 return items
-            rows = db.execute(f"{_ITEM} WHERE held_at IS NULL ORDER BY position DESC LIMIT 1")
+            rows = db.execute(f"{self._next} ORDER BY position DESC LIMIT 1")
             return self._take(rows, self.limits.item_bytes)
 
     def settle(self, proofs: Mapping[int, bytes], now: float) -> int:
@@ -315,6 +335,7 @@ class Spool:
         settled = 0
         with self._writing() as db:
             for position, proof in proofs.items():
+                self._forget(db, position)
                 row = db.execute(
                     "DELETE FROM item WHERE position = ? RETURNING digest, length(payload)", (position,)
                 ).fetchone()
@@ -330,6 +351,38 @@ class Spool:
                 (self.limits.proofs,),
             )
         return settled
+
+    def _forget(self, db: sqlite3.Connection, position: int) -> None:
+        if self._waiting is _WAITING:
+            db.execute("DELETE FROM receipt WHERE position = ?", (position,))
+
+    def acknowledge(self, receipts: Mapping[int, bytes], now: float) -> None:
+        """Stores receipts for items, by position, which stay until they are settled; `batch` passes them by.
+
+        Raises:
+            SpoolUnavailableError: The disk.
+        """
+        with self._writing() as db:
+            db.execute(_RECEIPT)
+            for position, receipt in receipts.items():
+                db.execute(
+                    "INSERT OR REPLACE INTO receipt (position, stored_at, receipt) "
+                    "SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM item WHERE position = ?1)",
+                    (position, now, receipt),
+                )
+                db.execute("UPDATE item SET held_at = NULL, held_reason = NULL WHERE position = ?", (position,))
+        self._waiting = _WAITING
+
+    def acknowledged(self, limit: int) -> list[tuple[Item, bytes]]:
+        """The oldest items that have a receipt and are not settled, each with it."""
+        if self._waiting is not _WAITING:
+            return []
+        with self._reading() as db:
+            rows = db.execute("SELECT position, receipt FROM receipt ORDER BY position LIMIT ?", (limit,)).fetchall()
+            receipts = dict(rows)
+            marks = ", ".join("?" * len(receipts))
+            found = db.execute(f"{_ITEM} WHERE position IN ({marks}) ORDER BY position", tuple(receipts))
+            return [(item, receipts[item.position]) for item in self._take(found, self.limits.bytes)]
 
     def hold(self, position: int, reason: str, now: float) -> None:
         """Sets an item apart, so that `batch` passes it by; it stays in the spool and within its bounds."""
@@ -355,7 +408,9 @@ class Spool:
         with self._reading() as db:
             held = db.execute("SELECT count(*) FROM item WHERE held_at IS NOT NULL").fetchone()[0]
             oldest = db.execute("SELECT appended_at FROM item ORDER BY position LIMIT 1").fetchone()
-            return Stats(self._items, self._bytes, held, self._dropped, oldest[0] if oldest else None)
+            proven = "SELECT count(*) FROM receipt" if self._waiting is _WAITING else "SELECT 0"
+            acknowledged = db.execute(proven).fetchone()[0]
+            return Stats(self._items, self._bytes, held, self._dropped, oldest[0] if oldest else None, acknowledged)
 
     def close(self) -> None:
         """Closes the file; a second time does nothing."""

@@ -15,6 +15,14 @@ FEW_CLIENTS = 10_000
 """Nodes that serve no more clients than these tell no counts per rule, whoever asks."""
 
 
+class LedgerPin(Settings):
+    """Whom to believe about the authority's ledger; with it, a report leaves the spool only when it is proven there."""
+
+    policy: ConfigPath = Field(description="C2SP tlog-policy: the log, its witnesses, how many are enough")
+    poll: Duration = Field(default=15.0, ge=0.01, le=3600, description="after a receipt, before its proof is asked for")
+    check: Duration = Field(default=600.0, ge=0.1, le=86400, description="of the ledger while nothing waits")
+
+
 class UplinkSettings(Settings):
     """Where reports go, and how patiently."""
 
@@ -24,6 +32,7 @@ class UplinkSettings(Settings):
     further_authority_keys: tuple[ConfigPath, ...] = Field(
         default=(), max_length=8, description="keys that count as well, while the authority changes its own"
     )
+    ledger: LedgerPin | None = Field(default=None, description="without it, a receipt is enough")
     deadline: Duration = Field(default=20.0, ge=0.1, le=300, description="of one call")
     backoff_first: Duration = Field(default=1.0, ge=0.01, le=60)
     backoff_max: Duration = Field(default=300.0, ge=0.01, le=3600)

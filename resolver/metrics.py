@@ -25,6 +25,7 @@ from lachan.compliance.v1 import report_pb2 as pb
 from lachan.message import rcode_name
 from lachan.spool import Stats
 from resolver import syncmetrics
+from resolver.auditor import Doubt
 from resolver.counters import WindowCounts
 from resolver.pages.counts import PageCounts
 from resolver.uplink import Failure, UplinkStatus
@@ -304,7 +305,9 @@ def _pages(counts: PageCounts) -> Iterator[Metric]:
 def _reports(snapshot: Snapshot) -> Iterator[Metric]:
     spool, uplink = snapshot.spool, snapshot.uplink
     if spool is not None:
-        yield GaugeMetricFamily("lachan_report_spool_reports", "Reports that wait for a receipt.", value=spool.items)
+        yield GaugeMetricFamily(
+            "lachan_report_spool_reports", "Reports that wait for a receipt or a proof.", value=spool.items
+        )
         yield GaugeMetricFamily("lachan_report_spool_bytes", "Size of the reports that wait.", value=spool.bytes)
         yield GaugeMetricFamily(
             "lachan_report_held_reports", "Reports set apart because the authority refuses them.", value=spool.held
@@ -313,6 +316,29 @@ def _reports(snapshot: Snapshot) -> Iterator[Metric]:
             "lachan_report_oldest_seconds",
             "Age of the oldest report that waits, 0 where none does.",
             value=0.0 if spool.oldest_at is None else max(0.0, snapshot.now - spool.oldest_at),
+        )
+        yield GaugeMetricFamily(
+            "lachan_report_unproven_reports",
+            "Reports that have a receipt and wait for their proof in the ledger.",
+            value=spool.acknowledged,
+        )
+    if uplink is not None and uplink.ledger is not None:
+        yield GaugeMetricFamily(
+            "lachan_ledger_leaves", "Leaves under the last head that was believed.", value=uplink.ledger.size
+        )
+        yield GaugeMetricFamily(
+            "lachan_ledger_contradicted",
+            "Whether the ledger was split or rewritten: two heads that contradict each other are kept.",
+            value=uplink.ledger.contradicted,
+        )
+        yield CounterMetricFamily(
+            "lachan_report_proven", "Reports that are proven in the ledger.", value=uplink.ledger.proven
+        )
+        yield _counter(
+            "lachan_ledger_doubts",
+            "Times that the ledger did not show what it should, by reason.",
+            ["reason"],
+            (((doubt.value,), uplink.ledger.doubts.get(doubt, 0)) for doubt in Doubt),
         )
     if uplink is not None:
         yield CounterMetricFamily(

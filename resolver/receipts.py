@@ -1,6 +1,7 @@
 """The authority's receipts, held against the reports they are for.
 
-Holds always: a proof is a receipt over that very report's digest, signed with a key that was pinned here beforehand.
+Holds always: a receipt is over that very report's digest, signed with a key that was pinned here beforehand; a leaf is
+that very report's, and stands under the head.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from google.protobuf.message import DecodeError
 
 from lachan import signing
 from lachan.compliance.v1 import report_pb2 as pb
+from lachan.compliance.v1.audit_service_pb2 import ProvenLeaf
+from lachan.ledger import tree
+from lachan.ledger.batch import signed
+from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.errors import LedgerError
+from lachan.ledger.leaf import Kind, Opening
 from lachan.signing import SigningError, VerifyKey
+
+# One whose signature the authority finds wrong is kept as evidence of that.
+_KINDS = frozenset({Kind.REPORT, Kind.UNVERIFIED_REPORT})
 
 
 def pinned(paths: Iterable[Path]) -> dict[bytes, VerifyKey]:
@@ -41,6 +51,22 @@ def check(receipt: pb.SignedReceipt, digest: bytes, keys: Mapping[bytes, VerifyK
         raise SigningError("is signed, but no receipt") from error
     if content.report_digest != digest:
         raise SigningError("is another report's")
+
+
+def check_leaf(leaf: ProvenLeaf | None, report: pb.SignedReport, index: int, head: Checkpoint) -> None:
+    """Holds a leaf against the report that should be in it, and against a head that is believed.
+
+    Raises:
+        LedgerError: It is another report's, or does not stand there.
+    """
+    if leaf is None or not leaf.HasField("opening"):
+        raise LedgerError(f"leaf {index} is not shown")
+    if leaf.opening.kind not in _KINDS:
+        raise LedgerError(f"leaf {index} is no report's")
+    content = signed(report.report, report.signature, report.key_id)
+    opening = Opening(leaf.opening.salt, Kind(leaf.opening.kind), leaf.opening.entered_at, content)
+    opening.check(leaf.commitment)
+    tree.verify_inclusion(tree.leaf_hash(leaf.commitment), index, head.size, leaf.proof, head.root)
 
 
 def proofs_of(

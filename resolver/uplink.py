@@ -1,8 +1,8 @@
 """The road from the spool to the authority: gRPC over mutual TLS, oldest first, until a receipt holds.
 
 Holds always: a report leaves the spool only against a receipt over its own digest, signed with a pinned key of the
-authority, and the receipt is stored in the same transaction; everything else is counted, told in the log, and tried
-again.
+authority, and the receipt is stored in the same transaction; where a ledger is pinned, only when it is proven there as
+well (`resolver.auditor`). Everything else is counted, told in the log, and tried again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from lachan.compliance.v1 import report_service_pb2 as service
 from lachan.compliance.v1 import report_service_pb2_grpc as stubs
 from lachan.spool import Item, Spool, SpoolCorruptError, SpoolError
 from lachan.tls import TlsError
+from resolver.auditor import Auditor, LedgerStatus
 from resolver.authority import UplinkSettings
 from resolver.delivery import Delivery, Later
 from resolver.receipts import pinned, proofs_of
@@ -75,6 +76,7 @@ class UplinkStatus:
     failures: Mapping[Failure, int] = field(default_factory=dict)
     last_success_at: float | None = None
     last_failure: str = ""
+    ledger: LedgerStatus | None = None
 
 
 def retry_delay(error: grpc.aio.AioRpcError) -> float:
@@ -113,6 +115,7 @@ class Uplink:
 
         Raises:
             SigningError: One cannot be read.
+            LedgerError, FileError: The pinned policy, or the head kept, is not what it must be.
         """
         self._settings = settings
         self._spool = spool
@@ -122,6 +125,9 @@ class Uplink:
         self._rng = rng or random.SystemRandom()
         self._spread = window * SPREAD
         self._backoff = Backoff(settings.backoff_first, settings.backoff_max, self._rng)
+        self._auditor: Auditor | None = None
+        if settings.ledger is not None:
+            self._auditor = Auditor(settings, settings.ledger, spool, self._rng, wall)
         self._something_new = asyncio.Event()
         self._channel: grpc.aio.Channel | None = None
         self._identity: tls.Identity | None = None
@@ -134,14 +140,21 @@ class Uplink:
     @property
     def status(self) -> UplinkStatus:
         """What it did so far."""
-        return UplinkStatus(self._submitted, dict(self._failures), self._last_success_at, self._last_failure)
+        ledger = self._auditor.status if self._auditor is not None else None
+        return UplinkStatus(self._submitted, dict(self._failures), self._last_success_at, self._last_failure, ledger)
 
     def wake(self) -> None:
         """Says that there is a new report; from the loop's own thread."""
         self._something_new.set()
 
     async def run(self) -> None:
-        """Delivers until cancelled; no failure ends it."""
+        """Delivers, and has what was delivered proven, until cancelled; no failure ends it."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._deliver())
+            if self._auditor is not None:
+                group.create_task(self._auditor.run())
+
+    async def _deliver(self) -> None:
         try:
             while True:
                 self._something_new.clear()
@@ -216,7 +229,7 @@ class Uplink:
             return await self._rejected(error, items, again=again)
         proofs, wrong = proofs_of([item.position for item in items], request.reports, response.receipts, self._keys)
         if proofs:
-            await asyncio.to_thread(self._spool.settle, proofs, self._wall())
+            await self._keep(proofs)
             self._delivery.taken(list(proofs))
             self._submitted += len(proofs)
             self._last_success_at = self._wall()
@@ -224,6 +237,14 @@ class Uplink:
             return self._failed(Failure.RECEIPT, wrong)
         self._backoff.succeeded()
         return 0.0
+
+    async def _keep(self, proofs: dict[int, bytes]) -> None:
+        """Stores receipts; where a ledger is pinned, reports stay until they are proven in it."""
+        if self._auditor is None:
+            await asyncio.to_thread(self._spool.settle, proofs, self._wall())
+        else:
+            await asyncio.to_thread(self._spool.acknowledge, proofs, self._wall())
+            self._auditor.wake()
 
     async def _rejected(self, error: grpc.aio.AioRpcError, items: Sequence[Item], *, again: bool) -> float:
         """Learns from a call that failed as a whole."""

@@ -12,11 +12,13 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH  # type: ignore[import-
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
+from compliance_api.rpc.audit import AuditService
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
 from lachan import channel
-from lachan.compliance.v1 import probe_service_pb2, report_service_pb2
+from lachan.compliance.v1 import audit_service_pb2, probe_service_pb2, report_service_pb2
+from lachan.compliance.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from lachan.compliance.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
 from lachan.compliance.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from lachan.tls import TlsMaterial
@@ -25,6 +27,7 @@ STOP_SECONDS = 5.0
 _NAMES = (
     report_service_pb2.DESCRIPTOR.services_by_name["ReportService"].full_name,
     probe_service_pb2.DESCRIPTOR.services_by_name["ProbeService"].full_name,
+    audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
 )
 
 
@@ -38,6 +41,7 @@ class Server:
         guard: Guard,
         reports: ReportService,
         probes: ProbeService,
+        audit: AuditService,
     ) -> None:
         """Binds `address`, with `guard` before every service.
 
@@ -48,6 +52,7 @@ class Server:
         self._health = health.HealthServicer()
         add_ReportServiceServicer_to_server(reports, self._server)
         add_ProbeServiceServicer_to_server(probes, self._server)
+        add_AuditServiceServicer_to_server(audit, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*_NAMES, HEALTH, reflection.SERVICE_NAME), self._server)
         self.port = channel.bind_renewing(self._server, address, material)

@@ -6,7 +6,6 @@ Holds always: a proof is made from tiles alone, which only grow, so that one of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -16,35 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from compliance_api.ledger import tiles
 from compliance_api.ledger.tiles import Tile
 from compliance_api.storage.tables import ledger_checkpoints, ledger_leaves, ledger_tiles, log_position
+from compliance_api.usecases.audit import Entry, Progress
 from lachan.ledger import tree
 from lachan.ledger.tree import Nodes
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A leaf as it stands in the ledger."""
-
-    index: int
-    kind: str
-    subject: str
-    entered_at: int
-    commitment: bytes
-    salt: bytes | None
-    """None once erased."""
-    content: bytes | None
-    """None once erased, and where the kind has a table of its own."""
-    proof: tuple[bytes, ...]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the ledger has come: numbers of leaves, and when the last head was cosigned."""
-
-    entered: int
-    published: int
-    cosigned_at: int | None
 
 
 async def fetch(connection: AsyncConnection, wanted: Iterable[Tile]) -> dict[Tile, bytes]:

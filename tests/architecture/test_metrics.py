@@ -16,6 +16,7 @@ from blocklist_sync.edge.freshness import SyncState
 from compliance_api.ledger.cosigning import Failure
 from compliance_api.sequencer import LedgerMetrics
 from lachan.spool import Stats
+from resolver.auditor import Doubt, LedgerStatus
 from resolver.counters import WindowCounts
 from resolver.metrics import Snapshot, registry
 from resolver.pages.counts import PageCounts
@@ -43,7 +44,7 @@ EDGE = Snapshot(
     sync=SYNC,
     cache_entries=1,
     spool=Stats(1, 1, 0, 0, 0.0),
-    uplink=UplinkStatus(),
+    uplink=UplinkStatus(ledger=LedgerStatus(doubts={Doubt.HEAD: 1})),
     streams={"dot:192.0.2.1:853": StreamCounts(1, {"asked": 1}, {"certificate": 1})},
     pages=PageCounts(True, {("block", "gambling"): 1}, {"busy": 1}),
 )

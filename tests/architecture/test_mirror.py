@@ -23,6 +23,7 @@ PUSH = "tests/integration/test_blocklist_push.py"
 SOURCES = "tests/integration/test_sources.py"
 SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
+LEDGERED = "tests/integration/test_ledger_service.py"
 SEQUENCE = "tests/integration/test_ledger_sequence.py"
 LEDGER = "tests/integration/test_ledger_store.py"
 STORES = "tests/integration/test_compliance_storage.py"
@@ -114,6 +115,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/entrance.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/judging.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/probe/cli.py": ("tests/integration/test_probe.py", "verbs are run as commands"),
+    "compliance_api/rpc/audit.py": (LEDGERED, "who asks is known by TLS alone"),
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
     "compliance_api/storage/activity.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/assignments.py": (STORES, "needs PostgreSQL"),

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance_api.ledger.cosigning import Failure
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.migrate import migrate
-from compliance_api.storage.proofs import Progress, Proofs
+from compliance_api.storage.proofs import Proofs
 from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import (
     ledger_checkpoints,
@@ -26,6 +26,7 @@ from compliance_api.storage.tables import (
     log_position,
     unverified_reports,
 )
+from compliance_api.usecases.audit import Progress
 from compliance_api.usecases.sequence import LedgerChangedError, Reply
 from lachan import postgres
 from lachan.ledger import checkpoint, note, tree

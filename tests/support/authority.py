@@ -77,9 +77,13 @@ class Authority(stubs.ReportServiceServicer):
         """Serves, on the same port every time."""
         self._server = channel.server()
         stubs.add_ReportServiceServicer_to_server(self, self._server)
+        self.serve_more(self._server)
         material = tls.load(self.papers.issue("authority", Role.SERVICE, "compliance"))
         self.port = channel.bind(self._server, f"127.0.0.1:{self.port}", material)
         await self._server.start()
+
+    def serve_more(self, server: grpc.aio.Server) -> None:
+        """For who has more services."""
 
     async def stop(self) -> None:
         """Is gone; calls under way are cut off."""

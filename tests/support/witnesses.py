@@ -28,14 +28,15 @@ class WitnessProcess:
             "logs": [str(parties.log_key)],
         }
         self._config.write_text(yaml.safe_dump(settings))
-        self.key = ""
+        self.key = self.address = ""
 
     def start(self) -> None:
         command = [*COMMAND, "witness", "--config", str(self._config)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
         told = dict(part.split("=", 1) for part in self._process.stdout.readline().split()[1:])
-        self._place, self.key = split_host_port(told["http"]), told["key"]
+        self.address = told["http"]
+        self._place, self.key = split_host_port(self.address), told["key"]
 
     def stop(self, *, kill: bool = False) -> int:
         if kill:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -431,3 +432,33 @@ def test_any_order_of_calls_keeps_what_a_plain_list_keeps(
         assert spool.stats().held == len(held)
         assert spool.stats().bytes == sum(map(len, [*waiting, *held]))
     spool.close()
+
+
+def test_what_is_acknowledged_stays_and_is_not_given_again(tmp_path: Path) -> None:
+    with closing(Spool(tmp_path / "spool")) as spool:
+        items = [spool.append(b"%d" % number, 1.0) for number in range(3)]
+        spool.hold(items[0].position, "refused", 2.0)
+        spool.acknowledge({items[0].position: b"r0", items[1].position: b"r1", 99: b"nobody's"}, 3.0)
+        assert spool.batch(9, 999) == [items[2]]
+        assert spool.later(0) == [items[2]]
+        assert spool.held(9.0) is None
+        assert spool.acknowledged(9) == [(items[0], b"r0"), (items[1], b"r1")]
+        assert spool.acknowledged(1) == [(items[0], b"r0")]
+        assert (spool.stats().items, spool.stats().acknowledged) == (3, 2)
+    with closing(Spool(tmp_path / "spool")) as spool:
+        assert spool.acknowledged(9) == [(items[0], b"r0"), (items[1], b"r1")]
+        assert spool.settle({items[0].position: b"p0"}, 4.0) == 1
+        assert spool.acknowledged(9) == [(items[1], b"r1")]
+        assert [one.proof for one in spool.proofs(9)] == [b"p0"]
+
+
+def test_a_file_of_the_release_before_gets_a_place_for_receipts(tmp_path: Path) -> None:
+    with closing(Spool(tmp_path / "spool")) as spool:
+        item = spool.append(b"item", 1.0)
+        assert spool._db is not None
+        spool._db.execute("DROP TABLE receipt")
+    with closing(Spool(tmp_path / "spool")) as spool:
+        assert spool.acknowledged(9) == []
+        spool.acknowledge({item.position: b"r"}, 2.0)
+        assert spool.acknowledged(9) == [(item, b"r")]
+        assert spool.batch(9, 999) == []
