@@ -19,7 +19,6 @@ from datetime import datetime
 from compliance_api.domain.organisation import Transport
 
 RCODE_NOERROR = 0
-RCODE_SERVFAIL = 2
 RCODE_NXDOMAIN = 3
 RCODE_REFUSED = 5
 
@@ -65,9 +64,6 @@ class Shape(enum.StrEnum):
     ANSWER = "answer"
     REFERENCE_DEAD = "reference_dead"
     FEW_TRIES = "few_tries"
-    SERVFAIL = "servfail"
-    # SERVFAIL to a listed name that is alive, from a resolver that answered its session's controls.
-    SELECTIVE_FAILURE = "selective_failure"
     FAILURE = "failure"
     TRUNCATED = "truncated"
     UNREACHABLE = "unreachable"
@@ -185,8 +181,7 @@ def _answer_shape(answer: Answer, shapes: BlockShapes) -> Shape:
         return Shape.TRUNCATED
     if answer.rcode == RCODE_NOERROR:
         return Shape.NODATA
-    bare = {RCODE_NXDOMAIN: Shape.NXDOMAIN, RCODE_REFUSED: Shape.REFUSED, RCODE_SERVFAIL: Shape.SERVFAIL}
-    return bare.get(answer.rcode, Shape.FAILURE)
+    return {RCODE_NXDOMAIN: Shape.NXDOMAIN, RCODE_REFUSED: Shape.REFUSED}.get(answer.rcode, Shape.FAILURE)
 
 
 def _shape(exchange: Exchange, shapes: BlockShapes) -> Shape:
@@ -257,19 +252,13 @@ def settle(session: Iterable[Sighting]) -> list[Sighting]:
 
     A resolver that answered this probe at least once in the session was there and open to it. Then silence after enough
     tries, or a bare refusal, keeps a listed name from the user as well as any other block. A control that met silence
-    proves nothing, for packets get lost; a refused one was refused. A failure is no block, for it may be an accident;
-    but one that meets listed names alone, while controls are answered, is told apart.
+    proves nothing, for packets get lost; a refused one was refused. A failure (SERVFAIL) is no block, for it may be an
+    accident; failures that meet listed names while controls are answered are counted by themselves.
     """
     settled = list(session)
-    if any(one.arm is Arm.CONTROL and one.shape is Shape.ANSWER for one in settled):
-        settled = [replace(one, shape=Shape.SELECTIVE_FAILURE) if _fails_alone(one) else one for one in settled]
     if not any(one.shape is Shape.ANSWER or one.result is Result.BLOCKED for one in settled):
         return settled
     return [replace(one, result=Result.BLOCKED) if _counts_now(one) else one for one in settled]
-
-
-def _fails_alone(one: Sighting) -> bool:
-    return one.shape is Shape.SERVFAIL and one.arm is Arm.LISTED and one.reference_alive
 
 
 def _counts_now(one: Sighting) -> bool:

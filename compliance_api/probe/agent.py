@@ -66,7 +66,8 @@ class Service(Protocol):
 
 def _endpoint(endpoint: Endpoint) -> pb.Endpoint:
     return pb.Endpoint(
-        address=endpoint.address,
+        # Whose interface a link-local address belongs to is this machine's own matter.
+        address=endpoint.address.partition("%")[0],
         port=endpoint.port,
         transport=TRANSPORTS[endpoint.transport],
         server_name=endpoint.server_name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated
@@ -76,7 +77,38 @@ def run(config_path: Config) -> None:
     asyncio.run(_work(settings, material, key))
 
 
+@app.command("check-line")
+def check_line(
+    config_path: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
+) -> None:
+    """Says whether the line lets its users past its own resolver. Exit status 0: no; 3: yes; 4: cannot be said."""
+    from compliance_api.probe import handed, measure, walk
+
+    settings = config.load(config_path, ProbeSettings)
+    if settings.check_line is None:
+        raise ProbeError(f"{config_path}: check_line: whom to ask is not given")
+    own = handed.find(settings.handed, time.time()).resolvers
+    rng = random.SystemRandom()
+    result = asyncio.run(walk.Walk(settings.check_line, own, measure.manner(settings.measure), rng).run())
+    if as_json:
+        terminal.document({**walk.document(result), "resolvers": list(own)})
+    else:
+        terminal.table("", ("Mục / Check", "Kết quả / Result", "Ở đâu / Where"), walk.rows(result))
+    raise typer.Exit(walk.exit_code(result))
+
+
+@app.command()
+def resolvers(config_path: Config) -> None:
+    """Says which resolvers the line was handed out, and where that stands."""
+    from compliance_api.probe import handed
+
+    found = handed.find(config.load(config_path, ProbeSettings).handed, time.time())
+    terminal.document({"resolvers": list(found.resolvers), "source": found.source})
+
+
 async def _work(settings: ProbeSettings, material: tls.TlsMaterial, key: SigningKey) -> None:
+    from compliance_api.probe import handed
     from compliance_api.probe.agent import Agent
     from compliance_api.probe.journal import Journal
     from compliance_api.probe.measure import asker
@@ -90,7 +122,12 @@ async def _work(settings: ProbeSettings, material: tls.TlsMaterial, key: Signing
     spool = Spool(settings.spool, Limits(items=settings.spool_most + SPOOL_RESERVE, bytes=SPOOL_BYTES))
     journal = Journal(settings.journal)
     uplink = Uplink(settings.service, material, settings.uplink.deadline, settings.uplink.backoff_most)
-    agent = Agent(settings, key, spool, journal, uplink, asker(settings.measure, rng), rng, metrics)
+    ask = asker(settings.measure, rng)
+
+    def handed_out() -> tuple[str, ...]:
+        return handed.find(settings.handed, time.time()).resolvers
+
+    agent = Agent(settings, key, spool, journal, uplink, ask, rng, metrics, handed_out)
     work = asyncio.ensure_future(agent.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -44,8 +44,8 @@ def evidence(ended: exchange.Exchange) -> pb.Exchange:
     )
 
 
-def asker(settings: MeasureSettings, rng: random.Random) -> Asker:
-    """Asks as `settings` say, with ids drawn from `rng`.
+def manner(settings: MeasureSettings) -> exchange.Manner:
+    """How to ask.
 
     Raises:
         ProbeError: The file of those who vouch for certificates cannot be read.
@@ -56,9 +56,19 @@ def asker(settings: MeasureSettings, rng: random.Random) -> Asker:
             roots = settings.roots.read_text("ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise ProbeError(f"{settings.roots}: {error}") from error
-    # An ordinary stub resolver's question: recursion desired, EDNS, the name's case as it is, no cookie, nothing that
-    # no client would send.
-    manner = exchange.Manner(tries=settings.tries, timeout=settings.timeout, keep_case=False, roots=roots)
+    return exchange.Manner(tries=settings.tries, timeout=settings.timeout, keep_case=False, roots=roots)
+
+
+def asker(settings: MeasureSettings, rng: random.Random) -> Asker:
+    """Asks as `settings` say, with ids drawn from `rng`.
+
+    An ordinary stub resolver's question: recursion desired, EDNS, the name's case as it is, no cookie, nothing that no
+    client would send.
+
+    Raises:
+        ProbeError: As `manner` does.
+    """
+    how = manner(settings)
 
     async def ask(endpoint: Endpoint, qname: str, qtype: int, dnssec_ok: bool) -> pb.Exchange:
         if not endpoint.address:
@@ -68,6 +78,6 @@ def asker(settings: MeasureSettings, rng: random.Random) -> Asker:
         )
         edns = message.Edns(size=settings.edns or 1232, do=dnssec_ok) if settings.edns or dnssec_ok else None
         query = message.query(qname, qtype, id=rng.getrandbits(16), edns=edns)
-        return evidence(await exchange.exchange(server, query, manner, rng=rng))
+        return evidence(await exchange.exchange(server, query, how, rng=rng))
 
     return ask

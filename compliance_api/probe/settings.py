@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lachan.address import Address
 from lachan.config import ConfigPath, Duration, HostPort, Settings
 from lachan.log import LogSettings
 from lachan.tls import TlsFiles
+
+
+def _network(value: str) -> str:
+    return str(ipaddress.ip_network(value))
 
 
 class Line(enum.StrEnum):
@@ -86,6 +91,13 @@ class CheckLineSettings(Settings):
     """Hosts of the authority that answer no DNS: an answer from there is somebody else's."""
     resolver_name: str = ""
     """What the resolvers' certificates are for; their address where empty."""
+    egresses: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Field(max_length=64)] = ()
+    """From where those resolvers ask the zone's name servers, which say so in a TXT record (`egress=ADDRESS`); the
+    resolvers' own addresses where there are none."""
+    whoami: str = ""
+    """What stands behind the nonce of an operator's `whoami`, to learn who answers; not asked where empty."""
+    own_port: Annotated[int, Field(ge=1, le=65535)] = 53
+    """Where the line's own resolver answers."""
     port: Annotated[int, Field(ge=1, le=65535)] = 53
     tls_port: Annotated[int, Field(ge=1, le=65535)] = 853
 

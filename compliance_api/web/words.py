@@ -68,6 +68,7 @@ SHAPES: Mapping[str, str] = {
     Shape.NODATA: N_("no record (NODATA)"),
     Shape.NULL_ADDRESS: N_("null address"),
     Shape.SINKHOLE: N_("address of a block page"),
+    Shape.FORGED_CNAME: N_("alias to a block page (forged CNAME)"),
     Shape.EDE: N_("declared as filtered (EDE)"),
     Shape.REFUSED: N_("refused"),
     Shape.TIMEOUT: N_("no answer"),

@@ -123,8 +123,8 @@ EDE = tuple(message.ExtendedError(code) for code in (15, 16, 17, 22))
             for rcode in (message.NOERROR, message.NXDOMAIN, message.REFUSED, message.SERVFAIL)
             for error in EDE[:3]
         ),
-        (on_the_wire(Reply(message.SERVFAIL, errors=EDE[3:])), Shape.SERVFAIL, Result.INCONCLUSIVE),
-        (on_the_wire(Reply(message.SERVFAIL)), Shape.SERVFAIL, Result.INCONCLUSIVE),
+        (on_the_wire(Reply(message.SERVFAIL, errors=EDE[3:])), Shape.FAILURE, Result.INCONCLUSIVE),
+        (on_the_wire(Reply(message.SERVFAIL)), Shape.FAILURE, Result.INCONCLUSIVE),
         (on_the_wire(Reply(message.REFUSED)), Shape.REFUSED, Result.INCONCLUSIVE),
         (on_the_wire(Reply(message.REFUSED), without_question=True), Shape.REFUSED, Result.INCONCLUSIVE),
         (on_the_wire(Reply(message.NXDOMAIN), without_question=True), Shape.MALFORMED, Result.INCONCLUSIVE),
