@@ -23,6 +23,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api import sequencer
+from compliance_api.challenging import Challenging
 from compliance_api.domain.law import LawBook
 from compliance_api.domain.organisation import Registry
 from compliance_api.domain.shapes import ShapeBook
@@ -124,6 +125,10 @@ class _Service:
             refresh=settings.list_authority.refresh,
             maximum_age=settings.list_authority.maximum_age,
         )
+        qtypes = tuple(QTYPES[name] for name in plan.types)
+        self._challenging = Challenging(
+            loaded.registry, loaded.laws, engine, self._names, settings.nonces, qtypes, now, metrics.registry
+        )
         self._assigner = Assigner(
             loaded.registry,
             loaded.laws,
@@ -136,12 +141,13 @@ class _Service:
                 expires=plan.expires,
                 reference=plan.reference.endpoint(),
                 second_reference=plan.second_reference.endpoint(),
-                qtypes=tuple(QTYPES[name] for name in plan.types),
+                qtypes=qtypes,
                 controls=plan.controls,
                 neighbours=plan.neighbours,
                 dnssec_share=plan.dnssec_share,
             ),
             os.urandom,
+            self._challenging.beside,
         )
         stamper = Stamper(loaded.key, now, os.urandom)
         observe = Observe(
@@ -165,6 +171,7 @@ class _Service:
             ReportService(ingest, metrics),
             ProbeService(self._assigner, observe, stamper, metrics, now),
             AuditService(Audit(Proofs(engine))),
+            self._challenging.service,
         )
         self._cite = Cite(lists, Citations(engine))
         self._keeper = sequencer.keeper(settings.ledger, engine, metrics.registry)
@@ -182,6 +189,7 @@ class _Service:
         often = min(60.0, max(0.1, self._settings.assignments.interval / 5))
         keeper = self._keeper
         return [
+            *(self._periodically(*task) for task in self._challenging.tasks()),
             *([self._periodically("ledger", keeper.interval, keeper.round)] if keeper else []),
             self._periodically("assignments", often, self._draw),
             self._periodically("citations", self._settings.list_authority.refresh, self._hear),

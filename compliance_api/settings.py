@@ -30,6 +30,7 @@ from compliance_api.domain.organisation import (
 from compliance_api.domain.retention import RetentionSettings
 from compliance_api.domain.shapes import ShapeBook
 from compliance_api.ledger.settings import LedgerSettings
+from compliance_api.nonces.settings import NonceSettings
 from compliance_api.sharesettings import LimitSettings
 from compliance_api.web.settings import ConsoleSettings
 from lachan import config
@@ -173,6 +174,7 @@ class ServiceSettings(Settings):
     ledger: LedgerSettings | None = None
     retention: RetentionSettings = RetentionSettings()
     limits: LimitSettings = LimitSettings()
+    nonces: NonceSettings | None = None
     console: ConsoleSection | None = None
     metrics: MetricsSettings | None = None
     log: LogSettings = LogSettings()

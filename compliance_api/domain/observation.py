@@ -31,6 +31,15 @@ class Arm(enum.StrEnum):
     LISTED = "listed"
     CONTROL = "control"
     NEIGHBOUR = "neighbour"
+    # A listed name, asked to hold counters against: no evidence of filtering is taken from it.
+    CHALLENGE = "challenge"
+    # Nonces that tell who answered and who asked.
+    WHOAMI = "whoami"
+    EGRESS = "egress"
+
+
+# What a verdict's sightings are made of.
+JUDGED = frozenset({Arm.LISTED, Arm.CONTROL, Arm.NEIGHBOUR})
 
 
 class Outcome(enum.StrEnum):

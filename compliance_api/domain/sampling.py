@@ -26,6 +26,10 @@ class ListedName:
     order: str
     added_serial: int
     added_at: datetime
+    # As edges know it; 0 where it is not known.
+    fingerprint: int = 0
+    # Its nearest ancestor that nothing on the list blocks; empty where there is none.
+    parent: str = ""
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,8 @@ class SampleClient:
                 one.order[:MAX_ORDER_CHARACTERS],
                 one.added_serial,
                 datetime.fromtimestamp(one.added_at, UTC),
+                one.fingerprint,
+                one.parent if _is_name(one.parent) else "",
             )
             for one in answer.names[:count]
             if one.mandated and _is_name(one.name) and 0 <= one.added_at < MAX_TIME

@@ -26,7 +26,15 @@ _TRANSPORTS = {
     Transport.DOH: report_pb2.TRANSPORT_DOH,
     Transport.DOQ: report_pb2.TRANSPORT_DOQ,
 }
-_ARMS = {Arm.LISTED: pb.ARM_LISTED, Arm.CONTROL: pb.ARM_CONTROL, Arm.NEIGHBOUR: pb.ARM_NEIGHBOUR}
+_ARMS = {
+    Arm.LISTED: pb.ARM_LISTED,
+    Arm.CONTROL: pb.ARM_CONTROL,
+    Arm.NEIGHBOUR: pb.ARM_NEIGHBOUR,
+    # A probe is not told what it need not know.
+    Arm.CHALLENGE: pb.ARM_LISTED,
+    Arm.WHOAMI: pb.ARM_WHOAMI,
+    Arm.EGRESS: pb.ARM_EGRESS,
+}
 
 
 def _endpoint(endpoint: Endpoint) -> pb.Endpoint:

@@ -14,11 +14,13 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
 from compliance_api.rpc.audit import AuditService
 from compliance_api.rpc.auth import Guard
+from compliance_api.rpc.challenge import ChallengeService
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
 from lachan import channel
-from lachan.compliance.v1 import audit_service_pb2, probe_service_pb2, report_service_pb2
+from lachan.compliance.v1 import audit_service_pb2, challenge_service_pb2, probe_service_pb2, report_service_pb2
 from lachan.compliance.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from lachan.compliance.v1.challenge_service_pb2_grpc import add_ChallengeServiceServicer_to_server
 from lachan.compliance.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
 from lachan.compliance.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from lachan.tls import TlsMaterial
@@ -28,6 +30,7 @@ _NAMES = (
     report_service_pb2.DESCRIPTOR.services_by_name["ReportService"].full_name,
     probe_service_pb2.DESCRIPTOR.services_by_name["ProbeService"].full_name,
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
+    challenge_service_pb2.DESCRIPTOR.services_by_name["ChallengeService"].full_name,
 )
 
 
@@ -42,6 +45,7 @@ class Server:
         reports: ReportService,
         probes: ProbeService,
         audit: AuditService,
+        challenges: ChallengeService,
     ) -> None:
         """Binds `address`, with `guard` before every service.
 
@@ -53,6 +57,7 @@ class Server:
         add_ReportServiceServicer_to_server(reports, self._server)
         add_ProbeServiceServicer_to_server(probes, self._server)
         add_AuditServiceServicer_to_server(audit, self._server)
+        add_ChallengeServiceServicer_to_server(challenges, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*_NAMES, HEALTH, reflection.SERVICE_NAME), self._server)
         self.port = channel.bind_renewing(self._server, address, material)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, insert, select
+from sqlalchemy import Row, and_, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from compliance_api.domain import canonical
 from compliance_api.domain.observation import Arm, Result
 from compliance_api.domain.organisation import Endpoint, Transport
 from compliance_api.domain.sampling import ListedName, Release
 from compliance_api.storage.entering import enter_news, of_release
-from compliance_api.storage.tables import assignments, observations, questions, releases, rounds
-from compliance_api.usecases.assignment import Assignment, Question, Round
+from compliance_api.storage.ledger import NewLeaf, append
+from compliance_api.storage.tables import assignments, extra_questions, observations, questions, releases, rounds
+from compliance_api.usecases.assignment import Assignment, Round
 from compliance_api.usecases.observe import Issued
+from compliance_api.usecases.question import Question
+from lachan.ledger.leaf import Kind
 from lachan.tls import Identity
 
 
@@ -170,13 +175,40 @@ class Assignments:
         )
 
     async def add_assignment(self, assignment: Assignment) -> bool:
-        """Stores an assignment; False where the probe was given that round at the same moment already."""
+        """Stores an assignment and enters it into the ledger; False where the probe was given that round already."""
         values = {**vars(assignment), "operator_id": assignment.operator, "positions": list(assignment.positions)}
-        del values["operator"]
+        del values["operator"], values["extras"]
+        values["questions"] = len(assignment.positions) + len(assignment.extras)
         statement = postgresql.insert(assignments).values(values).on_conflict_do_nothing()
+        own = and_(
+            assignments.c.operator_id == assignment.operator,
+            assignments.c.assignment_id == assignment.assignment_id,
+        )
         async with self._engine.begin() as connection:
             stored = await connection.execute(statement.returning(assignments.c.assignment_id))
-            return stored.first() is not None
+            if stored.first() is None:
+                return False
+            if assignment.extras:
+                rows = [_extra(assignment, place, one) for place, one in enumerate(assignment.extras)]
+                await connection.execute(insert(extra_questions), rows)
+            drawn = (await _questions(connection, [(assignment.operator, assignment.round_id)])).get(
+                assignment.round_id, []
+            )
+            asked = [*(drawn[position] for position in assignment.positions), *assignment.extras]
+            index = await append(connection, [_leaf(assignment, asked)])
+            await connection.execute(update(assignments).where(own).values(log_index=index))
+        return True
+
+    async def given(self, operator: str, challenge_id: bytes) -> Mapping[str, int]:
+        """By qname, how many questions of a challenge were given out."""
+        extra = extra_questions.c
+        wanted = (
+            select(extra.qname, func.count().label("total"))
+            .where(extra.operator_id == operator, extra.challenge_id == challenge_id)
+            .group_by(extra.qname)
+        )
+        async with self._engine.connect() as connection:
+            return {row.qname: row.total for row in await connection.execute(wanted)}
 
     async def issued(self, probe: Identity, wanted: Sequence[bytes]) -> Mapping[bytes, Issued]:
         """Those of the assignments that were given to this probe."""
@@ -195,10 +227,71 @@ class Assignments:
             if not rows:
                 return {}
             asked = await _questions(connection, [(row.operator_id, row.round_id) for row in rows])
-        return {row.assignment_id: _issued(row, asked[row.round_id]) for row in rows}
+            extras = await _extras(connection, [(row.operator_id, row.assignment_id) for row in rows])
+        return {
+            row.assignment_id: _issued(row, asked.get(row.round_id, ()), extras.get(row.assignment_id, ()))
+            for row in rows
+        }
 
 
-def _issued(row: Row[Any], asked: Sequence[Question]) -> Issued:
+def _extra(assignment: Assignment, place: int, question: Question) -> dict[str, Any]:
+    return {
+        "operator_id": assignment.operator,
+        "assignment_id": assignment.assignment_id,
+        "position": len(assignment.positions) + place,
+        "qname": question.qname,
+        "qtype": question.qtype,
+        "arm": question.arm,
+        "category": question.category,
+        "order_reference": question.order,
+        "added_serial": question.added_serial,
+        "added_at": question.added_at,
+        "challenge_id": question.challenge or None,
+    }
+
+
+async def _extras(connection: AsyncConnection, keys: Sequence[tuple[str, bytes]]) -> dict[bytes, list[Question]]:
+    """What assignments ask beside their rounds, each named by its operator and id."""
+    extra = extra_questions.c
+    rows = await connection.execute(
+        select(extra_questions)
+        .where(tuple_(extra.operator_id, extra.assignment_id).in_(keys))
+        .order_by(extra.assignment_id, extra.position)
+    )
+    found: dict[bytes, list[Question]] = {}
+    for row in rows:
+        one = Question(
+            row.qname,
+            row.qtype,
+            Arm(row.arm),
+            row.category,
+            row.order_reference,
+            row.added_serial,
+            row.added_at,
+            challenge=row.challenge_id or b"",
+        )
+        found.setdefault(row.assignment_id, []).append(one)
+    return found
+
+
+def _leaf(assignment: Assignment, asked: Sequence[Question]) -> NewLeaf:
+    """What the ledger knows of an assignment before its probe does: names by their digest alone."""
+    questions = [[one.qname, one.qtype, one.arm, int(one.dnssec_ok), one.challenge.hex()] for one in asked]
+    what = {
+        "type": "assignment",
+        "assignment": assignment.assignment_id.hex(),
+        "operator": assignment.operator,
+        "round": assignment.round_id.hex(),
+        "probe": f"{assignment.probe_organisation}/{assignment.probe}",
+        "issued_at": int(assignment.issued_at.timestamp()),
+        "expires_at": int(assignment.expires_at.timestamp()),
+        "questions": len(asked),
+        "sha256": hashlib.sha256(canonical.encode({"questions": questions})).hexdigest(),
+    }
+    return NewLeaf(Kind.ASSIGNMENT, canonical.encode(what), f"assignment/{assignment.assignment_id.hex()}")
+
+
+def _issued(row: Row[Any], asked: Sequence[Question], extras: Sequence[Question]) -> Issued:
     assignment = Assignment(
         row.operator_id,
         row.assignment_id,
@@ -208,6 +301,7 @@ def _issued(row: Row[Any], asked: Sequence[Question]) -> Issued:
         row.issued_at,
         row.expires_at,
         tuple(row.positions),
+        tuple(extras),
     )
-    ordered = tuple(asked[position] for position in assignment.positions)
+    ordered = (*(asked[position] for position in assignment.positions), *extras)
     return Issued(assignment, row.node, _endpoint(row), ordered)

@@ -9,14 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_api.domain.case import NodeRecord, ReleaseRecord, ReportRecord, UnverifiedRecord
 from compliance_api.domain.chain import Relation
-from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
+from compliance_api.domain.observation import JUDGED, Arm, Path, Result, Shape, Sighting
 from compliance_api.domain.organisation import Transport
-from compliance_api.storage.tables import chain_heads, observations, releases, reports, unverified_reports
+from compliance_api.storage.tables import (
+    chain_heads,
+    observations,
+    releases,
+    reports,
+    session_paths,
+    unverified_reports,
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ async def unverified(connection: AsyncConnection, extent: Extent) -> list[Unveri
 
 
 async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sighting]:
-    """Observations asked in that time, by when they were asked."""
+    """Observations of names asked in that time, by when they were asked, with the way that their session took."""
     kept = observations.c
     rows = await connection.execute(
         select(
@@ -117,11 +124,15 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
             kept.family,
             kept.qtype,
             kept.dnssec_ok,
-            kept.path,
+            func.coalesce(session_paths.c.path, kept.path).label("path"),
             kept.earliest,
             kept.latest,
         )
-        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
+        .outerjoin(
+            session_paths,
+            and_(session_paths.c.operator_id == kept.operator_id, session_paths.c.assignment_id == kept.assignment_id),
+        )
+        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes), kept.arm.in_(JUDGED))
         .where(kept.asked_at >= extent.start, kept.asked_at < extent.end)
         .order_by(kept.asked_at, kept.assignment_id, kept.question)
     )

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.finding import EvidenceKind, FindingKind
-from compliance_api.domain.observation import Arm, Result
+from compliance_api.domain.observation import JUDGED, Arm, Result
 from compliance_api.domain.organisation import Jurisdiction, Label, Node, Organisation, Registry
 from compliance_api.domain.verdict import Outcome
 from compliance_api.storage.tables import findings, observations, releases, reports, verdict_changes, verdicts
@@ -252,6 +252,7 @@ async def _observations(
     newest = (
         select(observations)
         .where(observations.c.operator_id == operator, observations.c.node.in_(nodes))
+        .where(observations.c.arm.in_(JUDGED))
         .order_by(observations.c.asked_at.desc())
         .limit(MAX_ROWS)
     )

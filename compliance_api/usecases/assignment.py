@@ -1,8 +1,8 @@
 """Gives probes their work: rounds of questions for every resolver, and one assignment a probe and round.
 
-Holds always: a round and an assignment are recorded before anybody asks; all probes of a round are given the same
-names, so that what one sees another can confirm; listed names come first and controls later, each group shuffled for
-each probe; abuse of children is never asked about from a school's or a volunteer's line.
+Holds always: a round and an assignment are recorded, the assignment in the ledger too, before anybody asks; all probes
+of a round are given the same names, so that what one sees another can confirm; listed names come first and controls
+later, each group shuffled for each probe; abuse of children is never asked about from a school's or a volunteer's line.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from compliance_api.domain.observation import Arm
 from compliance_api.domain.organisation import Endpoint, Node, Organisation, Probe, Registry
 from compliance_api.domain.sampling import SENSITIVE_CATEGORIES, ListedName, Pool, draw
 from compliance_api.errors import NotPermittedError
+from compliance_api.usecases.question import Question
 from compliance_api.usecases.sample import NameSource
 from lachan import log
 from lachan.tls import Identity, Role
@@ -27,20 +28,6 @@ SEED_BYTES = 32
 MAX_AGAIN = 500
 
 _log = log.get()
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question of a round; what concerns the list is empty for a name never listed."""
-
-    qname: str
-    qtype: int
-    arm: Arm
-    category: int = 0
-    order: str = ""
-    added_serial: int = 0
-    added_at: datetime | None = None
-    dnssec_ok: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +50,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One probe's share of a round: the question at index i is the round's at `positions[i]`."""
+    """One probe's share of a round: the question at index i is the round's at `positions[i]`, then come the extras."""
 
     operator: str
     assignment_id: bytes
@@ -73,6 +60,7 @@ class Assignment:
     issued_at: datetime
     expires_at: datetime
     positions: tuple[int, ...]
+    extras: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +91,16 @@ class AssignmentStore(Protocol):
         """The oldest round that has not expired and that the probe was not given yet."""
 
     async def add_assignment(self, assignment: Assignment) -> bool:
-        """Stores an assignment; False where the probe was given that round at the same moment already."""
+        """Stores an assignment and enters it into the ledger; False where the probe was given that round already."""
+
+
+class Beside(Protocol):
+    """What a probe is asked beside its round."""
+
+    async def questions(
+        self, operator: str, node: str, probe: Probe, now: datetime, spread: float
+    ) -> tuple[Question, ...]:
+        """The questions."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,9 @@ class Assigner:
         names: NameSource,
         plan: Plan,
         entropy: Callable[[int], bytes],
+        beside: Beside | None = None,
     ) -> None:
+        self._beside = beside
         self._registry = registry
         self._laws = laws
         self._store = store
@@ -221,6 +220,9 @@ class Assigner:
         if current is None:
             return None
         positions = self._order(current, probe)
+        extras: tuple[Question, ...] = ()
+        if self._beside is not None:
+            extras = await self._beside.questions(current.operator, current.node, probe, now, self._plan.spread)
         assignment = Assignment(
             current.operator,
             self._entropy(ID_BYTES),
@@ -230,10 +232,11 @@ class Assigner:
             now,
             now + timedelta(seconds=self._plan.expires),
             tuple(positions),
+            extras,
         )
         if not await self._store.add_assignment(assignment):
             return None
-        questions = tuple(current.questions[position] for position in positions)
+        questions = (*(current.questions[position] for position in positions), *extras)
         plan = self._plan
         return Work(assignment, current.endpoint, plan.reference, plan.second_reference, questions, plan.spread)
 

@@ -21,7 +21,8 @@ from compliance_api.domain.observation import Seen, classify
 from compliance_api.domain.organisation import Endpoint, Probe, Registry
 from compliance_api.domain.shapes import ShapeBook, ShapesError
 from compliance_api.errors import ComplianceError, InvalidRequestError, NotPermittedError, Violation
-from compliance_api.usecases.assignment import Assignment, Question
+from compliance_api.usecases.assignment import Assignment
+from compliance_api.usecases.question import Question
 from compliance_api.usecases.sighting import MAX_PACKET_BYTES, MAX_TRIES, exchange
 from compliance_api.usecases.stamp import Stamper
 from lachan.address import is_address

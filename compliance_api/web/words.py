@@ -61,6 +61,9 @@ ARMS: Mapping[Arm, str] = {
     Arm.LISTED: N_("listed name"),
     Arm.CONTROL: N_("control"),
     Arm.NEIGHBOUR: N_("neighbouring name"),
+    Arm.CHALLENGE: N_("challenge"),
+    Arm.WHOAMI: N_("who answers"),
+    Arm.EGRESS: N_("who asks on"),
 }
 
 SHAPES: Mapping[str, str] = {

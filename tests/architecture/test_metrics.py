@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 import compliance_api.metrics
 import compliance_api.probe.metrics
 from blocklist_sync.edge.freshness import SyncState
+from compliance_api.challenging import ChallengeMetrics
 from compliance_api.ledger.cosigning import Failure
 from compliance_api.sequencer import LedgerMetrics
 from lachan.spool import Stats
@@ -56,11 +57,18 @@ def ledger_registry() -> CollectorRegistry:
     return made
 
 
+def challenge_registry() -> CollectorRegistry:
+    made = CollectorRegistry()
+    ChallengeMetrics(made).answers.labels("opened")
+    return made
+
+
 REGISTRIES = {
     "resolver/metrics.py": lambda: registry(lambda: EDGE),
     "resolver/syncmetrics.py": lambda: registry(lambda: EDGE),
     "compliance_api/metrics.py": lambda: compliance_api.metrics.Metrics().registry,
     "compliance_api/sequencer.py": ledger_registry,
+    "compliance_api/challenging.py": challenge_registry,
     "compliance_api/probe/metrics.py": lambda: compliance_api.probe.metrics.Metrics().registry,
 }
 METRIC_TYPES = ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum", "MetricFamily")

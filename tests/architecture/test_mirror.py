@@ -30,6 +30,7 @@ STORES = "tests/integration/test_compliance_storage.py"
 UPKEEP = "tests/integration/test_compliance_upkeep.py"
 MIGRATIONS = "tests/integration/test_compliance_migrations.py"
 MEMBERSHIP = "tests/integration/test_membership.py"
+CHALLENGES = "tests/integration/test_challenges.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
 REGISTRY = "tests/integration/test_registry_service.py"
@@ -120,6 +121,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/activity.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/assignments.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/cases.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/challenges.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/sequencer.py": (SEQUENCE, "wires the ledger's parts, and is run with the service"),
     "compliance_api/storage/entering.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
@@ -130,6 +132,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),
     "compliance_api/storage/overview.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/partitions.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/paths.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/storage/reports.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/retention.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/rollups.py": (UPKEEP, "needs PostgreSQL"),
@@ -140,6 +143,11 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/usecases/sequence.py": (SEQUENCE, "its witnesses and its database are real ones"),
     "compliance_api/verbs/upkeep.py": (UPKEEP, "verbs are run as commands"),
     "compliance_api/storage/tallies.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/seeds.py": (CHALLENGES, "needs PostgreSQL"),
+    "compliance_api/usecases/challenge.py": (CHALLENGES, "what is drawn, asked, opened and judged goes together"),
+    "compliance_api/rpc/challenge.py": (CHALLENGES, "seen by the nodes that call it"),
+    "compliance_api/challenging.py": (SERVICE, "a composition root, run as a process"),
+    "compliance_api/verbs/nonces.py": (CHALLENGES, "verbs are run as commands"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
     "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),

@@ -7,6 +7,16 @@ chain, the position of the log, the cosignatures of its head, and the current ve
 """
 
 from compliance_api.storage.tables.base import metadata
+from compliance_api.storage.tables.challenges import (
+    challenge_outcomes,
+    challenges,
+    copied_counters,
+    draws,
+    egress_sightings,
+    extra_questions,
+    seeds,
+    session_paths,
+)
 from compliance_api.storage.tables.judging import finding_steps, law_versions, period_verdicts, tallies
 from compliance_api.storage.tables.ledger import ledger_checkpoints, ledger_leaves, ledger_tiles
 from compliance_api.storage.tables.membership import (
@@ -28,9 +38,15 @@ __all__ = [
     "assignments",
     "certificates",
     "chain_heads",
+    "challenge_outcomes",
+    "challenges",
+    "copied_counters",
     "daily_rollups",
+    "draws",
+    "egress_sightings",
     "enrolment_tokens",
     "enrolments",
+    "extra_questions",
     "finding_steps",
     "findings",
     "hourly_rollups",
@@ -52,6 +68,8 @@ __all__ = [
     "reports",
     "revocations",
     "rounds",
+    "seeds",
+    "session_paths",
     "tallies",
     "unverified_reports",
     "upkeep_marks",

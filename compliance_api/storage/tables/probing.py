@@ -79,6 +79,9 @@ assignments = Table(
     moment("expires_at"),
     # The question at index i of the assignment is the round's question at positions[i].
     Column("positions", ARRAY(Integer), nullable=False),
+    # Its leaf in the ledger, and how many questions it holds; empty for those of an earlier release.
+    Column("log_index", BigInteger),
+    Column("questions", Integer),
     UniqueConstraint("operator_id", "round_id", "probe_organisation", "probe"),
     Index(None, "assignment_id"),
 )

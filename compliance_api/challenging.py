@@ -1,0 +1,119 @@
+"""Challenges, nonces and the ways of sessions, wired for the service: what `app` runs beside the calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance_api.domain.challenge import State
+from compliance_api.domain.law import LawBook
+from compliance_api.domain.observation import Path
+from compliance_api.domain.organisation import Registry
+from compliance_api.nonces.settings import NonceSettings
+from compliance_api.rpc.challenge import ChallengeService
+from compliance_api.storage.assignments import Assignments
+from compliance_api.storage.challenges import Challenges
+from compliance_api.storage.paths import Paths
+from compliance_api.storage.seeds import Seeds
+from compliance_api.usecases.challenge import Challenger
+from compliance_api.usecases.extras import Extras, NonceZone
+from compliance_api.usecases.paths import PathFinder
+from compliance_api.usecases.sample import NameSource
+
+DRAW_SECONDS = 60.0
+EVALUATE_SECONDS = 600.0
+PATHS_SECONDS = 15.0
+# Word of a nonce comes by the name server's next write, which may be a minute later.
+SETTLE_SECONDS = 60.0
+
+Task = tuple[str, float, Callable[[], Awaitable[None]]]
+
+
+class ChallengeMetrics:
+    """How challenges and sessions go."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.drawn = Counter("lachan_compliance_challenges_drawn", "Challenged hours drawn.", registry=registry)
+        self.answers = Gauge(
+            "lachan_compliance_challenges",
+            "Challenged hours of the days that are looked at, by how they ended.",
+            ["state"],
+            registry=registry,
+        )
+        self.paths = Counter(
+            "lachan_compliance_sessions", "Sessions of probes by which way they went.", ["path"], registry=registry
+        )
+        for way in Path:
+            self.paths.labels(way)
+
+
+class Challenging:
+    """The parts, wired."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        laws: LawBook,
+        engine: AsyncEngine,
+        names: NameSource,
+        nonces: NonceSettings | None,
+        qtypes: tuple[int, ...],
+        clock: Callable[[], datetime],
+        metrics: CollectorRegistry,
+    ) -> None:
+        """Wires them.
+
+        Raises:
+            LachanError: The key of nonces cannot be read.
+        """
+        store = Challenges(engine)
+        zone = NonceZone(nonces.zone, nonces.secret()) if nonces is not None else None
+        self._clock = clock
+        self._metrics = ChallengeMetrics(metrics)
+        self._seeds = Seeds(engine)
+        self._challenger = Challenger(registry, laws, store, self._seeds, names, os.urandom)
+        self._paths = PathFinder(registry, Paths(engine), SETTLE_SECONDS)
+        self.beside = Extras(registry, Live(store, Assignments(engine)), zone, os.urandom, qtypes)
+        self.service = ChallengeService(self._challenger, clock)
+
+    def tasks(self) -> list[Task]:
+        """What is done again and again: its name, every how many seconds, and how."""
+        return [
+            ("challenges", DRAW_SECONDS, self.draw),
+            ("outcomes", EVALUATE_SECONDS, self.evaluate),
+            ("paths", PATHS_SECONDS, self.find),
+        ]
+
+    async def draw(self) -> None:
+        """Draws the challenges of this hour."""
+        self._metrics.drawn.inc(await self._challenger.draw(self._clock()))
+
+    async def evaluate(self) -> None:
+        """Sums up what challenges say, and tells the seeds of days long past."""
+        outcomes = await self._challenger.evaluate(self._clock())
+        counts = dict.fromkeys((State.OPENED, State.REFUSED, State.UNTRUE, State.UNANSWERED), 0)
+        for one in outcomes:
+            counts[State.OPENED] += one.opened
+            counts[State.REFUSED] += one.refused
+            counts[State.UNTRUE] += one.untrue
+            counts[State.UNANSWERED] += one.unanswered
+        for state, count in counts.items():
+            self._metrics.answers.labels(state).set(count)
+        await self._seeds.tell(self._clock().astimezone(UTC).date())
+
+    async def find(self) -> None:
+        """Decides by which way sessions went."""
+        for one in await self._paths.decide(self._clock()):
+            self._metrics.paths.labels(one.path).inc()
+
+
+class Live:
+    """What `compliance_api.usecases.extras` asks for, of two stores."""
+
+    def __init__(self, challenges: Challenges, assignments: Assignments) -> None:
+        self.challenged = challenges.challenged
+        self.given = assignments.given

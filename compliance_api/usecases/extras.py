@@ -1,0 +1,119 @@
+"""What a probe is asked beside its round: two nonces that tell which way its session goes, and its part of a challenge.
+
+Holds always: a nonce is fresh for each assignment; a challenge's questions look like any other about a listed name, are
+spread over as many probes as there are, and are given out only while they can still be asked within its hour.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from compliance_api.domain import nonce
+from compliance_api.domain.challenge import HOUR, Challenge, hour_of
+from compliance_api.domain.observation import Arm
+from compliance_api.domain.organisation import Probe, Registry
+from compliance_api.usecases.question import Question
+
+A = 1
+TXT = 16
+WHOAMI_LABEL = "whoami"
+WHOAMI_BYTES = 10
+# Probes among which a rule's questions are divided at most.
+MAX_SHARES = 16
+
+
+class LiveChallenges(Protocol):
+    """What is challenged now."""
+
+    async def challenged(self, operator: str, node: str, hour: datetime) -> Challenge | None:
+        """The challenge of that hour; None where there is none."""
+
+    async def given(self, operator: str, challenge_id: bytes) -> Mapping[str, int]:
+        """By qname, how many of its questions were given out."""
+
+
+@dataclass(frozen=True)
+class NonceZone:
+    """The authority's zone and the key of its nonces."""
+
+    zone: str
+    key: bytes
+
+
+class Extras:
+    """Makes what goes with an assignment."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        challenges: LiveChallenges,
+        zone: NonceZone | None,
+        entropy: Callable[[int], bytes],
+        qtypes: tuple[int, ...] = (A,),
+    ) -> None:
+        self._registry = registry
+        self._challenges = challenges
+        self._zone = zone
+        self._entropy = entropy
+        self._qtypes = qtypes
+
+    async def questions(
+        self, operator: str, node: str, probe: Probe, now: datetime, spread: float
+    ) -> tuple[Question, ...]:
+        """What to ask beside the round of a node.
+
+        Args:
+            operator: Whose resolver is asked.
+            node: Which of its nodes.
+            probe: Who asks.
+            now: When it takes the assignment.
+            spread: Seconds over which it will ask.
+        """
+        found = self._nonces(operator, node)
+        challenge = await self._challenges.challenged(operator, node, hour_of(now))
+        if challenge is not None and now + timedelta(seconds=spread) <= challenge.hour + HOUR:
+            found += await self._share(challenge, probe)
+        return tuple(found)
+
+    def _nonces(self, operator: str, node: str) -> list[Question]:
+        found = []
+        known = self._registry.node(operator, node)
+        if known is not None and known.own_name:
+            drawn = base64.b32encode(self._entropy(WHOAMI_BYTES)).decode().lower()
+            found.append(Question(f"{drawn}.{WHOAMI_LABEL}.{known.own_name}", TXT, Arm.WHOAMI))
+        if self._zone is not None:
+            made = nonce.make(self._zone.key, self._entropy(nonce.RANDOM_BYTES))
+            found.append(Question(f"{made}.{self._zone.zone}", A, Arm.EGRESS))
+        return found
+
+    async def _share(self, challenge: Challenge, probe: Probe) -> list[Question]:
+        if not probe.line.may_ask_anything:
+            return []
+        probes = sum(
+            one.reaches(challenge.operator) and one.line.may_ask_anything
+            for owner in self._registry.organisations
+            for one in owner.probes
+        )
+        shares = max(1, min(MAX_SHARES, probes))
+        given = await self._challenges.given(challenge.operator, challenge.challenge_id)
+        found = []
+        for rule in challenge.rules:
+            count = min(-(-rule.times // shares), rule.times - given.get(rule.qname, 0))
+            found += [
+                Question(
+                    rule.qname,
+                    self._qtypes[place % len(self._qtypes)],
+                    Arm.CHALLENGE,
+                    rule.category,
+                    rule.order,
+                    rule.added_serial,
+                    rule.added_at,
+                    challenge=challenge.challenge_id,
+                )
+                for place in range(count)
+            ]
+        return found

@@ -1,0 +1,573 @@
+"""Challenges from end to end: edges count, commit and report, probes ask, nodes open, and the slope tells who lies.
+
+The packet path, its counters, commitments, reports, openings, gRPC over mutual TLS, PostgreSQL and the name server of
+nonces are real. What is not is the clock: an hour and the day after it pass at a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance_api.domain.challenge import ChallengeOutcome, State, hour_of
+from compliance_api.domain.law import LawBook
+from compliance_api.domain.observation import Path as Way
+from compliance_api.domain.organisation import (
+    Endpoint,
+    Jurisdiction,
+    Label,
+    Line,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Probe,
+    Registry,
+    Transport,
+)
+from compliance_api.domain.sampling import ListedName, Release
+from compliance_api.domain.shapes import DEFAULT
+from compliance_api.metrics import Metrics
+from compliance_api.nonces.answer import Zone
+from compliance_api.nonces.server import Desk, NonceServer, Pace, write
+from compliance_api.nonces.settings import NonceSettings
+from compliance_api.rpc.challenge import ChallengeService
+from compliance_api.rpc.probe import ProbeService
+from compliance_api.rpc.report import ReportService
+from compliance_api.storage.assignments import Assignments, Releases
+from compliance_api.storage.challenges import Challenges
+from compliance_api.storage.migrate import migrate
+from compliance_api.storage.observations import Observations
+from compliance_api.storage.paths import Paths
+from compliance_api.storage.reports import Reports
+from compliance_api.storage.seeds import Seeds
+from compliance_api.storage.tables import assignments, challenge_outcomes, challenges, ledger_leaves, seeds
+from compliance_api.usecases.assignment import Assigner, Plan
+from compliance_api.usecases.challenge import Challenger
+from compliance_api.usecases.extras import Extras, NonceZone
+from compliance_api.usecases.grouping import Groups
+from compliance_api.usecases.ingest import Ingest
+from compliance_api.usecases.observe import Limits, Observe
+from compliance_api.usecases.paths import PathFinder
+from compliance_api.usecases.room import Capacity, Room
+from compliance_api.usecases.sample import NameSource
+from compliance_api.usecases.stamp import Stamper
+from lachan import channel, message, postgres, tls
+from lachan.compliance.v1 import challenge_service_pb2 as opening
+from lachan.compliance.v1 import probe_service_pb2 as probes
+from lachan.compliance.v1 import report_pb2, report_service_pb2
+from lachan.compliance.v1.challenge_service_pb2_grpc import add_ChallengeServiceServicer_to_server
+from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub, add_ProbeServiceServicer_to_server
+from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub, add_ReportServiceServicer_to_server
+from lachan.signing import OBSERVATION, OPENING, SigningKey
+from lachan.spool import Spool
+from lachan.tls import Role
+from resolver import whoami
+from resolver._hot.tally import TALLY_LAYOUT
+from resolver.authority import OpeningSettings, UplinkSettings
+from resolver.challenged import Challenged
+from resolver.counters import WindowCounts
+from resolver.opener import NOTE, Opener, Told
+from resolver.openings import HOUR, Openings
+from resolver.report import ClockState, ListState, Reporter
+from tests.support.authority import Papers
+from tests.support.blocklist import entry
+from tests.support.cases import TEXT
+from tests.support.engine import Rig, policy, rig
+
+NAME = Label("x", "x")
+NAMES = [f"bad{number}.example" for number in range(60)]
+PROBES = ("p1", "p2", "p3")
+ZONE = "n.authority.test"
+OWN_NAME = "dns.{}.test"
+# The challenged hour; what is asked is asked within it, whatever the real clock says.
+HOUR_AT = hour_of(datetime.now(UTC)) - timedelta(hours=48)
+LAW: dict[str, Any] = {
+    "id": "x",
+    "effective_from": datetime(2020, 1, 1, tzinfo=UTC),
+    "authority": TEXT,
+    "default_citation": TEXT,
+    # Every hour of every large node, thirty rules each.
+    "challenges": {"pairs_a_day": 10_000, "pairs_an_hour": 30},
+    "burden": {"slope": {"pairs": 25}},
+}
+
+Lie = Callable[[dict[int, int]], dict[int, int]]
+
+
+def honest(counts: dict[int, int]) -> dict[int, int]:
+    return counts
+
+
+def scaled(counts: dict[int, int]) -> dict[int, int]:
+    return {rule: 3 * count for rule, count in counts.items()}
+
+
+def invented(counts: dict[int, int]) -> dict[int, int]:
+    rng = random.Random(5)
+    return {rule: 20 + rng.randrange(4) for rule in counts}
+
+
+class Clock:
+    """The time that service and nodes share."""
+
+    def __init__(self) -> None:
+        self.now = HOUR_AT + timedelta(minutes=10)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Hits:
+    """What an engine counted, whichever real hour that was in, as a tally file tells it."""
+
+    def __init__(self, made: Rig, lie: Lie) -> None:
+        self._made = made
+        self._lie = lie
+
+    def fold(self, hour: int) -> dict[int, int]:
+        assert hour == int(HOUR_AT.timestamp())
+        words = memoryview(self._made.tally).cast("Q")
+        counts: dict[int, int] = {}
+        for half in range(TALLY_LAYOUT["halves"]):
+            begin = half * TALLY_LAYOUT["half_words"] + TALLY_LAYOUT["header"]
+            for at in range(begin, (half + 1) * TALLY_LAYOUT["half_words"], 2):
+                if words[at + 1]:
+                    counts[words[at]] = counts.get(words[at], 0) + words[at + 1]
+        words.release()
+        return self._lie(counts)
+
+
+class Edge:
+    """A node: a real engine, and what stands behind it."""
+
+    def __init__(self, folder: Path, operator: str, key: SigningKey, lie: Lie) -> None:
+        folder.mkdir()
+        self.operator = operator
+        self.key = key
+        self.rig = rig(policy(*(entry(name) for name in NAMES)))
+        snapshot = self.rig.rules.snapshot
+        assert snapshot is not None
+        self.rules = [snapshot.fingerprint(name) for name in NAMES]
+        hits: Any = Hits(self.rig, lie)
+        self.openings = Openings(folder / "openings", hits, 0, lambda: self.rules)
+        self.spool = Spool(folder / "spool")
+        self.told = Told(folder / "openings" / NOTE)
+
+    def answer(self, query: bytes) -> bytes:
+        """As a client is answered; who it is, it says in Python."""
+        asked = message.parse(query).question
+        assert asked is not None
+        if ".whoami." in asked.qname:
+            zone = asked.qname.partition(".")[2]
+            said = whoami.answer(query, zone, f"{self.operator}/edge-1", self.key, HOUR_AT.timestamp() + 900)
+            assert said is not None
+            return said
+        found = self.rig.ask(query)
+        if found is not None:
+            return found
+        # What the list does not name, an upstream would have known.
+        return message.encode(replace(message.parse(query), is_response=True, rcode=message.NXDOMAIN, edns=None))
+
+    def report(self) -> report_pb2.SignedReport:
+        """The report on the window after the hour, with the hour's commitment."""
+        start = int(HOUR_AT.timestamp()) + HOUR
+        reporter = Reporter(self.spool, self.key, self.operator, "edge-1")
+        item = reporter.write(
+            WindowCounts(start, 300, {}, {}, {}, 0, 0),
+            bytes(16),
+            ListState(1, bytes(32), start - 90_000, start),
+            ClockState(True, 1, 0),
+            start + 301,
+            enforcing=True,
+            commitment=self.openings.root_before(start),
+        )
+        return report_pb2.SignedReport.FromString(item.payload)
+
+    def opener(self) -> Opener:
+        return Opener(self.openings, self.told, self.key, self.operator, "edge-1", OpeningSettings(clients=20_000))
+
+
+class Lists:
+    """The list authority, as far as a sample goes."""
+
+    async def releases(self, limit: int) -> list[Release]:
+        del limit
+        return [Release(1, bytes(32), HOUR_AT - timedelta(days=9), len(NAMES), False)]
+
+    async def names(self, count: int, seed: bytes, added_after: int) -> tuple[int, list[ListedName]]:
+        del seed
+        snapshot = policy(*(entry(name) for name in NAMES)).snapshot
+        assert snapshot is not None
+        found = [
+            ListedName(name, 4, "OR-1", 1, HOUR_AT - timedelta(days=9), snapshot.fingerprint(name)) for name in NAMES
+        ]
+        return 1, found[: count if not added_after else 0]
+
+
+@dataclass
+class Scene:
+    """Everybody, and the service between them."""
+
+    clock: Clock
+    engine: AsyncEngine
+    papers: Papers
+    edges: dict[str, Edge]
+    keys: dict[str, SigningKey]
+    challenger: Challenger
+    assigner: Assigner
+    paths: PathFinder
+    port: int
+    nonces: NonceServer
+    nonce_port: int
+    desk: Desk
+
+    def channel(self, organisation: str, role: Role, name: str) -> Any:
+        return channel.connect(f"127.0.0.1:{self.port}", tls.load(self.papers.issue(organisation, role, name)))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
+        yield running
+
+
+def everybody(edges: dict[str, Edge], keys: dict[str, SigningKey], **changes: Any) -> Registry:
+    watchers = tuple(Probe(name, keys[name].public.raw, name, name, "so", Line.CONSUMER) for name in PROBES)
+    operators = tuple(
+        Organisation(
+            operator,
+            OrganisationKind.OPERATOR,
+            NAME,
+            frozenset({"hcm"}),
+            (
+                Node(
+                    "edge-1",
+                    edge.key.public.raw,
+                    (Endpoint("127.0.0.1", 53, Transport.UDP),),
+                    frozenset({"hcm"}),
+                    **{
+                        "clients": 20_000,
+                        "egress": ("127.0.0.0/8",),
+                        "own_name": OWN_NAME.format(operator),
+                        **changes,
+                    },
+                ),
+            ),
+        )
+        for operator, edge in edges.items()
+    )
+    authority = Organisation("so", OrganisationKind.AUTHORITY, NAME, frozenset({"hcm"}), probes=watchers)
+    return Registry((Jurisdiction("hcm", NAME),), (authority, *operators))
+
+
+@contextlib.asynccontextmanager
+async def scene(server: postgres.Server, folder: Path, lies: dict[str, Lie], **changes: Any) -> AsyncIterator[Scene]:
+    """Operators with a node each that lies as told."""
+    clock = Clock()
+    engine = postgres.engine(server.database(folder.name[:40]), 10, "test")
+    await migrate(engine)
+    papers = Papers(folder)
+    keys = {name: SigningKey.generate() for name in PROBES}
+    edges = {name: Edge(folder / name, name, SigningKey.generate(), lie) for name, lie in lies.items()}
+    registry = everybody(edges, keys, **changes)
+    laws = LawBook.model_validate({"laws": [LAW]})
+    (folder / "nonce.key").write_text("5a" * 32)
+    settings = NonceSettings(
+        zone=ZONE, key=folder / "nonce.key", listen="127.0.0.1:0", nameserver=f"ns.{ZONE}", address="192.0.2.9"
+    )
+    lists: Any = Lists()
+    entropy = random.Random(7).randbytes
+    names = NameSource(lists, Releases(engine), entropy, size=100, refresh=300, maximum_age=3600)
+    challenger = Challenger(registry, laws, Challenges(engine), Seeds(engine, entropy), names, entropy)
+    live: Any = Live(engine)
+    extras = Extras(registry, live, NonceZone(ZONE, settings.secret()), entropy)
+    plan = Plan(
+        interval=3600,
+        listed=6,
+        spread=60,
+        expires=3600,
+        reference=Endpoint("127.0.0.1", 53, Transport.UDP),
+        second_reference=Endpoint("127.0.0.2", 53, Transport.UDP),
+        qtypes=(1,),
+        controls=("control.example",),
+        neighbours=(),
+    )
+    assigner = Assigner(registry, laws, Assignments(engine), names, plan, entropy, extras)
+    reports = Reports(engine)
+    await reports.enrol([(name, "edge-1") for name in edges], clock())
+    key = SigningKey.generate()
+    stamper = Stamper(key, clock, entropy)
+    observe = Observe(registry, DEFAULT, Observations(engine), stamper, Limits(5.0, 7 * 86400.0), clock)
+    metrics = Metrics()
+    grpc = channel.server()
+    add_ReportServiceServicer_to_server(
+        ReportService(Ingest(registry, Groups(reports, clock), key, Room(Capacity())), metrics), grpc
+    )
+    add_ProbeServiceServicer_to_server(ProbeService(assigner, observe, stamper, metrics, clock), grpc)
+    add_ChallengeServiceServicer_to_server(ChallengeService(challenger, clock), grpc)
+    port = channel.bind(grpc, "127.0.0.1:0", tls.load(papers.issue("so", Role.SERVICE, "compliance")))
+    await grpc.start()
+    desk = Desk(Zone(ZONE, settings.secret(), settings.nameserver, settings.address), Pace(10_000))
+    nonces = NonceServer(settings, desk)
+    try:
+        yield Scene(
+            clock,
+            engine,
+            papers,
+            edges,
+            keys,
+            challenger,
+            assigner,
+            PathFinder(registry, Paths(engine), 0.0),
+            port,
+            nonces,
+            await nonces.start(),
+            desk,
+        )
+    finally:
+        await nonces.stop()
+        await grpc.stop(None)
+        for edge in edges.values():
+            edge.spool.close()
+        await engine.dispose()
+
+
+class Live:
+    """Of two stores, what extras ask for."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.challenged = Challenges(engine).challenged
+        self.given = Assignments(engine).given
+
+
+async def over_udp(port: int, query: bytes) -> bytes:
+    """As a resolver asks the authority's name server."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bytes] = loop.create_future()
+
+    class Once(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            del addr
+            if not answer.done():
+                answer.set_result(data)
+
+    transport, _ = await loop.create_datagram_endpoint(Once, remote_addr=("127.0.0.1", port))
+    try:
+        transport.sendto(query)
+        return await asyncio.wait_for(answer, 20)
+    finally:
+        transport.close()
+
+
+async def probe(made: Scene, name: str, *, elsewhere: bool = False) -> list[probes.Assignment]:
+    """A probe takes every assignment there is, asks, and hands in what it saw."""
+    taken = []
+    async with made.channel("so", Role.PROBE, name) as connection:
+        stub = ProbeServiceStub(connection)
+        while True:
+            given = await stub.TakeAssignment(probes.TakeAssignmentRequest(), timeout=20)
+            if not given.HasField("assignment"):
+                return taken
+            taken.append(given.assignment)
+            seen = [
+                await ask(made, name, given.assignment, question, elsewhere=elsewhere)
+                for question in given.assignment.questions
+            ]
+            for at in range(0, len(seen), 256):
+                request = probes.SubmitObservationsRequest(observations=seen[at : at + 256])
+                await stub.SubmitObservations(request, timeout=60)
+
+
+async def ask(
+    made: Scene, name: str, assignment: probes.Assignment, question: probes.Question, *, elsewhere: bool
+) -> probes.SignedObservation:
+    edge = made.edges[assignment.organisation]
+    query = message.query(question.qname, question.qtype, id=question.index)
+    if question.arm == probes.ARM_EGRESS:
+        response = await over_udp(made.nonce_port, query)
+        assert message.parse(response).rcode == message.NOERROR
+    elif elsewhere:
+        # Somebody on the way answers, and the node never hears of it.
+        response = message.encode(replace(message.parse(query), is_response=True, rcode=message.NXDOMAIN, edns=None))
+    else:
+        response = edge.answer(query)
+    seen = probes.Exchange(outcome=probes.OUTCOME_ANSWERED, query=query, response=response, tries=1)
+    observation = probes.Observation(
+        assignment_id=assignment.assignment_id,
+        index=question.index,
+        asked_at_us=int(made.clock.now.timestamp() * 1_000_000),
+        resolver=seen,
+        reference=seen,
+    ).SerializeToString()
+    key = made.keys[name]
+    return probes.SignedObservation(
+        observation=observation, signature=key.sign(OBSERVATION, observation), key_id=key.public.key_id
+    )
+
+
+async def opened(made: Scene) -> dict[str, int]:
+    """A day later every node asks what it is to open, and answers; how many hours each."""
+    made.clock.now = HOUR_AT + timedelta(hours=25, minutes=1)
+    done = {}
+    for operator, edge in made.edges.items():
+        uplink = UplinkSettings(
+            target=f"127.0.0.1:{made.port}",
+            tls=made.papers.issue(operator, Role.NODE, "edge-1"),
+            authority_key=made.papers.folder / "none.pem",
+        )
+        done[operator] = await Challenged(uplink, edge.opener(), 300, made.clock.now.timestamp).turn()
+    return done
+
+
+async def reported(made: Scene) -> None:
+    made.clock.now = HOUR_AT + timedelta(hours=1, minutes=6)
+    for operator, edge in made.edges.items():
+        async with made.channel(operator, Role.NODE, "edge-1") as connection:
+            request = report_service_pb2.SubmitReportsRequest(reports=[edge.report()])
+            await ReportServiceStub(connection).SubmitReports(request, timeout=20)
+
+
+async def challenged(made: Scene, watchers: Sequence[str] = PROBES) -> None:
+    """The hour: drawn, handed out, asked by probes and by others."""
+    await made.assigner.draw_rounds(made.clock())
+    assert await made.challenger.draw(made.clock()) == len(made.edges)
+    assert await made.challenger.draw(made.clock()) == 0
+    for name in watchers:
+        await probe(made, name)
+    await write(made.desk, Paths(made.engine))
+    for edge in made.edges.values():
+        for number, name in enumerate(NAMES):
+            for _ in range(number % 4):
+                edge.answer(message.query(name, 1, id=number))
+
+
+def by_operator(found: Sequence[ChallengeOutcome]) -> dict[str, ChallengeOutcome]:
+    return {one.operator: one for one in found}
+
+
+async def test_the_slope_is_1_for_honest_0_for_invented_and_k_for_scaled_counters(
+    server: postgres.Server, tmp_path: Path
+) -> None:
+    lies: dict[str, Lie] = {"honest": honest, "invented": invented, "scaled": scaled}
+    async with scene(server, tmp_path, lies) as made:
+        await challenged(made)
+        assert {one.path for one in await made.paths.decide(made.clock())} == {Way.VERIFIED}
+        await reported(made)
+        # Nobody is told what is challenged before the day is over.
+        made.clock.now = HOUR_AT + timedelta(hours=24)
+        for operator in made.edges:
+            assert not await made.challenger.pending(tls.Identity(operator, Role.NODE, "edge-1"), made.clock())
+        assert await opened(made) == dict.fromkeys(lies, 1)
+        assert await opened(made) == dict.fromkeys(lies, 0)
+        found = by_operator(await made.challenger.evaluate(made.clock()))
+        slopes = {name: float(one.slope.beta) for name, one in found.items() if one.slope is not None}
+        assert slopes == pytest.approx({"honest": 1, "invented": 0, "scaled": 3}, abs=0.1)
+        assert {name: one.accuses for name, one in found.items()} == {
+            "honest": False,
+            "invented": True,
+            "scaled": True,
+        }
+        assert {(one.opened, one.closed, one.absent, one.sums.n) for one in found.values()} == {(1, 0, 0, 30)}
+        async with made.engine.connect() as connection:
+            kept = (await connection.execute(select(challenge_outcomes))).all()
+            assert {row.operator_id: row.accuses for row in kept} == {n: one.accuses for n, one in found.items()}
+            await everything_is_in_the_ledger(connection)
+
+
+async def everything_is_in_the_ledger(connection: Any) -> None:
+    """Seeds before draws, draws before assignments, openings last."""
+    kinds = {row.log_index: row.kind for row in await connection.execute(select(ledger_leaves))}
+    drawn = (await connection.execute(select(challenges))).all()
+    given = (await connection.execute(select(assignments))).all()
+    committed = max(row.committed_index for row in await connection.execute(select(seeds)))
+    for row in drawn:
+        assert kinds[row.log_index] == "challenge"
+        assert kinds[row.opening_index] == "opening"
+        assert row.state == State.OPENED
+    assert committed < max(row.log_index for row in drawn) < min(row.log_index for row in given)
+    assert {kinds[row.log_index] for row in given} == {"assignment"}
+    assert max(row.log_index for row in given) < min(row.opening_index for row in drawn)
+
+
+async def test_a_line_that_is_intercepted_spoils_no_honest_slope(server: postgres.Server, tmp_path: Path) -> None:
+    async with scene(server, tmp_path, {"honest": honest}) as made:
+        await made.assigner.draw_rounds(made.clock())
+        await made.challenger.draw(made.clock())
+        await probe(made, "p1")
+        await probe(made, "p2", elsewhere=True)
+        await write(made.desk, Paths(made.engine))
+        ways = {one.path for one in await made.paths.decide(made.clock())}
+        assert ways == {Way.VERIFIED, Way.ELSEWHERE}
+        await reported(made)
+        await opened(made)
+        (found,) = await made.challenger.evaluate(made.clock())
+        assert found.slope is not None
+        assert float(found.slope.beta) == pytest.approx(1, abs=0.02)
+
+
+async def test_who_refuses_lies_or_says_nothing_is_found_out(server: postgres.Server, tmp_path: Path) -> None:
+    lies: dict[str, Lie] = {"refuses": honest, "lies": honest, "silent": honest, "uncommitted": honest}
+    async with scene(server, tmp_path, lies) as made:
+        await made.challenger.draw(made.clock())
+        uncommitted = made.edges.pop("uncommitted")
+        await reported(made)
+        made.clock.now = HOUR_AT + timedelta(hours=25, minutes=1)
+        uncommitted.openings.root_before(int(HOUR_AT.timestamp()) + HOUR)
+        for name, edge in ({**made.edges, "uncommitted": uncommitted}).items():
+            caller = tls.Identity(name, Role.NODE, "edge-1")
+            (asked,) = await made.challenger.pending(caller, made.clock())
+            request = opening.OpeningRequest(
+                challenge_id=asked.challenge_id, hour=int(asked.hour.timestamp()), fingerprints=asked.fingerprints
+            )
+            if name == "silent":
+                continue
+            if name == "refuses":
+                small = OpeningSettings(clients=5)
+                signed = Opener(edge.openings, edge.told, edge.key, name, "edge-1", small).open(
+                    request, made.clock.now.timestamp()
+                )
+            else:
+                signed = edge.opener().open(request, made.clock.now.timestamp())
+            if name == "lies":
+                told = opening.Opening.FromString(signed.opening)
+                told.rules[3].count += 7
+                data = told.SerializeToString(deterministic=True)
+                signed = opening.SignedOpening(
+                    opening=data, signature=edge.key.sign(OPENING, data), key_id=edge.key.public.key_id
+                )
+            expected = State.REFUSED if name == "refuses" else State.UNTRUE
+            assert await made.challenger.submit(caller, signed, made.clock()) is expected
+            # Another word on it is refused, and changes nothing.
+            stranger = tls.Identity("silent", Role.NODE, "edge-1")
+            with pytest.raises(Exception, match="key_id"):
+                await made.challenger.submit(stranger, signed, made.clock())
+        made.clock.now = HOUR_AT + timedelta(days=4)
+        found = by_operator(await made.challenger.evaluate(made.clock()))
+        assert {name: (one.refused, one.untrue, one.unanswered) for name, one in found.items()} == {
+            "refuses": (1, 0, 0),
+            "lies": (0, 1, 0),
+            "silent": (0, 0, 1),
+            "uncommitted": (0, 1, 0),
+        }
+        async with made.engine.connect() as connection:
+            reasons = {row.operator_id: row.reason for row in await connection.execute(select(challenges))}
+        assert reasons["refuses"] == "OPENING_REFUSAL_FEW_CLIENTS"
+        assert "not what was committed to" in reasons["lies"]
+        assert "no report" in reasons["uncommitted"]
+
+
+async def test_a_small_node_is_never_challenged(server: postgres.Server, tmp_path: Path) -> None:
+    async with scene(server, tmp_path, {"small": honest}, clients=10_000) as made:
+        assert await made.challenger.draw(made.clock()) == 0
+        async with made.engine.connect() as connection:
+            assert (await connection.execute(select(challenges))).all() == []
