@@ -29,6 +29,7 @@ from compliance_api.domain.organisation import Registry
 from compliance_api.domain.shapes import ShapeBook
 from compliance_api.entrance import REFRESH_SECONDS, Entrance
 from compliance_api.errors import BusyError, ComplianceError
+from compliance_api.intake import Intake
 from compliance_api.judging import Judging
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.audit import AuditService
@@ -43,15 +44,12 @@ from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore
 from compliance_api.storage.proofs import Proofs
-from compliance_api.storage.reports import Reports
 from compliance_api.storage.upkeep import Upkeep
 from compliance_api.usecases.assignment import Assigner, Plan
 from compliance_api.usecases.audit import Audit
 from compliance_api.usecases.cite import Cite
-from compliance_api.usecases.grouping import Groups
 from compliance_api.usecases.ingest import Ingest
 from compliance_api.usecases.observe import Limits, Observe
-from compliance_api.usecases.room import Capacity, Room
 from compliance_api.usecases.sample import NameSource
 from compliance_api.usecases.stamp import Stamper
 from compliance_api.web import app as web
@@ -109,13 +107,14 @@ def _address(listen: str, port: int) -> str:
 class _Service:
     """The parts, wired."""
 
-    def __init__(self, loaded: Loaded, engine: AsyncEngine, lists: SampleClient, metrics: Metrics) -> None:
+    def __init__(
+        self, loaded: Loaded, engine: AsyncEngine, lists: SampleClient, ingest: Ingest, metrics: Metrics
+    ) -> None:
         settings = loaded.settings
         plan = settings.assignments
         self._settings = settings
         self._engine = engine
         self._metrics = metrics
-        self._reports = Reports(engine)
         self._entrance = Entrance(engine, loaded.registry, settings.tls, settings.limits, metrics, now)
         self._names = NameSource(
             lists,
@@ -160,10 +159,6 @@ class _Service:
         )
         self._upkeep = Upkeep(engine, settings.retention)
         self._judging = Judging(engine, loaded.registry, loaded.laws)
-        room = Room(Capacity())
-        metrics.ingest.held.set_function(lambda: room.reports)
-        groups = Groups(self._reports, now, metrics.ingest.written)
-        ingest = Ingest(loaded.registry, groups, loaded.key, room)
         self.server = Server(
             settings.listen,
             self._entrance.material,
@@ -279,7 +274,9 @@ async def serve(loaded: Loaded, url: URL, ready: Callable[[dict[str, str]], None
         stack.push_async_callback(engine.dispose)
         lists = channel.connect(settings.list_authority.target, loaded.tls)
         stack.push_async_callback(lists.close)
-        service = _Service(loaded, engine, SampleClient(lists), metrics)
+        intake = Intake(url, settings.intake, loaded.registry, loaded.key, metrics, now)
+        stack.push_async_callback(intake.close)
+        service = _Service(loaded, engine, SampleClient(lists), intake.ingest, metrics)
         await service.prepare()
         addresses = {"grpc": _address(settings.listen, service.server.port)}
         if settings.metrics:

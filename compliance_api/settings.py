@@ -29,6 +29,7 @@ from compliance_api.domain.organisation import (
 )
 from compliance_api.domain.retention import RetentionSettings
 from compliance_api.domain.shapes import ShapeBook
+from compliance_api.intakesettings import IntakeSettings
 from compliance_api.ledger.settings import LedgerSettings
 from compliance_api.nonces.settings import NonceSettings
 from compliance_api.sharesettings import LimitSettings
@@ -170,6 +171,7 @@ class ServiceSettings(Settings):
     # What a block looks like; a built-in text, which knows no page, where there is none.
     shapes: ConfigPath | None = None
     assignments: AssignmentSettings
+    intake: IntakeSettings = IntakeSettings()
     judge: JudgeSettings = JudgeSettings()
     ledger: LedgerSettings | None = None
     retention: RetentionSettings = RetentionSettings()

@@ -30,7 +30,7 @@ from typing import Annotated, Any, Self
 import asyncpg  # type: ignore[import-untyped]
 from pydantic import Field, SecretStr, model_validator
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from lachan.config import ConfigPath, Settings
@@ -51,8 +51,8 @@ CONNECT_SECONDS = 10
 
 # What using a database can raise while it is away; asyncpg's own come through where a connection is being made.
 FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-# Those of them that are the content's fault: it will not be taken later either.
-CONTENT_FAILURES = (DataError, IntegrityError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+# Classes of SQLSTATE (PostgreSQL, appendix A): data exceptions and violated constraints.
+_CONTENT_CLASSES = {"22", "23"}
 
 
 class PostgresError(LachanError):
@@ -101,6 +101,16 @@ def engine(url: URL, connections: int, application: str) -> AsyncEngine:
     )
 
 
+class UnfitError(PostgresError):
+    """A value does not fit its column."""
+
+
+def blames_content(error: Exception) -> bool:
+    """Whether a failure is the content's fault: the same will not be taken later either."""
+    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    return isinstance(error, UnfitError) or state[:2] in _CONTENT_CLASSES
+
+
 async def copy(
     connection: AsyncConnection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
 ) -> None:
@@ -111,10 +121,16 @@ async def copy(
         table: Where to add.
         columns: Names of the columns given.
         rows: Their values, each in the order of `columns`.
+
+    Raises:
+        UnfitError: A value does not fit its column.
     """
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
-    await driver.copy_records_to_table(table, records=rows, columns=columns)
+    try:
+        await driver.copy_records_to_table(table, records=rows, columns=columns)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise UnfitError(f"{table}: {error}") from error
 
 
 @contextmanager

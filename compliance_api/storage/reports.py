@@ -141,13 +141,6 @@ class Reports:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def enrol(self, nodes: Sequence[_Node], now: datetime) -> None:
-        """Notes since when each (operator, node) is known; those noted before stay as they are."""
-        if not nodes:
-            return
-        async with self._engine.begin() as connection:
-            await _enrol(connection, nodes, now)
-
     async def write(self, calls: Sequence[Call], now: datetime) -> list[list[Logged] | None]:
         """Stores every claim that is not there yet, all in one transaction, and says where each stands.
 
@@ -160,13 +153,14 @@ class Reports:
         try:
             async with self._engine.begin() as connection:
                 return await _write(connection, calls, now)
-        except postgres.CONTENT_FAILURES as error:
-            raise InvalidRequestError([Violation("reports", "cannot be stored")]) from error
-        except postgres.FAILURES as error:
+        except (postgres.UnfitError, *postgres.FAILURES) as error:
+            if postgres.blames_content(error):
+                raise InvalidRequestError([Violation("reports", "cannot be stored")]) from error
             raise UnavailableError(f"the database does not answer: {type(error).__name__}: {error}") from error
 
 
-async def _enrol(connection: AsyncConnection, nodes: Sequence[_Node], now: datetime) -> None:
+async def _begin(connection: AsyncConnection, nodes: Sequence[_Node], now: datetime) -> None:
+    """Gives nodes never heard of before a head to lock, the next time."""
     rows = [{"operator_id": operator, "node": node, "enrolled_at": now} for operator, node in nodes]
     await connection.execute(postgresql.insert(chain_heads).on_conflict_do_nothing(), rows)
 
@@ -175,8 +169,8 @@ async def _write(connection: AsyncConnection, calls: Sequence[Call], now: dateti
     nodes = list(dict.fromkeys((call.operator, call.node) for call in calls))
     standings = await _lock(connection, nodes)
     if len(standings) < len(nodes):
-        # Held elsewhere, or never heard of before: then there is something to lock the next time.
-        await _enrol(connection, [one for one in nodes if one not in standings], now)
+        # Held elsewhere, or not there yet.
+        await _begin(connection, [one for one in nodes if one not in standings], now)
     own = [call for call in calls if (call.operator, call.node) in standings]
     await _recall(connection, standings, own)
     await _recall_unsigned(connection, standings, own)

@@ -165,44 +165,6 @@ async def test_what_contradicts_itself_becomes_findings(world: World) -> None:
     assert (await world.verdicts())["a"] == {"verdict": "not_enough_evidence", "findings": ["low_coverage"]}
 
 
-async def test_nothing_acknowledged_is_lost_or_doubled_when_the_service_is_killed(world: World) -> None:
-    node = world.node("a")
-    acknowledged: dict[bytes, bytes] = {}
-    signed = [node.sign(node.report(start)) for start in recent_windows(90)]
-    batches = [signed[at : at + 3] for at in range(0, 90, 3)]
-
-    async def hand_in() -> None:
-        for batch in batches:
-            while True:
-                try:
-                    receipts = await node.submit(*batch)
-                except grpc.aio.AioRpcError as error:
-                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                        raise
-                    await asyncio.sleep(0.05)
-                else:
-                    acknowledged.update({one.report: two.receipt for one, two in zip(batch, receipts, strict=True)})
-                    break
-
-    # The port must stay the same for the channel to find the service again.
-    config = world.service.config
-    config.write_text(json.dumps({**json.loads(config.read_text()), "listen": world.target}))
-    sending = asyncio.create_task(hand_in())
-    await eventually(lambda: _more_than(acknowledged, 12), "some batches in")
-    world.service.kill()
-    early = dict(acknowledged)
-    await asyncio.to_thread(world.service.start)
-    await sending
-    again = await node.submit(*signed)
-    kept = {one.report: two.receipt for one, two in zip(signed, again, strict=True)}
-    assert all(kept[report] == receipt for report, receipt in early.items())
-    assert len({report_pb2.Receipt.FromString(one.receipt).index for one in again}) == 90
-
-
-async def _more_than(found: dict[bytes, bytes], count: int) -> bool:
-    return len(found) > count
-
-
 async def test_claims_and_sightings_come_to_verdicts(world: World) -> None:
     honest, cheat = world.node("a"), world.node("b")
     eyes = [world.probe("p1"), world.probe("p2")]

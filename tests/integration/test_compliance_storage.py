@@ -44,7 +44,7 @@ from compliance_api.usecases.count import Counted, Place
 from compliance_api.usecases.grouping import Call, Groups
 from lachan import postgres
 from tests.support.cases import NOW, honest, law, report, sighting
-from tests.support.claims import T0, chain, claim
+from tests.support.claims import T0, chain, claim, enrol
 from tests.support.days import known
 
 # Small, and the same for every operator: reference tables.
@@ -62,7 +62,7 @@ MEMBERSHIP = {
 
 @pytest.fixture
 async def engine(engine: AsyncEngine) -> AsyncEngine:
-    await Reports(engine).enrol([("a", "edge-1"), ("b", "edge-1")], T0)
+    await enrol(engine, [("a", "edge-1"), ("b", "edge-1")], T0)
     return engine
 
 

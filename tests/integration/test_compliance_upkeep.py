@@ -42,6 +42,7 @@ from compliance_api.usecases.grouping import Call
 from lachan import postgres
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.ledger.leaf import Kind, Opening
+from tests.support.claims import enrol
 from tests.support.compliance import Authority
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ SETTINGS = RetentionSettings()
 
 @pytest.fixture
 async def engine(engine: AsyncEngine) -> AsyncEngine:
-    await Reports(engine).enrol([("a", "edge-1"), ("a", "edge-2"), ("b", "edge-1")], NOW)
+    await enrol(engine, [("a", "edge-1"), ("a", "edge-2"), ("b", "edge-1")], NOW)
     return engine
 
 
@@ -266,7 +267,7 @@ async def test_whoever_stops_at_any_step_ends_where_the_others_do(databases: pos
                 await connection.execute(text("DROP SCHEMA public CASCADE"))
                 await connection.execute(text("CREATE SCHEMA public"))
             await migrate(made)
-            await Reports(made).enrol([("a", "edge-1"), ("a", "edge-2"), ("b", "edge-1")], NOW)
+            await enrol(made, [("a", "edge-1"), ("a", "edge-2"), ("b", "edge-1")], NOW)
             told = await fill(made, 8)
             await cite(made, "a", told["a", "edge-1"][2].link.digest.hex())
             # A clock that is wrong by ten weeks: its rows have no place until its week is made.

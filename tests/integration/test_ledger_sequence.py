@@ -18,7 +18,6 @@ from compliance_api.ledger.cosigning import Failure
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.proofs import Proofs
-from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import (
     ledger_checkpoints,
     ledger_leaves,
@@ -32,6 +31,7 @@ from lachan import postgres
 from lachan.ledger import checkpoint, note, tree
 from lachan.ledger.batch import signed
 from lachan.ledger.leaf import Kind, Opening
+from tests.support.claims import enrol
 from tests.support.ledger import ORIGIN, Parties, forest
 from tests.support.sequencing import Circle, circle, enter, parties_in
 
@@ -188,7 +188,7 @@ async def test_nothing_is_added_to_a_tree_that_was_changed(engine: AsyncEngine, 
 
 
 async def test_what_the_release_before_stored_is_entered(engine: AsyncEngine, three: Circle) -> None:
-    await Reports(engine).enrol([("a", "edge-1")], datetime.now(UTC))
+    await enrol(engine, [("a", "edge-1")], datetime.now(UTC))
     now = int(time.time())
     accepted = [now - 40, now - 50, now - 5, now + 40]
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from compliance_api.domain.chain import Link
+from compliance_api.storage.tables import chain_heads
 from compliance_api.usecases.claim import Claim
 
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
@@ -27,3 +32,10 @@ def chain(count: int, *, epoch: bytes = EPOCH) -> list[Claim]:
     for sequence in range(1, count + 1):
         claims.append(claim(sequence, claims[-1].link.digest if claims else b"", epoch=epoch))
     return claims
+
+
+async def enrol(engine: AsyncEngine, nodes: Sequence[tuple[str, str]], at: datetime) -> None:
+    """Nodes (operator, name) known since a moment, that have not reported yet."""
+    rows = [{"operator_id": operator, "node": node, "enrolled_at": at} for operator, node in nodes]
+    async with engine.begin() as connection:
+        await connection.execute(insert(chain_heads), rows)
