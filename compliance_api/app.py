@@ -44,6 +44,7 @@ from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore
 from compliance_api.storage.proofs import Proofs
+from compliance_api.storage.shapes import Shapes
 from compliance_api.storage.upkeep import Upkeep
 from compliance_api.usecases.assignment import Assigner, Plan
 from compliance_api.usecases.audit import Audit
@@ -148,6 +149,7 @@ class _Service:
             os.urandom,
             self._challenging.beside,
         )
+        self._shapes = loaded.shapes
         stamper = Stamper(loaded.key, now, os.urandom)
         observe = Observe(
             loaded.registry,
@@ -175,6 +177,7 @@ class _Service:
     async def prepare(self) -> None:
         """Brings the schema up to date, and the membership as far as its file says."""
         await migrate(self._engine)
+        await Shapes(self._engine).learn(self._shapes, now())
         await self._entrance.prepare()
         await self._judging.prepare(now())
 

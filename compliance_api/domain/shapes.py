@@ -1,4 +1,4 @@
-"""What a block looks like, as data: texts with a version, each in force for a time.
+"""What a block looks like, as data: texts with a version, each in force until the next.
 
 Holds always: nothing here is code but the closed set of shapes; which addresses, names and codes have a shape, and
 which shapes are a block, is said by the text in force when the question was asked, and the version is kept with what
@@ -9,7 +9,7 @@ like laws.
 from __future__ import annotations
 
 import ipaddress
-import itertools
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
@@ -75,11 +75,10 @@ class BlockPage(Settings):
 
 
 class ShapeText(Settings):
-    """One version, in force from a moment on and, where `effective_until` is given, up to another."""
+    """One version, in force from a moment on until another is; what a version says never changes."""
 
     version: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
     effective_from: AwareDatetime
-    effective_until: AwareDatetime | None = None
     # Addresses at which nobody is: RFC 1122 3.2.1.3, RFC 4291 2.5.
     null_addresses: Annotated[tuple[Network, ...], Field(max_length=100)] = (
         "0.0.0.0/32",
@@ -113,9 +112,10 @@ class ShapeText(Settings):
             self.reference_within,
         )
 
-    def holds(self, at: datetime) -> bool:
-        """Whether it is in force then."""
-        return self.effective_from <= at and (self.effective_until is None or at < self.effective_until)
+    def content(self) -> bytes:
+        """The text in the one form that enters the ledger: sorted keys, no blanks."""
+        values = self.model_dump(mode="json")
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 class ShapeBook(Settings):
@@ -125,15 +125,10 @@ class ShapeBook(Settings):
 
     @model_validator(mode="after")
     def _one_at_a_time(self) -> Self:
-        ordered = sorted(self.shapes, key=lambda text: text.effective_from)
-        if len({text.version for text in ordered}) != len(ordered):
-            raise ValueError("a version is given twice")
-        for one, other in itertools.pairwise(ordered):
-            if one.effective_until is None or one.effective_until > other.effective_from:
-                raise ValueError(f"{one.version} and {other.version} are in force at the same time")
-        for text in ordered:
-            if text.effective_until is not None and text.effective_until <= text.effective_from:
-                raise ValueError(f"{text.version}: effective_until is not after effective_from")
+        for what in ("version", "effective_from"):
+            given = [getattr(text, what) for text in self.shapes]
+            if twice := [one for one in given if given.count(one) > 1]:
+                raise ValueError(f"{what} {twice[0]} is given twice")
         return self
 
     def in_force(self, at: datetime) -> ShapeText:
@@ -142,10 +137,10 @@ class ShapeBook(Settings):
         Raises:
             ShapesError: There is none.
         """
-        found = next((text for text in self.shapes if text.holds(at)), None)
-        if found is None:
+        begun = [text for text in self.shapes if text.effective_from <= at]
+        if not begun:
             raise ShapesError(f"no text says what a block looks like at {at.isoformat()}")
-        return found
+        return max(begun, key=lambda text: text.effective_from)
 
 
 DEFAULT = ShapeBook(shapes=(ShapeText(version="default-1", effective_from=datetime(1970, 1, 1, tzinfo=UTC)),))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select, tuple_
@@ -12,9 +13,29 @@ from compliance_api.storage.assignments import Assignments
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import assignments, observations
 from compliance_api.usecases.observe import Issued, Observed
+from compliance_api.usecases.ooni import Seen
 from lachan.ledger.batch import signed
 from lachan.ledger.leaf import Kind
 from lachan.tls import Identity
+
+# In the order of `Seen`.
+_EXPORTED = (
+    "assignment_id",
+    "question",
+    "asked_at",
+    "operator_id",
+    "access_network",
+    "endpoint",
+    "transport",
+    "qname",
+    "qtype",
+    "category",
+    "arm",
+    "result",
+    "shape",
+    "shapes",
+    "observation",
+)
 
 
 def _row(one: Observed) -> dict[str, Any]:
@@ -83,6 +104,20 @@ class Observations:
         )
         async with self._engine.connect() as connection:
             return {(row.assignment_id, row.question): row.digest for row in await connection.execute(wanted)}
+
+    async def export(self, since: datetime, until: datetime, operator: str | None = None) -> AsyncIterator[Seen]:
+        """What was asked between two moments, oldest first, of one operator or of all."""
+        kept = observations.c
+        wanted = (
+            select(*(kept[name] for name in _EXPORTED))
+            .where(kept.asked_at >= since, kept.asked_at < until)
+            .order_by(kept.asked_at, kept.assignment_id, kept.question)
+        )
+        if operator is not None:
+            wanted = wanted.where(kept.operator_id == operator)
+        async with self._engine.connect() as connection:
+            async for row in await connection.stream(wanted):
+                yield Seen(*row)
 
     async def add(self, new: Sequence[Observed]) -> None:
         """Stores those not stored yet, all in one transaction."""

@@ -106,6 +106,7 @@ async def test_operator_leads_the_key_of_what_an_operator_says_or_is_seen_doing(
             "releases",
             "upkeep_marks",
             "law_versions",
+            "shape_versions",
             *MEMBERSHIP,
         } and not table.name.startswith("ledger_"):
             assert {next(iter(key.columns)).name for key in keys} == {"operator_id"}, table.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import httpx
 import yaml
 
 from lachan.message import NXDOMAIN, Message, Record, encode, parse
-from tests.support.compliance import DEADLINE, PROBES, Authority, NodeClient, Service, list_authority
+from tests.support.compliance import COMMAND, DEADLINE, PROBES, Authority, NodeClient, Service, list_authority
 from tests.support.framing import framed
 from tests.support.nameserver import nameserver
 
@@ -89,6 +90,22 @@ def running(config: Path) -> Iterator[None]:
             process.wait(DEADLINE)
 
 
+def exported(config: Path) -> list[str]:
+    """The observations as OONI's measurements, by the verb, of a service that is down."""
+    command = [
+        *COMMAND,
+        "observations",
+        "export",
+        "--config",
+        str(config),
+        "--since",
+        "2020-01-01",
+        "--until",
+        "2100-01-01",
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout.splitlines()
+
+
 def kinds(operator: dict[str, Any]) -> set[str]:
     return {finding["kind"] for finding in operator["findings"]}
 
@@ -156,6 +173,11 @@ async def test_an_honest_and_a_cheating_operator_are_told_apart(tmp_path: Path) 
                     await node.close()
                 service.close()
 
+    published = [json.loads(line) for line in exported(service.config)]
+    assert {one["annotations"]["operator"] for one in published} == {"a", "b"}
+    assert {one["test_keys"]["queries"][0]["engine"] for one in published} == {"udp"}
+    shown = {(one["test_keys"]["shape"], one["test_keys"]["queries"][0]["failure"]) for one in published}
+    assert shown >= {("answer", None), ("nxdomain", "dns_nxdomain_error")}
     assert found["a"]["findings"] == []
     assert found["b"]["verdict"] == "not_compliant"
     assert found["a"]["coverage"]["listed_missed"] == 0

@@ -29,7 +29,14 @@ from compliance_api.storage.tables.membership import (
     parties,
     revocations,
 )
-from compliance_api.storage.tables.probing import assignments, observations, questions, releases, rounds
+from compliance_api.storage.tables.probing import (
+    assignments,
+    observations,
+    questions,
+    releases,
+    rounds,
+    shape_versions,
+)
 from compliance_api.storage.tables.reports import chain_heads, log_position, reports, unverified_reports
 from compliance_api.storage.tables.upkeep import daily_rollups, hourly_rollups, legal_holds, upkeep_marks
 from compliance_api.storage.tables.verdicts import findings, verdict_changes, verdicts
@@ -70,6 +77,7 @@ __all__ = [
     "rounds",
     "seeds",
     "session_paths",
+    "shape_versions",
     "tallies",
     "unverified_reports",
     "upkeep_marks",

@@ -51,6 +51,16 @@ rounds = Table(
     Index(None, "expires_at"),
 )
 
+shape_versions = Table(
+    "shape_versions",
+    metadata,
+    Column("version", Text, primary_key=True),
+    moment("known_from"),
+    # The text in its one form; its leaf in the ledger commits to these bytes.
+    Column("content", Text, nullable=False),
+    Column("log_index", BigInteger, nullable=False),
+)
+
 questions = Table(
     "questions",
     metadata,
