@@ -96,6 +96,8 @@ def engine(url: URL, connections: int, application: str) -> AsyncEngine:
                 "application_name": application,
                 "statement_timeout": f"{STATEMENT_SECONDS}s",
                 "timezone": "UTC",
+                # What services ask is short: helpers would take longer to start than to help, and take others' cores.
+                "max_parallel_workers_per_gather": "0",
             },
         },
     )

@@ -14,6 +14,7 @@ from lachan.terminal import document, line, table
 from resolver.errors import ResolverError
 from resolver.verbs.common import DEFAULT, POLL_SECONDS, Config, Json
 from resolver.verbs.exceptions import override, resume_release, suspend_release
+from resolver.verbs.schools import schools
 from resolver.verbs.status import status
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def renew(config: Config = DEFAULT) -> None:
 
 
 app.command()(status)
+app.command()(schools)
 app.command("suspend-release")(suspend_release)
 app.command("resume-release")(resume_release)
 app.add_typer(override, name="override")

@@ -24,6 +24,8 @@ _FIXED: tuple[tuple[str, Callable[[Edge], object]], ...] = (
     ("workers", lambda edge: edge.workers),
     # Certificates and profiles of a listener may change, its place may not.
     ("listen", lambda edge: sorted((listen.address, listen.port, listen.protocol) for listen in edge.file.listen)),
+    # A day's sums are kept by a school's number.
+    ("schools", lambda edge: edge.file.schools),
     ("cache.size", lambda edge: edge.file.cache.size),
     ("rate_limit.prefixes", lambda edge: edge.file.rate_limit.table_bytes),
     ("blocklist.sync", lambda edge: edge.file.blocklist.sync),

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from blocklist_sync.edge.settings import SyncSettings
 from lachan.address import Address, Port
 from lachan.config import ConfigPath, Duration, Settings, load
+from resolver._hot.census import CENSUS_LAYOUT
 from resolver.authority import OpeningSettings, UplinkSettings
 from resolver.contacts import ContactSettings
 from resolver.cookies import CookieSettings
@@ -28,11 +29,13 @@ from resolver.local import CheckPage, LocalSettings
 from resolver.ownnames import OwnSettings, Rebinding, check, read_files
 from resolver.pages.settings import PagesSettings
 from resolver.schedule import Actions, OpenCategory, Schedule
+from resolver.schools import census_bytes
 from resolver.upstream.settings import Forwarding, Upstream
 from resolver.values import Network, ProfileName, ServerName, ServerTls, UrlPath, with_port
 
 PROFILES_MAX = 8
 NETWORKS_MAX = 4096
+SCHOOLS_MAX = CENSUS_LAYOUT["schools"]
 DEFAULT_PROFILE = "default"
 
 # Addresses that only a neighbour can have (RFC 1918, 4193, 6598, loopback, link-local).
@@ -117,6 +120,13 @@ class ProfileNetworks(Settings):
     )
     actions: Actions = Field(default={}, description="where the policy bundle leaves them open")
     schedule: Schedule | None = Field(default=None, description="when it asks for more")
+
+
+class School(Settings):
+    """A school's networks, counted apart on this machine (`lachan-resolver schools`); its profile is another matter."""
+
+    name: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+    networks: tuple[Network, ...] = Field(min_length=1, max_length=64)
 
 
 class CacheSettings(Settings):
@@ -220,6 +230,7 @@ class EdgeFile(Settings):
     listen: tuple[Listen, ...] = Field(min_length=1, max_length=64)
     access: Access = Access()
     profiles: tuple[ProfileNetworks, ...] = Field(default=(), max_length=PROFILES_MAX - 1)
+    schools: tuple[School, ...] = Field(default=(), max_length=SCHOOLS_MAX)
     upstreams: tuple[Upstream, ...] = Field(min_length=1, max_length=16)
     forwarding: Forwarding = Forwarding()
     cache: CacheSettings = CacheSettings()
@@ -247,6 +258,8 @@ class EdgeFile(Settings):
         problems = []
         if self.cache.ttl_min > self.cache.ttl_max:
             problems.append("cache.ttl_min: longer than ttl_max")
+        schools = [school.name for school in self.schools]
+        problems += [f"schools: {name!r} stands twice" for name in sorted(set(schools)) if schools.count(name) > 1]
         names = [profile.name for profile in self.profiles]
         if len(set(names)) != len(names) or DEFAULT_PROFILE in names:
             problems.append(f"profiles: a name stands once, and {DEFAULT_PROFILE!r} is everybody else")
@@ -308,6 +321,7 @@ class Shared:
     beats: memoryview
     cache: memoryview
     rates: memoryview
+    census: memoryview
 
 
 @dataclass(frozen=True)
@@ -355,16 +369,22 @@ class Edge:
     @property
     def shared_bytes(self) -> int:
         """Memory that all workers share."""
-        return self._rates_at + self.file.rate_limit.table_bytes
+        return self._census_at + census_bytes(self.seats)
 
     @property
     def _rates_at(self) -> int:
         return self.seats * LINE_BYTES + self.file.cache.size
 
+    @property
+    def _census_at(self) -> int:
+        # On a word's boundary.
+        return (self._rates_at + self.file.rate_limit.table_bytes + 7) // 8 * 8
+
     def share(self, memory: memoryview) -> Shared:
         """The parts of `shared_bytes` of memory."""
-        beats, rates = self.seats * LINE_BYTES, self._rates_at
-        return Shared(memory[:beats], memory[beats:rates], memory[rates:])
+        beats, rates, census = self.seats * LINE_BYTES, self._rates_at, self._census_at
+        limits = memory[rates : rates + self.file.rate_limit.table_bytes]
+        return Shared(memory[:beats], memory[beats:rates], limits, memory[census:])
 
     @property
     def ring_file(self) -> Path:

@@ -32,12 +32,14 @@ class SharedMemory:
     Attributes:
         fd: The memfd; -1 before there is one.
         keys: Those of the memory.
+        census: The part for `resolver.schools`.
     """
 
     def __init__(self, fd: int = -1, keys: Keys | None = None) -> None:
         """`fd` and `keys` of an earlier supervisor's memory, where its workers live."""
         self.fd = fd
         self.keys = keys or Keys(0, "")
+        self.census = memoryview(b"")
         self._seats = 0
         self._beats: Beats | None = None
         self._cache: Cache | None = None
@@ -51,6 +53,7 @@ class SharedMemory:
             self.keys = Keys(secrets.randbits(64), secrets.token_hex(16))
         shared = edge.share(memoryview(mmap.mmap(self.fd, edge.shared_bytes)))
         self._seats = edge.seats
+        self.census = shared.census
         self._beats = Beats(shared.beats, edge.seats)
         self._cache = Cache(shared.cache, self.keys.cache_secret, 0)
         for seat in range(edge.seats):

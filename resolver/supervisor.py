@@ -26,7 +26,7 @@ from lachan import log
 from lachan.errors import LachanError
 from lachan.signing import SigningKey
 from lachan.spool import Spool
-from resolver import privileges, reload, settings, systemd
+from resolver import privileges, reload, schools, settings, systemd
 from resolver.check import check
 from resolver.control import Handler, Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
@@ -358,6 +358,10 @@ class Supervisor:
             )
             self._start(reporting.run())
             self._start(self._watch_status())
+            if self._file.schools:
+                kept = self._file.state_dir / schools.FOLDER
+                census = schools.Schools(self._workers.census, self._edge.seats, self._file.schools, kept)
+                self._start(census.run())
             self._start(self._workers.watch())
             if uplink is not None:
                 self._start(uplink.run())

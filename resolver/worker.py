@@ -45,6 +45,7 @@ from resolver.listeners.transports import StreamTransports
 from resolver.local import compile_locals
 from resolver.openings import TallyFile
 from resolver.prefault import prefault
+from resolver.schools import counted_schools
 from resolver.seats import control_path, sit
 from resolver.settings import Edge, EdgeFile, normalise
 from resolver.upstream.pool import PoolError, make_forwarder, open_socket
@@ -97,6 +98,8 @@ class Worker:
             int(file.cache.ttl_min),
             int(file.cache.ttl_negative),
         )
+        if file.schools:
+            self._engine.count_by(counted_schools(file.schools, shared.census, brief.seat))
         if file.contacts is not None:
             self._engine.refer_to(Contacts(contacts.texts(file.contacts)))
         self._transports = StreamTransports(self._edge, self._engine, self._settled, self._turned_away)

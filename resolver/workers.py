@@ -67,6 +67,11 @@ class Workers:
         """How many answers the shared cache holds; walks all of it, some milliseconds."""
         return self._memory.cache_entries()
 
+    @property
+    def census(self) -> memoryview:
+        """Where workers count by school."""
+        return self._memory.census
+
     def find(self) -> list[Message]:
         """What living workers of an earlier supervisor say of themselves; takes their sockets and memory over.
 

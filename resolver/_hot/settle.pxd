@@ -2,6 +2,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from resolver._hot.answers cimport Kept
 from resolver._hot.cache cimport Cache, Entry
+from resolver._hot.census cimport Census
 from resolver._hot.counters cimport Counters
 from resolver._hot.forward cimport Client, Forwarder
 from resolver._hot.guard cimport Guard
@@ -30,6 +31,7 @@ cdef class Settler:
     cdef Cache cache
     cdef Counters counters
     cdef Tally tally
+    cdef Census census
     cdef Guard guard
     cdef Forwarder forwarder
     cdef uint32_t ttl_max, ttl_min, ttl_negative
@@ -38,6 +40,7 @@ cdef class Settler:
     cdef int64_t wall           # seconds since 1970
     cdef bint pending           # the last query settled waits for an upstream
     cdef bint asks              # it is Python's to answer
+    cdef uint32_t met           # the category for which the answer being made blocks; 0: it does not
     cdef int checked            # what its cookie is worth
     cdef Seen single           # a query that came alone, by a stream
     cdef uint8_t scratch[65599]     # MESSAGE_MAX and room for what is still put behind it

@@ -1,4 +1,5 @@
 from resolver._hot.cache import Cache
+from resolver._hot.census import Census
 from resolver._hot.counters import Counters
 from resolver._hot.forward import Forwarder
 from resolver._hot.guard import Guard
@@ -20,4 +21,5 @@ class Settler:
         ttl_min: int = 0,
         ttl_negative: int = 3600,
     ) -> None: ...
+    def count_by(self, census: Census) -> None: ...
     def use(self, policy: Policy) -> None: ...

@@ -53,12 +53,18 @@ cdef class Settler:
         self.cache = cache
         self.counters = counters
         self.tally = tally
+        self.census = Census()
+        self.met = 0
         self.guard = guard
         self.forwarder = forwarder
         self.ttl_max = ttl_max
         self.ttl_min = ttl_min
         self.ttl_negative = ttl_negative
         self.clock()
+
+    def count_by(self, Census census not None):
+        """Counts answers to schools apart as well."""
+        self.census = census
 
     def use(self, Policy policy not None):
         """Swaps the rules: the next query is judged by the new ones, whatever the cache holds."""
@@ -287,6 +293,7 @@ cdef class Settler:
 
     cdef void hit(self, const Decision *decision) noexcept nogil:
         """Counts a query that met a listed name, or a name of the operator's own."""
+        self.met = decision.category if decision.action < ACTION_SHADOW else 0
         if decision.category:
             self.tally.add(decision.fingerprint, self.wall)
         elif decision.action >= ACTION_OVERRIDDEN:
@@ -297,6 +304,9 @@ cdef class Settler:
     cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=NULL) noexcept nogil:
         """Counts an answer; its size. Where `rcode` is COUNT_AS_WRITTEN, the answer itself tells."""
         self.counters.query(client.transport, profile, out[3] & 15 if rcode == COUNT_AS_WRITTEN else rcode)
+        if self.census.schools:
+            self.census.saw(client.high, client.low, self.met, self.wall)
+        self.met = 0
         return size
 
     cdef uint32_t recall(self, const Query *query, uint64_t fingerprint, uint16_t bits, uint32_t profile, uint32_t limit,

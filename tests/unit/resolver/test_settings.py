@@ -82,6 +82,7 @@ blocklist: {}
     [
         ("profiles: [{name: default, networks: [10.0.0.0/8]}]", "a name stands once"),
         ("profiles: [{name: a, networks: [10.0.0.0/8]}, {name: a, networks: [10.1.0.0/16]}]", "a name stands once"),
+        ("schools: [{name: a, networks: [10.0.0.0/8]}, {name: a, networks: [10.1.0.0/16]}]", "stands twice"),
         ("report: {window: 1500ms}", "report.window: whole seconds"),
         (f"runtime_dir: /{'x' * 80}", "runtime_dir: longer"),
         ("forwarding: {sockets: 1025}", "less than or equal to 1024"),
