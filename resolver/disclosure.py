@@ -109,6 +109,7 @@ RULES: Mapping[str, Rule] = {
 """Every field of text or bytes that a node may fill, by message and name, and why it tells nothing of a client."""
 
 MOST: Mapping[str, int] = {
+    "ProveInclusionRequest.indexes": 256,
     "SubmitReportsRequest.reports": 256,
     "Report.queries": 2000,
     "Report.blocked": 2000,

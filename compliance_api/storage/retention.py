@@ -26,7 +26,7 @@ from compliance_api.storage.partitions import (
     take_out,
 )
 from compliance_api.storage.rollups import mark
-from compliance_api.storage.tables import findings, legal_holds, unverified_reports, upkeep_marks
+from compliance_api.storage.tables import finding_steps, findings, legal_holds, unverified_reports, upkeep_marks
 
 BATCH = 5_000
 """Rows that one transaction deletes, or whose salts it erases."""
@@ -77,7 +77,11 @@ async def cited(connection: AsyncConnection) -> Cited:
         legal_holds.c.finding_id == findings.c.finding_id,
         legal_holds.c.released_at.is_(None),
     )
-    wanted = select(findings.c.evidence).where(findings.c.closed_at.is_(None) | held.exists())
+    own = finding_steps.c.operator_id == findings.c.operator_id, finding_steps.c.finding_id == findings.c.finding_id
+    turn = select(finding_steps.c.next_unit).where(*own).order_by(finding_steps.c.position.desc()).limit(1)
+    # Open while it is found, or while it is somebody's turn: an operator may answer what is not found any more.
+    is_open = findings.c.closed_at.is_(None) | turn.scalar_subquery().is_not(None)
+    wanted = select(findings.c.evidence).where(is_open | held.exists())
     digests, questions = set(), set()
     for evidence in (await connection.execute(wanted)).scalars():
         for one in evidence:

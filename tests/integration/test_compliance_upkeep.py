@@ -143,6 +143,20 @@ async def cite(engine: AsyncEngine, operator: str, reference: str, *, closed: da
     return finding.hex()
 
 
+async def close(engine: AsyncEngine, finding: str, *, next_unit: str | None) -> None:
+    """Not found any more; and whose turn it is since."""
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE findings SET closed_at = now()"))
+        await connection.execute(
+            text(
+                "INSERT INTO finding_steps (operator_id, finding_id, position, state, at, unit, person, note,"
+                " order_number, order_authority, next_unit, log_index) SELECT 'a', :finding, count(*), 'notified',"
+                " now(), 'unit', '', '', '', '', :next_unit, 0 FROM finding_steps"
+            ),
+            {"finding": bytes.fromhex(finding), "next_unit": next_unit},
+        )
+
+
 async def test_reports_are_summed_by_the_hour_and_the_legal_day_however_often(engine: AsyncEngine) -> None:
     told = await fill(engine)
     rival = claim(3, salt=1)
@@ -224,9 +238,11 @@ async def test_what_is_due_goes_and_what_is_cited_or_held_stays_until_it_is_neit
     await holds.release(also.hold_id, "the appeal was upheld", "judge", LATER)
     with pytest.raises(ComplianceError, match="no hold"):
         await holds.release(held.hold_id, "again", "auditor", LATER)
-    async with engine.begin() as connection:
-        await connection.execute(text("UPDATE findings SET closed_at = now()"))
-    assert (await job.run(LATER)).rows_deleted == 4
+    await close(engine, finding, next_unit="operator")
+    assert (await job.run(LATER)).rows_deleted == 3
+    # Not found any more, but its operator may still answer; then it is nobody's turn.
+    await close(engine, finding, next_unit=None)
+    assert (await job.run(LATER)).rows_deleted == 1
     assert await ask(engine, "SELECT operator_id, sequence FROM reports") == [("b", 13)]
     # Who wanted what kept, and who ended that, stays.
     history = await holds.all()

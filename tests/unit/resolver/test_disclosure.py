@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,30 +12,26 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
+import lachan.blocklist.v1
+import lachan.compliance.v1
 from compliance_api.domain.organisation import Node
 from compliance_api.errors import InvalidRequestError, NotPermittedError
 from compliance_api.usecases import claim
 from lachan import signing
-from lachan.blocklist.v1 import registry_service_pb2, release_service_pb2, sample_service_pb2
-from lachan.compliance.v1 import challenge_service_pb2, probe_service_pb2, report_pb2, report_service_pb2
+from lachan.compliance.v1 import challenge_service_pb2, report_pb2
 from lachan.signing import SigningKey
 from lachan.tls import Identity, Role
 from resolver import disclosure
 from resolver.disclosure import MOST, RULES, DisclosureError, Enclosed, Octets, Rows, Text, check, name_of
 
 # Services whose methods a node calls; the others' callers are probes, people and the authority's own services.
-CALLED = {"ReportService", "ChallengeService", "ReleaseService"}
+CALLED = {"AuditService", "ChallengeService", "ReleaseService", "ReportService"}
 OTHERS = {"ProbeService", "RegistryService", "SampleService"}
 FILES: list[FileDescriptor] = [
-    module.DESCRIPTOR
-    for module in (
-        challenge_service_pb2,
-        probe_service_pb2,
-        registry_service_pb2,
-        release_service_pb2,
-        report_service_pb2,
-        sample_service_pb2,
-    )
+    importlib.import_module(f"{package.__name__}.{module.name}").DESCRIPTOR
+    for package in (lachan.blocklist.v1, lachan.compliance.v1)
+    for module in pkgutil.iter_modules(package.__path__)
+    if module.name.endswith("_pb2")
 ]
 # Signed before they travel, as bytes within another.
 ENCLOSED = {"Report": report_pb2.Report, "Opening": challenge_service_pb2.Opening}
