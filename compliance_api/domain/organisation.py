@@ -118,6 +118,10 @@ class Probe:
         """Whether it can ask that operator's resolvers."""
         return not self.operators or operator in self.operators
 
+    def is_handed(self, operator: str) -> bool:
+        """Whether the resolvers that its line hands out are that operator's: it is a customer's, of that one alone."""
+        return self.line is not Line.AUTHORITY and self.operators == {operator}
+
 
 @dataclass(frozen=True)
 class Organisation:

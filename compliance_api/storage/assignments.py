@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, func, insert, select, tuple_, update
+from sqlalchemy import Row, and_, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -142,7 +142,9 @@ class Assignments:
             rows = await connection.execute(wanted)
             return [ListedName(*row) for row in rows]
 
-    async def open_round(self, probe: Identity, operators: Sequence[str], now: datetime) -> Round | None:
+    async def open_round(
+        self, probe: Identity, operators: Sequence[str], handed: Sequence[str], now: datetime
+    ) -> Round | None:
         """The oldest round that has not expired and that the probe was not given yet."""
         given = exists().where(
             assignments.c.operator_id == rounds.c.operator_id,
@@ -153,6 +155,7 @@ class Assignments:
         wanted = (
             select(rounds)
             .where(rounds.c.expires_at > now, rounds.c.operator_id.in_(operators), ~given)
+            .where(or_(rounds.c.address != "", rounds.c.operator_id.in_(handed)))
             .order_by(rounds.c.drawn_at, rounds.c.round_id)
             .limit(1)
         )

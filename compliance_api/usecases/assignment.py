@@ -87,8 +87,17 @@ class AssignmentStore(Protocol):
     async def to_ask_again(self, operator: str, node: str, since: datetime, limit: int) -> list[ListedName]:
         """Listed names that a node was seen not to block since then."""
 
-    async def open_round(self, probe: Identity, operators: Sequence[str], now: datetime) -> Round | None:
-        """The oldest round that has not expired and that the probe was not given yet."""
+    async def open_round(
+        self, probe: Identity, operators: Sequence[str], handed: Sequence[str], now: datetime
+    ) -> Round | None:
+        """The oldest round that has not expired and that the probe was not given yet.
+
+        Args:
+            probe: Who asks for work.
+            operators: Whose resolvers it can ask.
+            handed: Of whom its line hands out resolvers.
+            now: The present.
+        """
 
     async def add_assignment(self, assignment: Assignment) -> bool:
         """Stores an assignment and enters it into the ledger; False where the probe was given that round already."""
@@ -216,7 +225,8 @@ class Assigner:
         if probe is None:
             raise NotPermittedError(f"{caller} is not a probe in the registry")
         reachable = [one.identifier for one in self._registry.operators() if probe.reaches(one.identifier)]
-        current = await self._store.open_round(caller, reachable, now)
+        handed = [one for one in reachable if probe.is_handed(one)]
+        current = await self._store.open_round(caller, reachable, handed, now)
         if current is None:
             return None
         positions = self._order(current, probe)

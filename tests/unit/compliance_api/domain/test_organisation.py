@@ -52,3 +52,12 @@ def test_some_lines_may_not_ask_everything(line: Line, anything: bool) -> None:
 def test_an_endpoint_is_written_as_people_write_it() -> None:
     assert str(Endpoint("192.0.2.1", 53, Transport.UDP)) == "udp://192.0.2.1:53"
     assert str(Endpoint("2001:db8::1", 853, Transport.DOT)) == "dot://[2001:db8::1]:853"
+
+
+def test_a_line_is_handed_resolvers_by_the_one_operator_whose_customer_it_is() -> None:
+    assert PROBE.is_handed("a")
+    assert not PROBE.is_handed("b")
+    for line, operators in ((Line.AUTHORITY, {"a"}), (Line.CONSUMER, {"a", "b"}), (Line.CONSUMER, set())):
+        assert not Probe("p", b"", "v", "n", "so", line, frozenset(operators)).is_handed("a")
+    assert Endpoint("", 53, Transport.UDP).family == 0
+    assert Endpoint("2001:db8::1", 53, Transport.UDP).family == 6

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -99,16 +100,15 @@ class Memory:
     async def to_ask_again(self, *_: object) -> list[ListedName]:
         return []
 
-    async def open_round(self, caller: Identity, operators: Sequence[str], now: datetime) -> Round | None:
+    async def open_round(
+        self, caller: Identity, operators: Sequence[str], handed: Sequence[str], now: datetime
+    ) -> Round | None:
         given = {(one.round_id, one.probe) for one in self.assignments}
-        return next(
-            (
-                one
-                for one in self.rounds
-                if one.operator in operators and one.expires_at > now and (one.round_id, caller.name) not in given
-            ),
-            None,
-        )
+        for one in self.rounds:
+            reached = one.operator in (operators if one.endpoint.address else handed)
+            if reached and one.expires_at > now and (one.round_id, caller.name) not in given:
+                return one
+        return None
 
     async def add_assignment(self, assignment: Assignment) -> bool:
         self.assignments.append(assignment)
@@ -120,9 +120,9 @@ class Names:
         return POOL
 
 
-def assigner(store: Memory) -> Assigner:
+def assigner(store: Memory, registry: Registry = REGISTRY) -> Assigner:
     names: Any = Names()
-    return Assigner(REGISTRY, LAWS, store, names, PLAN, store.entropy)
+    return Assigner(registry, LAWS, store, names, PLAN, store.entropy)
 
 
 def caller(name: str, role: Role = Role.PROBE) -> Identity:
@@ -177,3 +177,17 @@ async def test_a_probe_is_asked_only_about_operators_it_reaches() -> None:
 async def test_only_known_probes_get_work(who: Identity) -> None:
     with pytest.raises(NotPermittedError):
         await assigner(Memory()).take(who, NOW)
+
+
+async def test_resolvers_that_are_handed_out_are_asked_from_their_own_customers_lines_alone() -> None:
+    store = Memory()
+    handed = replace(REGISTRY.organisations[1].nodes[0], endpoints=(Endpoint("", 53, Transport.UDP),))
+    lines = (probe("p1"), probe("customer", operators=frozenset({"a"})), probe("far", operators=frozenset({"b"})))
+    registry = Registry(
+        REGISTRY.jurisdictions,
+        (replace(REGISTRY.organisations[0], probes=lines), replace(REGISTRY.organisations[1], nodes=(handed,))),
+    )
+    own = assigner(store, registry)
+    await own.draw_rounds(NOW)
+    taken = {one.name: await own.take(caller(one.name), NOW) for one in lines}
+    assert [name for name, work in taken.items() if work is not None] == ["customer"]
