@@ -17,6 +17,7 @@ from compliance_api.domain.finding import Clause, FindingKind
 from compliance_api.domain.legal_day import CALENDAR, LegalDay
 from compliance_api.domain.observation import ConfirmationRule
 from compliance_api.domain.organisation import Label
+from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.statistics.parameters import DayRules
 from lachan.config import Duration, Settings
 from lachan.errors import LachanError
@@ -169,6 +170,7 @@ class Law(Settings):
     counters: CounterDuty = CounterDuty()
     burden: Burden = Burden()
     challenges: ChallengeDuty = ChallengeDuty()
+    procedure: Procedure = Procedure()
     # The passage behind each kind of finding; `default` stands for those not named.
     citations: dict[FindingKind, Texts] = Field(default_factory=dict)
     default_citation: Texts

@@ -18,15 +18,16 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.case import Case
+from compliance_api.domain.casework import opening
 from compliance_api.domain.course import Course
 from compliance_api.domain.finding import Evidence, Finding
 from compliance_api.domain.law import Law
+from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Coverage, Verdict
 from compliance_api.storage import evidence
+from compliance_api.storage.casework import ID_BYTES, enter
 from compliance_api.storage.evidence import Extent
 from compliance_api.storage.tables import findings, verdict_changes, verdicts
-
-ID_BYTES = 16
 
 
 class Cases:
@@ -57,12 +58,14 @@ class Cases:
                     course,
                 )
 
-    async def save(self, verdict: Verdict) -> None:
+    async def save(self, verdict: Verdict, procedure: Procedure) -> None:
         """Stores a verdict, opens and closes its findings, unless a later one is stored already."""
         at = verdict.coverage.period_end
         async with self._engine.begin() as connection:
             if await _save_verdict(connection, verdict, at):
-                await _save_findings(connection, verdict, at)
+                opened = await _save_findings(connection, verdict, at)
+                step = opening(procedure, verdict.operator, at)
+                await enter(connection, [(row, step) for row in opened])
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:
@@ -105,15 +108,21 @@ def _evidence(piece: Evidence) -> dict[str, str]:
     return {**values, "at": piece.at.isoformat()}
 
 
-async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: datetime) -> None:
-    """Renews the open findings that were found again, opens new ones, and closes the others."""
+async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: datetime) -> list[dict[str, Any]]:
+    """Renews the open findings that were found again, opens new ones, and closes the others.
+
+    Returns:
+        The new ones that accuse.
+    """
     place = and_(findings.c.operator_id == verdict.operator, findings.c.jurisdiction == verdict.jurisdiction)
     keys = [(finding.kind.value, finding.node) for finding in verdict.findings]
     still = tuple_(findings.c.kind, findings.c.node).in_(keys)
     await connection.execute(update(findings).where(place, findings.c.closed_at.is_(None), ~still).values(closed_at=at))
+    opened = []
     for finding in verdict.findings:
-        new = postgresql.insert(findings).values(_finding(verdict, finding, at))
-        await connection.execute(
+        row = _finding(verdict, finding, at)
+        new = postgresql.insert(findings).values(row)
+        kept = await connection.execute(
             new.on_conflict_do_update(
                 index_elements=["operator_id", "jurisdiction", "kind", "node"],
                 index_where=findings.c.closed_at.is_(None),
@@ -124,8 +133,11 @@ async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: date
                         for name in ("last_seen", "counts", "evidence", "law", "citation_vi", "citation_en")
                     },
                 },
-            )
+            ).returning(findings.c.finding_id)
         )
+        if kept.scalar_one() == row["finding_id"] and finding.accuses:
+            opened.append(row)
+    return opened
 
 
 def _finding(verdict: Verdict, finding: Finding, at: datetime) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from compliance_api.domain.course import Course
 from compliance_api.domain.law import Law, LawError
 from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.organisation import Registry
+from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Verdict, judge
 from compliance_api.usecases.count import DayCounter, Place
 from lachan import log
@@ -32,7 +33,7 @@ class CaseStore(Protocol):
     ) -> Case:
         """Everything stored about these nodes of an operator in the law's period up to now."""
 
-    async def save(self, verdict: Verdict) -> None:
+    async def save(self, verdict: Verdict, procedure: Procedure) -> None:
         """Stores a verdict, opens and closes its findings, unless a later one is stored already."""
 
 
@@ -67,7 +68,7 @@ class Judge:
             case = await self._store.case(place.operator, place.jurisdiction, place.nodes, law, now, course)
             # A long period is some work; receiving reports must not wait for it.
             verdict = await asyncio.to_thread(judge, case)
-            await self._store.save(verdict)
+            await self._store.save(verdict, law.procedure)
             verdicts.append(verdict)
         return verdicts
 

@@ -28,6 +28,7 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
+from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.sampling import Release
 from compliance_api.domain.tally import DayEvidence, count, judged
 from compliance_api.domain.verdict import Outcome, judge
@@ -199,10 +200,10 @@ async def test_a_finding_lives_from_the_first_to_the_last_evaluation_that_finds_
     broken = honest(
         reports=[report(minute, relation=Relation.GAP if minute == 5 else Relation.EXTENDS) for minute in range(60)]
     )
-    await store.save(judge(broken))
-    await store.save(judge(later(broken, 1)))
+    await store.save(judge(broken), Procedure())
+    await store.save(judge(later(broken, 1)), Procedure())
     # Late and out of turn: another process's older evaluation changes nothing.
-    await store.save(judge(honest()))
+    await store.save(judge(honest()), Procedure())
     (shown,) = (await reader.overview()).operators
     assert (shown.verdict, shown.since, shown.display_name.en) == (Outcome.NOT_COMPLIANT, NOW, "Operator A")
     (found,) = [one for one in shown.findings if one.kind is FindingKind.BROKEN_CHAIN]
@@ -214,7 +215,7 @@ async def test_a_finding_lives_from_the_first_to_the_last_evaluation_that_finds_
         "z": (Outcome.NOT_ENOUGH_EVIDENCE, []),
     }
 
-    await store.save(judge(later(honest(), 2)))
+    await store.save(judge(later(honest(), 2)), Procedure())
     detail = await reader.operator_detail("a", "hcm")
     assert detail is not None
     assert (detail.overview.verdict, detail.overview.findings) == (Outcome.COMPLIANT, ())
@@ -230,7 +231,7 @@ async def test_the_console_shows_a_nodes_newest_report_and_release(engine: Async
     await taking(engine).add(Call("a", "edge-1", chain(3)))
     await Releases(engine).save([Release(4, b"d" * 32, T0, 1000, False), Release(5, b"e" * 32, NOW, 2000, True)])
     await Releases(engine).save([Release(5, b"x" * 32, T0, 1, False)])
-    await Cases(engine).save(judge(honest()))
+    await Cases(engine).save(judge(honest()), Procedure())
     endpoint = Endpoint("2001:db8::1", 53, Transport.TCP)
     nodes = tuple(Node(name, b"", (endpoint,), frozenset({"hcm"})) for name in ("edge-1", "edge-2"))
     owner = Organisation("a", OrganisationKind.OPERATOR, Label("A", "A"), frozenset({"hcm"}), nodes)

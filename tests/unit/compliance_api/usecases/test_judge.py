@@ -9,6 +9,7 @@ from compliance_api.domain.course import Course
 from compliance_api.domain.law import Law
 from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.organisation import Jurisdiction, Label, Node, Organisation, OrganisationKind, Registry
+from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Outcome, Verdict
 from compliance_api.usecases.count import DayCounter
 from compliance_api.usecases.judge import Judge
@@ -37,7 +38,7 @@ class Store:
         self.asked.append((operator, jurisdiction, tuple(nodes)))
         return replace(honest(), operator=operator, jurisdiction=jurisdiction, law=text, now=now, course=known)
 
-    async def save(self, verdict: Verdict) -> None:
+    async def save(self, verdict: Verdict, _procedure: Procedure) -> None:
         self.saved.append(verdict)
 
 

@@ -1,0 +1,133 @@
+"""What is done about a finding, by the command's verbs on a real database, and what the ledger has of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from typer.testing import CliRunner
+
+from compliance_api.cli import app
+from compliance_api.domain.casework import Action, Deed, State, StepError
+from compliance_api.domain.law import LawBook
+from compliance_api.domain.procedure import Procedure, Stage
+from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.verdict import judge
+from compliance_api.storage.cases import Cases
+from compliance_api.storage.casework import Casework, UnknownFindingError
+from compliance_api.storage.laws import Laws
+from compliance_api.verbs import finding as verbs
+from tests.support.cases import NOW, course, honest, law
+
+DAY = timedelta(days=1)
+QUICK = Procedure(answer=Stage(unit="operator", within=1.0))
+
+
+async def accused(engine: AsyncEngine, **changes: Any) -> str:
+    """The id of an over-blocking finding against operator a."""
+    await Laws(engine).learn(LawBook(laws=(law(**changes),)), NOW - DAY)
+    await Cases(engine).save(judge(honest(course=course(Family.OVER_BLOCKING))), law(**changes).procedure)
+    (case,) = await Casework(engine).cases()
+    return case.identifier
+
+
+async def test_every_step_is_kept_and_entered_into_the_ledger(engine: AsyncEngine) -> None:
+    identifier = await accused(engine)
+    desk = Casework(engine)
+    for number, (action, unit, person) in enumerate(
+        [
+            (Action.CONFIRM, "inspection", "anh"),
+            (Action.NOTIFY, "inspection", "anh"),
+            (Action.ANSWER, "a", "operator's lawyer"),
+            (Action.WITHDRAW, "legal", "binh"),
+            (Action.CLOSE, "inspection", "chi"),
+        ],
+        1,
+    ):
+        cited = ("17/2026/QĐ-MẪU", "Tòa Mẫu") if action is Action.ANSWER else ("", "")
+        case = await desk.take(identifier, Deed(action, unit, person, "because", *cited), NOW + number * DAY)
+    assert (case.state, case.turn, len(case.steps)) == (State.CLOSED, None, 6)
+    assert await desk.case(identifier) == case
+    async with engine.connect() as connection:
+        wanted = text("SELECT subject, content FROM ledger_leaves WHERE kind = 'finding' ORDER BY log_index")
+        leaves = (await connection.execute(wanted)).all()
+    assert {row.subject for row in leaves} == {f"finding/{identifier}"}
+    documents = [json.loads(row.content) for row in leaves]
+    assert [one["step"]["state"] for one in documents] == [
+        "open", "confirmed", "notified", "answered", "withdrawn", "closed",
+    ]  # fmt: skip
+    assert documents[0]["counts"][0] == ["controls_blocked", 20]
+    assert documents[3]["step"]["order"] == {"authority": "Tòa Mẫu", "number": "17/2026/QĐ-MẪU"}
+
+
+async def test_a_refused_step_leaves_no_trace(engine: AsyncEngine) -> None:
+    identifier = await accused(engine)
+    desk = Casework(engine)
+    with pytest.raises(StepError):
+        await desk.take(identifier, Deed(Action.UPHOLD, "legal", "anh", "at once"), NOW)
+    with pytest.raises(UnknownFindingError):
+        await desk.take("00" * 16, Deed(Action.CONFIRM, "inspection", "anh"), NOW)
+    case = await desk.case(identifier)
+    assert case is not None
+    assert (len(case.steps), await desk.case("no hex")) == (1, None)
+    async with engine.connect() as connection:
+        count = "SELECT count(*) FROM ledger_leaves WHERE kind = 'finding'"
+        assert (await connection.execute(text(count))).scalar_one() == 1
+
+
+async def test_a_law_changed_later_does_not_hurry_an_operator(engine: AsyncEngine) -> None:
+    identifier = await accused(engine)
+    await Laws(engine).learn(LawBook(laws=(law(procedure=QUICK.model_dump()),)), NOW + DAY)
+    desk = Casework(engine)
+    await desk.take(identifier, Deed(Action.CONFIRM, "inspection", "anh"), NOW + 2 * DAY)
+    told = await desk.take(identifier, Deed(Action.NOTIFY, "inspection", "anh"), NOW + 3 * DAY)
+    assert told.due_at == NOW + 13 * DAY
+
+
+def test_the_verbs_say_where_a_finding_stands(monkeypatch: pytest.MonkeyPatch, url: URL, tmp_path: Path) -> None:
+    import asyncio
+
+    from compliance_api.storage.migrate import migrate
+    from lachan import postgres
+
+    async def on(asking: Callable[[AsyncEngine], Any]) -> Any:
+        made = postgres.engine(url, 2, "test")
+        try:
+            return await asking(made)
+        finally:
+            await made.dispose()
+
+    asyncio.run(on(migrate))
+    identifier = asyncio.run(on(accused))
+    monkeypatch.setattr(verbs, "on_database", lambda _config, asking: asyncio.run(on(asking)))
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(app, ["finding", words[0], "--config", str(tmp_path), *words[1:]])
+        assert result.exit_code == 0, result.output + repr(result.exception)
+        return result.output
+
+    (shown,) = json.loads(run("list", "--overdue", "--json"))["findings"]
+    assert (shown["finding"], shown["state"], shown["turn"], shown["overdue"]) == (
+        identifier, "open", "inspection", True,
+    )  # fmt: skip
+    assert "confirmed" in run("confirm", identifier, "--unit", "inspection", "--by", "anh")
+    run("notify", identifier, "--unit", "inspection", "--by", "anh")
+    answered = json.loads(
+        run("answer", identifier, "--unit", "a", "--by", "x", "--order", "17", "--authority", "Tòa", "--json")
+    )
+    assert (answered["state"], answered["steps"][-1]["order"]) == ("answered", {"number": "17", "authority": "Tòa"})
+    early = CliRunner().invoke(
+        app, ["finding", "uphold", "--config", "x", identifier, "--unit", "legal", "--by", "anh", "--note", "n"]
+    )
+    assert isinstance(early.exception, StepError)
+    run("uphold", identifier, "--unit", "legal", "--by", "binh", "--note", "the order is of another province")
+    run("close", identifier, "--unit", "inspection", "--by", "anh", "--note", "fined")
+    assert json.loads(run("list", "--json"))["findings"] == []
+    assert [one["state"] for one in json.loads(run("list", "--all", "--json"))["findings"]] == ["closed"]
+    assert "binh" in run("show", identifier)
