@@ -22,7 +22,7 @@ from compliance_api.domain.statistics.day import faulty_lines
 from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
 from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.statistics.tail import exceeded
-from compliance_api.domain.tally import due, quote_sighting, settled
+from compliance_api.domain.tally import UNLISTED, due, quote_sighting, settled
 from compliance_api.domain.window import inside
 
 
@@ -83,7 +83,7 @@ def picture(case: Case) -> Picture:
     finished = settled(case.sightings)
     here = [one for one in finished if one.path is not Path.ELSEWHERE]
     listed = [one for one in here if one.arm is Arm.LISTED and due(one, case.law, urgent)]
-    unlisted = [one for one in here if one.arm is not Arm.LISTED and one.removed_at is None]
+    unlisted = [one for one in here if one.arm in UNLISTED and one.removed_at is None]
     conclusive = [one for one in [*listed, *unlisted] if one.result is not Result.INCONCLUSIVE]
     points = {one.vantage_point for one in finished}
     return Picture(

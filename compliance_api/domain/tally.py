@@ -25,6 +25,8 @@ from compliance_api.domain.statistics.parameters import Family
 
 QUOTED = 10
 """Pieces of evidence that a count quotes, for each family of bad days."""
+UNLISTED = frozenset({Arm.CONTROL, Arm.NEIGHBOUR})
+"""Names that are not on the list when they are asked."""
 _TRANSPORTS = {Transport.UDP: "udp", Transport.TCP: "tcp", Transport.DOT: "dot", Transport.DOH: "doh"}
 _TYPES = {1: "a", 28: "aaaa", 65: "https"}
 
@@ -149,7 +151,7 @@ class _Counter:
         """Names that fail for confirmed eyes, in sessions whose controls were all answered."""
         answered: dict[str, bool] = {}
         for one in self.sightings:
-            if one.arm in {Arm.CONTROL, Arm.NEIGHBOUR}:
+            if one.arm in UNLISTED:
                 answered[one.assignment] = answered.get(one.assignment, True) and one.shape is Shape.ANSWER
         failed = _by_name(
             one
@@ -221,7 +223,7 @@ def count(evidence: DayEvidence, releases: Sequence[ReleaseRecord], law: Law) ->
     names = counter.names(lambda one: one.reference in counted)
     missed = counter.hits(names, Result.NOT_BLOCKED)
     evaded = counter.evaded(listed)
-    unlisted = counter.names(lambda one: one.arm is not Arm.LISTED and one.removed_at is None)
+    unlisted = counter.names(lambda one: one.arm in UNLISTED and one.removed_at is None)
     blocked = counter.hits(unlisted, Result.BLOCKED)
     youngest = timedelta(seconds=law.list.aged_until)
     aged = counter.names(
@@ -230,7 +232,7 @@ def count(evidence: DayEvidence, releases: Sequence[ReleaseRecord], law: Law) ->
     late = counter.hits(aged, Result.NOT_BLOCKED)
     lines, seen = counter.strata(listed)
     foreign = counter.foreign()
-    released = counter.names(lambda one: one.arm is not Arm.LISTED and _released(one, law))
+    released = counter.names(lambda one: one.arm in UNLISTED and _released(one, law))
     kept = counter.hits(released, Result.BLOCKED)
     tally = DayTally(
         len(names),
@@ -322,8 +324,19 @@ def digest(sightings: Iterable[Sighting], handed: Iterable[Handed] = ()) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def judged(day: LegalDay, version: int, counted_at: datetime, law: Law, counted: Count) -> CountedDay:
-    """A count, judged by the law of its day."""
+def judged(
+    day: LegalDay, version: int, counted_at: datetime, law: Law, counted: Count, weight: int | None = None
+) -> CountedDay:
+    """A count, judged by the law of its day.
+
+    Args:
+        day: The day.
+        version: The count's number.
+        counted_at: When it was counted.
+        law: In force on the day.
+        counted: What came of its evidence.
+        weight: What the store said that there is for the day, by which it tells later that there is more.
+    """
     tally = counted.tally
     said = judge_day(tally, law.day_rules())
     return CountedDay(
@@ -345,6 +358,6 @@ def judged(day: LegalDay, version: int, counted_at: datetime, law: Law, counted:
         },
         counted.evidence,
         counted.releases,
-        counted.observations,
+        counted.observations if weight is None else weight,
         counted.digest,
     )

@@ -16,6 +16,7 @@ from compliance_api.domain.case import NodeRecord, ReleaseRecord, ReportRecord, 
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.observation import JUDGED, Arm, Path, Result, Shape, Sighting
 from compliance_api.domain.organisation import Transport
+from compliance_api.domain.tally import Handed
 from compliance_api.storage.tables import (
     chain_heads,
     observations,
@@ -171,3 +172,38 @@ async def published(connection: AsyncConnection) -> list[ReleaseRecord]:
         select(releases.c.serial, releases.c.published_at, releases.c.urgent).order_by(releases.c.serial)
     )
     return [ReleaseRecord(row.serial, row.published_at, row.urgent) for row in rows]
+
+
+async def handed(connection: AsyncConnection, extent: Extent) -> list[Handed]:
+    """Sessions of that time through the resolvers that lines are handed out, with who asked the authority for them.
+
+    A session whose nonce nobody asked for is of no line; of several addresses the first one that nobody enrolled
+    counts, in the order of their texts.
+    """
+    way, kept = session_paths.c, observations.c
+    asked = (
+        select(kept.operator_id, kept.assignment_id, func.min(kept.asked_at).label("asked_at"))
+        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
+        .where(kept.asked_at >= extent.start, kept.asked_at < extent.end)
+        .group_by(kept.operator_id, kept.assignment_id)
+        .subquery()
+    )
+    rows = await connection.execute(
+        select(session_paths, asked.c.asked_at)
+        .join(asked, and_(asked.c.operator_id == way.operator_id, asked.c.assignment_id == way.assignment_id))
+        .where(way.handed, func.cardinality(way.egress) > 0)
+        .order_by(asked.c.asked_at, way.assignment_id)
+    )
+    return [
+        Handed(
+            row.asked_at,
+            row.assignment_id.hex(),
+            row.vantage_point,
+            row.access_network,
+            row.custodian,
+            min(row.foreign_egress or row.egress),
+            # Where an operator enrolled no address at all, none of them is foreign.
+            not row.foreign_egress or row.path != Path.ELSEWHERE,
+        )
+        for row in rows
+    ]

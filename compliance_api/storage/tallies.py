@@ -21,21 +21,25 @@ from compliance_api.domain.course import CountedDay, ReleaseSeen
 from compliance_api.domain.finding import Evidence, EvidenceKind
 from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.observation import Sighting
+from compliance_api.domain.observation import JUDGED, Sighting
 from compliance_api.domain.statistics.day import Line
 from compliance_api.domain.statistics.parameters import Family, ProcessRule
+from compliance_api.domain.tally import Handed
 from compliance_api.storage import evidence
 from compliance_api.storage.evidence import Extent
 from compliance_api.storage.tables import observations, tallies
 from compliance_api.usecases.count import Counted, Place
 
-# How many observations each of some days has, from its beginning to its closing; those with none before their end are
-# left out.
+# What there is for each of some days, from its beginning to its closing: observations of names, and sessions whose way
+# is known. Days with none before their end are left out.
 _SEEN = text(
-    "SELECT days.number, count(*) AS seen"
+    "SELECT days.number, count(*) + count(session_paths.assignment_id) AS weight"
     " FROM unnest(:numbers, :starts, :ends, :closings) AS days (number, begins, ends, closes)"
     " JOIN observations ON observations.operator_id = :operator AND observations.node = ANY(:nodes)"
     " AND observations.asked_at >= days.begins AND observations.asked_at < days.closes"
+    " AND observations.arm = ANY(:arms)"
+    " LEFT JOIN session_paths ON session_paths.operator_id = observations.operator_id"
+    " AND session_paths.assignment_id = observations.assignment_id"
     " GROUP BY days.number HAVING bool_or(observations.asked_at < days.ends)"
 ).bindparams(
     bindparam("numbers", type_=ARRAY(BigInteger)),
@@ -43,6 +47,7 @@ _SEEN = text(
     bindparam("ends", type_=ARRAY(DateTime(timezone=True))),
     bindparam("closings", type_=ARRAY(DateTime(timezone=True))),
     bindparam("nodes", type_=ARRAY(tallies.c.operator_id.type)),
+    bindparam("arms", type_=ARRAY(tallies.c.operator_id.type)),
 )
 
 
@@ -75,22 +80,28 @@ class Tallies:
             return {row.day: (row.version, row.observations) for row in await connection.execute(wanted)}
 
     async def seen(self, place: Place, days: Sequence[LegalDay], closes_after: float) -> Mapping[int, int]:
-        """How many observations each day has until it is closed; those without any of their own are left out."""
+        """The weight of each day's evidence until it is closed; days without any of their own are left out."""
         values = {
             "operator": place.operator,
             "nodes": list(place.nodes),
+            "arms": sorted(JUDGED),
             "numbers": [day.number for day in days],
             "starts": [day.start for day in days],
             "ends": [day.end for day in days],
             "closings": [day.end + timedelta(seconds=closes_after) for day in days],
         }
         async with self._engine.connect() as connection:
-            return {row.number: row.seen for row in await connection.execute(_SEEN, values)}
+            return {row.number: row.weight for row in await connection.execute(_SEEN, values)}
 
     async def evidence(self, place: Place, start: datetime, end: datetime) -> list[Sighting]:
         """What probes saw in that time."""
         async with self._engine.connect() as connection:
             return await evidence.sightings(connection, Extent(place.operator, place.nodes, start, end))
+
+    async def handed(self, place: Place, start: datetime, end: datetime) -> list[Handed]:
+        """Lines that asked in that time through the resolvers handed to them, and whom they met."""
+        async with self._engine.connect() as connection:
+            return await evidence.handed(connection, Extent(place.operator, place.nodes, start, end))
 
     async def releases(self) -> list[ReleaseRecord]:
         """All releases, oldest first."""

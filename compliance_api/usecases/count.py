@@ -19,7 +19,7 @@ from compliance_api.domain.law import Law, LawError
 from compliance_api.domain.law_history import LawHistory, LawVersion
 from compliance_api.domain.legal_day import CALENDAR, OFFSET, LegalDay
 from compliance_api.domain.observation import Sighting
-from compliance_api.domain.tally import Count, DayEvidence, count, judged
+from compliance_api.domain.tally import Count, DayEvidence, Handed, count, judged
 
 MAX_DAYS = 20
 """Counted in one turn."""
@@ -52,13 +52,19 @@ class TallyStore(Protocol):
         """When the oldest observation of these nodes was asked."""
 
     async def newest(self, place: Place, seconds: int) -> Mapping[int, tuple[int, int]]:
-        """Version and observations of the newest count of each day of that length."""
+        """Version and weight of the newest count of each day of that length."""
 
     async def seen(self, place: Place, days: Sequence[LegalDay], closes_after: float) -> Mapping[int, int]:
-        """How many observations each day has until it is closed; those without any of their own are left out."""
+        """The weight of each day's evidence until it is closed; days without any of their own are left out.
+
+        It grows with every observation of a name and with every session whose way became known.
+        """
 
     async def evidence(self, place: Place, start: datetime, end: datetime) -> list[Sighting]:
         """What probes saw in that time."""
+
+    async def handed(self, place: Place, start: datetime, end: datetime) -> list[Handed]:
+        """Lines that asked in that time through the resolvers handed to them, and whom they met."""
 
     async def releases(self) -> list[ReleaseRecord]:
         """All releases, oldest first."""
@@ -125,19 +131,24 @@ class DayCounter:
             number, before = newest.get(day.number, (0, 0))
             if seen.get(day.number, 0) == before or len(done) >= MAX_DAYS:
                 continue
-            done.append(await self._one(place, day, number + 1, version, law, now))
+            done.append(await self._one(place, day, number + 1, version, law, now, seen.get(day.number, 0)))
         return done
 
     async def _one(
-        self, place: Place, day: LegalDay, number: int, version: LawVersion, law: Law, now: datetime
+        self, place: Place, day: LegalDay, number: int, version: LawVersion, law: Law, now: datetime, weight: int
     ) -> Counted:
-        end = day.end + timedelta(seconds=law.day.closes_after)
-        sightings = await self._store.evidence(place, day.start, end)
-        releases = await self._store.releases()
-        made = await asyncio.to_thread(count, DayEvidence(day, sightings), releases, law)
-        counted = Counted(judged(day, number, now, law, made), made, version.version)
+        made = await self.recount(place, day, law)
+        counted = Counted(judged(day, number, now, law, made, weight), made, version.version)
         await self._store.add(place, counted)
         return counted
+
+    async def recount(self, place: Place, day: LegalDay, law: Law) -> Count:
+        """What a day's evidence amounts to now."""
+        end = day.end + timedelta(seconds=law.day.closes_after)
+        sightings = await self._store.evidence(place, day.start, end)
+        handed = await self._store.handed(place, day.start, day.end)
+        releases = await self._store.releases()
+        return await asyncio.to_thread(count, DayEvidence(day, sightings, handed), releases, law)
 
     async def course(
         self, place: Place, laws: LawHistory, law: Law, until: datetime, known_at: datetime | None = None

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, Connection, Index, PrimaryKeyConstraint, UniqueConstraint, func, select, text
+from sqlalchemy import URL, Connection, Index, PrimaryKeyConstraint, UniqueConstraint, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.domain.case import Case
@@ -18,6 +18,7 @@ from compliance_api.domain.chain import Relation
 from compliance_api.domain.course import Course, follow
 from compliance_api.domain.finding import FindingKind
 from compliance_api.domain.law import LawBook
+from compliance_api.domain.observation import Arm
 from compliance_api.domain.organisation import (
     Endpoint,
     Jurisdiction,
@@ -38,7 +39,7 @@ from compliance_api.storage.laws import Laws
 from compliance_api.storage.migrate import is_current, migrate
 from compliance_api.storage.overview import OverviewStore, rolled_up
 from compliance_api.storage.reports import Reports
-from compliance_api.storage.tables import chain_heads, metadata, reports, verdict_changes
+from compliance_api.storage.tables import chain_heads, metadata, observations, reports, session_paths, verdict_changes
 from compliance_api.storage.tallies import Tallies
 from compliance_api.usecases.assignment import Round
 from compliance_api.usecases.count import Counted, Place
@@ -288,3 +289,44 @@ async def test_the_law_is_learnt_once_and_every_change_of_it_is_ledgered(engine:
             text("SELECT subject FROM ledger_leaves WHERE kind = 'law' ORDER BY log_index")
         )
         assert [row.subject for row in leaves] == ["law/law-1", "law/law-1", "law/law-2", "law/law-1"]
+
+
+async def test_a_session_whose_way_becomes_known_has_its_day_counted_again(engine: AsyncEngine) -> None:
+    store, place, day = Tallies(engine), Place("a", "hcm", ("edge-1",)), law().day.of(NOW).after(-3)
+    asked = {"operator_id": "a", "question": 0, "asked_at": day.start, "received_at": NOW, "node": "edge-1"}
+    words = "probe_organisation probe vantage_point access_network custodian endpoint qname order_reference"
+    texts = dict.fromkeys(words.split(), "x")
+    rest = {
+        "qtype": 1, "arm": Arm.CONTROL, "category": 0, "added_serial": 0, "result": "blocked",
+        "reference_alive": True, "digest": b"d", "observation": b"o", "signature": b"s", "key_id": b"k",
+    }  # fmt: skip
+    way = {
+        "operator_id": "a", "node": "edge-1", "decided_at": NOW, "answered_by": "", "handed": True,
+        "vantage_point": "v", "access_network": "n", "custodian": "c",
+    }  # fmt: skip
+    async with engine.begin() as connection:
+        for number in (1, 2, 3):
+            key = {"assignment_id": bytes([number]) * 16}
+            await connection.execute(insert(observations).values({**asked, **texts, **rest, **key, "shape": "nodata"}))
+    assert await store.seen(place, [day], 60) == {day.number: 3}
+    async with engine.begin() as connection:
+        for number, path, foreign in (
+            (1, "elsewhere", ["192.0.2.9"]),
+            (2, "unknown", ["192.0.2.9"]),
+            (3, "verified", []),
+        ):
+            values = {
+                "assignment_id": bytes([number]) * 16,
+                "path": path,
+                "egress": ["192.0.2.9"],
+                "foreign_egress": foreign,
+            }
+            await connection.execute(insert(session_paths).values({**way, **values}))
+    assert await store.seen(place, [day], 60) == {day.number: 6}
+    lines = await store.handed(place, day.start, day.end)
+    assert [(one.resolver, one.enrolled) for one in lines] == [
+        ("192.0.2.9", False),
+        ("192.0.2.9", True),
+        ("192.0.2.9", True),
+    ]
+    assert [one.path for one in await store.evidence(place, day.start, day.end)] == ["elsewhere", "unknown", "verified"]
