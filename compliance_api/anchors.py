@@ -15,11 +15,13 @@ from datetime import datetime
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from compliance_api.domain.credential import Shown
-from lachan.tls import TlsError, identity_of
+from lachan.tls import TlsError, TlsMaterial, identity_of
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -61,6 +63,27 @@ def shown(leaf: bytes) -> Shown:
     identity = identity_of(leaf)
     certificate = x509.load_pem_x509_certificate(leaf)
     return Shown(identity, certificate.fingerprint(hashes.SHA256()), certificate.not_valid_before_utc)
+
+
+def anchor_of(material: TlsMaterial) -> bytes:
+    """The certificate (PEM) among those a service trusts that vouches for the service itself.
+
+    Raises:
+        TlsError: There is none.
+    """
+    chain = x509.load_pem_x509_certificates(material.certificate)
+    for root in read_roots(material.ca, "the service's authorities"):
+        try:
+            chain[-1].verify_directly_issued_by(root)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return root.public_bytes(Encoding.PEM)
+    raise TlsError("the service's certificate is by none of the authorities it trusts")
+
+
+def pin_of(anchor: bytes) -> bytes:
+    """SHA-256 of an authority's certificate (PEM) in DER form."""
+    return x509.load_pem_x509_certificate(anchor).fingerprint(hashes.SHA256())
 
 
 class Anchors:

@@ -116,7 +116,7 @@ class _Service:
         self._settings = settings
         self._engine = engine
         self._metrics = metrics
-        self._entrance = Entrance(engine, loaded.registry, settings.tls, settings.limits, metrics, now)
+        self.entrance = Entrance(engine, loaded.registry, settings, metrics, now)
         self._names = NameSource(
             lists,
             Releases(engine),
@@ -163,12 +163,13 @@ class _Service:
         self._judging = Judging(engine, loaded.registry, loaded.laws)
         self.server = Server(
             settings.listen,
-            self._entrance.material,
-            self._entrance.guard,
+            self.entrance.material,
+            self.entrance.guard,
             ReportService(ingest, metrics),
             ProbeService(self._assigner, observe, stamper, metrics, now),
             AuditService(Audit(Proofs(engine))),
             self._challenging.service,
+            self.entrance.credentials,
         )
         self._cite = Cite(lists, Citations(engine))
         self._keeper = sequencer.keeper(settings.ledger, engine, metrics.registry)
@@ -178,7 +179,7 @@ class _Service:
         """Brings the schema up to date, and the membership as far as its file says."""
         await migrate(self._engine)
         await Shapes(self._engine).learn(self._shapes, now())
-        await self._entrance.prepare()
+        await self.entrance.prepare()
         await self._judging.prepare(now())
 
     def tasks(self) -> list[Awaitable[None]]:
@@ -193,7 +194,7 @@ class _Service:
             self._periodically("citations", self._settings.list_authority.refresh, self._hear),
             self._periodically("judge", self._settings.judge.interval, self._evaluate),
             self._periodically("upkeep", self._settings.retention.interval, self._maintain),
-            self._periodically("membership", REFRESH_SECONDS, self._entrance.directory.refresh),
+            self._periodically("membership", REFRESH_SECONDS, self.entrance.directory.refresh),
             self._periodically("health", HEALTH_SECONDS, self._check),
         ]
 
@@ -282,6 +283,8 @@ async def serve(loaded: Loaded, url: URL, ready: Callable[[dict[str, str]], None
         service = _Service(loaded, engine, SampleClient(lists), intake.ingest, metrics)
         await service.prepare()
         addresses = {"grpc": _address(settings.listen, service.server.port)}
+        if settings.enrolment:
+            addresses["enrolment"] = _address(settings.enrolment.listen, service.entrance.port)
         if settings.metrics:
             addresses["metrics"] = _serve_metrics(stack, settings.metrics.listen, metrics)
         tasks = [asyncio.ensure_future(task) for task in service.tasks()]
@@ -294,12 +297,14 @@ async def serve(loaded: Loaded, url: URL, ready: Callable[[dict[str, str]], None
         gc.collect()
         gc.freeze()
         await service.server.start()
+        await service.entrance.start()
         ready(addresses)
         _log.info("serving", **addresses)
         stopping = asyncio.create_task(stop.wait())
         # A task that ends has failed beyond what is tried again: then the process ends too, and is started anew.
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping")
+        await service.entrance.stop()
         await service.server.stop()
         if console is not None:
             console.should_exit = True

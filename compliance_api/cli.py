@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from compliance_api import pki
 from compliance_api.domain.verdict import Outcome
 from compliance_api.settings import ServiceSettings, load_law, load_registry, load_shapes
-from compliance_api.verbs import finding, ledger, nonces, observations, upkeep
+from compliance_api.verbs import enrolment, finding, ledger, nonces, observations, organisation, upkeep
 from lachan import config, log, postgres, terminal
 from lachan.config import ConfigError, Problem
 from lachan.signing import SigningError, SigningKey
@@ -26,6 +26,10 @@ ca = typer.Typer(no_args_is_help=True, help="A small certificate authority.")
 app.add_typer(ca, name="ca")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(observations.app, name="observations")
+app.add_typer(organisation.app, name="organisation")
+app.add_typer(enrolment.app, name="enrolment")
+app.command()(enrolment.token)
+app.command()(enrolment.revoke)
 app.command()(upkeep.maintain)
 app.add_typer(upkeep.hold, name="hold")
 app.command()(nonces.nonce_zone)

@@ -1,24 +1,46 @@
-"""The entrance of the service: its certificate, the membership, and the guard before every service, put together."""
+"""The entrance of the service: its certificate, the membership, the guard before every service, and newcomers' door."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+import grpc.aio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance_api.admission import EnrolmentSettings
+from compliance_api.anchors import anchor_of
 from compliance_api.domain.credential import Objection
 from compliance_api.domain.organisation import Registry
+from compliance_api.issuing import Issuer
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.auth import Guard
-from compliance_api.sharesettings import LimitSettings
+from compliance_api.rpc.enrolment import CredentialService, EnrolmentService
+from compliance_api.settings import ServiceSettings
+from compliance_api.storage.enrolments import Enrolments
 from compliance_api.storage.members import Members
+from compliance_api.usecases.enrolment import Enrolling
 from compliance_api.usecases.membership import Directory
-from lachan.tls import Credential, TlsFiles, TlsMaterial
+from lachan import channel
+from lachan.compliance.v1.enrolment_service_pb2_grpc import add_EnrolmentServiceServicer_to_server
+from lachan.tls import Credential, TlsMaterial
 
 # A revocation ends streams this soon, and calls at once.
 REFRESH_SECONDS = 1.0
+NEWCOMERS_AT_ONCE = 64
+STOP_SECONDS = 2.0
+
+
+def enrolling(settings: EnrolmentSettings, engine: AsyncEngine, clock: Callable[[], datetime]) -> Enrolling:
+    """The task of letting in and out.
+
+    Raises:
+        PkiError: The authority that signs certificates cannot be used.
+    """
+    issuer = Issuer(settings.issuer.certificate, settings.issuer.key)
+    return Enrolling(Enrolments(engine), issuer, settings.terms(), clock, os.urandom)
 
 
 class Entrance:
@@ -28,8 +50,7 @@ class Entrance:
         self,
         engine: AsyncEngine,
         registry: Registry,
-        files: TlsFiles,
-        limits: LimitSettings,
+        settings: ServiceSettings,
         metrics: Metrics,
         clock: Callable[[], datetime],
     ) -> None:
@@ -38,24 +59,37 @@ class Entrance:
         Args:
             engine: The database.
             registry: What the file of organisations says; from `prepare` on, what the database says.
-            files: The service's certificate and key, and the authorities it trusts.
-            limits: What each caller may take.
+            settings: The service's.
             metrics: Where refusals are counted.
             clock: The time.
 
         Raises:
             TlsError: The certificate cannot be used.
+            PkiError: The authority that signs certificates cannot be used.
         """
         self._members = Members(engine)
         self._file = registry
         self._clock = clock
-        self._credential = Credential(files)
+        self._credential = Credential(settings.tls)
         self._metrics = metrics
         self.directory = Directory(self._members, registry)
-        self.guard = Guard(self.directory, lambda: self._credential.material.ca, limits.shares(), clock, self._refused)
+        shares = settings.limits.shares()
+        self.guard = Guard(self.directory, lambda: self._credential.material.ca, shares, clock, self._refused)
+        self.credentials: CredentialService | None = None
+        self._door: grpc.aio.Server | None = None
+        self.port = 0
+        if settings.enrolment is not None:
+            task = enrolling(settings.enrolment, engine, clock)
+            self.credentials = CredentialService(task)
+            self._door = channel.server(most=NEWCOMERS_AT_ONCE, aged=True)
+            add_EnrolmentServiceServicer_to_server(EnrolmentService(task, self._authorities), self._door)
+            self.port = channel.bind_open(self._door, settings.enrolment.listen, lambda: self._credential.material)
 
     def _refused(self, objection: Objection) -> None:
         self._metrics.turned_away.labels(objection).inc()
+
+    def _authorities(self) -> bytes:
+        return anchor_of(self._credential.material)
 
     async def prepare(self) -> None:
         """Applies the file of organisations, and reads the membership.
@@ -65,6 +99,16 @@ class Entrance:
         """
         await self._members.apply(self._file, "the service's start", self._clock())
         await self.directory.refresh()
+
+    async def start(self) -> None:
+        """Begins to let newcomers in."""
+        if self._door is not None:
+            await self._door.start()
+
+    async def stop(self) -> None:
+        """Lets nobody in any more."""
+        if self._door is not None:
+            await self._door.stop(STOP_SECONDS)
 
     def material(self) -> TlsMaterial:
         """What TLS shows, and whom it lets in: everybody whom any authority vouches for. The guard tells them apart."""

@@ -58,8 +58,13 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def pem(certificate: x509.Certificate) -> bytes:
+    """A certificate in PEM form."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, begin: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -67,8 +72,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + timedelta(days=days))
+        .not_valid_before(begin)
+        .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
@@ -97,26 +102,56 @@ def init(out: Path, now: datetime, name: str = "Lá Chắn CA") -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (
-        _builder(subject, subject, key.public_key(), now, CA_DAYS)
+        _builder(subject, subject, key.public_key(), now - BACKDATED, now + timedelta(days=CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(authority=True), critical=True)
         .sign(key, hashes.SHA256())
     )
     _write(out / "ca-key.pem", _key_pem(key), 0o600)
-    _write(out / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    _write(out / "ca.pem", pem(certificate), 0o644)
 
 
-def _load(ca: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def load(ca: Path, ca_key: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """An authority's certificate and key.
+
+    Raises:
+        PkiError: They cannot be read, or are not a pair.
+    """
     try:
-        certificate = x509.load_pem_x509_certificate(read_pem(ca / "ca.pem"))
-        key = serialization.load_pem_private_key(read_pem(ca / "ca-key.pem"), None)
+        certificate = x509.load_pem_x509_certificate(read_pem(ca))
+        key = serialization.load_pem_private_key(read_pem(ca_key), None)
     except TlsError as error:
         raise PkiError(str(error)) from error
     except (ValueError, TypeError) as error:
-        raise PkiError(f"{ca}: not a certificate and its key in PEM form") from error
+        raise PkiError(f"{ca.parent}: not a certificate and its key in PEM form") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise PkiError(f"{ca}: the key does not belong to the certificate")
+        raise PkiError(f"{ca.parent}: the key does not belong to the certificate")
     return certificate, key
+
+
+def certify(
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
+    party: Identity,
+    names: Sequence[x509.GeneralName],
+    key: ec.EllipticCurvePublicKey,
+    begin: datetime,
+    end: datetime,
+) -> bytes:
+    """A leaf in PEM form, for the holder of a key."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, party.name)])
+    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
+    issued_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    return pem(
+        _builder(subject, authority.subject, key, begin, end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(usage, critical=False)
+        .add_extension(issued_by, critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
 
 
 def _names(uri: str, dns: Sequence[str], addresses: Sequence[str]) -> tuple[Identity, list[x509.GeneralName]]:
@@ -149,28 +184,14 @@ def issue(
     Raises:
         PkiError: The authority cannot be used, a name has another form, or a file exists or cannot be written.
     """
-    authority, authority_key = _load(ca)
+    authority, authority_key = load(ca / "ca.pem", ca / "ca-key.pem")
     identity, names = _names(uri, dns, addresses)
     if now + timedelta(days=days) > authority.not_valid_after_utc:
         raise PkiError(f"{days} days reach beyond the authority's own end, {authority.not_valid_after_utc.date()}")
     _folder(out, ("ca.pem", "certificate.pem", "key.pem"))
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity.name)])
-    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    certificate = (
-        _builder(subject, authority.subject, key.public_key(), now, days)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(authority=False), critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-        )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
-            critical=False,
-        )
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
+    begin, end = now - BACKDATED, now + timedelta(days=days)
+    certificate = certify(authority, authority_key, identity, names, key.public_key(), begin, end)
     _write(out / "key.pem", _key_pem(key), 0o600)
-    _write(out / "certificate.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-    _write(out / "ca.pem", authority.public_bytes(serialization.Encoding.PEM), 0o644)
+    _write(out / "certificate.pem", certificate, 0o644)
+    _write(out / "ca.pem", pem(authority), 0o644)

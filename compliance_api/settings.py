@@ -8,11 +8,13 @@ machine, for that database asks nobody for a password.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from compliance_api.admission import EnrolmentSettings, LimitSettings
 from compliance_api.anchors import read_roots
 from compliance_api.domain import shapes
 from compliance_api.domain.law import LawBook, Texts
@@ -32,7 +34,6 @@ from compliance_api.domain.shapes import ShapeBook
 from compliance_api.intakesettings import IntakeSettings
 from compliance_api.ledger.settings import LedgerSettings
 from compliance_api.nonces.settings import NonceSettings
-from compliance_api.sharesettings import LimitSettings
 from compliance_api.web.settings import ConsoleSettings
 from lachan import config
 from lachan.address import Address, Port
@@ -40,7 +41,7 @@ from lachan.config import ConfigError, ConfigPath, Duration, HostPort, Problem, 
 from lachan.log import LogSettings
 from lachan.postgres import DatabaseSettings
 from lachan.signing import SigningError, VerifyKey
-from lachan.tls import IDENTIFIER, TlsError, TlsFiles, read_pem
+from lachan.tls import IDENTIFIER, Identity, Role, TlsError, TlsFiles, read_pem
 
 MAX_ORGANISATIONS = 5000
 MAX_NAMES = 1000
@@ -177,6 +178,7 @@ class ServiceSettings(Settings):
     retention: RetentionSettings = RetentionSettings()
     limits: LimitSettings = LimitSettings()
     nonces: NonceSettings | None = None
+    enrolment: EnrolmentSettings | None = None
     console: ConsoleSection | None = None
     metrics: MetricsSettings | None = None
     log: LogSettings = LogSettings()
@@ -187,6 +189,7 @@ class ServiceSettings(Settings):
             return self
         places = {"listen": self.listen}
         places |= {"console.listen": self.console.listen} if self.console else {}
+        places |= {"enrolment.listen": self.enrolment.listen} if self.enrolment else {}
         beyond = [name for name, address in places.items() if not is_loopback(address)]
         if beyond:
             raise ValueError(f"database.embedded is for this machine only, but {', '.join(beyond)} is not on loopback")
@@ -216,6 +219,18 @@ class NodeEntry(Settings):
     # Its own name, as `local.name` in its configuration.
     own_name: Annotated[str, Field(pattern=r"^(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$|^$", max_length=190)] = ""
 
+    def node(self, key: bytes, everywhere: Iterable[str]) -> Node:
+        """As the domain's own type, of an operator that answers in these jurisdictions."""
+        return Node(
+            self.name,
+            key,
+            tuple(one.endpoint() for one in self.resolvers),
+            frozenset(self.jurisdictions or everywhere),
+            self.clients,
+            self.egress,
+            self.own_name,
+        )
+
 
 class ProbeEntry(Settings):
     """A point that asks resolvers from outside."""
@@ -230,6 +245,18 @@ class ProbeEntry(Settings):
     line: Line = Line.CONSUMER
     # Operators whose resolvers it can ask; empty means all.
     operators: Annotated[tuple[Identifier, ...], Field(max_length=200)] = ()
+
+    def probe(self, key: bytes) -> Probe:
+        """As the domain's own type."""
+        return Probe(
+            self.name,
+            key,
+            self.vantage_point,
+            self.access_network,
+            self.custodian,
+            self.line,
+            frozenset(self.operators),
+        )
 
 
 class OrganisationEntry(Settings):
@@ -319,15 +346,7 @@ class _RegistryReader:
 
     def _node(self, place: str, owner: OrganisationEntry, entry: NodeEntry) -> Node:
         self._known(place, entry.jurisdictions, set(owner.jurisdictions))
-        return Node(
-            entry.name,
-            self._key(place, entry.key),
-            tuple(one.endpoint() for one in entry.resolvers),
-            frozenset(entry.jurisdictions or owner.jurisdictions),
-            entry.clients,
-            entry.egress,
-            entry.own_name,
-        )
+        return entry.node(self._key(place, entry.key), owner.jurisdictions)
 
     def _probe(self, place: str, entry: ProbeEntry) -> Probe:
         if entry.custodian not in self._owners:
@@ -337,15 +356,7 @@ class _RegistryReader:
             for name in entry.operators
             if name not in self._owners
         ]
-        return Probe(
-            entry.name,
-            self._key(place, entry.key),
-            entry.vantage_point,
-            entry.access_network,
-            entry.custodian,
-            entry.line,
-            frozenset(entry.operators),
-        )
+        return entry.probe(self._key(place, entry.key))
 
 
 def load_registry(path: Path) -> Registry:
@@ -368,6 +379,22 @@ def load_shapes(path: Path | None) -> ShapeBook:
         ConfigError: With every problem found.
     """
     return config.load(path, ShapeBook) if path else shapes.DEFAULT
+
+
+def load_entry(path: Path, party: Identity) -> Node | Probe:
+    """What a file says of one node or probe that is to be enrolled.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    said: NodeEntry | ProbeEntry
+    said = config.load(path, NodeEntry) if party.role is Role.NODE else config.load(path, ProbeEntry)
+    problems = [] if said.name == party.name else [Problem("name", f"{party} is invited")]
+    if said.key is not None:
+        problems.append(Problem("key", "it comes by the enrolment"))
+    if problems:
+        raise ConfigError(str(path), problems)
+    return said.node(b"", ()) if isinstance(said, NodeEntry) else said.probe(b"")
 
 
 def load_law(path: Path, registry: Registry) -> LawBook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from lachan.tls import Identity, TlsError, TlsMaterial, identity_of
+from lachan.tls import Credential, Identity, TlsError, TlsFiles, TlsMaterial, identity_of
 
 MAX_MESSAGE_BYTES = 4 << 20
 KEEPALIVE_MS = 30_000
@@ -48,6 +49,58 @@ def connect(target: str, tls: TlsMaterial, reconnect_max_ms: int = 10_000, name:
     return grpc.aio.secure_channel(target, credentials, options)
 
 
+def connect_unnamed(target: str, ca: bytes) -> grpc.aio.Channel:
+    """A channel to `target` that trusts `ca` alone and shows no certificate."""
+    return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(ca), list(_OPTIONS))
+
+
+class Renewing:
+    """A channel that is made anew when this party's certificate was: calls under way end on the one before."""
+
+    def __init__(self, target: str, files: TlsFiles, reconnect_max_ms: int = 10_000) -> None:
+        """Reads the certificate; nothing is connected yet.
+
+        Raises:
+            TlsError: It cannot be used.
+        """
+        self._target = target
+        self._credential = Credential(files)
+        self._reconnect_max_ms = reconnect_max_ms
+        self._material = self._credential.material
+        self._channel: grpc.aio.Channel | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def identity(self) -> Identity:
+        """Who this is."""
+        return self._material.identity
+
+    def channel(self) -> grpc.aio.Channel:
+        """The channel to make the next call on; from the loop's own thread."""
+        material = self._credential.material
+        if self._channel is None or material is not self._material:
+            self._retire()
+            self._material = material
+            self._channel = connect(self._target, material, self._reconnect_max_ms)
+        return self._channel
+
+    def _retire(self) -> None:
+        if self._channel is not None:
+            task = asyncio.ensure_future(self._channel.close(CONNECTION_GRACE_MS / 1000))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            self._channel = None
+
+    async def close(self) -> None:
+        """Ends every connection, calls under way included."""
+        if self._channel is not None:
+            closing, self._channel = self._channel, None
+            await closing.close()
+        for task in tuple(self._closing):
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+
 _AGED: Sequence[tuple[str, Any]] = (
     # No connection outlives what is known of its caller by long; gRPC spreads the ages by a tenth.
     ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
@@ -83,10 +136,24 @@ def bind_renewing(service: grpc.aio.Server, address: str, material: Callable[[],
     Raises:
         TlsError: The address cannot be bound.
     """
+    return _bind(service, address, _renewing(material, named=True))
+
+
+def bind_open(service: grpc.aio.Server, address: str, material: Callable[[], TlsMaterial]) -> int:
+    """As `bind_renewing`, for callers without a certificate: they know who we are, we do not know who they are.
+
+    Raises:
+        TlsError: The address cannot be bound.
+    """
+    return _bind(service, address, _renewing(material, named=False))
+
+
+def _renewing(material: Callable[[], TlsMaterial], *, named: bool) -> grpc.ServerCredentials:
+    """What is shown at each new connection; `named` where the other end has to show a certificate of its own."""
     shown = material()
 
     def configuration(one: TlsMaterial) -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration([(one.key, one.certificate)], one.ca)
+        return grpc.ssl_server_certificate_configuration([(one.key, one.certificate)], one.ca if named else None)
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         nonlocal shown
@@ -96,21 +163,11 @@ def bind_renewing(service: grpc.aio.Server, address: str, material: Callable[[],
         shown = now
         return configuration(now)
 
-    credentials = grpc.dynamic_ssl_server_credentials(
+    return grpc.dynamic_ssl_server_credentials(
         configuration(shown),
         fetch,  # type: ignore[arg-type]  # None says that nothing changed; its types do not
-        require_client_authentication=True,
+        require_client_authentication=named,
     )
-    return _bind(service, address, credentials)
-
-
-def bind_open(service: grpc.aio.Server, address: str, tls: TlsMaterial) -> int:
-    """As `bind`, for callers without a certificate: they know who we are, we do not know who they are.
-
-    Raises:
-        TlsError: The address cannot be bound.
-    """
-    return _bind(service, address, grpc.ssl_server_credentials([(tls.key, tls.certificate)]))
 
 
 def _bind(service: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import mmap
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from blocklist_sync.artifact.policy import PolicyBundle
     from resolver.settings import Edge
 
+STANDARD_INPUT = "-"
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The DNS resolver of an edge.")
 
 
@@ -75,18 +77,30 @@ def _against_the_list(edge: Edge, source: str) -> None:
 
 
 @app.command()
-def enroll(config: Config = DEFAULT) -> None:
-    """Make the node's signing key if there is none, and print its public half for the authority."""
-    from resolver import privileges, settings
-    from resolver.enrolment import KEY_FILE, signing_key
+def enroll(
+    config: Config = DEFAULT,
+    token: Annotated[
+        str | None, typer.Option("--token", help="As the authority handed it over; `-` reads it from standard input.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the enrolment that was begun.")] = False,
+    patience: Annotated[
+        float, typer.Option("--wait", min=0, max=86400, help="Seconds to wait for your organisation's decision.")
+    ] = 0.0,
+) -> None:
+    """Enrol this node by a token: make its keys, show the fingerprint to confirm, collect its certificate.
+
+    Without a token: make the key of its reports if there is none, and print the public half.
+    """
+    from resolver import enrolment, settings
 
     edge = settings.read(config)
-    edge.file.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = signing_key(edge.file.state_dir)
-    # Made by root, it is read by whom the edge becomes.
-    privileges.give((edge.file.state_dir, edge.file.state_dir / KEY_FILE), edge.file.user)
-    terminal.complain(f"{edge.file.organisation}/{edge.file.node}: key {key.public.key_id.hex()}")
-    line(key.public.pem().decode().rstrip())
+    if token is None and not resume:
+        public = enrolment.prepare(edge)
+        terminal.complain(f"{edge.file.organisation}/{edge.file.node}: key {public.key_id.hex()}")
+        line(public.pem().decode().rstrip())
+        return
+    told = enrolment.enrol(edge, sys.stdin.read() if token == STANDARD_INPUT else token, patience)
+    line(told)
 
 
 @app.command()

@@ -1,10 +1,21 @@
-"""The node's own signing key: made here, never leaving here; the authority is told the public half."""
+"""How a node comes in: its keys, made here and never leaving here, and its certificate, by a token.
+
+Holds always: what root makes for the edge is the edge's own user's to read.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lachan.signing import SigningKey
+from lachan.signing import SigningKey, VerifyKey
+from lachan.tls import Identity, Role
+from resolver import privileges
+from resolver.errors import ResolverError
+
+if TYPE_CHECKING:
+    from resolver.settings import Edge
 
 KEY_FILE = "node.key"
 
@@ -19,3 +30,44 @@ def signing_key(state_dir: Path) -> SigningKey:
     if not path.exists():
         SigningKey.generate().save(path)
     return SigningKey.load(path)
+
+
+def prepare(edge: Edge) -> VerifyKey:
+    """Makes the key of the node's reports if there is none; its public half.
+
+    Raises:
+        lachan.signing.SigningError: It can be neither read nor written.
+    """
+    folder = edge.file.state_dir
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = signing_key(folder)
+    # Made by root, it is read by whom the edge becomes.
+    privileges.give((folder, folder / KEY_FILE), edge.file.user)
+    return key.public
+
+
+def enrol(edge: Edge, token: str | None, patience: float) -> str:
+    """Enrols the node by a token, or goes on with what was begun; what to tell whoever does it.
+
+    Raises:
+        ResolverError: The configuration names no place for a certificate.
+        lachan.newcomer.NewcomerError: It cannot go on.
+    """
+    from lachan import newcomer
+
+    uplink = edge.file.report.uplink
+    if uplink is None:
+        raise ResolverError("report.uplink: it says where the certificate is to be, and is missing")
+    prepare(edge)
+    party = Identity(edge.file.organisation, Role.NODE, edge.file.node)
+    key = SigningKey.load(edge.file.state_dir / KEY_FILE)
+    outcome = asyncio.run(newcomer.enrol(uplink.tls, party, key, token, patience))
+    if outcome.standing is newcomer.Standing.ENROLLED:
+        paths = [uplink.tls.ca, uplink.tls.certificate, uplink.tls.key]
+        folder = uplink.tls.certificate.parent
+        if folder.is_relative_to(edge.file.state_dir):
+            # The edge renews its certificate itself.
+            paths.append(folder)
+        privileges.give(paths, edge.file.user)
+        return f"{party}: enrolled; certificate in {uplink.tls.certificate}"
+    return newcomer.advice(party, outcome.fingerprint)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import random
 import secrets
 import signal
 import threading
@@ -47,6 +48,7 @@ from resolver.workers import Workers
 
 if TYPE_CHECKING:
     from blocklist_sync.edge.agent import Agent
+    from lachan.renewal import Renewal
     from resolver.uplink import Uplink
 
 STATUS_SECONDS = 1.0
@@ -77,6 +79,7 @@ class Supervisor:
         self._telling: set[asyncio.Task[None]] = set()
         self._lock: TextIO | None = None
         self._agent: Agent | None = None
+        self._renewal: Renewal
         self._ring: Ring
         self._tally: TallyFile
 
@@ -365,6 +368,7 @@ class Supervisor:
             self._start(self._workers.watch())
             if uplink is not None:
                 self._start(uplink.run())
+                self._start(self._renewal.run())
                 from resolver.challenged import challenged
 
                 self._start(challenged(self._file, openings, key))
@@ -403,9 +407,12 @@ class Supervisor:
             agent = Agent(self._file.blocklist.sync, self._file.state_dir)
             await asyncio.to_thread(agent.current)
         if self._file.report.uplink is not None:
+            from lachan.renewal import Renewal
             from resolver.uplink import Uplink
 
-            uplink = Uplink(self._file.report.uplink, spool, window=self._file.report.window)
+            settings = self._file.report.uplink
+            uplink = Uplink(settings, spool, window=self._file.report.window)
+            self._renewal = Renewal(settings.target, settings.tls, random.SystemRandom())
         return agent, uplink
 
     def _metrics(self, ring: Ring, spool: Spool, uplink: Uplink | None) -> contextlib.AbstractContextManager[object]:

@@ -129,8 +129,7 @@ class Uplink:
         if settings.ledger is not None:
             self._auditor = Auditor(settings, settings.ledger, spool, self._rng, wall)
         self._something_new = asyncio.Event()
-        self._channel: grpc.aio.Channel | None = None
-        self._identity: tls.Identity | None = None
+        self._line: channel.Renewing | None = None
         self._log = log.get()
         self._submitted = 0
         self._failures: Counter[Failure] = Counter()
@@ -187,16 +186,15 @@ class Uplink:
             return self._failed(Failure.SPOOL, str(error))
 
     def _connect(self) -> tuple[stubs.ReportServiceAsyncStub, tls.Identity]:
-        """The service, by certificates that are read anew after every failure to connect."""
-        if self._channel is None or self._identity is None:
-            material = tls.load(self._settings.tls)
-            self._identity = material.identity
-            self._channel = channel.connect(self._settings.target, material)
-        return stubs.ReportServiceStub(self._channel), self._identity
+        """The service, by a certificate that is read anew when it changes, and after every failure to connect."""
+        if self._line is None:
+            self._line = channel.Renewing(self._settings.target, self._settings.tls)
+        stub = stubs.ReportServiceStub(self._line.channel())
+        return stub, self._line.identity
 
     async def _disconnect(self) -> None:
-        if self._channel is not None:
-            closing, self._channel = self._channel, None
+        if self._line is not None:
+            closing, self._line = self._line, None
             await closing.close()
 
     def _select(self) -> tuple[list[Item], bool]:

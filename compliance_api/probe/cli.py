@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import sys
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ app = typer.Typer(
 SPOOL_RESERVE = 100_000
 """Room beyond `spool_most` for what assignments taken on before that still bring."""
 SPOOL_BYTES = 4 << 30
+STANDARD_INPUT = "-"
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The probe's YAML configuration.")]
 
@@ -42,14 +44,38 @@ def _load(path: Path) -> tuple[ProbeSettings, tls.TlsMaterial]:
 
 
 @app.command()
-def enroll(config_path: Config) -> None:
-    """Makes the signing key if there is none, and prints its public half and its id for the authority."""
+def enroll(
+    config_path: Config,
+    token: Annotated[
+        str | None, typer.Option("--token", help="As the authority handed it over; `-` reads it from standard input.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the enrolment that was begun.")] = False,
+    patience: Annotated[
+        float, typer.Option("--wait", min=0, max=86400, help="Seconds to wait for your organisation's decision.")
+    ] = 0.0,
+) -> None:
+    """Enrols this probe by a token: makes its keys, shows the fingerprint to confirm, collects its certificate.
+
+    Without a token: makes the signing key if there is none, and prints its public half and its id.
+    """
     settings = config.load(config_path, ProbeSettings)
     if not settings.signing_key.exists():
         SigningKey.generate().save(settings.signing_key)
-    public = SigningKey.load(settings.signing_key).public
-    terminal.line(f"key id: {public.key_id.hex()}")
-    terminal.line(public.pem().decode().strip())
+    key = SigningKey.load(settings.signing_key)
+    if token is None and not resume:
+        terminal.line(f"key id: {key.public.key_id.hex()}")
+        terminal.line(key.public.pem().decode().strip())
+        return
+    from lachan import newcomer
+    from lachan.invitation import Invitation
+
+    given = sys.stdin.read() if token == STANDARD_INPUT else token
+    who = Invitation.parse(given).party if given is not None else newcomer.party_of(settings.tls)
+    if who.role is not tls.Role.PROBE:
+        raise ProbeError(f"the token is for {who}, which is no probe")
+    outcome = asyncio.run(newcomer.enrol(settings.tls, who, key, given, patience))
+    done = outcome.standing is newcomer.Standing.ENROLLED
+    terminal.line(f"{who}: enrolled" if done else newcomer.advice(who, outcome.fingerprint))
 
 
 @app.command()
@@ -114,6 +140,7 @@ async def _work(settings: ProbeSettings, material: tls.TlsMaterial, key: Signing
     from compliance_api.probe.measure import asker
     from compliance_api.probe.metrics import Metrics
     from compliance_api.probe.uplink import Uplink
+    from lachan.renewal import Renewal
     from lachan.spool import Limits, Spool
 
     rng = random.SystemRandom()
@@ -121,13 +148,16 @@ async def _work(settings: ProbeSettings, material: tls.TlsMaterial, key: Signing
     settings.spool.parent.mkdir(parents=True, exist_ok=True)
     spool = Spool(settings.spool, Limits(items=settings.spool_most + SPOOL_RESERVE, bytes=SPOOL_BYTES))
     journal = Journal(settings.journal)
-    uplink = Uplink(settings.service, material, settings.uplink.deadline, settings.uplink.backoff_most)
+    uplink = Uplink(settings.service, settings.tls, settings.uplink.deadline, settings.uplink.backoff_most)
     ask = asker(settings.measure, rng)
 
     def handed_out() -> tuple[str, ...]:
         return handed.find(settings.handed, time.time()).resolvers
 
     agent = Agent(settings, key, spool, journal, uplink, ask, rng, metrics, handed_out)
+    renewal = Renewal(settings.service, settings.tls, rng)
+    metrics.certificate.set_function(lambda: renewal.expires_at)
+    renewing = asyncio.ensure_future(renewal.run())
     work = asyncio.ensure_future(agent.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -140,6 +170,8 @@ async def _work(settings: ProbeSettings, material: tls.TlsMaterial, key: Signing
         with exposed, suppress(asyncio.CancelledError):
             await work
     finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
         await uplink.close()
         journal.close()
         spool.close()

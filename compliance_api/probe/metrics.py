@@ -36,3 +36,8 @@ class Metrics:
         self.spool = Gauge(
             "lachan_probe_spool_observations", "Observations waiting for the service.", registry=self.registry
         )
+        self.certificate = Gauge(
+            "lachan_probe_certificate_expires_timestamp_seconds",
+            "When the probe's certificate ends; it is renewed before its last third.",
+            registry=self.registry,
+        )

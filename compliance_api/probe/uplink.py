@@ -16,7 +16,7 @@ from compliance_api.probe.errors import RefusedError, UnavailableError
 from lachan import channel
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import probe_service_pb2_grpc as stubs
-from lachan.tls import TlsMaterial
+from lachan.tls import TlsFiles
 
 MAX_BATCH = 256
 MAX_BATCH_BYTES = 3 << 20
@@ -56,10 +56,12 @@ def _translate(error: grpc.aio.AioRpcError) -> UnavailableError | RefusedError:
 class Uplink:
     """One channel to the service."""
 
-    def __init__(self, target: str, tls: TlsMaterial, deadline: float, reconnect_most: float) -> None:
-        self._channel = channel.connect(target, tls, max(200, int(reconnect_most * 1000)))
-        self._service = stubs.ProbeServiceStub(self._channel)
+    def __init__(self, target: str, files: TlsFiles, deadline: float, reconnect_most: float) -> None:
+        self._line = channel.Renewing(target, files, max(200, int(reconnect_most * 1000)))
         self._deadline = deadline
+
+    def _service(self) -> stubs.ProbeServiceAsyncStub:
+        return stubs.ProbeServiceStub(self._line.channel())
 
     async def take(self) -> pb.TakeAssignmentResponse:
         """The next assignment, if there is one yet, and the service's time.
@@ -68,7 +70,7 @@ class Uplink:
             UnavailableError: Ask again later.
         """
         try:
-            return await self._service.TakeAssignment(pb.TakeAssignmentRequest(), timeout=self._deadline)
+            return await self._service().TakeAssignment(pb.TakeAssignmentRequest(), timeout=self._deadline)
         except grpc.aio.AioRpcError as error:
             raise UnavailableError(str(_translate(error))) from error
 
@@ -79,7 +81,7 @@ class Uplink:
             UnavailableError: Ask again later.
         """
         try:
-            answer = await self._service.TakeStamps(
+            answer = await self._service().TakeStamps(
                 pb.TakeStampsRequest(commitments=commitments), timeout=self._deadline
             )
         except grpc.aio.AioRpcError as error:
@@ -99,7 +101,7 @@ class Uplink:
             observations=[pb.SignedObservation.FromString(item) for item in observations]
         )
         try:
-            answer = await self._service.SubmitObservations(request, timeout=self._deadline)
+            answer = await self._service().SubmitObservations(request, timeout=self._deadline)
         except grpc.aio.AioRpcError as error:
             raise _translate(error) from error
         if answer.stored < len(observations):
@@ -107,4 +109,4 @@ class Uplink:
 
     async def close(self) -> None:
         """Ends the channel."""
-        await self._channel.close()
+        await self._line.close()

@@ -15,12 +15,20 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 from compliance_api.rpc.audit import AuditService
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.challenge import ChallengeService
+from compliance_api.rpc.enrolment import CredentialService
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
 from lachan import channel
-from lachan.compliance.v1 import audit_service_pb2, challenge_service_pb2, probe_service_pb2, report_service_pb2
+from lachan.compliance.v1 import (
+    audit_service_pb2,
+    challenge_service_pb2,
+    enrolment_service_pb2,
+    probe_service_pb2,
+    report_service_pb2,
+)
 from lachan.compliance.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from lachan.compliance.v1.challenge_service_pb2_grpc import add_ChallengeServiceServicer_to_server
+from lachan.compliance.v1.enrolment_service_pb2_grpc import add_CredentialServiceServicer_to_server
 from lachan.compliance.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
 from lachan.compliance.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from lachan.tls import TlsMaterial
@@ -32,6 +40,7 @@ _NAMES = (
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
     challenge_service_pb2.DESCRIPTOR.services_by_name["ChallengeService"].full_name,
 )
+_CREDENTIALS = enrolment_service_pb2.DESCRIPTOR.services_by_name["CredentialService"].full_name
 
 
 class Server:
@@ -46,6 +55,7 @@ class Server:
         probes: ProbeService,
         audit: AuditService,
         challenges: ChallengeService,
+        credentials: CredentialService | None,
     ) -> None:
         """Binds `address`, with `guard` before every service.
 
@@ -58,8 +68,10 @@ class Server:
         add_ProbeServiceServicer_to_server(probes, self._server)
         add_AuditServiceServicer_to_server(audit, self._server)
         add_ChallengeServiceServicer_to_server(challenges, self._server)
+        if credentials is not None:
+            add_CredentialServiceServicer_to_server(credentials, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((*_NAMES, HEALTH, reflection.SERVICE_NAME), self._server)
+        reflection.enable_server_reflection((*_NAMES, _CREDENTIALS, HEALTH, reflection.SERVICE_NAME), self._server)
         self.port = channel.bind_renewing(self._server, address, material)
 
     async def start(self) -> None:

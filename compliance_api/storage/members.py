@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import Row, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -39,40 +38,13 @@ from compliance_api.storage.tables import (
     parties,
     revocations,
 )
+from compliance_api.usecases.entry import entry_of, party_of
 from compliance_api.usecases.membership import Event, canonical
 from lachan.ledger.leaf import Kind
 from lachan.tls import Identity, Role
 
 FILE, ENROLMENT = "file", "enrolment"
 MAX_PROBLEMS = 20
-
-
-_NODE = TypeAdapter(Node)
-_PROBE = TypeAdapter(Probe)
-
-
-def entry_of(party: Node | Probe) -> dict[str, Any]:
-    """All that the registry says of a party, but its name and key."""
-    adapter: TypeAdapter[Any] = _NODE if isinstance(party, Node) else _PROBE
-    found: dict[str, Any] = adapter.dump_python(party, mode="json", exclude={"name", "key"})
-    # Sets have no order, and what stands in the ledger has to.
-    return {
-        name: sorted(value) if isinstance(getattr(party, name), frozenset) else value for name, value in found.items()
-    }
-
-
-def party_of(role: Role, name: str, key: bytes, entry: dict[str, Any]) -> Node | Probe:
-    """A node or a probe from what is kept of it; what an older release did not know has its default.
-
-    Raises:
-        ComplianceError: It is none.
-    """
-    adapter: TypeAdapter[Any] = _NODE if role is Role.NODE else _PROBE
-    try:
-        found: Node | Probe = adapter.validate_python({**entry, "name": name, "key": key})
-    except ValueError as error:
-        raise ComplianceError(f"{role} {name}: what is kept of it cannot be read: {error}") from error
-    return found
 
 
 @asynccontextmanager
@@ -110,7 +82,7 @@ class Members:
         """All of it, as of one moment."""
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ")
-            return await _load(connection)
+            return await read(connection)
 
     async def apply(self, file: Registry, by: str, now: datetime) -> list[str]:
         """Makes the registry what a file of organisations says, and tells what that changed.
@@ -121,13 +93,13 @@ class Members:
             ComplianceError: The file gives another key to an enrolled party, or leaves out the organisation of one.
         """
         async with changing(self._engine) as connection:
-            before = await _load(connection, unenrolled=True)
+            before = await read(connection, unenrolled=True)
             origins = await _origins(connection)
             _refuse(file, before.registry, origins)
             await _write_organisations(connection, file)
             await _write_parties(connection, file, origins)
             await _forget(connection, file, origins)
-            after = await _load(connection, unenrolled=True)
+            after = await read(connection, unenrolled=True)
             events = _differences(before.registry, after.registry, by)
             await note_nodes(connection, after.registry, now)
             if _visible(before.registry) != _visible(after.registry):
@@ -149,7 +121,7 @@ async def note_nodes(connection: AsyncConnection, registry: Registry, now: datet
         await connection.execute(postgresql.insert(chain_heads).on_conflict_do_nothing(), rows)
 
 
-async def _load(connection: AsyncConnection, *, unenrolled: bool = False) -> Membership:
+async def read(connection: AsyncConnection, *, unenrolled: bool = False) -> Membership:
     """The membership; with those whose key is not known yet, only where `unenrolled`."""
     revision = (await connection.execute(select(membership.c.revision))).scalar_one()
     found: dict[str, list[Node | Probe]] = defaultdict(list)

@@ -29,6 +29,8 @@ LEDGER = "tests/integration/test_ledger_store.py"
 STORES = "tests/integration/test_compliance_storage.py"
 UPKEEP = "tests/integration/test_compliance_upkeep.py"
 MIGRATIONS = "tests/integration/test_compliance_migrations.py"
+ENROLLING = "tests/integration/test_enrolling.py"
+ENROLMENT = "tests/integration/test_enrolment.py"
 MEMBERSHIP = "tests/integration/test_membership.py"
 CHALLENGES = "tests/integration/test_challenges.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
@@ -113,10 +115,13 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/edge/hosts.py": (MIRRORS, "real resolvers, and certificates by the name"),
     "blocklist_sync/edge/push.py": (PUSH, "real streams over TLS that end, fall silent and lie"),
     "compliance_api/app.py": (SERVICE, "a composition root, run as a process"),
+    "compliance_api/domain/enrolment.py": (ENROLLING, "how an enrolment stands is seen by who decides on it"),
     "compliance_api/entrance.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/judging.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/probe/cli.py": ("tests/integration/test_probe.py", "verbs are run as commands"),
     "compliance_api/rpc/audit.py": (LEDGERED, "who asks is known by TLS alone"),
+    "compliance_api/issuing.py": (ENROLLING, "what is issued is seen by who is let in with it"),
+    "compliance_api/rpc/enrolment.py": (ENROLMENT, "who may call is known by TLS alone"),
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
     "compliance_api/storage/activity.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/assignments.py": (STORES, "needs PostgreSQL"),
@@ -124,6 +129,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/challenges.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/sequencer.py": (SEQUENCE, "wires the ledger's parts, and is run with the service"),
     "compliance_api/storage/entering.py": (LEDGER, "needs PostgreSQL"),
+    "compliance_api/storage/enrolments.py": (ENROLLING, "needs PostgreSQL"),
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/members.py": (MEMBERSHIP, "needs PostgreSQL"),
     "compliance_api/storage/casework.py": (STORES, "needs PostgreSQL"),
@@ -151,6 +157,12 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/rpc/challenge.py": (CHALLENGES, "seen by the nodes that call it"),
     "compliance_api/challenging.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/verbs/nonces.py": (CHALLENGES, "verbs are run as commands"),
+    "compliance_api/usecases/enrolment.py": (ENROLLING, "every decision is one transaction"),
+    "compliance_api/usecases/entry.py": (MEMBERSHIP, "what is kept is seen by who reads it again"),
+    "compliance_api/verbs/database.py": (ENROLMENT, "verbs are run as commands"),
+    "compliance_api/verbs/enrolment.py": (ENROLMENT, "verbs are run as commands"),
+    "compliance_api/verbs/organisation.py": (ENROLMENT, "verbs are run as commands"),
+    "lachan/newcomer.py": (ENROLMENT, "an enrolment needs a service"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
     "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),

@@ -57,9 +57,10 @@ def make(
     uri: str = "",
     begins: datetime | None = None,
     days: float = 1,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Party:
-    """One certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """One certificate, for a key or for a fresh one."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     begin = begins or datetime.now(UTC) - timedelta(minutes=5)
     builder = (

@@ -138,10 +138,11 @@ async def test_a_key_that_is_none_is_told(authority: Authority) -> None:
 
 
 async def test_a_server_that_asks_for_no_certificate_still_shows_its_own(authority: Authority) -> None:
+    material = authority.material(SERVICE, "127.0.0.1")
     service = channel.server()
     handler = grpc.unary_unary_rpc_method_handler(who)
     service.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", {"Who": handler})])
-    port = channel.bind_open(service, "127.0.0.1:0", authority.material(SERVICE, "127.0.0.1"))
+    port = channel.bind_open(service, "127.0.0.1:0", lambda: material)
     await service.start()
     try:
         credentials = grpc.ssl_channel_credentials(authority.material(NODE).ca)

@@ -289,11 +289,11 @@ async def test_who_says_when_to_come_again_is_not_connected_to_anew(tmp_path: Pa
         uplink = Uplink(settings(authority), spool)
         async with running(uplink):
             await until(lambda: uplink.status.failures.get(Failure.UNAVAILABLE, 0) >= 2)
-            kept = uplink._channel
+            kept = uplink._line
             await until(lambda: uplink.status.failures.get(Failure.UNAVAILABLE, 0) >= 4)
-            assert uplink._channel is kept is not None
+            assert uplink._line is kept is not None
             authority.retry_seconds = 0.0
-            await until(lambda: uplink._channel is not kept)
+            await until(lambda: uplink._line is not kept)
             authority.verdict = lambda _: None
             await until(lambda: spool.stats().items == 0)
 

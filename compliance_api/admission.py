@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from compliance_api.domain.bucket import Allowance
+from compliance_api.domain.enrolment import Terms
 from compliance_api.usecases.share import Share, Shares
-from lachan.config import Settings
+from lachan.config import ConfigPath, Duration, HostPort, Settings
 
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
 # A whole batch must fit at once.
@@ -45,3 +46,29 @@ class LimitSettings(Settings):
     def shares(self) -> Shares:
         """Everybody's shares, still full."""
         return Shares(self.party.share(), self.organisation.share())
+
+
+class IssuerSettings(Settings):
+    """The authority that signs certificates: `ca.pem` and `ca-key.pem`, or one below the one that is pinned."""
+
+    certificate: ConfigPath
+    key: ConfigPath
+
+
+class EnrolmentSettings(Settings):
+    """How nodes and probes come in."""
+
+    # For newcomers, who have no certificate yet.
+    listen: HostPort
+    # Where they reach that; it stands in their tokens.
+    address: HostPort
+    issuer: IssuerSettings
+    # A token is good for so long, and a newcomer waits so long for its organisation.
+    token: Annotated[Duration, Field(ge=1, le=7 * 86400)] = 86400.0
+    pending: Annotated[Duration, Field(ge=1, le=90 * 86400)] = 7 * 86400.0
+    # Of a certificate; it is renewed before its last third.
+    lifetime: Annotated[Duration, Field(ge=1, le=398 * 86400)] = 30 * 86400.0
+
+    def terms(self) -> Terms:
+        """As the domain's own type."""
+        return Terms(self.token, self.pending, self.lifetime)

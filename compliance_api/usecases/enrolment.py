@@ -1,0 +1,426 @@
+"""Lets nodes and probes in, and out: tokens, newcomers, certificates, revocations.
+
+Holds always: nobody is in before a person of their own organisation has confirmed the fingerprint that the newcomer
+itself showed; a token is good once, for one party, for a time; every decision is one transaction that stands in the
+ledger with who made it; the authority decides for its own parties alone, except that it may end anybody.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from compliance_api.domain.enrolment import Enrolment, Issued, State, Terms, Token
+from compliance_api.domain.organisation import Node, OrganisationKind, Probe, Registry
+from compliance_api.errors import ComplianceError, InvalidRequestError, NotPermittedError, Violation
+from compliance_api.usecases.entry import entry_of
+from compliance_api.usecases.membership import Event, canonical
+from lachan import application
+from lachan.application import ApplicationError
+from lachan.invitation import SECRET_BYTES, Invitation, hash_of
+from lachan.signing import SigningError, VerifyKey
+from lachan.tls import Identity, Role, TlsError
+
+ID_BYTES = 16
+KEY_BYTES = 32
+MAX_REASON_CHARACTERS = 200
+MAX_LIVING = 8
+"""Certificates of one party at once: a stolen one cannot be turned into any number of others."""
+MAX_SHOWN = 1000
+PARTIES = (Role.NODE, Role.PROBE)
+ONE_TICK = timedelta(microseconds=1)
+
+
+class Change(Protocol):
+    """One transaction in which nobody else changes the membership."""
+
+    async def registry(self) -> Registry:
+        """Everybody, with those whose key is not known yet."""
+
+    async def token(self, token_hash: bytes) -> Token | None:
+        """A token."""
+
+    async def add_token(self, token: Token) -> None:
+        """Keeps a token."""
+
+    async def spend(self, token_hash: bytes, now: datetime) -> None:
+        """Marks a token as used."""
+
+    async def enrolment(self, *, enrolment_id: bytes = b"", token_hash: bytes = b"") -> Enrolment | None:
+        """An enrolment by its id or by its token."""
+
+    async def add_enrolment(self, enrolment: Enrolment) -> None:
+        """Keeps an enrolment."""
+
+    async def decide(self, enrolment_id: bytes, state: State, by: str, now: datetime, chain: bytes) -> None:
+        """Keeps what was decided of it."""
+
+    async def enrolments(self, organisation: str | None, limit: int) -> list[Enrolment]:
+        """Those of an organisation, or all; newest first."""
+
+    async def admit(self, party: Identity, key: bytes, entry: dict[str, Any], now: datetime) -> None:
+        """Puts a party into the registry, with a key that no file can change; lifts its revocations."""
+
+    async def living(self, party: Identity, now: datetime) -> list[Issued]:
+        """Certificates that were issued to a party, have not ended and were not revoked."""
+
+    async def add_certificate(self, issued: Issued, now: datetime) -> None:
+        """Keeps a certificate."""
+
+    async def last_revoked(self, party: Identity) -> datetime | None:
+        """When the party was last revoked."""
+
+    async def revoke(
+        self, party: Identity, fingerprint: bytes, by: str, reason: str, now: datetime, *, lifted: bool = False
+    ) -> None:
+        """Ends a party, or one certificate; `lifted` where the party goes on with others."""
+
+    def note(self, event: Event) -> None:
+        """Enters something into the ledger at the end of the transaction."""
+
+
+class Store(Protocol):
+    """Keeps enrolments."""
+
+    def change(self, *, alone: bool = True) -> AbstractAsyncContextManager[Change]:
+        """Begins a transaction; it is committed where the block ends well. What only reads need not be alone."""
+
+
+class Issuer(Protocol):
+    """Signs certificates."""
+
+    def issue(self, party: Identity, csr: bytes, now: datetime, seconds: float) -> Issued:
+        """A certificate for the key of a CSR that was read before."""
+
+    def adopt(self, party: Identity, csr: bytes, chain: bytes, roots: bytes, now: datetime) -> Issued:
+        """A certificate that the party's own organisation signed for the key of this CSR.
+
+        Raises:
+            TlsError: It is another's, for another key, or none of its organisation's authorities vouches for it.
+        """
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who decides."""
+
+    # As the ledger names them.
+    name: str
+    # The organisation they may decide for.
+    organisation: str
+    # May end parties of any organisation, and invite them.
+    keeps_registry: bool = False
+
+    @classmethod
+    def person(cls, caller: Identity) -> Actor:
+        """Somebody who calls.
+
+        Raises:
+            NotPermittedError: They are no person.
+        """
+        if caller.role is not Role.PERSON:
+            raise NotPermittedError(f"{caller} is no person: a person of the organisation decides")
+        return cls(str(caller), caller.organisation)
+
+
+def _violation(field: str, description: str) -> InvalidRequestError:
+    return InvalidRequestError([Violation(field, description)])
+
+
+def _id(value: bytes) -> bytes:
+    if len(value) != ID_BYTES:
+        raise _violation("enrolment_id", f"{ID_BYTES} bytes")
+    return value
+
+
+def _entry(registry: Registry, party: Identity, said: Node | Probe | None) -> dict[str, Any]:
+    """What a token carries into the registry; empty where that says it already.
+
+    Raises:
+        ComplianceError: It contradicts the registry.
+    """
+    owner = registry.organisation(party.organisation)
+    if owner is None:
+        raise ComplianceError(f"{party.organisation} is not in the registry")
+    if said is None:
+        known = registry.node if party.role is Role.NODE else registry.probe
+        if known(party.organisation, party.name) is None:
+            raise ComplianceError(f"{party} is not in the registry: say what it is to say of it")
+        return {}
+    if isinstance(said, Node):
+        if owner.kind is not OrganisationKind.OPERATOR:
+            raise ComplianceError(f"{owner.identifier} is no operator: only an operator has nodes")
+        beyond = sorted(said.jurisdictions - owner.jurisdictions)
+        if beyond:
+            raise ComplianceError(f"{owner.identifier} does not answer in {', '.join(beyond)}")
+        return entry_of(replace(said, jurisdictions=said.jurisdictions or owner.jurisdictions))
+    unknown = [name for name in sorted({said.custodian, *said.operators}) if registry.organisation(name) is None]
+    if unknown:
+        raise ComplianceError(f"not in the registry: {', '.join(unknown)}")
+    return entry_of(said)
+
+
+def _signed(found: Enrolment, signature: bytes) -> bool:
+    try:
+        VerifyKey.from_raw(found.key).verify(application.COLLECTION, found.enrolment_id, signature)
+    except SigningError:
+        return False
+    return True
+
+
+class Enrolling:
+    """The task of letting in and out."""
+
+    def __init__(
+        self,
+        store: Store,
+        issuer: Issuer,
+        terms: Terms,
+        clock: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._store = store
+        self._issuer = issuer
+        self._terms = terms
+        self._clock = clock
+        self._entropy = entropy
+
+    async def invite(
+        self, actor: Actor, party: Identity, said: Node | Probe | None, server: str, pin: bytes
+    ) -> Invitation:
+        """A token for one party.
+
+        Args:
+            actor: Who invites.
+            party: Who is invited.
+            said: What the registry is to say of it, but its key; None where it says so already.
+            server: HOST:PORT of the listener for newcomers.
+            pin: SHA-256 of the authority by which that listener is known.
+
+        Raises:
+            ComplianceError: The party cannot be enrolled.
+        """
+        if party.role not in PARTIES:
+            raise ComplianceError(f"{party}: nodes and probes are enrolled; others have certificates by `ca issue`")
+        now = self._clock()
+        secret = self._entropy(SECRET_BYTES)
+        expires_at = now + timedelta(seconds=self._terms.token)
+        async with self._store.change() as change:
+            registry = await change.registry()
+            entry = _entry(registry, party, said)
+            await change.add_token(Token(hash_of(secret), party, entry, now, actor.name, expires_at, None))
+            change.note(_event("invited", party, actor.name, expires_at=int(expires_at.timestamp())))
+        return Invitation(server, pin, party, secret)
+
+    async def request(self, secret: bytes, csr: bytes, key: bytes, signature: bytes) -> Enrolment:
+        """Spends a token.
+
+        Raises:
+            NotPermittedError: The token is unknown, spent or too old.
+            InvalidRequestError: A proof does not hold.
+        """
+        if len(key) != KEY_BYTES:
+            raise _violation("key", f"{KEY_BYTES} bytes")
+        token_hash = hash_of(secret)
+        now = self._clock()
+        async with self._store.change() as change:
+            token = await change.token(token_hash)
+            # Unknown and too old are told alike: whoever guesses learns nothing.
+            if token is None or now > token.expires_at:
+                raise NotPermittedError("the token is unknown, or too old")
+            try:
+                tls_key = application.read(csr, token.party, application.binding(token_hash, key))
+            except ApplicationError as error:
+                raise _violation("csr", str(error)) from error
+            try:
+                application.verify(token_hash, csr, key, signature)
+            except ApplicationError as error:
+                raise _violation("signature", str(error)) from error
+            if token.used_at is not None:
+                known = await change.enrolment(token_hash=token_hash)
+                if known is None or (known.csr, known.key) != (csr, key):
+                    raise NotPermittedError("the token was used before: if it was not you, have this enrolment refused")
+                # The answer before was lost.
+                return known
+            made = Enrolment(
+                self._entropy(ID_BYTES),
+                token_hash,
+                token.party,
+                token.entry,
+                csr,
+                key,
+                application.fingerprint(tls_key, key),
+                State.PENDING,
+                now,
+                now + timedelta(seconds=self._terms.pending),
+                None,
+                "",
+                b"",
+            )
+            await change.spend(token_hash, now)
+            await change.add_enrolment(made)
+            change.note(_event("requested", made.party, "", fingerprint=made.fingerprint.hex(), key=key.hex()))
+        return made
+
+    async def collect(self, enrolment_id: bytes, signature: bytes) -> Enrolment:
+        """How an enrolment stands, for the newcomer itself.
+
+        Raises:
+            NotPermittedError: It is unknown, or another's.
+        """
+        async with self._store.change(alone=False) as change:
+            found = await change.enrolment(enrolment_id=_id(enrolment_id))
+        if found is None or not _signed(found, signature):
+            raise NotPermittedError("the enrolment is unknown, or another's")
+        return found.at(self._clock())
+
+    async def listed(self, actor: Actor) -> list[Enrolment]:
+        """The enrolments an actor can see, newest first."""
+        async with self._store.change(alone=False) as change:
+            found = await change.enrolments(None if actor.keeps_registry else actor.organisation, MAX_SHOWN)
+        now = self._clock()
+        return [one.at(now) for one in found]
+
+    async def _pending(self, change: Change, actor: Actor, enrolment_id: bytes, now: datetime) -> Enrolment:
+        found = await change.enrolment(enrolment_id=_id(enrolment_id))
+        if found is None or found.party.organisation != actor.organisation:
+            # Whose it is, is nobody else's business.
+            raise NotPermittedError(f"{actor.name}: there is no such enrolment of {actor.organisation}")
+        state = found.at(now).state
+        if state is not State.PENDING:
+            raise ComplianceError(f"the enrolment of {found.party} is {state} already")
+        return found
+
+    async def confirm(self, actor: Actor, enrolment_id: bytes, fingerprint: bytes, chain: bytes = b"") -> Enrolment:
+        """Lets a newcomer in.
+
+        Args:
+            actor: Who has compared the fingerprint.
+            enrolment_id: Of the newcomer.
+            fingerprint: As the newcomer showed it.
+            chain: PEM, from an organisation with authorities of its own.
+
+        Raises:
+            NotPermittedError: The actor decides for another organisation.
+            ComplianceError: It was decided before, or too late.
+            InvalidRequestError: The fingerprint is another, or the certificate cannot be used.
+        """
+        now = self._clock()
+        async with self._store.change() as change:
+            found = await self._pending(change, actor, enrolment_id, now)
+            party = found.party
+            if not hmac.compare_digest(fingerprint, found.fingerprint):
+                raise _violation("fingerprint", "not that of this newcomer: refuse it if somebody else used its token")
+            owner = (await change.registry()).organisation(party.organisation)
+            if owner is None:
+                raise ComplianceError(f"{party.organisation} is not in the registry any more")
+            issued = await self._certificate(change, found, owner.roots, chain, now)
+            await change.admit(party, found.key, found.entry, now)
+            await change.add_certificate(issued, now)
+            await change.decide(found.enrolment_id, State.CONFIRMED, actor.name, now, issued.chain)
+            change.note(
+                _event(
+                    "confirmed",
+                    party,
+                    actor.name,
+                    fingerprint=found.fingerprint.hex(),
+                    key=found.key.hex(),
+                    certificate=issued.fingerprint.hex(),
+                )
+            )
+        return found
+
+    async def _certificate(self, change: Change, found: Enrolment, roots: bytes, chain: bytes, now: datetime) -> Issued:
+        party = found.party
+        if not roots:
+            if chain:
+                raise _violation("chain", f"{party.organisation} has no authorities of its own")
+            # Whatever its name was issued before is another machine's, or another life of this one.
+            await change.revoke(party, b"", "enrolment", "enrolled anew", now - ONE_TICK, lifted=True)
+            return self._issuer.issue(party, found.csr, now, self._terms.lifetime)
+        if not chain:
+            raise _violation("chain", f"{party.organisation} has authorities of its own: sign the CSR and hand it in")
+        try:
+            issued = self._issuer.adopt(party, found.csr, chain, roots, now)
+        except TlsError as error:
+            raise _violation("chain", str(error)) from error
+        revoked_at = await change.last_revoked(party)
+        if revoked_at is not None and issued.not_before <= revoked_at:
+            raise _violation("chain", f"it begins before the party's revocation of {revoked_at:%Y-%m-%d %H:%M:%S} UTC")
+        return issued
+
+    async def refuse(self, actor: Actor, enrolment_id: bytes) -> Enrolment:
+        """Turns a newcomer away for good.
+
+        Raises:
+            NotPermittedError: The actor decides for another organisation.
+            ComplianceError: It was decided before.
+        """
+        now = self._clock()
+        async with self._store.change() as change:
+            found = await self._pending(change, actor, enrolment_id, now)
+            await change.decide(found.enrolment_id, State.REFUSED, actor.name, now, b"")
+            change.note(_event("refused", found.party, actor.name, fingerprint=found.fingerprint.hex()))
+        return found
+
+    async def renew(self, caller: Identity, csr: bytes) -> Issued:
+        """A further certificate for who is in; the same CSR again brings the same one.
+
+        Raises:
+            NotPermittedError: The caller is no node or probe.
+            ComplianceError: It was not enrolled here, or has too many certificates.
+            InvalidRequestError: The CSR does not hold.
+        """
+        if caller.role not in PARTIES:
+            raise NotPermittedError(f"{caller} is neither node nor probe")
+        try:
+            key = application.public_bytes(application.read(csr, caller))
+        except ApplicationError as error:
+            raise _violation("csr", str(error)) from error
+        now = self._clock()
+        async with self._store.change() as change:
+            owner = (await change.registry()).organisation(caller.organisation)
+            living = await change.living(caller, now)
+            if owner is None or owner.roots or not living:
+                raise ComplianceError(f"{caller} has no certificate from here: who issued it renews it")
+            known = next((one for one in living if one.key == key and self._young(one, now)), None)
+            if known is not None:
+                return known
+            if len(living) >= MAX_LIVING:
+                raise ComplianceError(f"{caller} has {len(living)} certificates that have not ended")
+            issued = self._issuer.issue(caller, csr, now, self._terms.lifetime)
+            await change.add_certificate(issued, now)
+            change.note(_event("renewed", caller, str(caller), certificate=issued.fingerprint.hex()))
+        return issued
+
+    def _young(self, issued: Issued, now: datetime) -> bool:
+        """Whether a certificate is the answer to a request that is asked again, not one to be renewed."""
+        return issued.not_after - now > timedelta(seconds=self._terms.lifetime * 0.9)
+
+    async def revoke(self, actor: Actor, party: Identity, fingerprint: bytes, reason: str) -> None:
+        """Ends a party, or one certificate of it, at once and in every process.
+
+        Raises:
+            NotPermittedError: The party is another organisation's.
+            InvalidRequestError: The reason is missing or too long, or the fingerprint is none.
+        """
+        if not (actor.keeps_registry or party.organisation == actor.organisation):
+            raise NotPermittedError(f"{actor.name} decides for {actor.organisation} alone")
+        if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
+            raise _violation("reason", f"1 to {MAX_REASON_CHARACTERS} characters")
+        if len(fingerprint) not in {0, 32}:
+            raise _violation("fingerprint", "32 bytes, or none")
+        async with self._store.change() as change:
+            await change.revoke(party, fingerprint, actor.name, reason, self._clock())
+            content = {"event": "revoked", "party": str(party), "by": actor.name, "reason": reason}
+            content |= {"certificate": fingerprint.hex()} if fingerprint else {}
+            change.note(Event.revocation(canonical(content), f"{party.organisation}/{party.name}"))
+
+
+def _event(event: str, party: Identity, by: str, **more: str | int) -> Event:
+    content: dict[str, Any] = {"event": event, "party": str(party), "by": by, **more}
+    return Event.enrolment(canonical(content), f"{party.organisation}/{party.name}")

@@ -1,0 +1,257 @@
+"""The whole way of a node and a probe into the service and out of it: real processes, real TLS, the real commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from compliance_api import pki
+from lachan import channel, newcomer, tls
+from lachan.channel import Renewing
+from lachan.compliance.v1 import probe_service_pb2 as probes
+from lachan.compliance.v1 import report_service_pb2 as reports
+from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub
+from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub
+from lachan.invitation import Invitation
+from lachan.newcomer import NewcomerError
+from lachan.renewal import Renewal, life_of
+from lachan.signing import SigningKey
+from lachan.tls import Identity, Role, TlsFiles
+from tests.support.compliance import COMMAND, Authority, Service
+from tests.support.edge import free_port
+
+RESOLVER = (sys.executable, "-c", "from resolver.cli import main; main()")
+PROBE = (sys.executable, "-c", "from compliance_api.probe.cli import main; main()")
+SECONDS = 60
+
+
+class World:
+    """The service, and its people."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        door = free_port()
+        enrolment = {
+            "listen": f"127.0.0.1:{door}",
+            "address": f"127.0.0.1:{door}",
+            "issuer": {"certificate": "ca/ca.pem", "key": "ca/ca-key.pem"},
+        }
+        self.authority = Authority(folder, settings={"enrolment": enrolment})
+        for uri in ("a/person/an", "b/person/binh"):
+            self.authority.certify(uri)
+        # Nobody asks for names here.
+        self.service = Service(self.authority.configure(free_port()), folder / "service.log")
+
+    @property
+    def target(self) -> str:
+        return self.service.addresses["grpc"]
+
+    def run(self, *words: str, command: tuple[str, ...] = COMMAND, fails: bool = False) -> str:
+        done = subprocess.run(
+            [*command, *words], capture_output=True, text=True, timeout=SECONDS, check=False, cwd=self.folder
+        )
+        assert (done.returncode != 0) is fails, done.stdout + done.stderr
+        return (done.stderr if fails else done.stdout).strip()
+
+    def token(self, party: str, entry: dict[str, Any]) -> str:
+        path = self.folder / f"{party.replace('/', '-')}.yaml"
+        path.write_text(json.dumps(entry))
+        return self.run("token", f"lachan://{party}", "--config", str(self.service.config), "--entry", str(path))
+
+    def by(self, person: str) -> tuple[str, ...]:
+        return "--service", self.target, "--as", str(self.folder / "tls" / person.replace("/", "-"))
+
+    def waiting(self, person: str, party: str) -> dict[str, str]:
+        told = json.loads(self.run("enrolment", "list", *self.by(person), "--json"))["enrolments"]
+        found: dict[str, str] = next(one for one in told if one["party"] == f"lachan://{party}")
+        return found
+
+    def files(self, name: str) -> TlsFiles:
+        own = self.folder / name
+        return TlsFiles(ca=own / "ca.pem", certificate=own / "node.pem", key=own / "node.pem")
+
+    async def enrol(self, name: str) -> TlsFiles:
+        """A node of operator `a`, in."""
+        files, key = self.files(name), SigningKey.generate()
+        party = Identity("a", Role.NODE, name)
+        token = await asyncio.to_thread(self.token, f"a/node/{name}", {"name": name})
+        outcome = await newcomer.enrol(files, party, key, token, 0)
+        pending = await asyncio.to_thread(self.waiting, "a/person/an", f"a/node/{name}")
+        confirm = ("enrolment", "confirm", pending["enrolment"], outcome.fingerprint, *self.by("a/person/an"))
+        await asyncio.to_thread(self.run, *confirm)
+        assert (await newcomer.enrol(files, party, key, None, 0)).standing is newcomer.Standing.ENROLLED
+        return files
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("service"))
+    try:
+        made.service.start()
+        yield made
+        assert made.service.stop() == 0, made.service.log_path.read_text()
+    finally:
+        made.service.close()
+
+
+async def code(opened: grpc.aio.Channel) -> grpc.StatusCode:
+    """How an empty report is refused: INVALID_ARGUMENT by the service itself, for whoever is in."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ReportServiceStub(opened).SubmitReports(reports.SubmitReportsRequest(), timeout=SECONDS)
+    status: grpc.StatusCode = refused.value.code()
+    return status
+
+
+IN, OUT = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_an_engineer_enrols_a_node_and_revokes_it(world: World) -> None:
+    own = world.folder / "edge"
+    own.mkdir()
+    config = own / "edge.yaml"
+    paths = {"ca": "tls/ca.pem", "certificate": "tls/node.pem", "key": "tls/node.pem"}
+    config.write_text(
+        json.dumps(
+            {
+                "organisation": "a",
+                "node": "hcm-1",
+                "state_dir": str(own / "state"),
+                "runtime_dir": str(own / "run"),
+                "listen": [{"address": "127.0.0.1", "port": free_port()}],
+                "upstreams": [{"address": "127.0.0.1", "port": 5335}],
+                "blocklist": {"snapshot": "rules.snapshot"},
+                "report": {"uplink": {"target": world.target, "tls": paths, "authority_key": "../receipt.pem"}},
+            }
+        )
+    )
+    enroll = ("enroll", "--config", str(config))
+    token = world.token("a/node/hcm-1", {"name": "hcm-1", "resolvers": [{"address": "192.0.2.53"}]})
+    told = world.run(*enroll, "--token", token, command=RESOLVER)
+    fingerprint = told.splitlines()[2].strip()
+    pending = world.waiting("a/person/an", "a/node/hcm-1")
+    assert (pending["state"], pending["fingerprint"]) == ("pending", fingerprint)
+    # Another operator's person, with the right fingerprint even, and this one's with a wrong one.
+    number = pending["enrolment"]
+    assert "PERMISSION_DENIED" in world.run(
+        "enrolment", "confirm", number, fingerprint, *world.by("b/person/binh"), fails=True
+    )
+    wrong = fingerprint.replace(fingerprint[0], "0" if fingerprint[0] != "0" else "1")
+    assert "not that of this newcomer" in world.run(
+        "enrolment", "confirm", number, wrong, *world.by("a/person/an"), fails=True
+    )
+    # The authority, where the service runs.
+    local = ("--config", str(world.service.config))
+    assert "no such enrolment of so" in world.run("enrolment", "confirm", number, fingerprint, *local, fails=True)
+    world.run("enrolment", "confirm", number, fingerprint, *world.by("a/person/an"))
+    assert "enrolled" in world.run(*enroll, "--resume", command=RESOLVER)
+    material = tls.load(TlsFiles(**{name: own / path for name, path in paths.items()}))
+    assert str(material.identity) == "lachan://a/node/hcm-1"
+    assert (own / "tls" / "node.pem").stat().st_mode & 0o777 == 0o600
+    async with channel.connect(world.target, material) as opened:
+        assert await code(opened) is IN
+        # In another process, while this connection stands.
+        world.run("revoke", "lachan://a/node/hcm-1", "--reason", "stolen", *world.by("a/person/an"))
+        assert await code(opened) is OUT
+    listed = json.loads(world.run("organisation", "list", *local, "--json"))["parties"]
+    assert [one["standing"] for one in listed if one["name"] == "hcm-1"] == ["revoked"]
+
+
+async def test_a_probe_of_the_authority_is_confirmed_where_the_service_runs(world: World) -> None:
+    own = world.folder / "probe"
+    own.mkdir()
+    config = own / "probe.yaml"
+    paths = {"ca": "ca.pem", "certificate": "certificate.pem", "key": "key.pem"}
+    settings = {"service": world.target, "tls": paths, "signing_key": "probe.pem", "spool": "s"}
+    settings |= {"journal": "j", "line": "authority"}
+    config.write_text(json.dumps(settings))
+    entry = {"name": "p9", "vantage_point": "hcm-9", "access_network": "net-9", "custodian": "so"}
+    token = world.token("so/probe/p9", entry)
+    told = world.run("enroll", "--config", str(config), "--token", token, command=PROBE)
+    local = ("--config", str(world.service.config))
+    listed = json.loads(world.run("enrolment", "list", *local, "--json"))["enrolments"]
+    number = next(one["enrolment"] for one in listed if one["party"] == "lachan://so/probe/p9")
+    world.run("enrolment", "confirm", number, told.splitlines()[2].strip(), *local)
+    assert world.run("enroll", "--config", str(config), "--resume", command=PROBE) == "lachan://so/probe/p9: enrolled"
+    material = tls.load(TlsFiles(**{name: own / path for name, path in paths.items()}))
+    async with channel.connect(world.target, material) as opened:
+        await ProbeServiceStub(opened).TakeAssignment(probes.TakeAssignmentRequest(), timeout=SECONDS)
+
+
+async def test_a_certificate_is_renewed_without_a_gap_and_taken_up_without_a_restart(world: World) -> None:
+    files = await world.enrol("e7")
+    before = tls.load(files)
+    life = life_of(before.certificate)
+    line = Renewing(world.target, files)
+    assert await code(line.channel()) is IN
+    early = Renewal(world.target, files, random.Random(1), lambda: life.begin + (life.end - life.begin) * 0.4)
+    assert await early.step() > 0
+    assert tls.load(files) == before
+    # Before the last third of its life.
+    late = Renewal(world.target, files, random.Random(1), lambda: life.begin + (life.end - life.begin) * 0.66)
+    await late.step()
+    after = tls.load(files)
+    assert late.failures == 0
+    assert after.certificate != before.certificate
+    assert tls.belongs(after)
+    for material in (before, after):
+        async with channel.connect(world.target, material) as opened:
+            assert await code(opened) is IN
+    first = line.channel()
+    assert await code(first) is IN
+    await line.close()
+
+
+async def test_a_certificate_that_the_authoritys_key_alone_made_is_refused(world: World) -> None:
+    files = await world.enrol("e8")
+    out = world.folder / "minted"
+    uri = "lachan://a/node/e8"
+    pki.issue(world.folder / "ca", out, uri, datetime.now(UTC), dns=[], addresses=[], days=1)
+    minted = tls.load(TlsFiles(ca=out / "ca.pem", certificate=out / "certificate.pem", key=out / "key.pem"))
+    for material, expected in ((minted, OUT), (tls.load(files), IN)):
+        async with channel.connect(world.target, material) as opened:
+            assert await code(opened) is expected
+
+
+async def test_the_secret_is_told_to_nobody_but_the_service_of_the_token(world: World, tmp_path: Path) -> None:
+    """Somebody stands in the service's place, with an authority of their own, or with the service's own certificate."""
+    invitation = Invitation.parse(await asyncio.to_thread(world.token, "a/node/e9", {"name": "e9"}))
+    asked: list[str] = []
+
+    class Handlers(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> Any:
+            asked.append(details.method.rsplit("/", 1)[1])
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    async def answer(request: bytes, context: Any) -> bytes:
+        del request, context
+        # The field `authorities`: the true one, which anybody can have.
+        ca = (world.folder / "ca" / "ca.pem").read_bytes()
+        return b"\x0a" + bytes([len(ca) & 0x7F | 0x80, len(ca) >> 7]) + ca
+
+    pki.init(tmp_path / "ca", datetime.now(UTC))
+    out = tmp_path / "x"
+    pki.issue(tmp_path / "ca", out, "lachan://so/service/x", datetime.now(UTC), dns=[], addresses=["127.0.0.1"], days=1)
+    mine = tls.load(TlsFiles(ca=out / "ca.pem", certificate=out / "certificate.pem", key=out / "key.pem"))
+    server = channel.server()
+    server.add_generic_rpc_handlers((Handlers(),))
+    port = channel.bind_open(server, "127.0.0.1:0", lambda: mine)
+    await server.start()
+    lured = replace(invitation, server=f"127.0.0.1:{port}")
+    with pytest.raises(NewcomerError, match="UNAVAILABLE"):
+        await newcomer.enrol(world.files("e9"), Identity("a", Role.NODE, "e9"), SigningKey.generate(), lured.text(), 0)
+    with pytest.raises(NewcomerError, match="is not the service that this token is for"):
+        await newcomer.authority_of(replace(lured, pin=bytes(32)))
+    await server.stop(None)
+    assert asked == ["GetAuthority", "GetAuthority"]
