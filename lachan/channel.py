@@ -16,6 +16,7 @@ MAX_MESSAGE_BYTES = 4 << 20
 KEEPALIVE_MS = 30_000
 CONNECTION_AGE_MS = 600_000
 CONNECTION_GRACE_MS = 30_000
+CALLS_OF_A_CONNECTION = 64
 
 _OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -115,7 +116,8 @@ def server(
 
     Where it is `aged`, its connections end after a while, and callers make new ones, with the certificates of then.
     """
-    options = [*_OPTIONS, *(_AGED if aged else ())]
+    # One connection alone cannot take all the calls that there may be.
+    options = [*_OPTIONS, ("grpc.max_concurrent_streams", CALLS_OF_A_CONNECTION), *(_AGED if aged else ())]
     return grpc.aio.server(interceptors=list(interceptors), options=options, maximum_concurrent_rpcs=most)
 
 
