@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ class World:
         out, _ = await process.communicate()
         assert process.returncode == 0
         return json.loads(out)["operators"]
+
+    async def exported(self, since: str, until: str) -> tuple[list[dict[str, Any]], str]:
+        """What was seen in days of UTC, as others publish it, and what is said of the rest."""
+        words = ["observations", "export", "--since", since, "--until", until, "--config", str(self.service.config)]
+        process = await asyncio.create_subprocess_exec(*COMMAND, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, told = await process.communicate()
+        assert process.returncode == 0, told.decode()
+        return [json.loads(line) for line in out.splitlines()], told.decode()
 
     async def until(self, operator: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         async def check() -> dict[str, Any] | None:
@@ -223,6 +232,13 @@ async def test_an_observation_is_taken_once_and_only_from_its_probe(world: World
         await other.submit(signed[:1])
     assert violated_fields(refused.value) == ["observations[0].key_id"]
     assert await world.metric('lachan_compliance_observations_total{result="blocked"}') == 12
+    # Both days of a run over midnight.
+    first, last = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (-1, 2))
+    exported, told = await world.exported(first, last)
+    asked = {question.qname for question in assignment.questions}
+    assert {one["test_keys"]["queries"][0]["hostname"] for one in exported} >= asked
+    assert told == ""
+    assert await world.exported(last, last) == ([], "")
 
 
 async def test_health_and_reflection_answer(world: World) -> None:
