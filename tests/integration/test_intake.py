@@ -67,6 +67,26 @@ async def test_what_the_database_will_not_take_fails_alone(engine: AsyncEngine) 
     assert sorted(one.index for one in logged) == list(range(1, 8)), "a refused one leaves no hole in the log"
 
 
+async def test_rivals_that_come_to_several_processes_at_once_are_all_kept_and_one_is_first(
+    engine: AsyncEngine,
+) -> None:
+    processes = [Groups(Reports(engine), lambda: NOW) for _ in range(4)]
+    (first,) = chain(1)
+    await processes[0].add(Call("a", "e1", [first]))
+    rivals = [claim(2, first.link.digest, salt=bytes([number])) for number in range(4)]
+    answers = await asyncio.gather(
+        *(one.add(Call("a", "e1", [rival])) for one, rival in zip(processes, rivals, strict=True))
+    )
+    relations = sorted(str(one.relation) for answer in answers for one in answer)
+    assert relations == ["equivocation"] * 3 + ["extends"]
+    assert sorted(one.index for answer in answers for one in answer) == [1, 2, 3, 4]
+    (won,) = [one for answer in answers for one in answer if one.relation is Relation.EXTENDS]
+    # The chain goes on from whichever was first, and from no other.
+    winner = next(rival for rival, answer in zip(rivals, answers, strict=True) if answer == [won])
+    (after,) = await processes[1].add(Call("a", "e1", [claim(3, winner.link.digest)]))
+    assert after.relation is Relation.EXTENDS
+
+
 async def test_connections_that_were_cut_are_made_anew(engine: AsyncEngine) -> None:
     groups = Groups(Reports(engine), lambda: NOW)
     first, second = chain(2)
