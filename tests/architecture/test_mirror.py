@@ -168,8 +168,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/verbs/enrolment.py": (ENROLMENT, "verbs are run as commands"),
     "compliance_api/verbs/organisation.py": (ENROLMENT, "verbs are run as commands"),
     "lachan/newcomer.py": (ENROLMENT, "an enrolment needs a service"),
-    "compliance_api/storage/shapes.py": ("tests/integration/test_shapes_kept.py", "needs PostgreSQL"),
-    "compliance_api/verbs/observations.py": (SERVICE, "verbs are run as commands"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
     "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),
