@@ -153,7 +153,7 @@ def database(settings: DatabaseSettings, name: str) -> Iterator[URL]:
         yield make_url(settings.url.get_secret_value())
     elif settings.embedded is not None:
         with embedded(settings.embedded) as server:
-            yield server.database(name)
+            yield server.own_database(name)
 
 
 class Server:
@@ -163,14 +163,9 @@ class Server:
         self._programs = programs
         self._sockets = sockets
 
-    def database(self, name: str) -> URL:
-        """The URL of a database, made if it is not there.
-
-        Raises:
-            PostgresError: It cannot be made.
-        """
+    def _run(self, program: str, *arguments: str) -> None:
         made = subprocess.run(
-            [self._programs / "createdb", "-h", self._sockets, "-U", SUPERUSER, "--", name],
+            [self._programs / program, "-h", self._sockets, "-U", SUPERUSER, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -178,8 +173,40 @@ class Server:
             env={"LC_ALL": "C"},
         )
         if made.returncode and "already exists" not in made.stderr:
-            raise PostgresError(f"database {name}: {made.stderr.strip()}")
-        return URL.create("postgresql", username=SUPERUSER, database=name, query={"host": str(self._sockets)})
+            raise PostgresError(f"{program} {arguments[-1]}: {made.stderr.strip()}")
+
+    def database(self, name: str) -> URL:
+        """The URL of a database, made if it is not there, for the superuser.
+
+        Raises:
+            PostgresError: It cannot be made.
+        """
+        self._run("createdb", "--", name)
+        return self.url(name, SUPERUSER)
+
+    def own_database(self, name: str) -> URL:
+        """The URL of a database that belongs to a role of its own, of the same name, and that no other may enter.
+
+        Raises:
+            PostgresError: It cannot be made.
+        """
+        self._run("createuser", "--", name)
+        self._run("createdb", "-O", name, "--", name)
+        owned = f'ALTER DATABASE "{name}" OWNER TO "{name}"; REVOKE ALL ON DATABASE "{name}" FROM PUBLIC'
+        self._run("psql", "-qXc", owned)
+        return self.url(name, name)
+
+    def script(self, path: Path) -> None:
+        """Runs a file of SQL as the superuser, to its end or its first error.
+
+        Raises:
+            PostgresError: It has one.
+        """
+        self._run("psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", str(path))
+
+    def url(self, name: str, role: str) -> URL:
+        """The URL of a database for a role."""
+        return URL.create("postgresql", username=role, database=name, query={"host": str(self._sockets)})
 
 
 @contextmanager

@@ -30,6 +30,7 @@ VERBS = {
     "approve": "proposal:approve",
     "reject": "proposal:reject",
     "withdraw": "proposal:withdraw",
+    "database": "database:database",
     "log": "history:log",
     "due": "history:due",
     "review": "history:review",

@@ -36,6 +36,7 @@ CHALLENGES = "tests/integration/test_challenges.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
 REGISTRY = "tests/integration/test_registry_service.py"
+ROLE = "tests/integration/test_registry_role.py"
 SIGNING = "tests/integration/test_registry_signing.py"
 FORMATS = "tests/unit/blocklist_sync/central/intake/test_formats.py"
 
@@ -81,6 +82,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/registry/desk.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/errors.py": (REGISTRY, "what a refusal names is seen by who is refused"),
     "blocklist_sync/central/registry/orders.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/ownership.py": (ROLE, "what a role may is PostgreSQL's to say"),
+    "blocklist_sync/central/verbs/database.py": (ROLE, "verbs are run as commands"),
     "blocklist_sync/central/registry/record.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/releases.py": (
         "tests/integration/test_registry_release.py",

@@ -20,12 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from blocklist_sync.central.log.folder import LogFolder
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.guard import Guard
-from blocklist_sync.central.registry import delegated, releases
+from blocklist_sync.central.registry import delegated, ownership, releases
 from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.desk import Desk
 from blocklist_sync.central.registry.history import History
 from blocklist_sync.central.registry.orders import OrderStore
-from blocklist_sync.central.registry.schema import SCHEMA
 from blocklist_sync.central.registry.service import RegistryService
 from blocklist_sync.central.registry.signatures import SignatureDesk
 from blocklist_sync.central.release.candidate import ReleaseFolder
@@ -116,7 +115,7 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
     engine = orders = None
     if settings.registry is not None and database is not None:
         engine = postgres.engine(database, settings.registry.database.connections, APPLICATION)
-        await SCHEMA.migrate(engine)
+        await ownership.ready(engine)
         book = Book(engine, delegated.of(settings.repository), material.identity.organisation)
         orders = OrderStore(engine)
         service = RegistryService(

@@ -17,6 +17,7 @@ from blocklist_sync.artifact.categories import ALWAYS_MANDATED
 from blocklist_sync.central.intake.sources import SourcesSettings
 from blocklist_sync.central.rails.rails import RailSettings
 from blocklist_sync.central.registry.client import PersonSettings
+from blocklist_sync.central.registry.ownership import OwnerSettings
 from blocklist_sync.central.rpz.operators import OperatorsFile
 from blocklist_sync.central.serving.settings import ListSettings
 from compliance_api import witnesses
@@ -46,6 +47,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "edge.yaml": edges.read,
     "edge-school.yaml": edges.read,
     "list.yaml": lambda path: config.load(path, ListSettings),
+    "registry-owner.yaml": lambda path: config.load(path, OwnerSettings),
     "person.yaml": lambda path: config.load(path, PersonSettings),
     "sources.yaml": lambda path: config.load(path, SourcesSettings),
     "rails.yaml": lambda path: config.load(path, RailSettings),
