@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+import blocklist_sync.central.serving.metrics
 import compliance_api.metrics
 import compliance_api.probe.metrics
 from blocklist_sync.edge.freshness import SyncState
@@ -66,6 +67,7 @@ def challenge_registry() -> CollectorRegistry:
 REGISTRIES = {
     "resolver/metrics.py": lambda: registry(lambda: EDGE),
     "resolver/syncmetrics.py": lambda: registry(lambda: EDGE),
+    "blocklist_sync/central/serving/metrics.py": lambda: blocklist_sync.central.serving.metrics.Metrics().registry,
     "compliance_api/metrics.py": lambda: compliance_api.metrics.Metrics().registry,
     "compliance_api/sequencer.py": ledger_registry,
     "compliance_api/challenging.py": challenge_registry,

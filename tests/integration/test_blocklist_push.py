@@ -15,6 +15,7 @@ import pytest
 
 from blocklist_sync.central.serving import announcing
 from blocklist_sync.central.serving.announcing import Announcements
+from blocklist_sync.central.serving.metrics import Metrics
 from blocklist_sync.central.serving.settings import PushSettings as ServerSettings
 from blocklist_sync.edge.agent import Activation, Agent, ClientCertificate, SyncSettings
 from lachan import channel, tls
@@ -40,7 +41,7 @@ class Place:
     @contextlib.asynccontextmanager
     async def announcing(self, **changes: Any) -> AsyncIterator[Announcements]:
         settings = ServerSettings(**({"listen": "127.0.0.1:0", "tls": self.papers.of(LIST_SERVER)} | changes))
-        started = await announcing.start(settings, self.authority.repository)
+        started = await announcing.start(settings, self.authority.repository, Metrics())
         try:
             yield started
         finally:

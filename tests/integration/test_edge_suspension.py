@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blocklist_sync.central.serving import announcing
+from blocklist_sync.central.serving.metrics import Metrics
 from blocklist_sync.central.serving.settings import PushSettings
 from deploy.demo.upstream import upstream
 from lachan.compliance.v1 import report_pb2 as pb
@@ -55,7 +56,9 @@ async def test_a_release_is_suspended_in_every_worker_and_told(tmp_path: Path) -
     own, both = papers.of("lachan://a/node/edge-1"), tmp_path / "both.pem"
     both.write_bytes(own.ca.read_bytes() + authority.ca_path.read_bytes())
     announcements = await announcing.start(
-        PushSettings(listen="127.0.0.1:0", tls=papers.of("lachan://so-test/service/blocklist")), authority.repository
+        PushSettings(listen="127.0.0.1:0", tls=papers.of("lachan://so-test/service/blocklist")),
+        authority.repository,
+        Metrics(),
     )
     with authority.serve() as server:
         # Everything but the first release is heard of.

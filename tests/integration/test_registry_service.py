@@ -8,6 +8,7 @@ import hashlib
 import os
 import signal
 import time
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -32,10 +33,15 @@ from blocklist_sync.central.log import changes, proposals, verifier
 from blocklist_sync.central.log.approvals import ENROL, Admission, Person
 from blocklist_sync.central.log.proposals import Order, Proposal, Rail
 from blocklist_sync.central.registry import delegated, tables
+from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.calls import MAX_UPLOADS
 from blocklist_sync.central.registry.client import RegistryClient
+from blocklist_sync.central.registry.history import History
 from blocklist_sync.central.registry.schema import SCHEMA
+from blocklist_sync.central.registry.stages import StagePlans
+from blocklist_sync.central.serving.metrics import Metrics
 from blocklist_sync.central.serving.rpc import REGISTRY
+from blocklist_sync.central.serving.watch import RegistryWatch
 from lachan import postgres
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 from lachan.blocklist.v1 import sample_service_pb2 as samples
@@ -433,6 +439,34 @@ async def test_what_is_late_has_a_unit_that_answers_for_it(office: Office, tmp_p
         held = (await client.stub.GetProposal(pb.GetProposalRequest(id=made.id), timeout=DEADLINE)).proposal
         assert [stage.name for stage in held.stages] == ["propose", "approve"]
         assert held.stages[0].done_at > held.stages[0].due_at
+
+
+async def test_metrics_tell_of_calls_and_of_what_is_late(office: Office, engine: AsyncEngine, tmp_path: Path) -> None:
+    await submit(office, tmp_path / "changes", "waits.example")
+    async with office.colleagues["editor"].calling() as client:
+        await client.stub.ListOrders(pb.ListOrdersRequest(), timeout=DEADLINE)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.stub.GetProposal(pb.GetProposalRequest(id=str(uuid.uuid4())), timeout=DEADLINE)
+    async with office.colleagues["editor"].calling() as client:
+        assert await log_of(client)
+    told = await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{office.metrics_port}/metrics")
+    with told:
+        text_ = told.read().decode()
+    for method, code in (("ListOrders", "OK"), ("GetProposal", "NOT_FOUND"), ("StreamLog", "OK")):
+        (line,) = [
+            one
+            for one in text_.splitlines()
+            if f'method="{method}"' in one and f'code="{code}"' in one and "_total{" in one and "RegistryService" in one
+        ]
+        assert float(line.split()[-1]) >= 1
+    book = Book(engine, delegated.of(office.folder / "repository"), "so-test")
+    plans = StagePlans.model_validate({"plans": [{"propose": HASTY, "approve": HASTY}]})
+    metrics = Metrics()
+    await RegistryWatch(book, History(engine, plans), list, plans).look(metrics, int(time.time()) + 60)
+    shown = metrics.registry.get_sample_value
+    assert (shown("lachan_registry_log_steps") or 0) >= 4
+    assert (shown("lachan_registry_stages_overdue", {"unit": "hasty-unit", "stage": "approve"}) or 0) >= 1
+    assert shown("lachan_registry_stages_overdue", {"unit": "list-custodians", "stage": "publish"}) == 0
 
 
 async def test_killed_in_the_middle_of_a_long_proposal_nothing_is_half_done(

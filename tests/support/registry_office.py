@@ -94,7 +94,7 @@ class Office:
         delegate(folder / "repository", approvers)
         self.process: subprocess.Popen[str] | None = None
         self.port = 0
-        self.https_port = 0
+        self.https_port = self.metrics_port = 0
         self.log = folder / "server.log"
 
     def _colleague(self, name: str) -> Colleague:
@@ -114,6 +114,7 @@ class Office:
             "release": release,
             "repository": repository,
             "log_folder": log_folder,
+            "metrics": {"listen": "127.0.0.1:0"},
             "https": {"listen": "127.0.0.1:0", "certificate": tls["certificate"], "key": tls["key"]},
             "grpc": {"listen": f"127.0.0.1:{self.port}", "tls": tls},
             "registry": {"database": {"embedded": "db"}, **registry},
@@ -137,7 +138,7 @@ class Office:
             assert line, self.log.read_text()
             said += line
         ports = json.loads(said)
-        self.port, self.https_port = ports["grpc_port"], ports["https_port"]
+        self.port, self.https_port, self.metrics_port = (ports[f"{name}_port"] for name in ("grpc", "https", "metrics"))
         for name, one in self.colleagues.items():
             self.configure_person(one, f"lachan://so-test/person/{name}")
 

@@ -95,6 +95,11 @@ class Book:
             verifier = await self._current(connection)
             return not verifier.people or bool(verifier.awaited)
 
+    async def length(self) -> int:
+        """How many steps the log has."""
+        async with self._engine.connect() as connection:
+            return await connection.scalar(select(func.coalesce(func.max(log_steps.c.index), 0))) or 0
+
     async def steps(self, after: int) -> AsyncIterator[Step]:
         """The steps behind one, in their order."""
         while True:

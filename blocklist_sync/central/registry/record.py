@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklist_sync.central.log import proposals as headers
@@ -56,7 +57,7 @@ def last_review() -> Any:
     """The last review of each proposal."""
     return (
         select(reviews.c.proposal_id, reviews.c.position, reviews.c.next_review_by)
-        .distinct(reviews.c.proposal_id)
+        .ext(postgresql.distinct_on(reviews.c.proposal_id))
         .order_by(reviews.c.proposal_id, reviews.c.position.desc())
         .subquery("last_review")
     )

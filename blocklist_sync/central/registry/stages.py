@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -51,6 +51,10 @@ class StagePlan(Settings):
         """The rule of a stage."""
         rules = {"propose": self.propose, "approve": self.approve, "sign": self.sign, "publish": self.publish}
         return rules.get(name, self.review)
+
+    def units(self) -> list[tuple[str, StageName]]:
+        """Every stage with the unit that answers for it."""
+        return [(self.rule(name).unit, name) for name in get_args(StageName)]
 
 
 class StagePlans(Settings):

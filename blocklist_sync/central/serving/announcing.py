@@ -17,6 +17,8 @@ import grpc
 import grpc.aio
 
 from blocklist_sync.central.serving.bulletin import Bulletin
+from blocklist_sync.central.serving.counting import CallCounter
+from blocklist_sync.central.serving.metrics import Metrics
 from blocklist_sync.central.serving.settings import PushSettings
 from lachan import channel, log, tls
 from lachan.blocklist.v1 import release_service_pb2 as pb
@@ -140,8 +142,8 @@ class Announcements:
         await self._server.stop(CLOSE_SECONDS)
 
 
-async def start(settings: PushSettings, repository: Path) -> Announcements:
-    """Serves announcements of what is published in `repository`.
+async def start(settings: PushSettings, repository: Path, metrics: Metrics) -> Announcements:
+    """Serves announcements of what is published in `repository`; how many listen is told to `metrics`.
 
     Raises:
         TlsError: The address or the material cannot be used.
@@ -149,7 +151,8 @@ async def start(settings: PushSettings, repository: Path) -> Announcements:
     bulletin = Bulletin(repository)
     service = ReleaseService(bulletin, settings)
     # Streams are bounded by the service, which says so; this bounds what is refused at once.
-    server = channel.server(most=settings.max_streams + SPARE_CALLS)
+    metrics.streams.set_function(lambda: service.streams)
+    server = channel.server([CallCounter(metrics)], most=settings.max_streams + SPARE_CALLS)
     rpc.add_ReleaseServiceServicer_to_server(service, server)
     port = channel.bind(server, settings.listen, tls.load(settings.tls))
     await server.start()

@@ -7,6 +7,7 @@ calls fail and its health say so, until it is back.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import grpc.aio
@@ -29,8 +30,11 @@ from blocklist_sync.central.registry.service import RegistryService
 from blocklist_sync.central.registry.signatures import SignatureDesk
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
+from blocklist_sync.central.serving.counting import CallCounter
+from blocklist_sync.central.serving.metrics import Metrics
 from blocklist_sync.central.serving.service import SampleService
-from blocklist_sync.central.serving.settings import GrpcSettings, ListSettings
+from blocklist_sync.central.serving.settings import GrpcSettings, ListSettings, RegistrySettings
+from blocklist_sync.central.serving.watch import RegistryWatch
 from lachan import channel, log, postgres, tls
 from lachan.blocklist.v1 import registry_service_pb2 as registry
 from lachan.blocklist.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
@@ -45,8 +49,10 @@ REGISTRY = registry.DESCRIPTOR.services_by_name["RegistryService"].full_name
 class RpcServer:
     """The server, once it answers."""
 
-    def __init__(self, server: grpc.aio.Server, port: int, engine: AsyncEngine | None) -> None:
+    def __init__(self, server: grpc.aio.Server, port: int, engine: AsyncEngine | None, metrics: Metrics) -> None:
         self.port = port
+        self.registry: RegistryWatch | None = None
+        self._metrics = metrics
         self._server = server
         self._engine = engine
         self._health = health.HealthServicer()
@@ -79,6 +85,7 @@ class RpcServer:
             if answers != serving:
                 serving = answers
                 await self._show(REGISTRY, serving=serving)
+                self._metrics.database.set(serving)
             await asyncio.sleep(HEALTH_SECONDS)
 
     async def stop(self) -> None:
@@ -96,13 +103,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def start(settings: ListSettings, face: GrpcSettings, database: URL | None) -> RpcServer:
+async def start(settings: ListSettings, face: GrpcSettings, database: URL | None, metrics: Metrics) -> RpcServer:
     """Serves samples, and the registry where there is one.
 
     Args:
         settings: Normalised settings.
         face: Where, and as whom.
         database: The registry's.
+        metrics: What is counted.
 
     Raises:
         TlsError: The address or the material cannot be used.
@@ -111,31 +119,42 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
     """
     material = tls.load(face.tls)
     folder = ReleaseFolder(settings.release)
-    server = channel.server()
-    engine = orders = None
-    if settings.registry is not None and database is not None:
-        engine = postgres.engine(database, settings.registry.database.connections, APPLICATION)
-        await ownership.ready(engine)
-        book = Book(engine, delegated.of(settings.repository), material.identity.organisation)
-        orders = OrderStore(engine)
-        service = RegistryService(
-            book,
-            Desk(engine, book, _now),
-            orders,
-            History(engine, settings.registry),
-            releases.of(folder),
-            Guard(rails.load(settings.registry.rails), folder.entries_path),
-            SignatureDesk(
-                engine,
-                folder,
-                Repository(settings.repository),
-                LogFolder(settings.log_folder) if settings.log_folder else None,
-                _now,
-            ),
-            _now,
-        )
-        add_RegistryServiceServicer_to_server(service, server)
-    add_SampleServiceServicer_to_server(SampleService(folder, orders), server)
-    made = RpcServer(server, channel.bind(server, face.listen, material), engine)
-    await made.start()
-    return made
+    server = channel.server([CallCounter(metrics)])
+    engine = orders = watch = None
+    async with AsyncExitStack() as undone:
+        if settings.registry is not None and database is not None:
+            engine = postgres.engine(database, settings.registry.database.connections, APPLICATION)
+            undone.push_async_callback(engine.dispose)
+            await ownership.ready(engine)
+            orders = OrderStore(engine)
+            service, watch = _registry(settings, settings.registry, engine, orders, material.identity.organisation)
+            add_RegistryServiceServicer_to_server(service, server)
+        add_SampleServiceServicer_to_server(SampleService(folder, orders), server)
+        made = RpcServer(server, channel.bind(server, face.listen, material), engine, metrics)
+        made.registry = watch
+        await made.start()
+        # From here on, it is the server's own end that ends all of it.
+        undone.pop_all()
+        return made
+    raise AssertionError("the block returns or raises")
+
+
+def _registry(
+    settings: ListSettings, registry: RegistrySettings, engine: AsyncEngine, orders: OrderStore, organisation: str
+) -> tuple[RegistryService, RegistryWatch]:
+    """The registry's service, and what its metrics are looked up in."""
+    folder = ReleaseFolder(settings.release)
+    log_folder = LogFolder(settings.log_folder) if settings.log_folder else None
+    book = Book(engine, delegated.of(settings.repository), organisation)
+    history, published = History(engine, registry), releases.of(folder)
+    service = RegistryService(
+        book,
+        Desk(engine, book, _now),
+        orders,
+        history,
+        published,
+        Guard(rails.load(registry.rails), folder.entries_path),
+        SignatureDesk(engine, folder, Repository(settings.repository), log_folder, _now),
+        _now,
+    )
+    return service, RegistryWatch(book, history, published, registry)

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 
 import uvicorn
 from sqlalchemy import URL
@@ -22,9 +23,12 @@ from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.public import enquiry
 from blocklist_sync.central.public.enquiry import Limit
 from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.serving import announcing, rpc, static
-from blocklist_sync.central.serving.settings import HttpsSettings, ListSettings, PublicSettings
-from lachan import log
+from blocklist_sync.central.serving.metrics import Metrics
+from blocklist_sync.central.serving.settings import HttpsSettings, ListSettings, MetricsSettings, PublicSettings
+from blocklist_sync.central.serving.watch import Watch
+from lachan import endpoint, log
 
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 5
@@ -91,6 +95,17 @@ def _enquiries(settings: ListSettings, public: PublicSettings) -> _Server:
     return _web(app, public, tls_context(public))
 
 
+@contextlib.contextmanager
+def _metrics(settings: MetricsSettings, metrics: Metrics) -> Iterator[int]:
+    host, _, port = settings.listen.rpartition(":")
+    with endpoint.serve(host.strip("[]"), int(port), metrics.registry) as (_, bound):
+        yield bound
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def serve(
     settings: ListSettings, database: URL | None, started: Callable[[Mapping[str, int | None]], None]
 ) -> None:
@@ -105,13 +120,15 @@ async def serve(
         CentralError: An address or a certificate cannot be used.
         TlsError: The gRPC server's address or material cannot be used.
         PostgresError: The registry's database cannot be used.
+        EndpointError: The metrics' address cannot be bound.
     """
     context = tls_context(settings.https)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    service = await rpc.start(settings, settings.grpc, database) if settings.grpc is not None else None
+    metrics = Metrics()
+    service = await rpc.start(settings, settings.grpc, database, metrics) if settings.grpc is not None else None
     grpc_port = service.port if service is not None else None
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.https.listen))
@@ -122,16 +139,23 @@ async def serve(
             asked = stack.enter_context(_listen(settings.public.listen))
             public_port = asked.getsockname()[1]
             webs.append((_enquiries(settings, settings.public), asked))
-        announcements = await announcing.start(settings.push, settings.repository) if settings.push else None
+        announcements = await announcing.start(settings.push, settings.repository, metrics) if settings.push else None
         push_port = announcements.port if announcements else None
+        metrics_port = stack.enter_context(_metrics(settings.metrics, metrics)) if settings.metrics else None
+        watch = Watch(metrics, Repository(settings.repository), service.registry if service else None, _now)
+        watching = asyncio.create_task(watch.run())
         serving = [asyncio.create_task(web.serve(sockets=[held])) for web, held in webs]
-        log.get().info("serving", https_port=port, grpc_port=grpc_port, push_port=push_port, public_port=public_port)
-        started({"https_port": port, "grpc_port": grpc_port, "push_port": push_port, "public_port": public_port})
+        ports = {"https_port": port, "grpc_port": grpc_port, "push_port": push_port, "public_port": public_port}
+        ports["metrics_port"] = metrics_port
+        log.get().info("serving", **ports)
+        started(ports)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for web, _ in webs:
             web.should_exit = True
-        stopping.cancel()
+        for task in (stopping, watching):
+            task.cancel()
+        await asyncio.gather(stopping, watching, return_exceptions=True)
         if announcements is not None:
             await announcements.stop()
         for task in serving:

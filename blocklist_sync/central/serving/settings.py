@@ -64,6 +64,12 @@ class PublicSettings(Settings):
     max_connections: Annotated[int, Field(ge=1, le=65_536)] = 256
 
 
+class MetricsSettings(Settings):
+    """The Prometheus endpoint."""
+
+    listen: HostPort
+
+
 class ListSettings(Settings):
     """The list authority's server."""
 
@@ -77,6 +83,7 @@ class ListSettings(Settings):
     push: PushSettings | None = None
     public: PublicSettings | None = None
     registry: RegistrySettings | None = None
+    metrics: MetricsSettings | None = None
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
