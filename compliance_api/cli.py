@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from compliance_api import pki
 from compliance_api.domain.verdict import Outcome
 from compliance_api.settings import ServiceSettings, load_law, load_registry, load_shapes
-from compliance_api.verbs import enrolment, finding, ledger, nonces, observations, organisation, upkeep
+from compliance_api.verbs import enrolment, evidence, finding, ledger, nonces, observations, organisation, upkeep
 from lachan import config, log, postgres, terminal
 from lachan.config import ConfigError, Problem
 from lachan.signing import SigningError, SigningKey
@@ -30,6 +30,7 @@ app.add_typer(organisation.app, name="organisation")
 app.add_typer(enrolment.app, name="enrolment")
 app.command()(enrolment.token)
 app.command()(enrolment.revoke)
+app.command()(evidence.evidence)
 app.command()(upkeep.maintain)
 app.add_typer(upkeep.hold, name="hold")
 app.command()(nonces.nonce_zone)
@@ -129,6 +130,7 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Verify the ledger part of an evidence pack, offline; each thing that is wrong is named."""
+    from compliance_api.ledger.__main__ import lines
     from compliance_api.ledger.verify import verify_files
 
     outcome = verify_files(pack, keys, pinned, int(datetime.now(UTC).timestamp()))
@@ -147,13 +149,8 @@ def verify(
             }
         )
     else:
-        for one in outcome.problems:
-            terminal.line(str(one))
-        if head is not None:
-            names = ", ".join(sorted(head.times)) or "nobody"
-            terminal.line(f"{outcome.origin}: {head.checkpoint.size} leaves, cosigned by {names}")
-        leaves = f"{outcome.opened} leaves opened, {outcome.hidden} by their commitments alone"
-        terminal.line(f"{'holds' if outcome.holds else 'DOES NOT HOLD'}: {leaves}")
+        for line in lines(outcome):
+            terminal.line(line)
     if not outcome.holds:
         raise typer.Exit(1)
 

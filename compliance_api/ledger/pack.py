@@ -51,7 +51,9 @@ class PackError(LedgerError):
     """A file of a pack is not what it must be; the message begins with its path."""
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """JSON of one form."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     def encode(self) -> bytes:
@@ -59,14 +61,14 @@ class _Document(BaseModel):
         return self.model_dump_json(exclude_none=True).encode() + b"\n"
 
 
-class Range(_Document):
+class Range(Document):
     """Leaves from `first` up to `end`, which is not one of them."""
 
     first: LeafIndex
     end: Annotated[int, Field(gt=0, le=tree.MAX_SIZE)]
 
 
-class Contents(_Document):
+class Contents(Document):
     """What the pack is about: every leaf of these ranges has to be in it, at least by its commitment."""
 
     format: Literal["lachan-ledger-pack 1"] = "lachan-ledger-pack 1"
@@ -96,7 +98,7 @@ class Contents(_Document):
             yield from range(one.first, one.end)
 
 
-class Opened(_Document):
+class Opened(Document):
     """What opens a commitment, but for the content."""
 
     salt: Digest
@@ -104,7 +106,7 @@ class Opened(_Document):
     entered_at: Annotated[int, Field(ge=0, le=MAX_TIME)]
 
 
-class Leaf(_Document):
+class Leaf(Document):
     """One leaf and the path from it to the head's root."""
 
     commitment: Digest
@@ -120,7 +122,8 @@ class Leaf(_Document):
         return cls(commitment=commitment.hex(), proof=[one.hex() for one in proof], opened=opened)
 
 
-def _reasons(error: ValidationError) -> str:
+def reasons(error: ValidationError) -> str:
+    """What is wrong with a document, in a line that is fit to show."""
     # A field's name may be the sender's own; it shall not speak to a terminal.
     places = (".".join(ascii(part)[:60].strip("'") for part in one["loc"]) for one in error.errors()[:5])
     return "; ".join(f"{place or 'document'}: {one['msg']}" for place, one in zip(places, error.errors(), strict=False))
@@ -135,7 +138,7 @@ def parse_contents(data: bytes) -> Contents:
     try:
         made = Contents.model_validate_json(data)
     except ValidationError as error:
-        raise PackError(f"{CONTENTS}: {_reasons(error)}") from error
+        raise PackError(f"{CONTENTS}: {reasons(error)}") from error
     if made.encode() != data:
         raise PackError(f"{CONTENTS}: not in its canonical form")
     return made
@@ -150,7 +153,7 @@ def parse_leaf(name: str, data: bytes) -> Leaf:
     try:
         made = Leaf.model_validate_json(data)
     except ValidationError as error:
-        raise PackError(f"{name}: {_reasons(error)}") from error
+        raise PackError(f"{name}: {reasons(error)}") from error
     if made.encode() != data:
         raise PackError(f"{name}: not in its canonical form")
     return made
@@ -201,6 +204,7 @@ def ledger_files(
     heads: Sequence[Note],
     steps: Mapping[tuple[int, int], Sequence[bytes]],
     leaves: Mapping[int, tuple[Leaf, bytes | None]],
+    about: Iterable[int] | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """The files of a pack's ledger part.
 
@@ -209,9 +213,10 @@ def ledger_files(
         heads: Checkpoints of different sizes, signed and cosigned; the leaves' proofs lead to the largest.
         steps: The consistency proof between each checkpoint and the next, by their sizes.
         leaves: Each leaf by its index, with its content unless that is erased or withheld.
+        about: The indexes that the pack is about, if some of them are lost; a verifier names those.
     """
     ranges: list[Range] = []
-    for index in sorted(leaves):
+    for index in sorted(leaves if about is None else about):
         if ranges and ranges[-1].end == index:
             ranges[-1] = Range(first=ranges[-1].first, end=index + 1)
         else:

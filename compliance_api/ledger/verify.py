@@ -1,4 +1,4 @@
-"""Whether the ledger part of a pack holds, decided offline, with keys and a pinned checkpoint from outside the pack.
+"""Whether a pack of evidence holds, decided offline, with keys and a pinned checkpoint from outside the pack.
 
 Holds always: nothing inside the pack is believed but by a key from outside; every problem is named with its place, not
 only the first; a leaf that the pack is about is there or named as missing.
@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from compliance_api.ledger import pack
+from compliance_api.ledger import evidence, pack
 from compliance_api.ledger.pack import Contents, Folder, PackError
 from lachan import durable
 from lachan.durable import FileError
 from lachan.ledger import leaf, note, policy, tree
 from lachan.ledger.errors import LedgerError
-from lachan.ledger.leaf import Opening, OpeningError
+from lachan.ledger.leaf import Kind, Opening, OpeningError
 from lachan.ledger.note import Note, NoteError
 from lachan.ledger.policy import Believed, Policy
 from lachan.ledger.tree import ProofError
@@ -93,6 +93,7 @@ class _Verifier:
         self._policy = believed
         self._now = now
         self._heads: list[Believed] = []
+        self._opened: dict[int, tuple[Kind, str]] = {}
         self.outcome = Outcome()
 
     def _name(self, flaw: Flaw, place: str, error: Exception | str) -> None:
@@ -220,6 +221,8 @@ class _Verifier:
             data = self._files.read(content, leaf.MAX_CONTENT_BYTES)
             opening = Opening(bytes.fromhex(found.opened.salt), found.opened.kind, found.opened.entered_at, data)
             opening.check(commitment)
+            if evidence.EVIDENCE in self._files.names:
+                self._opened[index] = opening.kind, evidence.reference(opening.kind, data)
         except ProofError as error:
             self._name(Flaw.NOT_INCLUDED, name, error)
         except OpeningError as error:
@@ -230,6 +233,24 @@ class _Verifier:
             self.outcome.opened += 1
             return opening
         return None
+
+    def check_evidence(self, indexes: Sequence[int]) -> None:
+        """What the pack says it holds it does hold, and all that its finding cites."""
+        if evidence.EVIDENCE not in self._files.names:
+            return
+        place = evidence.EVIDENCE
+        try:
+            told = evidence.parse(self._files.read(place, evidence.MAX_BYTES))
+            if [one.index for one in told.pieces] != list(indexes):
+                self._name(Flaw.FILE, place, f"names other leaves than {pack.CONTENTS} does")
+            place = evidence.FINDING
+            finding = self._files.read(place, evidence.MAX_BYTES)
+            for name, detail in evidence.missing(told, self._opened, finding):
+                self._name(Flaw.DROPPED, name, detail)
+            for name, detail in evidence.differing(told, self._opened):
+                self._name(Flaw.EDITED, name, detail)
+        except (PackError, FileError) as error:
+            self._name(Flaw.FILE, place, error)
 
     def _check_time(self, index: int, name: str, entered_at: int) -> None:
         without = [one.latest for one in self._heads if one.checkpoint.size <= index]
@@ -266,6 +287,7 @@ def verify(folder: Path, believed: Policy, pinned: Note | None, now: int) -> Out
         if pinned is not None:
             verifier.check_pinned(pinned, found.origin)
         verifier.check_leaves(indexes)
+        verifier.check_evidence(indexes)
     return verifier.outcome
 
 

@@ -15,10 +15,10 @@ from lachan.ledger.checkpoint import Checkpoint
 from lachan.ledger.leaf import DOMAIN, Kind, Opening
 from lachan.ledger.note import NoteKey, SignatureKind
 from lachan.signing import SigningKey
-from tests.architecture.tree import text
+from tests.architecture.tree import text, tracked
 
 PAGE = text(PurePosixPath("docs/formats/ledger.md"))
-LEAVES, POLICY, HEAD = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+LEAVES, POLICY, HEAD, ALONE = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 ORIGIN, TIME = "log.example/ledger", 1_790_000_200
 
 
@@ -55,6 +55,13 @@ def test_the_policy_believes_the_head() -> None:
     assert signed.with_signatures(cosigned).encode().decode() == HEAD
     believed = policy.parse(POLICY.encode()).check(note.parse(HEAD.encode()), TIME)
     assert believed.times == {"w1": TIME + 1, "w2": TIME + 2}
+
+
+def test_the_verifier_alone_is_made_of_files_that_are_there() -> None:
+    *patterns, _ = ALONE.splitlines()
+    for pattern in " ".join(patterns).split(" "):
+        assert any(path.match(pattern) for path in tracked()), pattern
+    assert any(pattern.endswith("ledger/*.py") for pattern in patterns)
 
 
 def test_a_pack_is_as_it_is_said() -> None:

@@ -24,6 +24,7 @@ SOURCES = "tests/integration/test_sources.py"
 SYNC = "tests/integration/test_blocklist_sync.py"
 SERVICE = "tests/integration/test_compliance_service.py"
 LEDGERED = "tests/integration/test_ledger_service.py"
+PACKS = "tests/integration/test_evidence_packs.py"
 SEQUENCE = "tests/integration/test_ledger_sequence.py"
 LEDGER = "tests/integration/test_ledger_store.py"
 STORES = "tests/integration/test_compliance_storage.py"
@@ -158,6 +159,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/rollups.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/tables/upkeep.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/upkeep.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/packs.py": (PACKS, "needs PostgreSQL"),
     "compliance_api/storage/proofs.py": (SEQUENCE, "needs PostgreSQL"),
     "compliance_api/storage/sequence.py": (SEQUENCE, "needs PostgreSQL"),
     "compliance_api/usecases/sequence.py": (SEQUENCE, "its witnesses and its database are real ones"),
@@ -178,6 +180,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "lachan/newcomer.py": (ENROLMENT, "an enrolment needs a service"),
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
+    "compliance_api/verbs/evidence.py": (PACKS, "verbs are run as commands"),
     "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),
     "lachan/migration.py": (STORES, "needs PostgreSQL"),
     "lachan/sqlitefile.py": ("tests/unit/lachan/test_spool.py", "what damage means is seen by what the file holds"),

@@ -119,16 +119,14 @@ async def _engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def _one(url: str, folder: Path, steps: _Steps) -> None:
-    """A turn in which every statement, every commit and every word of a witness is a step, before and after it."""
+    """A turn in which what is before every statement, and before and after every word of a witness, is a step."""
     async with _engine(url) as engine:
         await enter(engine, b"{}")
         execute, ask = AsyncConnection.execute, Circle.ask
 
         async def executing(self: AsyncConnection, *args: object, **others: object) -> object:
             steps.take()
-            found = await execute(self, *args, **others)  # type: ignore[call-overload] # whatever it is given
-            steps.take()
-            return found
+            return await execute(self, *args, **others)  # type: ignore[call-overload] # whatever it is given
 
         async def asking(self: Circle, name: str, body: bytes) -> Reply:
             steps.take()

@@ -1,0 +1,163 @@
+"""What a pack of evidence says it holds, leaf by leaf, and whether that is so.
+
+    evidence.json    each leaf with its kind, whom it is about, whether it is opened, and what it is cited as
+    finding.json     the finding, with the evidence that it cites
+
+Holds always: in a full pack every leaf is opened, unless it was erased by its retention, and even then it is named if
+the finding cites it; what a report or an observation is cited as is read from its own bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from compliance_api.ledger import pack
+from compliance_api.ledger.pack import Document, LeafIndex, PackError
+from lachan.ledger.leaf import Kind
+
+EVIDENCE = "evidence.json"
+FINDING = "finding.json"
+MAX_BYTES = 1 << 26
+
+_VARINT, _BYTES = 0, 2
+_MAX_VARINT_BYTES = 10
+
+
+class Piece(Document):
+    """One leaf."""
+
+    index: LeafIndex
+    kind: Kind
+    subject: Annotated[str, Field(max_length=300)]
+    state: Literal["opened", "withheld", "erased", "missing"]
+    reference: Annotated[str, Field(max_length=200)] = ""
+    """What findings cite it as: a report's SHA-256, an observation's `ASSIGNMENT/INDEX`; empty for other kinds."""
+
+
+class Evidence(Document):
+    """`evidence.json`."""
+
+    format: Literal["lachan-evidence 1"] = "lachan-evidence 1"
+    form: Literal["full", "redacted"]
+    operator: Annotated[str, Field(max_length=100)]
+    finding: Annotated[str, Field(max_length=100)]
+    pieces: Annotated[list[Piece], Field(max_length=pack.MAX_LEAVES)]
+
+
+def parse(data: bytes) -> Evidence:
+    """`evidence.json`.
+
+    Raises:
+        PackError: It is not that, or not in its one form.
+    """
+    try:
+        made = Evidence.model_validate_json(data)
+    except ValidationError as error:
+        raise PackError(f"{EVIDENCE}: {pack.reasons(error)}") from error
+    if made.encode() != data:
+        raise PackError(f"{EVIDENCE}: not in its canonical form")
+    return made
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for count in range(_MAX_VARINT_BYTES):
+        if at >= len(data):
+            break
+        value |= (data[at] & 0x7F) << (7 * count)
+        at += 1
+        if data[at - 1] < 0x80:
+            return value, at
+    raise PackError("no number where one must be")
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """The fields of a protobuf message, of the two forms that are needed; the first other one ends them."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        number, at = _varint(data, at)
+        if tag & 7 == _BYTES:
+            if at + number > len(data):
+                raise PackError("a field is longer than its message")
+            yield tag >> 3, data[at : at + number]
+            at += number
+        elif tag & 7 == _VARINT:
+            yield tag >> 3, number
+        else:
+            return
+
+
+def reference(kind: Kind, content: bytes) -> str:
+    """What findings cite a leaf as, read from its content.
+
+    Raises:
+        PackError: It is no such content.
+    """
+    if kind not in (Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION):
+        return ""
+    message = dict(_fields(content)).get(1, b"")
+    if not isinstance(message, bytes):
+        raise PackError("no signed message")
+    if kind is not Kind.OBSERVATION:
+        return hashlib.sha256(message).hexdigest()
+    found: dict[int, bytes | int] = {}
+    for number, value in _fields(message):
+        found.setdefault(number, value)
+    assignment, index = found.get(1, b""), found.get(2, 0)
+    if not isinstance(assignment, bytes) or not isinstance(index, int):
+        raise PackError("no observation")
+    return f"{assignment.hex()}/{index}"
+
+
+def cited(data: bytes) -> set[tuple[str, str]]:
+    """The kinds and references of the leaves that a finding cites.
+
+    Raises:
+        PackError: It is no finding.
+    """
+    try:
+        pieces = json.loads(data)["evidence"]
+        found = {(str(one["kind"]), str(one["reference"])) for one in pieces}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise PackError(f"{FINDING}: no finding with its evidence") from error
+    leaves = {Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION}
+    return {one for one in found if one[0] in leaves}
+
+
+def missing(told: Evidence, opened: Mapping[int, tuple[Kind, str]], finding: bytes) -> Iterator[tuple[str, str]]:
+    """What should be opened and is not, with its place.
+
+    Args:
+        told: What the pack says it holds.
+        opened: Kind and reference of each leaf that is opened and holds, by its index.
+        finding: `finding.json`.
+
+    Raises:
+        PackError: The finding is none.
+    """
+    for one in told.pieces:
+        if told.form == "full" and one.state != "erased" and one.index not in opened:
+            yield pack.leaf_name(one.index), f"{one.kind} of {one.subject}: its content is not in the pack"
+    if told.form == "full":
+        there = {(str(kind), name) for kind, name in opened.values()}
+        for kind, name in sorted(cited(finding) - there):
+            yield FINDING, f"it cites {kind} {name}, which is not opened in the pack"
+
+
+def differing(told: Evidence, opened: Mapping[int, tuple[Kind, str]]) -> Iterator[tuple[str, str]]:
+    """Leaves that are not what the pack says they are, with their places."""
+    for one in told.pieces:
+        found = opened.get(one.index)
+        if found is not None and found != (one.kind, one.reference):
+            yield (
+                pack.leaf_name(one.index),
+                f"is {found[0]} {found[1]}, and {EVIDENCE} calls it {one.kind} {one.reference}",
+            )
+        elif found is not None and one.state != "opened":
+            yield pack.leaf_name(one.index), f"is opened, and {EVIDENCE} calls it {one.state}"

@@ -1,0 +1,57 @@
+"""`lachan-compliance evidence FINDING`: what a finding rests on, in a folder that anybody can verify."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import URL
+
+from lachan import config, postgres, terminal
+
+
+def evidence(
+    finding: Annotated[str, typer.Argument(help="The finding's id, in hexadecimal.")],
+    config_file: Annotated[Path, typer.Option("--config", help="compliance.yaml")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to make; it must not be there yet.")],
+    pinned: Annotated[
+        Path | None, typer.Option("--pinned", help="A checkpoint that somebody kept, to lead the pack through.")
+    ] = None,
+    redacted: Annotated[
+        bool, typer.Option("--redacted", help="For the operator: no probe, no name that is asked.")
+    ] = False,
+) -> None:
+    """Write a pack of evidence for a finding, with the proofs that it stands in the ledger."""
+    from compliance_api.errors import ComplianceError
+    from compliance_api.ledger import pack
+    from compliance_api.settings import ServiceSettings
+    from compliance_api.storage import packs
+    from lachan import durable
+    from lachan.ledger import checkpoint, note
+
+    try:
+        finding_id = bytes.fromhex(finding)
+    except ValueError as error:
+        raise ComplianceError(f"{finding}: not a finding's id") from error
+    if out.exists():
+        raise ComplianceError(f"{out}: is there already")
+    through = None
+    if pinned is not None:
+        through = checkpoint.parse(note.parse(durable.read(pinned, note.MAX_NOTE_BYTES)).text).size
+    settings = config.load(config_file, ServiceSettings)
+
+    async def run(url: URL) -> dict[str, bytes]:
+        engine = postgres.engine(url, settings.database.connections, "lachan-compliance evidence")
+        try:
+            return await packs.files(engine, finding_id, redacted=redacted, through=through)
+        except postgres.FAILURES as error:
+            raise ComplianceError(f"the evidence cannot be read: {error}") from error
+        finally:
+            await engine.dispose()
+
+    with postgres.database(settings.database, "compliance") as url:
+        made = asyncio.run(run(url))
+    pack.write(out, sorted(made.items()))
+    terminal.line(str(out))

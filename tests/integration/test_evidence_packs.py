@@ -1,0 +1,243 @@
+"""Packs from a real database, and what somebody with that database in their hands does to them: each is named."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance_api.ledger import evidence, pack, verify
+from compliance_api.ledger.verify import Flaw
+from compliance_api.storage import packs
+from compliance_api.storage.packs import PackBuildError
+from compliance_api.storage.proofs import Proofs
+from compliance_api.storage.tables import (
+    law_versions,
+    ledger_checkpoints,
+    ledger_leaves,
+    ledger_tiles,
+    observations,
+    reports,
+)
+from lachan.compliance.v1 import report_pb2
+from lachan.ledger import checkpoint, note
+from lachan.ledger.batch import signed
+from lachan.ledger.leaf import Kind
+from tests.support.compliance import COMMAND, Authority
+from tests.support.evidence import ASSIGNMENT, FINDING, LISTED, PROBE, RESOLVER, VANTAGE, Dispute
+from tests.support.ledger import Parties
+from tests.support.sequencing import Circle, circle
+
+ROOT = Path(verify.__file__).parents[2]
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Circle]:
+    with circle(tmp_path / "witnesses", Parties()) as made:
+        yield made
+
+
+@pytest.fixture
+async def dispute(engine: AsyncEngine, three: Circle) -> Dispute:
+    made = Dispute(engine, three)
+    await made.begin()
+    return made
+
+
+async def packed(dispute: Dispute, folder: Path, **how: object) -> Path:
+    pack.write(folder, (await packs.files(dispute.engine, FINDING, **how)).items())  # type: ignore[arg-type] # as a test wants it
+    return folder
+
+
+def problems(folder: Path, parties: Parties, pinned: bytes | None = None) -> list[tuple[Flaw, str]]:
+    kept = note.parse(pinned) if pinned else None
+    found = verify.verify(folder, parties.policy, kept, int(time.time())).problems
+    return [(one.flaw, one.place) for one in found]
+
+
+async def leaves(dispute: Dispute, kind: Kind) -> list[int]:
+    kept = ledger_leaves.c
+    async with dispute.engine.connect() as connection:
+        own = select(kept.log_index).where(kept.kind == kind, kept.subject != "law/another").order_by(kept.log_index)
+        return list((await connection.execute(own)).scalars())
+
+
+def ran(command: list[str], where: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=where, env=env or {}, capture_output=True, text=True, check=False, timeout=60)
+
+
+async def test_a_pack_is_verified_where_there_is_only_the_verifier_and_the_keys(
+    dispute: Dispute, tmp_path: Path
+) -> None:
+    await packed(dispute, tmp_path / "place" / "pack")
+    (tmp_path / "place" / "keys").write_text(dispute.circle.parties.policy_text)
+    pinned = await Proofs(dispute.engine).checkpoint()
+    (tmp_path / "place" / "pinned").write_bytes(pinned or b"")
+    alone = tmp_path / "place" / "verifier"
+    # As the page says.
+    page = (ROOT / "docs" / "formats" / "ledger.md").read_text()
+    *patterns, _ = page.split("```\n")[-2].splitlines()
+    for path in (path for pattern in " ".join(patterns).split(" ") for path in ROOT.glob(pattern)):
+        copy = alone / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    command = [sys.executable, "-m", "compliance_api.ledger", "../pack", "--keys", "../keys", "--pinned", "../pinned"]
+    told = await asyncio.to_thread(ran, command, alone)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.splitlines()[-1].startswith("holds: 11 leaves opened, 0 by")
+    assert "cosigned by w1, w2, w3" in told.stdout
+    one = next((tmp_path / "place" / "pack" / "ledger" / "leaves").glob("*.content"))
+    one.write_bytes(one.read_bytes() + b" ")
+    told = await asyncio.to_thread(ran, command, alone)
+    assert told.returncode == 1
+    assert f"{pack.LEAVES}{one.name}: file: was changed" in told.stdout
+
+
+async def test_the_command_writes_the_pack(dispute: Dispute, url: URL, tmp_path: Path) -> None:
+    database = {"url": url.render_as_string(hide_password=False)}
+    config = Authority(tmp_path, settings={"database": database}).configure(1)
+    (tmp_path / "kept").write_bytes(await Proofs(dispute.engine).checkpoint() or b"")
+    words = ["evidence", FINDING.hex(), "--config", str(config), "--out", "pack", "--pinned", "kept"]
+    told = await asyncio.to_thread(ran, [*COMMAND, *words], tmp_path, dict(os.environ))
+    assert (told.returncode, told.stdout) == (0, "pack\n"), told.stderr
+    files = await packs.files(dispute.engine, FINDING)
+    for name, data in files.items():
+        assert (tmp_path / "pack" / name).read_bytes() == data
+    told = await asyncio.to_thread(ran, [*COMMAND, *words], tmp_path, dict(os.environ))
+    assert (told.returncode, "pack: is there already" in told.stderr) == (1, True)
+
+
+async def test_a_pack_is_rebuilt_byte_for_byte(dispute: Dispute, tmp_path: Path) -> None:
+    first = await packs.files(dispute.engine, FINDING)
+    began = time.time()
+    for later in (30, 60):
+        dispute.circle.clock = lambda later=later: began + later  # type: ignore[misc] # bound now
+        await dispute.enter(Kind.LAW, b"{}", "law/another")
+        await dispute.sequencer.round()
+    assert await packs.files(dispute.engine, FINDING) == first
+    assert problems(await packed(dispute, tmp_path / "pack"), dispute.circle.parties) == []
+    told = evidence.parse(first[evidence.EVIDENCE])
+    kinds = [str(one.kind) for one in told.pieces]
+    assert sorted(kinds) == sorted(
+        ["law", "release", "order", "assignment", "finding", *["report"] * 3, *["observation"] * 3]
+    )
+    assert {one.state for one in told.pieces} == {"opened"}
+
+
+async def test_the_operator_s_form_leads_to_no_probe_and_no_name(dispute: Dispute, tmp_path: Path) -> None:
+    folder = await packed(dispute, tmp_path / "pack", redacted=True)
+    assert problems(folder, dispute.circle.parties) == []
+    everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    for secret in (LISTED, PROBE, RESOLVER, ASSIGNMENT.hex() + "/"):
+        assert secret.encode() not in everything, secret
+    assert ASSIGNMENT not in everything
+    (seen,) = json.loads((folder / packs.VANTAGES).read_bytes())
+    assert (seen["vantage_point"], seen["result"], seen["observations"]) == (VANTAGE, "not_blocked", 3)
+    states = {str(one.kind): one.state for one in evidence.parse((folder / evidence.EVIDENCE).read_bytes()).pieces}
+    assert states == {
+        "law": "opened",
+        "release": "opened",
+        "order": "opened",
+        "report": "opened",
+        "assignment": "withheld",
+        "observation": "withheld",
+        "finding": "withheld",
+    }
+
+
+async def test_an_edited_report_is_named(dispute: Dispute, tmp_path: Path) -> None:
+    index = (await leaves(dispute, Kind.REPORT))[1]
+    forged = report_pb2.Report(organisation="a", node="edge-1", sequence=2).SerializeToString()
+    own = reports.c.log_index == index
+    async with dispute.engine.begin() as connection:
+        row = (await connection.execute(select(reports).where(own))).one()
+        await connection.execute(update(reports).where(own).values(report=forged))
+    folder = await packed(dispute, tmp_path / "row")
+    found = problems(folder, dispute.circle.parties)
+    assert (Flaw.EDITED, pack.leaf_name(index)) in found
+    # And what the finding cited is not there any more.
+    assert (Flaw.DROPPED, evidence.FINDING) in found
+    # With the leaf made to fit, it is no leaf of the tree; the others still are.
+    await dispute.recommit(index, signed(forged, row.signature, row.key_id))
+    found = problems(await packed(dispute, tmp_path / "leaf"), dispute.circle.parties)
+    assert (Flaw.NOT_INCLUDED, pack.leaf_name(index)) in found
+    assert {place for flaw, place in found if flaw is Flaw.NOT_INCLUDED} == {pack.leaf_name(index)}
+
+
+async def test_a_dropped_observation_is_named(dispute: Dispute, tmp_path: Path) -> None:
+    indexes = await leaves(dispute, Kind.OBSERVATION)
+    async with dispute.engine.begin() as connection:
+        await connection.execute(delete(observations).where(observations.c.log_index == indexes[0]))
+    folder = await packed(dispute, tmp_path / "row")
+    assert problems(folder, dispute.circle.parties) == [(Flaw.DROPPED, pack.leaf_name(indexes[0]))]
+    # With its leaf, and one that the finding cites.
+    async with dispute.engine.begin() as connection:
+        await connection.execute(delete(observations).where(observations.c.log_index == indexes[1]))
+        await connection.execute(delete(ledger_leaves).where(ledger_leaves.c.log_index == indexes[1]))
+    found = problems(await packed(dispute, tmp_path / "leaf"), dispute.circle.parties)
+    assert {(Flaw.DROPPED, pack.leaf_name(one)) for one in indexes[:2]} <= set(found)
+    assert (Flaw.DROPPED, evidence.FINDING) in found
+    # Out of a pack that was whole, with an index that fits.
+    (folder / pack.leaf_name(indexes[2])).unlink()
+    (folder / pack.content_name(indexes[2])).unlink()
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    del files[pack.INDEX]
+    pack.write(tmp_path / "less", files.items())
+    assert (Flaw.DROPPED, pack.leaf_name(indexes[2])) in problems(tmp_path / "less", dispute.circle.parties)
+
+
+async def test_a_backdated_law_is_named(dispute: Dispute, tmp_path: Path) -> None:
+    async with dispute.engine.connect() as connection:
+        known = (await connection.execute(select(law_versions))).one()
+    text = b'{"tolerated":"nothing"}'
+    index = await dispute.enter(Kind.LAW, text, f"law/{known.law}")
+    async with dispute.engine.begin() as connection:
+        row = {**known._asdict(), "version": 2, "content": text.decode(), "log_index": index}
+        await connection.execute(insert(law_versions).values(row))
+    await dispute.recommit(index, text, int(time.time()) - 86_400)
+    await dispute.sequencer.round()
+    found = problems(await packed(dispute, tmp_path / "pack"), dispute.circle.parties)
+    assert found == [(Flaw.BACKDATED, pack.leaf_name(index))] * 2
+
+
+async def test_a_split_view_is_named_with_a_head_that_somebody_kept(dispute: Dispute, tmp_path: Path) -> None:
+    kept = await Proofs(dispute.engine).checkpoint() or b""
+    size = checkpoint.parse(note.parse(kept).text).size
+    folder = await packed(dispute, tmp_path / "honest", through=size)
+    assert problems(folder, dispute.circle.parties, kept) == []
+    # The log and its witnesses begin anew, all together, without one observation.
+    index = (await leaves(dispute, Kind.OBSERVATION))[2]
+    async with dispute.engine.begin() as connection:
+        await connection.execute(delete(ledger_tiles))
+        await connection.execute(delete(ledger_checkpoints))
+    await dispute.recommit(index, b"never happened")
+    with circle(tmp_path / "fresh", dispute.circle.parties) as colluding:
+        await colluding.sequencer(dispute.engine).round()
+    found = problems(await packed(dispute, tmp_path / "split", through=size), dispute.circle.parties, kept)
+    assert (Flaw.SPLIT_VIEW, pack.checkpoint_name(size)) in found
+
+
+async def test_what_is_not_under_a_cosigned_head_yet_makes_no_pack(dispute: Dispute) -> None:
+    dispute.circle.away = {"w1", "w2", "w3"}
+    await dispute.enter(Kind.FINDING, b'{"state":"answered"}', f"finding/{FINDING.hex()}")
+    await dispute.sequencer.round()
+    with pytest.raises(PackBuildError, match="have not cosigned a head with all of the evidence yet"):
+        await packs.files(dispute.engine, FINDING)
+    with pytest.raises(PackBuildError, match="there is no finding ffff"):
+        await packs.files(dispute.engine, b"\xff" * 16)
+
+
+def test_references_are_read_from_the_bytes() -> None:
+    data = report_pb2.Report(node="edge-1").SerializeToString()
+    assert evidence.reference(Kind.REPORT, signed(data, b"s", b"k")) == hashlib.sha256(data).hexdigest()
