@@ -44,6 +44,7 @@ from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore
 from compliance_api.storage.proofs import Proofs
+from compliance_api.storage.seeds import Seeds
 from compliance_api.storage.shapes import Shapes
 from compliance_api.storage.upkeep import Upkeep
 from compliance_api.usecases.assignment import Assigner, Plan
@@ -117,6 +118,7 @@ class _Service:
         self._engine = engine
         self._metrics = metrics
         self.entrance = Entrance(engine, loaded.registry, settings, metrics, now)
+        seeds = Seeds(engine)
         self._names = NameSource(
             lists,
             Releases(engine),
@@ -124,6 +126,7 @@ class _Service:
             size=settings.list_authority.pool,
             refresh=settings.list_authority.refresh,
             maximum_age=settings.list_authority.maximum_age,
+            seeds=seeds,
         )
         qtypes = tuple(QTYPES[name] for name in plan.types)
         self._challenging = Challenging(
@@ -134,9 +137,10 @@ class _Service:
             loaded.laws,
             Assignments(engine),
             self._names,
+            seeds,
             Plan(
                 interval=plan.interval,
-                listed=plan.listed,
+                listed=plan.listed or plan.a_round(plan.names_a_day),
                 spread=plan.spread,
                 expires=plan.expires,
                 reference=plan.reference.endpoint(),
@@ -145,6 +149,9 @@ class _Service:
                 controls=plan.controls,
                 neighbours=plan.neighbours,
                 dnssec_share=plan.dnssec_share,
+                aged=plan.a_round(plan.aged_a_day),
+                controls_asked=0 if plan.listed else plan.a_round(plan.controls_a_day),
+                parents=plan.a_round(plan.parents_a_day),
             ),
             os.urandom,
             self._challenging.beside,

@@ -8,6 +8,7 @@ machine, for that database asks nobody for a password.
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -111,8 +112,14 @@ class AssignmentSettings(Settings):
     """What probes are asked to do, and how often."""
 
     interval: Interval = 3600.0
-    # Listed names in each assignment; half of them recently added.
-    listed: Annotated[int, Field(ge=1, le=1000)] = 40
+    # Of an operator and day: fresh listed names, some of which turn out to be dead; those between their deadline and a
+    # week; controls, and ancestors of listed names.
+    names_a_day: Annotated[int, Field(ge=1, le=20_000)] = 430
+    aged_a_day: Annotated[int, Field(ge=0, le=1000)] = 24
+    controls_a_day: Annotated[int, Field(ge=1, le=20_000)] = 240
+    parents_a_day: Annotated[int, Field(ge=0, le=20_000)] = 120
+    # Instead of `names_a_day`: listed names in each round; then every control is asked in each of them too.
+    listed: Annotated[int, Field(ge=1, le=1000)] | None = None
     # The probe spreads its questions over this time, and may take this long in all.
     spread: Interval = 1200.0
     expires: Interval = 3600.0
@@ -131,6 +138,10 @@ class AssignmentSettings(Settings):
     controls: Names = Field(min_length=1)
     # Parents and siblings of listed names that are not listed themselves.
     neighbours: Names = ()
+
+    def a_round(self, a_day: int) -> int:
+        """What comes of so many a day in each round."""
+        return min(1000, math.ceil(a_day * self.interval / 86400))
 
     @model_validator(mode="after")
     def _two_references(self) -> Self:

@@ -1,20 +1,24 @@
-"""Which names are asked: half of them recently added, so that an old list shows; some again, so that a miss is settled.
+"""Which names are asked: fresh ones evenly over categories and ages, some just past their deadline, some again.
 
-Holds always: the draw is a pure function of the pool, what is to be asked again, and the seed; a name is drawn once;
-only names that bind everybody are drawn, for only those must every resolver block.
+Holds always: the draw is a pure function of its inputs and the seed, which are kept, so that anybody can repeat it; a
+name is drawn once; only names that bind everybody are drawn, for only those must every resolver block.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from compliance_api.domain import canonical
+from compliance_api.domain.draws import Draws, derived
 from compliance_api.domain.law import Law
 
 # lachan.compliance.v1.Category: csam and sexual_exploitation.
 SENSITIVE_CATEGORIES = frozenset({1, 2})
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Pool:
     names: tuple[ListedName, ...]
     # Drawn from those added lately and due by now.
     recent: tuple[ListedName, ...]
+    # Those of both that were due at some moment of the last week: an old list shows in them.
+    aged: tuple[ListedName, ...] = ()
 
 
 def due(releases: Iterable[Release], law: Law, now: datetime) -> list[Release]:
@@ -78,22 +84,102 @@ def recent_serials(releases: Sequence[Release]) -> list[int]:
     return [before[index] for index in (0, 2, 9, 49) if index < len(before)]
 
 
-def draw(pool: Pool, again: Sequence[ListedName], count: int, seed: bytes) -> list[ListedName]:
-    """Draws `count` distinct names, or as many as there are.
+def aged(names: Iterable[ListedName], releases: Iterable[Release], law: Law, now: datetime) -> tuple[ListedName, ...]:
+    """The names between their deadline and a week after their publication."""
+    urgent = {release.serial: release.urgent for release in releases}
+    found = {}
+    for name in names:
+        age = (now - name.added_at).total_seconds()
+        if law.block_deadline(urgent=urgent.get(name.added_serial, False)) <= age <= WEEK.total_seconds():
+            found[name.qname] = name
+    return tuple(found.values())
 
-    A quarter at most goes to names asked `again`, half of the rest to recent ones, what remains to all.
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a draw takes beside its seed."""
+
+    pool: Pool
+    # Names that the operator was seen not to block: asked again, so that a miss is settled.
+    again: tuple[ListedName, ...] = ()
+    # Names of the pool that were asked of the operator lately: not fresh.
+    asked: frozenset[str] = frozenset()
+
+    def encode(self) -> bytes:
+        """As they are kept."""
+        groups = {"names": self.pool.names, "recent": self.pool.recent, "aged": self.pool.aged, "again": self.again}
+        plain = {key: [_plain(one) for one in group] for key, group in groups.items()}
+        return canonical.encode({"serial": self.pool.serial, "asked": sorted(self.asked), **plain})
+
+    @classmethod
+    def decode(cls, data: bytes) -> Inputs:
+        """From what was kept."""
+        raw = json.loads(data)
+        names, recent, old, again = (
+            tuple(_name(one) for one in raw[key]) for key in ("names", "recent", "aged", "again")
+        )
+        return cls(Pool(raw["serial"], names, recent, old), again, frozenset(raw["asked"]))
+
+
+def _plain(name: ListedName) -> list[Any]:
+    return [
+        name.qname,
+        name.category,
+        name.order,
+        name.added_serial,
+        int(name.added_at.timestamp()),
+        f"{name.fingerprint:016x}",
+        name.parent,
+    ]
+
+
+def _name(plain: Sequence[Any]) -> ListedName:
+    qname, category, order, serial, at, fingerprint, parent = plain
+    return ListedName(qname, category, order, serial, datetime.fromtimestamp(at, UTC), int(fingerprint, 16), parent)
+
+
+def draw(inputs: Inputs, count: int, old: int, seed: bytes) -> list[ListedName]:
+    """Draws `count` distinct names and `old` aged ones, or as many as there are.
+
+    A quarter of `count` at most goes to names asked again, half of the rest to recent ones, what remains to all: fresh
+    ones first, evenly over categories and ages, so that every name of a kind has the same chance.
     """
-    # Drawing must be repeatable from the recorded seed; the seed is what must not be guessed.
-    rng = random.Random(seed)  # noqa: S311
     chosen: dict[str, ListedName] = {}
+    total = 0
 
-    def take(names: Sequence[ListedName], wanted: int) -> None:
-        fresh = [name for name in names if name.qname not in chosen]
-        for name in rng.sample(fresh, min(wanted, len(fresh), count - len(chosen))):
+    def take(label: str, names: Sequence[ListedName], wanted: int, order: Callable[[ListedName], Any]) -> None:
+        left = sorted({one.qname: one for one in names if one.qname not in chosen}.values(), key=lambda one: one.qname)
+        draws = Draws(derived(seed, label))
+        # At random among equals, before they are put in order.
+        members = sorted(draws.sample(left, len(left)), key=order)
+        for name in draws.evenly(members, min(wanted, total - len(chosen))):
             chosen[name.qname] = name
 
-    take(again, max(1, count // 4))
-    take(pool.recent, (count - len(chosen) + 1) // 2)
-    take(pool.names, count)
-    take(pool.recent, count)
+    def fresh(names: Sequence[ListedName]) -> list[ListedName]:
+        return [one for one in names if one.qname not in inputs.asked]
+
+    pool = inputs.pool
+    total = old
+    take("aged", fresh(pool.aged), old, lambda one: one.added_at)
+    take("aged, asked before", pool.aged, old, lambda one: one.added_at)
+    total = len(chosen) + count
+    take("again", inputs.again, max(1, count // 4), lambda _: 0)
+    recent = (total - len(chosen) + 1) // 2
+    take("recent", fresh(pool.recent), recent, _stratum)
+    take("all", fresh(pool.names), count, _stratum)
+    # A short list is soon asked through.
+    recent = (total - len(chosen) + 1) // 2
+    take("recent, asked before", pool.recent, recent, _stratum)
+    take("all, asked before", pool.names, count, _stratum)
+    take("recent, all that is left", pool.recent, count, _stratum)
     return list(chosen.values())
+
+
+def _stratum(name: ListedName) -> tuple[int, datetime]:
+    return name.category, name.added_at
+
+
+def parents(names: Iterable[ListedName], count: int, seed: bytes) -> list[str]:
+    """Ancestors of listed names that nothing on the list blocks: over-blocking shows in them."""
+    found = sorted({one.parent for one in names if one.parent and one.category not in SENSITIVE_CATEGORIES})
+    return Draws(derived(seed, "parents")).sample(found, count)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Row, and_, exists, func, insert, or_, select, tuple_, update
@@ -17,8 +18,8 @@ from compliance_api.domain.organisation import Endpoint, Transport
 from compliance_api.domain.sampling import ListedName, Release
 from compliance_api.storage.entering import enter_news, of_release
 from compliance_api.storage.ledger import NewLeaf, append
-from compliance_api.storage.tables import assignments, extra_questions, observations, questions, releases, rounds
-from compliance_api.usecases.assignment import Assignment, Round
+from compliance_api.storage.tables import assignments, draws, extra_questions, observations, questions, releases, rounds
+from compliance_api.usecases.assignment import PURPOSE, Assignment, Round
 from compliance_api.usecases.observe import Issued
 from compliance_api.usecases.question import Question
 from lachan.ledger.leaf import Kind
@@ -126,6 +127,45 @@ class Assignments:
             statement = postgresql.insert(rounds).values(values).on_conflict_do_nothing()
             if (await connection.execute(statement.returning(rounds.c.round_id))).first() is not None and rows:
                 await connection.execute(insert(questions), rows)
+
+    async def inputs(self, operator: str, number: int) -> bytes | None:
+        """What the rounds of that interval are drawn from, where it was kept already."""
+        own = and_(draws.c.operator_id == operator, draws.c.purpose == PURPOSE, draws.c.number == number)
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(select(draws.c.content).where(own))).scalar_one_or_none()
+        return zlib.decompress(found) if found is not None else None
+
+    async def keep_inputs(self, operator: str, number: int, day: date, content: bytes) -> bytes:
+        """Keeps what they are drawn from, enters its digest into the ledger, and returns what is kept."""
+        row = {"operator_id": operator, "purpose": PURPOSE, "number": number, "content": zlib.compress(content)}
+        what = {
+            "type": "draw",
+            "operator": operator,
+            "purpose": PURPOSE,
+            "number": number,
+            "seed_of": day.isoformat(),
+            "inputs": hashlib.sha256(content).hexdigest(),
+        }
+        leaf = NewLeaf(Kind.ASSIGNMENT, canonical.encode(what), f"draw/{operator}/{number}")
+        async with self._engine.begin() as connection:
+            new = postgresql.insert(draws).values(row).on_conflict_do_nothing().returning(draws.c.number)
+            if (await connection.execute(new)).first() is not None:
+                await append(connection, [leaf])
+                return content
+        return await self.inputs(operator, number) or content
+
+    async def asked(self, operator: str, since: datetime, names: Sequence[str]) -> frozenset[str]:
+        """Those of the names that rounds drawn since then hold."""
+        drawn, held = rounds.c, questions.c
+        wanted = (
+            select(held.qname)
+            .join(rounds, and_(drawn.operator_id == held.operator_id, drawn.round_id == held.round_id))
+            .where(drawn.operator_id == operator, drawn.drawn_at >= since)
+            .where(held.arm == Arm.LISTED, held.qname.in_(names))
+            .distinct()
+        )
+        async with self._engine.connect() as connection:
+            return frozenset((await connection.execute(wanted)).scalars())
 
     async def to_ask_again(self, operator: str, node: str, since: datetime, limit: int) -> list[ListedName]:
         """Listed names that a node was seen not to block since then."""

@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
-from compliance_api.domain.law import LawBook, LawError
+from compliance_api.domain.draws import Draws, derived
+from compliance_api.domain.law import Law, LawBook, LawError
 from compliance_api.domain.observation import Arm
 from compliance_api.domain.organisation import Endpoint, Node, Organisation, Probe, Registry
-from compliance_api.domain.sampling import SENSITIVE_CATEGORIES, ListedName, Pool, draw
+from compliance_api.domain.sampling import SENSITIVE_CATEGORIES, Inputs, ListedName, draw, parents
 from compliance_api.errors import NotPermittedError
 from compliance_api.usecases.question import Question
-from compliance_api.usecases.sample import NameSource
+from compliance_api.usecases.sample import NameSource, SeedStore
 from lachan import log
 from lachan.tls import Identity, Role
 
 ID_BYTES = 16
 SEED_BYTES = 32
 MAX_AGAIN = 500
+PURPOSE = "rounds"
+# A name that was asked within so many days is not fresh.
+FRESH_DAYS = 30
+# Of which shares are counted.
+PARTS = 1_000_000
 
 _log = log.get()
 
@@ -84,6 +90,15 @@ class AssignmentStore(Protocol):
     async def add_round(self, one: Round) -> None:
         """Stores a round, unless another process has drawn it."""
 
+    async def inputs(self, operator: str, number: int) -> bytes | None:
+        """What the rounds of that interval are drawn from, where it was kept already."""
+
+    async def keep_inputs(self, operator: str, number: int, day: date, content: bytes) -> bytes:
+        """Keeps what they are drawn from, enters its digest into the ledger, and returns what is kept."""
+
+    async def asked(self, operator: str, since: datetime, names: Sequence[str]) -> frozenset[str]:
+        """Those of the names that rounds drawn since then hold."""
+
     async def to_ask_again(self, operator: str, node: str, since: datetime, limit: int) -> list[ListedName]:
         """Listed names that a node was seen not to block since then."""
 
@@ -128,6 +143,41 @@ class Plan:
     neighbours: tuple[str, ...]
     # Part of the questions that have DO set.
     dnssec_share: float = 0.0
+    # Beside `listed`: names between their deadline and a week; controls, all where 0; ancestors of listed names.
+    aged: int = 0
+    controls_asked: int = 0
+    parents: int = 0
+
+
+def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Question]:
+    """The questions of one round: names by its seed alone, types and flags by the seed and the resolver.
+
+    Args:
+        plan: How rounds are made up.
+        inputs: What is drawn from.
+        seed: The round's.
+        resolver: Whom they are for: each of an operator's is asked the same names.
+    """
+    names = draw(inputs, plan.listed, plan.aged, seed)
+    controls = Draws(derived(seed, "controls")).sample(plan.controls, plan.controls_asked or len(plan.controls))
+    listed = {one.qname for one in (*inputs.pool.names, *inputs.pool.recent, *inputs.pool.aged)}
+    unlisted = [
+        *((name, Arm.CONTROL) for name in controls if name not in listed),
+        *((name, Arm.NEIGHBOUR) for name in (*plan.neighbours, *parents(names, plan.parents, seed))),
+    ]
+    draws = Draws(derived(seed, "types", resolver))
+    share = int(plan.dnssec_share * PARTS)
+
+    def asked(qname: str, arm: Arm, one: ListedName | None = None) -> Question:
+        qtype, do = draws.choice(plan.qtypes), draws.below(PARTS) < share
+        if one is None:
+            return Question(qname, qtype, arm, dnssec_ok=do)
+        return Question(qname, qtype, arm, one.category, one.order, one.added_serial, one.added_at, do)
+
+    return [
+        *(asked(one.qname, Arm.LISTED, one) for one in names),
+        *(asked(qname, arm) for qname, arm in dict.fromkeys(unlisted)),
+    ]
 
 
 class Assigner:
@@ -139,11 +189,13 @@ class Assigner:
         laws: LawBook,
         store: AssignmentStore,
         names: NameSource,
+        seeds: SeedStore,
         plan: Plan,
         entropy: Callable[[int], bytes],
         beside: Beside | None = None,
     ) -> None:
         self._beside = beside
+        self._seeds = seeds
         self._registry = registry
         self._laws = laws
         self._store = store
@@ -160,22 +212,56 @@ class Assigner:
         drawn = 0
         number = int(now.timestamp() // self._plan.interval)
         for operator in self._registry.operators():
+            seed, inputs = b"", None
             for node in operator.nodes:
                 for endpoint in node.endpoints:
-                    if not await self._store.has_round(operator.identifier, node.name, endpoint, number):
-                        drawn += await self._draw(operator, node, endpoint, number, now)
+                    if await self._store.has_round(operator.identifier, node.name, endpoint, number):
+                        continue
+                    law = self._law(operator, node, now)
+                    if law is None:
+                        continue
+                    if inputs is None:
+                        seed, inputs = await self._inputs(operator, law, number, now)
+                    drawn += await self._draw(operator, node, endpoint, number, seed, inputs, now)
         return drawn
 
-    async def _draw(self, operator: Organisation, node: Node, endpoint: Endpoint, number: int, now: datetime) -> bool:
+    def _law(self, operator: Organisation, node: Node, now: datetime) -> Law | None:
         try:
-            law = self._laws.in_force(min(node.jurisdictions), now)
+            return self._laws.in_force(min(node.jurisdictions), now)
         except LawError as error:
             _log.warning("no round is drawn", operator=operator.identifier, node=node.name, reason=str(error))
-            return False
-        pool = await self._names.pool(law, now)
-        since = now - timedelta(seconds=law.period)
-        again = await self._store.to_ask_again(operator.identifier, node.name, since, MAX_AGAIN)
-        seed = self._entropy(SEED_BYTES)
+            return None
+
+    async def _inputs(self, operator: Organisation, law: Law, number: int, now: datetime) -> tuple[bytes, Inputs]:
+        """The seed of an operator's round, committed to before, and what it draws from: one for all its resolvers."""
+        name = operator.identifier
+        day = datetime.fromtimestamp(number * self._plan.interval, UTC).date()
+        seed = await self._seeds.seed(name, PURPOSE, day)
+        await self._seeds.seed(name, PURPOSE, day + timedelta(days=1))
+        kept = await self._store.inputs(name, number)
+        if kept is None:
+            pool = await self._names.pool(law, now)
+            since = now - timedelta(seconds=law.period)
+            again: dict[str, ListedName] = {}
+            for node in operator.nodes:
+                found = await self._store.to_ask_again(name, node.name, since, MAX_AGAIN)
+                again |= {one.qname: one for one in found}
+            candidates = {one.qname for group in (pool.names, pool.recent, pool.aged) for one in group}
+            asked = await self._store.asked(name, now - timedelta(days=FRESH_DAYS), sorted(candidates))
+            made = Inputs(pool, tuple(again[qname] for qname in sorted(again)), asked)
+            kept = await self._store.keep_inputs(name, number, day, made.encode())
+        return derived(seed, str(number)), Inputs.decode(kept)
+
+    async def _draw(
+        self,
+        operator: Organisation,
+        node: Node,
+        endpoint: Endpoint,
+        number: int,
+        seed: bytes,
+        inputs: Inputs,
+        now: datetime,
+    ) -> bool:
         end = datetime.fromtimestamp((number + 1) * self._plan.interval, UTC)
         await self._store.add_round(
             Round(
@@ -185,35 +271,13 @@ class Assigner:
                 endpoint,
                 number,
                 seed,
-                pool.serial,
+                inputs.pool.serial,
                 now,
                 end,
-                tuple(self._questions(pool, again, seed)),
+                tuple(questions(self._plan, inputs, seed, f"{node.name}/{endpoint}")),
             )
         )
         return True
-
-    def _questions(self, pool: Pool, again: Sequence[ListedName], seed: bytes) -> list[Question]:
-        # Repeatable from the recorded seed, as the draw itself is.
-        rng = random.Random(seed)  # noqa: S311
-        types = self._plan.qtypes
-        asked = [
-            *(
-                Question(
-                    one.qname,
-                    rng.choice(types),
-                    Arm.LISTED,
-                    one.category,
-                    one.order,
-                    one.added_serial,
-                    one.added_at,
-                )
-                for one in draw(pool, again, self._plan.listed, seed)
-            ),
-            *(Question(name, rng.choice(types), Arm.CONTROL) for name in self._plan.controls),
-            *(Question(name, rng.choice(types), Arm.NEIGHBOUR) for name in self._plan.neighbours),
-        ]
-        return [replace(one, dnssec_ok=rng.random() < self._plan.dnssec_share) for one in asked]
 
     async def take(self, caller: Identity, now: datetime) -> Work | None:
         """The next assignment for a probe; None where there is none.

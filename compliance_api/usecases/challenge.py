@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -30,7 +30,7 @@ from compliance_api.domain.law import Law, LawBook, LawError
 from compliance_api.domain.organisation import Node, Organisation, Registry
 from compliance_api.domain.sampling import ListedName
 from compliance_api.errors import InvalidRequestError, NotPermittedError, Violation
-from compliance_api.usecases.sample import NameSource
+from compliance_api.usecases.sample import NameSource, SeedStore
 from lachan.compliance.v1 import challenge_service_pb2 as pb
 from lachan.rulecounts import BEYOND, MAX_DEPTH, Bucket, RuleCountError, verify
 from lachan.rulecounts import Opened as OpenedRule
@@ -60,13 +60,6 @@ class Answer:
     answered_at: datetime
     reported: Mapping[str, int | None]
     beyond: int
-
-
-class SeedStore(Protocol):
-    """Keeps seeds, committed to before they are given out."""
-
-    async def seed(self, operator: str, purpose: str, day: date) -> bytes:
-        """The seed of a day."""
 
 
 class ChallengeStore(Protocol):

@@ -24,6 +24,8 @@ WHOAMI_LABEL = "whoami"
 WHOAMI_BYTES = 10
 # Probes among which a rule's questions are divided at most.
 MAX_SHARES = 16
+# In one assignment, whose probe takes up to 2000 questions in all.
+MAX_CHALLENGED = 900
 
 
 class LiveChallenges(Protocol):
@@ -116,4 +118,4 @@ class Extras:
                 )
                 for place in range(count)
             ]
-        return found
+        return found[:MAX_CHALLENGED]

@@ -7,15 +7,19 @@ then; the releases are stored before a name of theirs is asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
+from compliance_api.domain.draws import derived
 from compliance_api.domain.law import Law
-from compliance_api.domain.sampling import ListedName, Pool, Release, due, recent_serials
+from compliance_api.domain.sampling import WEEK, ListedName, Pool, Release, aged, due, recent_serials
 from compliance_api.errors import BusyError
 
 RELEASES = 1000
 SEED_BYTES = 32
+# What pools are drawn for, and by.
+EVERYBODY = "all"
+PURPOSE = "pools"
 # Enough recent names to draw from: fewer, and older releases are looked at too.
 RECENT_WANTED = 50
 
@@ -45,6 +49,13 @@ class ReleaseStore(Protocol):
         """Stores those not stored yet."""
 
 
+class SeedStore(Protocol):
+    """Keeps seeds, committed to before they are given out."""
+
+    async def seed(self, operator: str, purpose: str, day: date) -> bytes:
+        """The seed of a day."""
+
+
 class NameSource:
     """Names in force, fetched now and then."""
 
@@ -57,7 +68,9 @@ class NameSource:
         size: int,
         refresh: float,
         maximum_age: float,
+        seeds: SeedStore | None = None,
     ) -> None:
+        self._seeds = seeds
         self._authority = authority
         self._store = store
         self._entropy = entropy
@@ -86,16 +99,25 @@ class NameSource:
                     raise
         return self._pool
 
+    async def _seed(self, now: datetime, label: str) -> bytes:
+        """For one request: of the day's seed where there are such, so that the pool itself was not chosen."""
+        if self._seeds is None:
+            return self._entropy(SEED_BYTES)
+        seed = await self._seeds.seed(EVERYBODY, PURPOSE, now.astimezone(UTC).date())
+        return derived(seed, label, str(int(now.timestamp() // self._refresh.total_seconds())))
+
     async def _fetch(self, law: Law, now: datetime) -> Pool:
         releases = await self._authority.releases(RELEASES)
         await self._store.save(releases)
-        serial, names = await self._authority.names(self._size, self._entropy(SEED_BYTES), 0)
+        serial, names = await self._authority.names(self._size, await self._seed(now, "names"), 0)
         recent: list[ListedName] = []
+        week = max((one.serial for one in releases if now - one.published_at > WEEK), default=0)
+        _, lately = await self._authority.names(self._size, await self._seed(now, "aged"), week)
         ready = due(releases, law, now)
         newest = ready[0].serial if ready else 0
         for after in recent_serials(ready):
-            _, found = await self._authority.names(self._size, self._entropy(SEED_BYTES), after)
+            _, found = await self._authority.names(self._size, await self._seed(now, f"after/{after}"), after)
             recent = [name for name in found if name.added_serial <= newest]
             if len(recent) >= RECENT_WANTED:
                 break
-        return Pool(serial, tuple(names), tuple(recent))
+        return Pool(serial, tuple(names), tuple(recent), aged(lately, releases, law, now))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,6 +82,7 @@ from resolver.report import ClockState, ListState, Reporter
 from tests.support.authority import Papers
 from tests.support.blocklist import entry
 from tests.support.cases import TEXT
+from tests.support.claims import enrol
 from tests.support.engine import Rig, policy, rig
 
 NAME = Label("x", "x")
@@ -235,12 +236,6 @@ class Scene:
         return channel.connect(f"127.0.0.1:{self.port}", tls.load(self.papers.issue(organisation, role, name)))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    with postgres.embedded(tmp_path_factory.mktemp("db")) as running:
-        yield running
-
-
 def everybody(edges: dict[str, Edge], keys: dict[str, SigningKey], **changes: Any) -> Registry:
     watchers = tuple(Probe(name, keys[name].public.raw, name, name, "so", Line.CONSUMER) for name in PROBES)
     operators = tuple(
@@ -271,10 +266,10 @@ def everybody(edges: dict[str, Edge], keys: dict[str, SigningKey], **changes: An
 
 
 @contextlib.asynccontextmanager
-async def scene(server: postgres.Server, folder: Path, lies: dict[str, Lie], **changes: Any) -> AsyncIterator[Scene]:
+async def scene(databases: postgres.Server, folder: Path, lies: dict[str, Lie], **changes: Any) -> AsyncIterator[Scene]:
     """Operators with a node each that lies as told."""
     clock = Clock()
-    engine = postgres.engine(server.database(folder.name[:40]), 10, "test")
+    engine = postgres.engine(databases.database(folder.name[:40]), 10, "test")
     await migrate(engine)
     papers = Papers(folder)
     keys = {name: SigningKey.generate() for name in PROBES}
@@ -302,9 +297,9 @@ async def scene(server: postgres.Server, folder: Path, lies: dict[str, Lie], **c
         controls=("control.example",),
         neighbours=(),
     )
-    assigner = Assigner(registry, laws, Assignments(engine), names, plan, entropy, extras)
+    assigner = Assigner(registry, laws, Assignments(engine), names, Seeds(engine, entropy), plan, entropy, extras)
     reports = Reports(engine)
-    await reports.enrol([(name, "edge-1") for name in edges], clock())
+    await enrol(engine, [(name, "edge-1") for name in edges], clock())
     key = SigningKey.generate()
     stamper = Stamper(key, clock, entropy)
     observe = Observe(registry, DEFAULT, Observations(engine), stamper, Limits(5.0, 7 * 86400.0), clock)
@@ -456,10 +451,10 @@ def by_operator(found: Sequence[ChallengeOutcome]) -> dict[str, ChallengeOutcome
 
 
 async def test_the_slope_is_1_for_honest_0_for_invented_and_k_for_scaled_counters(
-    server: postgres.Server, tmp_path: Path
+    databases: postgres.Server, tmp_path: Path
 ) -> None:
     lies: dict[str, Lie] = {"honest": honest, "invented": invented, "scaled": scaled}
-    async with scene(server, tmp_path, lies) as made:
+    async with scene(databases, tmp_path, lies) as made:
         await challenged(made)
         assert {one.path for one in await made.paths.decide(made.clock())} == {Way.VERIFIED}
         await reported(made)
@@ -499,8 +494,8 @@ async def everything_is_in_the_ledger(connection: Any) -> None:
     assert max(row.log_index for row in given) < min(row.opening_index for row in drawn)
 
 
-async def test_a_line_that_is_intercepted_spoils_no_honest_slope(server: postgres.Server, tmp_path: Path) -> None:
-    async with scene(server, tmp_path, {"honest": honest}) as made:
+async def test_a_line_that_is_intercepted_spoils_no_honest_slope(databases: postgres.Server, tmp_path: Path) -> None:
+    async with scene(databases, tmp_path, {"honest": honest}) as made:
         await made.assigner.draw_rounds(made.clock())
         await made.challenger.draw(made.clock())
         await probe(made, "p1")
@@ -515,9 +510,9 @@ async def test_a_line_that_is_intercepted_spoils_no_honest_slope(server: postgre
         assert float(found.slope.beta) == pytest.approx(1, abs=0.02)
 
 
-async def test_who_refuses_lies_or_says_nothing_is_found_out(server: postgres.Server, tmp_path: Path) -> None:
+async def test_who_refuses_lies_or_says_nothing_is_found_out(databases: postgres.Server, tmp_path: Path) -> None:
     lies: dict[str, Lie] = {"refuses": honest, "lies": honest, "silent": honest, "uncommitted": honest}
-    async with scene(server, tmp_path, lies) as made:
+    async with scene(databases, tmp_path, lies) as made:
         await made.challenger.draw(made.clock())
         uncommitted = made.edges.pop("uncommitted")
         await reported(made)
@@ -566,8 +561,8 @@ async def test_who_refuses_lies_or_says_nothing_is_found_out(server: postgres.Se
         assert "no report" in reasons["uncommitted"]
 
 
-async def test_a_small_node_is_never_challenged(server: postgres.Server, tmp_path: Path) -> None:
-    async with scene(server, tmp_path, {"small": honest}, clients=10_000) as made:
+async def test_a_small_node_is_never_challenged(databases: postgres.Server, tmp_path: Path) -> None:
+    async with scene(databases, tmp_path, {"small": honest}, clients=10_000) as made:
         assert await made.challenger.draw(made.clock()) == 0
         async with made.engine.connect() as connection:
             assert (await connection.execute(select(challenges))).all() == []

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,9 +22,9 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
-from compliance_api.domain.sampling import ListedName, Pool
+from compliance_api.domain.sampling import Inputs, ListedName, Pool
 from compliance_api.errors import NotPermittedError
-from compliance_api.usecases.assignment import Assigner, Assignment, Plan, Round
+from compliance_api.usecases.assignment import Assigner, Assignment, Plan, Round, questions
 from lachan.tls import Identity, Role
 from tests.support.cases import NOW, TEXT
 
@@ -85,6 +85,7 @@ class Memory:
     def __init__(self) -> None:
         self.rounds: list[Round] = []
         self.assignments: list[Assignment] = []
+        self.kept: dict[tuple[str, int], bytes] = {}
         # Drawn anew, one round in a hundred has none of a category that its test looks for.
         self.entropy = random.Random(1).randbytes
 
@@ -99,6 +100,18 @@ class Memory:
 
     async def to_ask_again(self, *_: object) -> list[ListedName]:
         return []
+
+    async def inputs(self, operator: str, number: int) -> bytes | None:
+        return self.kept.get((operator, number))
+
+    async def keep_inputs(self, operator: str, number: int, day: date, content: bytes) -> bytes:
+        assert isinstance(day, date)
+        return self.kept.setdefault((operator, number), content)
+
+    async def asked(self, operator: str, since: datetime, names: Sequence[str]) -> frozenset[str]:
+        drawn = [one for one in self.rounds if one.operator == operator and one.drawn_at >= since]
+        held = {one.qname for each in drawn for one in each.questions}
+        return frozenset(held & set(names))
 
     async def open_round(
         self, caller: Identity, operators: Sequence[str], handed: Sequence[str], now: datetime
@@ -120,9 +133,14 @@ class Names:
         return POOL
 
 
+class Seeds:
+    async def seed(self, operator: str, purpose: str, day: date) -> bytes:
+        return f"{operator}/{purpose}/{day}".encode()
+
+
 def assigner(store: Memory, registry: Registry = REGISTRY) -> Assigner:
     names: Any = Names()
-    return Assigner(registry, LAWS, store, names, PLAN, store.entropy)
+    return Assigner(registry, LAWS, store, names, Seeds(), PLAN, store.entropy)
 
 
 def caller(name: str, role: Role = Role.PROBE) -> Identity:
@@ -191,3 +209,25 @@ async def test_resolvers_that_are_handed_out_are_asked_from_their_own_customers_
     await own.draw_rounds(NOW)
     taken = {one.name: await own.take(caller(one.name), NOW) for one in lines}
     assert [name for name, work in taken.items() if work is not None] == ["customer"]
+
+
+async def test_every_resolver_is_asked_the_same_names_and_the_draw_is_repeatable() -> None:
+    store = Memory()
+    two = replace(REGISTRY.organisations[1].nodes[0], endpoints=(RESOLVER, replace(RESOLVER, transport=Transport.TCP)))
+    operator = replace(REGISTRY.organisations[1], nodes=(two,))
+    registry = Registry(REGISTRY.jurisdictions, (REGISTRY.organisations[0], operator))
+    names: Any = Names()
+    plan = replace(PLAN, aged=2, controls_asked=1, parents=3, qtypes=(1, 28, 65), dnssec_share=0.5)
+    made = Assigner(registry, LAWS, store, names, Seeds(), plan, store.entropy)
+    assert await made.draw_rounds(NOW) == 2
+    udp, tcp = store.rounds
+    assert [one.qname for one in udp.questions] == [one.qname for one in tcp.questions]
+    assert [one.qtype for one in udp.questions] != [one.qtype for one in tcp.questions]
+    assert [one.arm for one in udp.questions].count(Arm.CONTROL) == 1
+    kept = Inputs.decode(store.kept["a", udp.number])
+    for one in store.rounds:
+        assert tuple(questions(plan, kept, one.seed, f"e/{one.endpoint}")) == one.questions
+    # What was asked is not fresh: the next round asks others as long as there are any.
+    assert await made.draw_rounds(NOW + timedelta(seconds=60)) == 2
+    listed = [{one.qname for one in drawn.questions if one.arm is Arm.LISTED} for drawn in store.rounds]
+    assert not listed[0] & listed[2]
