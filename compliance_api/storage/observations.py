@@ -71,6 +71,7 @@ def _row(one: Observed) -> dict[str, Any]:
         "shape": one.seen.shape,
         "reference_alive": one.seen.reference_alive,
         "shapes": one.shapes,
+        "ended": one.ended or None,
         "observation": one.observation,
         "signature": one.signature,
         "key_id": one.key_id,

@@ -76,6 +76,8 @@ class Observed:
     observation: bytes
     signature: bytes
     key_id: bytes
+    # This service's stamp over the observation, serialised; empty where there is none that holds.
+    ended: bytes = b""
 
 
 class ObservationStore(Protocol):
@@ -106,6 +108,8 @@ class _Dated:
     asked_at: datetime
     earliest: datetime
     latest: datetime
+    # Whether the second stamp is this service's.
+    ended: bool
 
 
 class _ObjectionError(ComplianceError):
@@ -219,6 +223,7 @@ class Observe:
             signed.observation,
             signed.signature,
             signed.key_id,
+            signed.ended.SerializeToString() if dated.ended else b"",
         )
 
     def _dated(
@@ -240,7 +245,7 @@ class Observe:
             raise _ObjectionError(place, "not within the assignment's time")
         if now > assignment.expires_at + self._handed_in_within:
             raise _ObjectionError("assignment_id", "handed in too long after the assignment's end")
-        return _Dated(asked_at, earliest, latest)
+        return _Dated(asked_at, earliest, latest, ended is not None)
 
     def _stamp(self, place: str, stamp: pb.Stamp, commitment: bytes | None = None) -> datetime | None:
         try:

@@ -136,6 +136,8 @@ observations = Table(
     moment("latest", nullable=True),
     # The text that says what a block looks like.
     Column("shapes", Text, nullable=False, server_default=""),
+    # The service's stamp over the bytes below, serialised.
+    Column("ended", LargeBinary, nullable=True),
     Column("observation", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Column("key_id", LargeBinary, nullable=False),

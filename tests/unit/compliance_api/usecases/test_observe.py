@@ -213,11 +213,14 @@ async def test_stamps_date_what_was_seen_whatever_the_probes_clock_says() -> Non
     (new,) = await observe(Store()).submit(CALLER, [ended(sign(wrong), 7)])
     assert new.asked_at == NOW + timedelta(seconds=5, microseconds=1)
     assert (new.earliest, new.latest) == (NOW + timedelta(seconds=2), NOW + timedelta(seconds=7))
+    # Both stamps are kept: the first in the signed bytes, the second beside them.
+    kept = pb.Stamp.FromString(new.ended)
+    assert STAMPER.time(kept, hashlib.sha256(new.observation).digest()) == new.latest
 
 
 async def test_without_stamps_the_assignment_and_the_handing_in_are_the_bounds() -> None:
     (new,) = await observe(Store()).submit(CALLER, [sign(seen())])
-    assert (new.earliest, new.latest) == (NOW, new.received_at)
+    assert (new.earliest, new.latest, new.ended) == (NOW, new.received_at, b"")
     # The stamps of a service that has since changed its key say nothing, and are no reason to refuse.
     foreign = SigningKey.generate()
     (new,) = await observe(Store()).submit(CALLER, [sign(seen(begun=stamped(2, key=foreign), since_begun_us=10**7))])
