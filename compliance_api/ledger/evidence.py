@@ -25,6 +25,7 @@ FINDING = "finding.json"
 MAX_BYTES = 1 << 26
 
 _VARINT, _BYTES = 0, 2
+_CITED = frozenset({Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION})
 _MAX_VARINT_BYTES = 10
 
 
@@ -99,7 +100,7 @@ def reference(kind: Kind, content: bytes) -> str:
     Raises:
         PackError: It is no such content.
     """
-    if kind not in (Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION):
+    if kind not in _CITED:
         return ""
     message = dict(_fields(content)).get(1, b"")
     if not isinstance(message, bytes):
@@ -126,17 +127,29 @@ def cited(data: bytes) -> set[tuple[str, str]]:
         found = {(str(one["kind"]), str(one["reference"])) for one in pieces}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise PackError(f"{FINDING}: no finding with its evidence") from error
-    leaves = {Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION}
-    return {one for one in found if one[0] in leaves}
+    return {one for one in found if one[0] in _CITED}
 
 
-def missing(told: Evidence, opened: Mapping[int, tuple[Kind, str]], finding: bytes) -> Iterator[tuple[str, str]]:
+def cited_at_opening(content: bytes) -> set[tuple[str, str]]:
+    """The same of a leaf of kind finding: what it cited when it was entered, whatever the pack says of it now."""
+    try:
+        pieces = json.loads(content).get("evidence", [])
+        found = {(str(kind), str(name)) for kind, name in pieces}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return set()
+    return {one for one in found if one[0] in _CITED}
+
+
+def missing(
+    told: Evidence, opened: Mapping[int, tuple[Kind, str]], finding: bytes, entered: Mapping[int, set[tuple[str, str]]]
+) -> Iterator[tuple[str, str]]:
     """What should be opened and is not, with its place.
 
     Args:
         told: What the pack says it holds.
         opened: Kind and reference of each leaf that is opened and holds, by its index.
         finding: `finding.json`.
+        entered: What the finding's own leaves cite, by their indexes.
 
     Raises:
         PackError: The finding is none.
@@ -148,6 +161,9 @@ def missing(told: Evidence, opened: Mapping[int, tuple[Kind, str]], finding: byt
         there = {(str(kind), name) for kind, name in opened.values()}
         for kind, name in sorted(cited(finding) - there):
             yield FINDING, f"it cites {kind} {name}, which is not opened in the pack"
+        for index, names in entered.items():
+            for kind, name in sorted(names - there):
+                yield pack.leaf_name(index), f"it cites {kind} {name}, which is not opened in the pack"
 
 
 def differing(told: Evidence, opened: Mapping[int, tuple[Kind, str]]) -> Iterator[tuple[str, str]]:

@@ -94,6 +94,7 @@ class _Verifier:
         self._now = now
         self._heads: list[Believed] = []
         self._opened: dict[int, tuple[Kind, str]] = {}
+        self._cited: dict[int, set[tuple[str, str]]] = {}
         self.outcome = Outcome()
 
     def _name(self, flaw: Flaw, place: str, error: Exception | str) -> None:
@@ -223,6 +224,8 @@ class _Verifier:
             opening.check(commitment)
             if evidence.EVIDENCE in self._files.names:
                 self._opened[index] = opening.kind, evidence.reference(opening.kind, data)
+                if opening.kind is Kind.FINDING:
+                    self._cited[index] = evidence.cited_at_opening(data)
         except ProofError as error:
             self._name(Flaw.NOT_INCLUDED, name, error)
         except OpeningError as error:
@@ -245,7 +248,7 @@ class _Verifier:
                 self._name(Flaw.FILE, place, f"names other leaves than {pack.CONTENTS} does")
             place = evidence.FINDING
             finding = self._files.read(place, evidence.MAX_BYTES)
-            for name, detail in evidence.missing(told, self._opened, finding):
+            for name, detail in evidence.missing(told, self._opened, finding, self._cited):
                 self._name(Flaw.DROPPED, name, detail)
             for name, detail in evidence.differing(told, self._opened):
                 self._name(Flaw.EDITED, name, detail)

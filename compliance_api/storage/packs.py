@@ -24,6 +24,7 @@ from compliance_api.ledger import evidence, pack
 from compliance_api.ledger.evidence import Evidence, Piece
 from compliance_api.storage.proofs import made
 from compliance_api.storage.tables import (
+    challenges,
     findings,
     law_versions,
     ledger_checkpoints,
@@ -44,6 +45,8 @@ DATED_MAX = 30
 CHUNK = 1000
 LATE = timedelta(days=8)
 """An observation may be handed in this much later than it was made."""
+SEED_SECONDS = 86_400
+"""The seed of a day may have been entered up to that long before what was drawn by it."""
 VANTAGES = "vantages.json"
 READ_ME = "read-me.txt"
 
@@ -113,7 +116,7 @@ async def _signed_observations(connection: AsyncConnection, found: _Found, first
         found.contents[one.log_index] = signed(one.observation, one.signature, one.key_id)
         found.seen.append(one)
         found.names |= {f"assignment/{one.assignment_id.hex()}", f"order/{one.order_reference}"}
-        found.names.add(f"release/{one.added_serial}")
+        found.names |= {f"release/{one.added_serial}", f"shapes/{one.shapes}"}
 
 
 async def _extent(connection: AsyncConnection, row: Row[Any]) -> tuple[int, int]:
@@ -158,12 +161,22 @@ async def _entries(connection: AsyncConnection, found: _Found, first: int, end: 
     """The leaves that the pack is about."""
     kept, row = ledger_leaves.c, found.finding
     own = {f"finding/{row.finding_id.hex()}", *found.names}
+    asked = select(challenges.c.challenge_id).where(
+        challenges.c.operator_id == row.operator_id,
+        challenges.c.hour >= row.since - timedelta(hours=1),
+        challenges.c.hour <= row.last_seen,
+    )
+    own |= {f"challenge/{one.hex()}" for one in (await connection.execute(asked)).scalars()}
     versions = select(law_versions.c.log_index).where(law_versions.c.law == row.law)
     laws = list((await connection.execute(versions)).scalars())
     wanted = select(ledger_leaves).where(
         or_(
             (kept.log_index >= first) & (kept.log_index < end) & kept.subject.in_(found.subjects),
             kept.subject.in_(own) & kept.content.is_not(None),
+            kept.subject.startswith(f"seed/{row.operator_id}/", autoescape=True)
+            & kept.content.is_not(None)
+            & (kept.log_index < end)
+            & (kept.entered_at >= int(row.since.timestamp()) - SEED_SECONDS),
             kept.log_index.in_(laws),
         )
     )

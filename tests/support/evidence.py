@@ -139,7 +139,8 @@ class Dispute:
         }
         async with self.engine.begin() as connection:
             await connection.execute(insert(findings).values(row))
-            await append(connection, [NewLeaf(Kind.FINDING, b"{}", f"finding/{FINDING.hex()}")])
+            told = {"evidence": [[kind, name] for kind, name, _, _ in cited], "finding": FINDING.hex()}
+            await append(connection, [NewLeaf(Kind.FINDING, json.dumps(told).encode(), f"finding/{FINDING.hex()}")])
         await self.sequencer.round()
 
     async def recommit(self, index: int, content: bytes | None, entered_at: int | None = None) -> None:

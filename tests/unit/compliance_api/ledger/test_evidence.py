@@ -61,6 +61,22 @@ def test_what_is_not_opened_in_a_full_pack_is_named_and_what_the_finding_cites_a
     assert found(tmp_path / "5", changed(2, state="withheld"), erased=(2,), form="redacted") == []
 
 
+def test_what_the_finding_cited_when_it_was_entered_is_asked_for_whatever_the_pack_says_now(tmp_path: Path) -> None:
+    book = Book(PARTIES)
+    book.enter(Kind.FINDING, json.dumps({"evidence": [["observation", NAMES[1]], ["tally", "x"]]}).encode())
+    pieces = [Piece(index=0, kind=Kind.FINDING, subject="finding/00", state="opened")]
+    told = Evidence(form="full", operator="a", finding="00", pieces=pieces)
+    files = book.files([0], [1]) | {evidence.EVIDENCE: told.encode(), evidence.FINDING: b'{"evidence":[]}'}
+    pack.write(tmp_path, files.items())
+    problems = verify.verify(tmp_path, PARTIES.policy, None, LATER).problems
+    assert [(one.flaw, one.place) for one in problems] == [(Flaw.DROPPED, pack.leaf_name(0))]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"1", b'{"evidence":1}', b'{"evidence":[1]}', b"[" * 100_000, b"{}"])
+def test_a_finding_s_leaf_of_another_form_cites_nothing(content: bytes) -> None:
+    assert evidence.cited_at_opening(content) == set()
+
+
 def test_a_pack_that_says_otherwise_than_its_leaves_is_named(tmp_path: Path) -> None:
     leaf = pack.leaf_name(1)
     for number, values in enumerate([{"reference": "00"}, {"kind": Kind.UNVERIFIED_REPORT}, {"state": "withheld"}]):
