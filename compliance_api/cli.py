@@ -14,7 +14,17 @@ from sqlalchemy import URL
 from compliance_api import pki
 from compliance_api.domain.verdict import Outcome
 from compliance_api.settings import ServiceSettings, load_law, load_registry, load_shapes
-from compliance_api.verbs import enrolment, evidence, finding, ledger, nonces, observations, organisation, upkeep
+from compliance_api.verbs import (
+    enrolment,
+    evidence,
+    finding,
+    ledger,
+    nonces,
+    observations,
+    organisation,
+    upkeep,
+    verdict,
+)
 from lachan import config, log, postgres, terminal
 from lachan.config import ConfigError, Problem
 from lachan.signing import SigningError, SigningKey
@@ -35,6 +45,7 @@ app.command()(upkeep.maintain)
 app.add_typer(upkeep.hold, name="hold")
 app.command()(nonces.nonce_zone)
 app.add_typer(finding.app, name="finding")
+app.command()(verdict.verdict)
 
 Config = Annotated[Path, typer.Option("--config", help="compliance.yaml")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]

@@ -6,14 +6,19 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.law import LawBook
+from compliance_api.domain.law import LawBook, LawError
+from compliance_api.domain.legal_day import PeriodError, period
 from compliance_api.domain.organisation import Registry
+from compliance_api.domain.period_verdict import PeriodVerdict
 from compliance_api.domain.verdict import Verdict
+from compliance_api.errors import ComplianceError
 from compliance_api.storage.cases import Cases
 from compliance_api.storage.laws import Laws
+from compliance_api.storage.periods import Periods
 from compliance_api.storage.tallies import Tallies
-from compliance_api.usecases.count import DayCounter
+from compliance_api.usecases.count import DayCounter, Place
 from compliance_api.usecases.judge import Judge
+from compliance_api.usecases.periods import PeriodJudge
 from lachan import log
 
 _log = log.get()
@@ -25,7 +30,8 @@ class Judging:
     def __init__(self, engine: AsyncEngine, registry: Registry, book: LawBook) -> None:
         self._laws = Laws(engine)
         self._book = book
-        self._judge = Judge(registry, self._laws, Cases(engine), DayCounter(Tallies(engine)))
+        counter, cases = DayCounter(Tallies(engine)), Cases(engine)
+        self._judge = Judge(registry, self._laws, cases, counter, PeriodJudge(counter, cases, Periods(engine)))
 
     async def prepare(self, now: datetime) -> None:
         """Enters into the ledger what of the law is new, changed or gone."""
@@ -35,3 +41,28 @@ class Judging:
     async def evaluate(self, now: datetime) -> list[Verdict]:
         """Judges every operator in each of its jurisdictions."""
         return await self._judge.evaluate(now)
+
+
+async def recompute(engine: AsyncEngine, place: Place, period_name: str, known_at: datetime | None) -> PeriodVerdict:
+    """The verdict on a period from what is stored, its days counted anew.
+
+    Raises:
+        ComplianceError: It cannot be reached, or a day is not what its count says.
+    """
+    laws = await Laws(engine).history()
+    counter, cases = DayCounter(Tallies(engine)), Cases(engine)
+    judge = PeriodJudge(counter, cases, Periods(engine))
+    lengths = {int(one.law.day.length) for one in laws.versions if one.law is not None}
+    problem: Exception = ComplianceError("no law is known: the service was never started")
+    for seconds in sorted(lengths, reverse=True):
+        try:
+            wanted = period(period_name, seconds)
+            reached = await judge.reach(place, laws, wanted, known_at)
+        except (PeriodError, LawError) as error:
+            problem = error
+            continue
+        if known_at is None:
+            _, law = laws.in_force(place.jurisdiction, wanted.last.start, wanted.last.end)
+            await judge.check(place, laws, wanted, await counter.course(place, laws, law, wanted.end))
+        return reached
+    raise ComplianceError(str(problem)) from problem

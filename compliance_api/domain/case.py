@@ -71,6 +71,39 @@ class ReleaseRecord:
 
 
 @dataclass(frozen=True)
+class SlopeRecord:
+    """What challenges say of the operator's counters, over the days that the law looks at."""
+
+    ends_at: datetime
+    # Hours opened, and hours whose opening did not prove what was committed to.
+    opened: int
+    untrue: int
+    # Pairs of answered and reported queries, and the slope in millionths; None where there are too few.
+    pairs: int
+    low: int | None
+    high: int | None
+    accuses: bool
+
+    def document(self) -> dict[str, int | str | bool | None]:
+        """For machines."""
+        return {**vars(self), "ends_at": self.ends_at.isoformat()}
+
+
+@dataclass(frozen=True)
+class CopyRecord:
+    """A node whose counters of a day agree too well with another's."""
+
+    node: str
+    other: str
+    starts_at: datetime
+    windows: int
+
+    def document(self) -> dict[str, int | str]:
+        """For machines."""
+        return {**vars(self), "starts_at": self.starts_at.isoformat()}
+
+
+@dataclass(frozen=True)
 class Case:
     """What is known of one operator in one jurisdiction within the period that ends now."""
 
@@ -88,6 +121,11 @@ class Case:
     releases: Sequence[ReleaseRecord]
     # The legal year up to now, by its counted days.
     course: Course = field(default_factory=Course)
+    # The newest sum of the period's challenges, and counters of it that are another node's.
+    challenges: SlopeRecord | None = None
+    copies: Sequence[CopyRecord] = ()
+    # Until when reports on the period were waited for; None where that is its end.
+    waited_until: datetime | None = None
 
     @property
     def start(self) -> datetime:

@@ -30,7 +30,7 @@ def windows_owed(case: Case, node: NodeRecord) -> Owed:
     """The windows that a node owes within the period: from its first one, or from enrolment where none ever came."""
     duty = case.law.report
     begin = node.first_window or node.enrolled_at + timedelta(seconds=duty.first_within)
-    until = case.now - timedelta(seconds=duty.deadline)
+    until = min(case.now, (case.waited_until or case.now) - timedelta(seconds=duty.deadline))
     received = [report.window_start for report in case.reports if report.node == node.name]
     return owed(max(begin, case.start), until, duty.window, received)
 

@@ -249,6 +249,14 @@ def counter_mismatch(case: Case, seen: Picture, observed: ObservedList | None) -
             "blocked_received": sum(received for _, received in short),
         }
         evidence += [quote(report, f"blocked {report.blocked} < {received}") for report, received in short]
+    if case.challenges is not None and case.challenges.accuses:
+        told = case.challenges
+        counts |= {"challenge_pairs": told.pairs, "slope_low": told.low or 0, "slope_high": told.high or 0}
+        evidence += [quote(report) for report in case.reports]
+    if case.copies:
+        counts["days_copied"] = len({(one.node, one.starts_at) for one in case.copies})
+        copied = {one.node for one in case.copies}
+        evidence += [quote(report) for report in case.reports if report.node in copied]
     if evidence:
         yield Finding(
             FindingKind.COUNTER_MISMATCH,

@@ -22,12 +22,14 @@ from compliance_api.domain.casework import opening
 from compliance_api.domain.course import Course
 from compliance_api.domain.finding import Evidence, Finding
 from compliance_api.domain.law import Law
+from compliance_api.domain.legal_day import Period
 from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Coverage, Verdict
 from compliance_api.storage import evidence
 from compliance_api.storage.casework import ID_BYTES, enter
 from compliance_api.storage.evidence import Extent
 from compliance_api.storage.tables import findings, verdict_changes, verdicts
+from compliance_api.usecases.count import Place
 
 
 class Cases:
@@ -40,22 +42,35 @@ class Cases:
         self, operator: str, jurisdiction: str, nodes: Sequence[str], law: Law, now: datetime, course: Course
     ) -> Case:
         """Everything stored about these nodes of an operator in the law's period up to now."""
-        extent = Extent(operator, nodes, now - timedelta(seconds=law.period), now)
+        return await self.of_period(
+            Extent(operator, nodes, now - timedelta(seconds=law.period), now), jurisdiction, law, course
+        )
+
+    async def of_days(self, place: Place, wanted: Period, law: Law, course: Course, known_at: datetime | None) -> Case:
+        """Everything stored about a period by a moment; None for all there is."""
+        whole = law.model_copy(update={"period": (wanted.end - wanted.start).total_seconds()})
+        extent = Extent(place.operator, place.nodes, wanted.start, wanted.end, known_at)
+        return await self.of_period(extent, place.jurisdiction, whole, course)
+
+    async def of_period(self, extent: Extent, jurisdiction: str, law: Law, course: Course) -> Case:
+        """Everything stored about a stretch of time."""
         # One snapshot: what arrives meanwhile belongs to the next evaluation.
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
                 return Case(
-                    operator,
+                    extent.operator,
                     jurisdiction,
                     law,
-                    now,
+                    extent.end,
                     await evidence.nodes(connection, extent),
                     await evidence.reported(connection, extent),
                     await evidence.unverified(connection, extent),
                     await evidence.sightings(connection, extent),
                     await evidence.published(connection),
                     course,
+                    await evidence.challenged(connection, extent),
+                    await evidence.copied(connection, extent),
                 )
 
     async def save(self, verdict: Verdict, procedure: Procedure) -> None:

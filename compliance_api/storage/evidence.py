@@ -7,18 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from compliance_api.domain.case import NodeRecord, ReleaseRecord, ReportRecord, UnverifiedRecord
+from compliance_api.domain.case import (
+    CopyRecord,
+    NodeRecord,
+    ReleaseRecord,
+    ReportRecord,
+    SlopeRecord,
+    UnverifiedRecord,
+)
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.observation import JUDGED, Arm, Path, Result, Shape, Sighting
 from compliance_api.domain.organisation import Transport
 from compliance_api.domain.tally import Handed
 from compliance_api.storage.tables import (
     chain_heads,
+    challenge_outcomes,
+    copied_counters,
     observations,
     releases,
     reports,
@@ -35,6 +44,12 @@ class Extent:
     nodes: Sequence[str]
     start: datetime
     end: datetime
+    # What came in later is left out; None for nothing.
+    known_at: datetime | None = None
+
+    def knew(self, received: ColumnElement[datetime]) -> ColumnElement[bool]:
+        """Whether something had come in by then."""
+        return received <= self.known_at if self.known_at is not None else true()
 
 
 async def nodes(connection: AsyncConnection, extent: Extent) -> list[NodeRecord]:
@@ -66,7 +81,7 @@ async def reported(connection: AsyncConnection, extent: Extent) -> list[ReportRe
             kept.rival,
         )
         .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
-        .where(kept.window_start >= extent.start, kept.window_start < extent.end)
+        .where(kept.window_start >= extent.start, kept.window_start < extent.end, extent.knew(kept.accepted_at))
         .order_by(kept.log_index)
     )
     return [
@@ -134,7 +149,7 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
             and_(session_paths.c.operator_id == kept.operator_id, session_paths.c.assignment_id == kept.assignment_id),
         )
         .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes), kept.arm.in_(JUDGED))
-        .where(kept.asked_at >= extent.start, kept.asked_at < extent.end)
+        .where(kept.asked_at >= extent.start, kept.asked_at < extent.end, extent.knew(kept.received_at))
         .order_by(kept.asked_at, kept.assignment_id, kept.question)
     )
     return [
@@ -207,3 +222,36 @@ async def handed(connection: AsyncConnection, extent: Extent) -> list[Handed]:
         )
         for row in rows
     ]
+
+
+async def challenged(connection: AsyncConnection, extent: Extent) -> SlopeRecord | None:
+    """The newest sum of challenges that ends within that time, or on the day after it."""
+    kept = challenge_outcomes.c
+    row = (
+        await connection.execute(
+            select(challenge_outcomes)
+            .where(kept.operator_id == extent.operator, kept.ends_at > extent.start)
+            .where(kept.ends_at <= extent.end + timedelta(days=1))
+            .order_by(kept.ends_at.desc())
+            .limit(1)
+        )
+    ).first()
+    if row is None:
+        return None
+    pairs = int(row.sums[0]) if row.sums else 0
+    return SlopeRecord(row.ends_at, row.opened, row.untrue, pairs, row.slope_low, row.slope_high, row.accuses)
+
+
+async def copied(connection: AsyncConnection, extent: Extent) -> list[CopyRecord]:
+    """Counters of days that began in that time and are another node's, some windows later.
+
+    Of two nodes that agree in the very same windows either may be the one that was copied: neither is accused of it.
+    """
+    kept = copied_counters.c
+    rows = await connection.execute(
+        select(copied_counters)
+        .where(kept.other_operator == extent.operator, kept.other_node.in_(extent.nodes), kept.lag > 0)
+        .where(kept.starts_at >= extent.start, kept.starts_at < extent.end)
+        .order_by(kept.starts_at, kept.other_node, kept.operator_id, kept.node)
+    )
+    return [CopyRecord(row.other_node, f"{row.operator_id}/{row.node}", row.starts_at, row.windows) for row in rows]

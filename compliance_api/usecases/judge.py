@@ -20,6 +20,7 @@ from compliance_api.domain.organisation import Registry
 from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Verdict, judge
 from compliance_api.usecases.count import DayCounter, Place
+from compliance_api.usecases.periods import PeriodJudge
 from lachan import log
 
 _log = log.get()
@@ -47,11 +48,14 @@ class LawStore(Protocol):
 class Judge:
     """The task of judging."""
 
-    def __init__(self, registry: Registry, laws: LawStore, store: CaseStore, counter: DayCounter) -> None:
+    def __init__(
+        self, registry: Registry, laws: LawStore, store: CaseStore, counter: DayCounter, periods: PeriodJudge
+    ) -> None:
         self._registry = registry
         self._laws = laws
         self._store = store
         self._counter = counter
+        self._periods = periods
 
     async def evaluate(self, now: datetime) -> list[Verdict]:
         """Judges every operator in each of its jurisdictions."""
@@ -63,7 +67,8 @@ class Judge:
             except LawError as error:
                 _log.warning("no verdict", operator=place.operator, reason=str(error))
                 continue
-            await self._counter.count(place, laws, now)
+            counted = await self._counter.count(place, laws, now)
+            await self._periods.close(place, laws, counted, now)
             course = await self._counter.course(place, laws, law, now)
             case = await self._store.case(place.operator, place.jurisdiction, place.nodes, law, now, course)
             # A long period is some work; receiving reports must not wait for it.

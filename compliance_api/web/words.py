@@ -253,6 +253,17 @@ _SAYINGS: Mapping[FindingKind, tuple[_Saying, ...]] = {
                 " answers in all, while the probes alone received %(blocked_received)s."
             ),
         ),
+        _Saying(
+            ("challenge_pairs", "slope_low", "slope_high"),
+            N_(
+                "Counters do not follow the questions that were asked to test them: over %(challenge_pairs)s tests, of"
+                " one million questions %(slope_low)s to %(slope_high)s were counted."
+            ),
+        ),
+        _Saying(
+            ("days_copied",),
+            N_("Days on which a node's counters are those of another node, some windows later: %(days_copied)s."),
+        ),
     ),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,24 @@ from typer.testing import CliRunner
 from compliance_api.cli import app
 from compliance_api.domain.casework import Action, Deed, State, StepError
 from compliance_api.domain.law import LawBook
+from compliance_api.domain.period_verdict import PeriodVerdict
 from compliance_api.domain.procedure import Procedure, Stage
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.tally import DayEvidence, count, judged
 from compliance_api.domain.verdict import judge
+from compliance_api.errors import ComplianceError
+from compliance_api.judging import recompute
 from compliance_api.storage.cases import Cases
 from compliance_api.storage.casework import Casework, UnknownFindingError
 from compliance_api.storage.laws import Laws
+from compliance_api.storage.periods import Periods
+from compliance_api.storage.tallies import Tallies
+from compliance_api.usecases.count import Counted, DayCounter, Place
+from compliance_api.usecases.periods import PeriodJudge
 from compliance_api.verbs import finding as verbs
-from tests.support.cases import NOW, course, honest, law
+from compliance_api.verbs import verdict as verdict_verb
+from tests.support.cases import NOW, course, honest, law, watched
+from tests.support.compliance import Authority
 
 DAY = timedelta(days=1)
 QUICK = Procedure(answer=Stage(unit="operator", within=1.0))
@@ -131,3 +142,44 @@ def test_the_verbs_say_where_a_finding_stands(monkeypatch: pytest.MonkeyPatch, u
     assert json.loads(run("list", "--json"))["findings"] == []
     assert [one["state"] for one in json.loads(run("list", "--all", "--json"))["findings"]] == ["closed"]
     assert "binh" in run("show", identifier)
+
+
+async def test_a_verdict_on_a_day_is_stored_once_and_recomputed_byte_for_byte(engine: AsyncEngine) -> None:
+    text_ = law()
+    place = Place("a", "hcm", ("edge-1",))
+    await Laws(engine).learn(LawBook(laws=(text_,)), NOW - DAY)
+    day = text_.day.of(NOW).after(-5)
+    counter, documents = DayCounter(Tallies(engine)), Periods(engine)
+    made = count(DayEvidence(day, watched([f"n{number}.example" for number in range(12)])), [], text_)
+    counted = Counted(judged(day, 1, NOW, text_, made), made, 1)
+    await Tallies(engine).add(place, counted)
+    judge_ = PeriodJudge(counter, Cases(engine), documents)
+    laws = await Laws(engine).history()
+    assert await judge_.close(place, laws, [counted], NOW) == 1
+    assert await judge_.close(place, laws, [counted], NOW + DAY) == 0
+    stored = await documents.newest("a", "hcm", day.name)
+    assert stored is not None
+    assert (await recompute(engine, place, day.name, None)).document == stored
+    # What was counted later was not known then.
+    earlier = await recompute(engine, place, day.name, NOW - timedelta(seconds=1))
+    assert json.loads(earlier.document)["days"] == []
+    with pytest.raises(ComplianceError, match="day"):
+        await recompute(engine, place, "yesterday", None)
+    with pytest.raises(ComplianceError, match="law"):
+        await recompute(engine, replace(place, jurisdiction="hcm"), "2019-01-01.5", None)
+
+
+def test_the_verb_prints_the_document(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    document = json.dumps(
+        {"period": {"name": "2026-11"}, "outcome": "compliant", "findings": [], "rates": {
+            "under_blocking": {"hits": 0, "asked": 9, "low_millionths": 0, "high_millionths": 336_267}}}
+    ).encode()  # fmt: skip
+    told = PeriodVerdict(None, None, document)  # type: ignore[arg-type]  # the verb reads the document alone
+    monkeypatch.setattr(verdict_verb, "on_database", lambda _config, _asking: told)
+    config = ["--config", str(Authority(tmp_path).configure(1))]
+    result = CliRunner().invoke(app, ["verdict", "a", "hcm", "2026-11", "--json", *config])
+    assert result.stdout_bytes == document + b"\n"
+    assert "33.6267 %" in CliRunner().invoke(app, ["verdict", "a", "hcm", "2026-11", *config]).output
+    for wrong in (["z", "hcm", "2026-11"], ["a", "hcm", "2026-11", "--known-at", "now"],
+                  ["a", "hcm", "2026-11", "--known-at", "2026-11-01T00:00:00"]):  # fmt: skip
+        assert isinstance(CliRunner().invoke(app, ["verdict", *wrong, *config]).exception, ComplianceError)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from compliance_api.domain.case import ReleaseRecord
-from compliance_api.domain.course import CountedDay
+from compliance_api.domain.case import Case, ReleaseRecord
+from compliance_api.domain.course import CountedDay, Course
 from compliance_api.domain.law import Law
 from compliance_api.domain.law_history import LawHistory, content, read
-from compliance_api.domain.legal_day import LegalDay
+from compliance_api.domain.legal_day import LegalDay, Period
 from compliance_api.domain.observation import Sighting
+from compliance_api.domain.period_verdict import PeriodVerdict
 from compliance_api.domain.tally import Handed
 from compliance_api.usecases.count import Counted, Place
 
@@ -79,3 +80,32 @@ class TallyDrawer:
         """Every count of every day that began in that time."""
         days = [one.judged for one in self.stored if since <= one.judged.day.start < until]
         return [one for one in days if known_at is None or one.counted_at <= known_at]
+
+
+@dataclass
+class Cases:
+    """Cases about which there is nothing but their sightings."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+
+    async def of_days(self, place: Place, wanted: Period, law: Law, course: Course, _known: datetime | None) -> Case:
+        """Everything seen in that time."""
+        whole = law.model_copy(update={"period": (wanted.end - wanted.start).total_seconds()})
+        seen = [one for one in self.sightings if wanted.start <= one.asked_at < wanted.end]
+        releases = [ReleaseRecord(1, LONG_AGO, False)]
+        return Case(place.operator, place.jurisdiction, whole, wanted.end, (), (), (), seen, releases, course)
+
+
+@dataclass
+class Documents:
+    """Verdicts on periods, as they were stored."""
+
+    saved: list[PeriodVerdict] = field(default_factory=list)
+
+    async def save(self, reached: PeriodVerdict, _now: datetime) -> bool:
+        """Stores what is new."""
+        newest = next((one for one in reversed(self.saved) if one.period == reached.period), None)
+        if newest is not None and newest.document == reached.document:
+            return False
+        self.saved.append(reached)
+        return True

@@ -13,8 +13,9 @@ from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Outcome, Verdict
 from compliance_api.usecases.count import DayCounter
 from compliance_api.usecases.judge import Judge
+from compliance_api.usecases.periods import PeriodJudge
 from tests.support.cases import NOW, honest, law
-from tests.support.days import TallyDrawer, known
+from tests.support.days import Cases, Documents, TallyDrawer, known
 
 NAME = Label("x", "x")
 
@@ -54,7 +55,9 @@ async def test_each_operator_is_judged_in_each_of_its_jurisdictions_by_the_law_t
     )
     laws = Laws(law(id="south", jurisdictions=["hcm"]), law(id="centre", jurisdictions=["hue"]))
     store = Store()
-    verdicts = await Judge(registry, laws, store, DayCounter(TallyDrawer())).evaluate(NOW)
+    counter = DayCounter(TallyDrawer())
+    periods = PeriodJudge(counter, Cases(), Documents())
+    verdicts = await Judge(registry, laws, store, counter, periods).evaluate(NOW)
     assert store.asked == [("a", "hcm", ("e1",)), ("a", "hue", ("e1", "e2"))]
     assert [(one.jurisdiction, one.law, one.outcome) for one in verdicts] == [
         ("hcm", "south", Outcome.COMPLIANT),

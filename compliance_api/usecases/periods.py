@@ -1,0 +1,104 @@
+"""Reaches the verdict on a legal day or a month, once its days are counted and whenever one is counted again.
+
+Holds always: it is reached from what is stored, by the law in force on the period's last day as it was known at its
+end; recomputing it counts every day anew from its evidence, and says where that is not what was stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from compliance_api.domain.case import Case
+from compliance_api.domain.course import Course
+from compliance_api.domain.law import Law
+from compliance_api.domain.law_history import LawHistory
+from compliance_api.domain.legal_day import CALENDAR, LegalDay, Period, period
+from compliance_api.domain.period_verdict import PeriodVerdict, decide
+from compliance_api.errors import ComplianceError
+from compliance_api.usecases.count import Counted, DayCounter, Place, law_of
+
+
+class RecountError(ComplianceError):
+    """A day's evidence is not what its stored count says."""
+
+
+class PeriodCases(Protocol):
+    """Reads what is known of a stretch of time."""
+
+    async def of_days(self, place: Place, wanted: Period, law: Law, course: Course, known_at: datetime | None) -> Case:
+        """Everything stored about a period by a moment; None for all there is."""
+
+
+class PeriodStore(Protocol):
+    """Keeps verdicts on periods."""
+
+    async def save(self, reached: PeriodVerdict, now: datetime) -> bool:
+        """Stores a verdict, unless the newest one on the period says the same; whether it did."""
+
+
+class PeriodJudge:
+    """The task of judging periods."""
+
+    def __init__(self, counter: DayCounter, cases: PeriodCases, store: PeriodStore) -> None:
+        self._counter = counter
+        self._cases = cases
+        self._store = store
+
+    async def reach(
+        self, place: Place, laws: LawHistory, wanted: Period, known_at: datetime | None = None
+    ) -> PeriodVerdict:
+        """The verdict on a period.
+
+        Raises:
+            LawError: There is no law to judge it by.
+        """
+        version, law = laws.in_force(place.jurisdiction, wanted.last.start, wanted.last.end)
+        course = await self._counter.course(place, laws, law, wanted.end, known_at)
+        case = await self._cases.of_days(place, wanted, law, course, known_at)
+        # Long enough for every report on it to be due.
+        waited = wanted.end + timedelta(seconds=law.report.deadline)
+        case = replace(case, waited_until=waited)
+        used = {version.name: version}
+        for step in course.steps:
+            if wanted.first <= step.day <= wanted.last:
+                found = law_of(laws, place.jurisdiction, step.day)
+                used |= {found[0].name: found[0]} if found else {}
+        return await asyncio.to_thread(decide, case, wanted, used)
+
+    async def close(self, place: Place, laws: LawHistory, counted: Iterable[Counted], now: datetime) -> int:
+        """Judges the days that were counted just now, and their months; says how many verdicts are new."""
+        names = {}
+        for one in counted:
+            day = one.judged.day
+            names[day.name] = day.length
+            # A month of short days would be judged with each of them: it is reached when somebody asks.
+            if day.length == CALENDAR:
+                names[day.name[:7]] = day.length
+        new = 0
+        for name, seconds in sorted(names.items()):
+            reached = await self.reach(place, laws, period(name, seconds))
+            new += await self._store.save(reached, now)
+        return new
+
+    async def check(self, place: Place, laws: LawHistory, wanted: Period, course: Course) -> None:
+        """Counts the period's days anew.
+
+        Raises:
+            RecountError: One of them is not what was stored, as long as its observations are kept.
+        """
+        for step in course.steps:
+            if not wanted.first <= step.day <= wanted.last:
+                continue
+            await self._check_day(place, laws, step.day, step.counted.digest)
+
+    async def _check_day(self, place: Place, laws: LawHistory, day: LegalDay, digest: str) -> None:
+        found = law_of(laws, place.jurisdiction, day)
+        if found is None:
+            return
+        made = await self._counter.recount(place, day, found[1])
+        if made.observations and made.digest != digest:
+            raise RecountError(f"{day.name}: what is stored of the day gives {made.digest}, its count says {digest}")

@@ -1,0 +1,62 @@
+"""`lachan-compliance verdict`: the verdict on a legal day or a month, recomputed from what is stored."""
+
+from __future__ import annotations
+
+import json as documents
+import sys
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from compliance_api.errors import ComplianceError
+from compliance_api.settings import ServiceSettings, load_registry
+from compliance_api.verbs.finding import Config, Json, on_database
+from lachan import config, terminal
+
+Operator = Annotated[str, typer.Argument(help="The operator's id.")]
+Jurisdiction = Annotated[str, typer.Argument(help="Where.")]
+Period = Annotated[str, typer.Argument(help="A legal day (2026-11-21) or a month (2026-11).")]
+KnownAt = Annotated[
+    str | None, typer.Option("--known-at", help="With the counts made up to this moment (ISO 8601) alone.")
+]
+
+
+def verdict(
+    config_file: Config,
+    operator: Operator,
+    jurisdiction: Jurisdiction,
+    period: Period,
+    known_at: KnownAt = None,
+    json: Json = False,
+) -> None:
+    """Recompute the verdict on a period; with --json, the same bytes from the same evidence."""
+    from compliance_api.judging import recompute
+    from compliance_api.usecases.judge import places
+
+    registry = load_registry(config.load(config_file, ServiceSettings).registry)
+    place = next(
+        (one for one in places(registry) if (one.operator, one.jurisdiction) == (operator, jurisdiction)), None
+    )
+    if place is None:
+        raise ComplianceError(f"there is no operator {operator} in {jurisdiction}")
+    try:
+        at = datetime.fromisoformat(known_at) if known_at else None
+    except ValueError as error:
+        raise ComplianceError(f"--known-at: {error}") from error
+    if at is not None and at.tzinfo is None:
+        raise ComplianceError("--known-at: a moment with its zone is expected, such as 2026-11-21T00:00:00+07:00")
+    reached = on_database(config_file, lambda engine: recompute(engine, place, period, at))
+    if json:
+        sys.stdout.buffer.write(reached.document + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    told = documents.loads(reached.document)
+    terminal.line(f"{operator}/{jurisdiction} {told['period']['name']}: {told['outcome']}")
+    rows = [
+        (one["kind"], one["node"], ", ".join(f"{k} {v}" for k, v in one["counts"].items())) for one in told["findings"]
+    ]
+    terminal.table("Findings", ("kind", "node", "counts"), rows)
+    for name, one in told["rates"].items():
+        low, high = one["low_millionths"] / 10_000, one["high_millionths"] / 10_000
+        terminal.line(f"{name}: {one['hits']} of {one['asked']}, 95 % interval {low:.4f} % to {high:.4f} %")

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from compliance_api.domain.law import LawError
+from compliance_api.domain.legal_day import period
+from compliance_api.usecases.count import DayCounter
+from compliance_api.usecases.periods import PeriodJudge, RecountError
+from tests.support.cases import START, law, watched
+from tests.support.days import PLACE, Cases, Documents, TallyDrawer, known
+
+LAW = law(day={"length": "1h", "closes_after": "30m", "recounted_within": "2h"})
+NAMES = [f"n{number}.example" for number in range(12)]
+CLOSED = START + timedelta(minutes=90)
+DAY = "2025-11-22.18"
+
+
+def parts() -> tuple[TallyDrawer, Cases, Documents, DayCounter, PeriodJudge]:
+    seen = watched(NAMES)
+    drawer, cases, documents = TallyDrawer(list(seen)), Cases(seen), Documents()
+    counter = DayCounter(drawer)
+    return drawer, cases, documents, counter, PeriodJudge(counter, cases, documents)
+
+
+async def test_a_day_is_judged_when_it_is_counted_and_again_when_that_changes_it() -> None:
+    drawer, _, documents, counter, judge = parts()
+    counted = await counter.count(PLACE, known(LAW), CLOSED)
+    assert await judge.close(PLACE, known(LAW), counted, CLOSED) == 1
+    assert [one.period.name for one in documents.saved] == [DAY]
+    assert await judge.close(PLACE, known(LAW), counted, CLOSED) == 0
+    drawer.sightings += watched(["late.example"])
+    counted = await counter.count(PLACE, known(LAW), CLOSED + timedelta(minutes=5))
+    assert await judge.close(PLACE, known(LAW), counted, CLOSED) == 1
+    as_it_was = await judge.reach(PLACE, known(LAW), period(DAY, 3600), known_at=CLOSED)
+    assert as_it_was.document == documents.saved[0].document
+
+
+async def test_a_recount_names_the_day_whose_evidence_was_touched() -> None:
+    drawer, _, _, counter, judge = parts()
+    laws, wanted = known(LAW), period(DAY, 3600)
+    await counter.count(PLACE, laws, CLOSED)
+    course = await counter.course(PLACE, laws, LAW, CLOSED)
+    await judge.check(PLACE, laws, wanted, course)
+    drawer.sightings.pop()
+    with pytest.raises(RecountError, match=DAY):
+        await judge.check(PLACE, laws, wanted, course)
+    # What retention has dropped cannot be counted again, and says nothing against the count.
+    drawer.sightings.clear()
+    await judge.check(PLACE, laws, wanted, course)
+
+
+async def test_where_no_law_was_known_there_is_no_verdict() -> None:
+    *_, judge = parts()
+    with pytest.raises(LawError):
+        await judge.reach(PLACE, known(LAW, since=CLOSED), period(DAY, 3600))
