@@ -22,6 +22,8 @@ from lachan.signing import SigningKey
 
 # One writes a group; the other is there where the first has just been lost.
 CONNECTIONS = 2
+# Of a group's transaction, whose locks keep the other processes waiting; it asks one thing right after the other.
+IDLE_SECONDS = 10
 
 
 class Intake:
@@ -46,7 +48,7 @@ class Intake:
             metrics: Where groups are counted.
             clock: The time.
         """
-        self._engine = postgres.engine(url, CONNECTIONS, "lachan-compliance intake")
+        self._engine = postgres.engine(url, CONNECTIONS, "lachan-compliance intake", IDLE_SECONDS)
         room = Room(settings.capacity())
         metrics.ingest.held.set_function(lambda: room.reports)
         groups = Groups(Reports(self._engine), clock, metrics.ingest.written)

@@ -48,6 +48,8 @@ POSTGRES = ("-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c
 # The server's own limit on work that went astray, and on waiting for a connection.
 STATEMENT_SECONDS = 60
 CONNECT_SECONDS = 10
+# A process that was stopped, or whose machine is gone, keeps in the middle of a transaction what it has locked.
+IDLE_SECONDS = 60
 
 # What using a database can raise while it is away; asyncpg's own come through where a connection is being made.
 FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
@@ -82,8 +84,15 @@ class DatabaseSettings(Settings):
         return self
 
 
-def engine(url: URL, connections: int, application: str) -> AsyncEngine:
-    """A pool of at most `connections` on the database."""
+def engine(url: URL, connections: int, application: str, idle_seconds: int = IDLE_SECONDS) -> AsyncEngine:
+    """A pool of at most `connections` on the database.
+
+    Args:
+        url: The database.
+        connections: At most.
+        application: As the database shows them.
+        idle_seconds: A transaction in which nothing was asked for so long is ended by the server.
+    """
     return create_async_engine(
         url.set(drivername="postgresql+asyncpg"),
         pool_size=connections,
@@ -95,6 +104,7 @@ def engine(url: URL, connections: int, application: str) -> AsyncEngine:
             "server_settings": {
                 "application_name": application,
                 "statement_timeout": f"{STATEMENT_SECONDS}s",
+                "idle_in_transaction_session_timeout": f"{idle_seconds}s",
                 "timezone": "UTC",
                 # What services ask is short: helpers would take longer to start than to help, and take others' cores.
                 "max_parallel_workers_per_gather": "0",

@@ -14,6 +14,7 @@ import grpc.aio
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from sqlalchemy import URL, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.chain import Relation
@@ -85,6 +86,22 @@ async def test_rivals_that_come_to_several_processes_at_once_are_all_kept_and_on
     winner = next(rival for rival, answer in zip(rivals, answers, strict=True) if answer == [won])
     (after,) = await processes[1].add(Call("a", "e1", [claim(3, winner.link.digest)]))
     assert after.relation is Relation.EXTENDS
+
+
+async def test_a_process_that_is_stopped_with_everybodys_lock_does_not_keep_it(url: URL, engine: AsyncEngine) -> None:
+    groups = Groups(Reports(engine), lambda: NOW)
+    stopped = postgres.engine(url, 1, "test", idle_seconds=1)
+    connection = await stopped.connect()
+    try:
+        await connection.execute(text("SELECT next_index FROM log_position FOR UPDATE"))
+        # It asks nothing more, and this ends all the same.
+        assert await groups.add(Call("a", "e1", chain(2)))
+        with pytest.raises(DBAPIError):
+            await connection.execute(text("SELECT 1"))
+    finally:
+        await connection.invalidate()
+        await connection.close()
+        await stopped.dispose()
 
 
 async def test_connections_that_were_cut_are_made_anew(engine: AsyncEngine) -> None:
