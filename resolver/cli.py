@@ -12,6 +12,7 @@ import typer
 
 from lachan import log, terminal
 from lachan.terminal import document, line, table
+from lachan.tls import Identity, Role
 from resolver.errors import ResolverError
 from resolver.verbs.common import DEFAULT, POLL_SECONDS, Config, Json
 from resolver.verbs.exceptions import override, resume_release, suspend_release
@@ -94,13 +95,14 @@ def enroll(
     from resolver import enrolment, settings
 
     edge = settings.read(config)
+    public = enrolment.prepare(edge)
     if token is None and not resume:
-        public = enrolment.prepare(edge)
         terminal.complain(f"{edge.file.organisation}/{edge.file.node}: key {public.key_id.hex()}")
         line(public.pem().decode().rstrip())
         return
-    told = enrolment.enrol(edge, sys.stdin.read() if token == STANDARD_INPUT else token, patience)
-    line(told)
+    party = Identity(edge.file.organisation, Role.NODE, edge.file.node)
+    given = sys.stdin.read() if token == STANDARD_INPUT else token
+    line(enrolment.enrol(party, edge.file.report.uplink, edge.file.state_dir, given, patience, edge.file.user))
 
 
 @app.command()

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lachan.signing import SigningKey, VerifyKey
-from lachan.tls import Identity, Role
+from lachan.tls import Identity
 from resolver import privileges
 from resolver.errors import ResolverError
 
 if TYPE_CHECKING:
+    from resolver.authority import UplinkSettings
     from resolver.settings import Edge
 
 KEY_FILE = "node.key"
@@ -46,8 +47,23 @@ def prepare(edge: Edge) -> VerifyKey:
     return key.public
 
 
-def enrol(edge: Edge, token: str | None, patience: float) -> str:
-    """Enrols the node by a token, or goes on with what was begun; what to tell whoever does it.
+def enrol(
+    party: Identity,
+    uplink: UplinkSettings | None,
+    state_dir: Path,
+    token: str | None,
+    patience: float,
+    user: str | None,
+) -> str:
+    """Enrols a node by a token, or goes on with what was begun; what to tell whoever does it.
+
+    Args:
+        party: The node.
+        uplink: Where its certificate is to be.
+        state_dir: Where the key of its reports is.
+        token: As it was handed over, None to go on.
+        patience: Seconds to wait for the decision.
+        user: Whom root gives the files to.
 
     Raises:
         ResolverError: The configuration names no place for a certificate.
@@ -55,19 +71,16 @@ def enrol(edge: Edge, token: str | None, patience: float) -> str:
     """
     from lachan import newcomer
 
-    uplink = edge.file.report.uplink
     if uplink is None:
         raise ResolverError("report.uplink: it says where the certificate is to be, and is missing")
-    prepare(edge)
-    party = Identity(edge.file.organisation, Role.NODE, edge.file.node)
-    key = SigningKey.load(edge.file.state_dir / KEY_FILE)
+    key = signing_key(state_dir)
     outcome = asyncio.run(newcomer.enrol(uplink.tls, party, key, token, patience))
-    if outcome.standing is newcomer.Standing.ENROLLED:
-        paths = [uplink.tls.ca, uplink.tls.certificate, uplink.tls.key]
-        folder = uplink.tls.certificate.parent
-        if folder.is_relative_to(edge.file.state_dir):
-            # The edge renews its certificate itself.
-            paths.append(folder)
-        privileges.give(paths, edge.file.user)
-        return f"{party}: enrolled; certificate in {uplink.tls.certificate}"
-    return newcomer.advice(party, outcome.fingerprint)
+    if outcome.standing is not newcomer.Standing.ENROLLED:
+        return newcomer.advice(party, outcome.fingerprint)
+    paths = [uplink.tls.ca, uplink.tls.certificate, uplink.tls.key]
+    folder = uplink.tls.certificate.parent
+    if folder.is_relative_to(state_dir):
+        # Whoever serves renews the certificate itself.
+        paths.append(folder)
+    privileges.give(paths, user)
+    return f"{party}: enrolled; certificate in {uplink.tls.certificate}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -226,11 +227,13 @@ async def serve(file: HitsFile) -> None:
         jobs = [agent.sync.run(activated), _asking(agent, file)]
         wake: Callable[[], None] = lambda: None  # noqa: E731 # nobody to wake without an uplink
         if file.report.uplink is not None:
+            from lachan.renewal import Renewal
             from resolver.uplink import Uplink
 
             uplink = Uplink(file.report.uplink, spool, window=file.report.window)
             wake = uplink.wake
             jobs.append(uplink.run())
+            jobs.append(Renewal(file.report.uplink.target, file.report.uplink.tls, random.SystemRandom()).run())
         async with asyncio.TaskGroup() as group:
             for job in (*jobs, _following(agent, file, wake)):
                 group.create_task(job)

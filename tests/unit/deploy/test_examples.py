@@ -29,6 +29,7 @@ from lachan.ledger import policy as ledger_policy
 from lachan.signing import SigningKey
 from resolver import settings as edges
 from resolver.rpzlog.settings import HitsFile
+from tests.support import foreign
 
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
 
@@ -40,6 +41,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "keys").mkdir()
     for name in re.findall(r"key: (keys/\S+)", (tmp_path / "organisations.yaml").read_text()):
         (tmp_path / name).write_bytes(SigningKey.generate().public.pem())
+    for name in re.findall(r"roots: (keys/\S+)", (tmp_path / "organisations.yaml").read_text()):
+        (tmp_path / name).write_bytes(foreign.root("an operator's own").pem)
     return tmp_path
 
 
