@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import URL
 
-from lachan import terminal
+from lachan import config, postgres, terminal
 
 app = typer.Typer(no_args_is_help=True, help="The ledger.")
 
@@ -22,3 +25,29 @@ def key(
     from lachan.signing import SigningKey
 
     terminal.line(str(NoteKey(origin, SignatureKind.ED25519, SigningKey.load(file).public)))
+
+
+@app.command()
+def checkpoint(config_file: Annotated[Path, typer.Option("--config", help="compliance.yaml")]) -> None:
+    """Print the last head that enough witnesses cosigned, for whoever keeps one."""
+    from compliance_api.errors import ComplianceError
+    from compliance_api.settings import ServiceSettings
+    from compliance_api.storage.proofs import Proofs
+
+    settings = config.load(config_file, ServiceSettings)
+
+    async def run(url: URL) -> bytes | None:
+        engine = postgres.engine(url, settings.database.connections, "lachan-compliance ledger")
+        try:
+            return await Proofs(engine).checkpoint()
+        except postgres.FAILURES as error:
+            raise ComplianceError(f"the ledger cannot be read: {error}") from error
+        finally:
+            await engine.dispose()
+
+    with postgres.database(settings.database, "compliance") as url:
+        head = asyncio.run(run(url))
+    if head is None:
+        raise ComplianceError("there is no head yet that enough witnesses cosigned")
+    sys.stdout.buffer.write(head)
+    sys.stdout.flush()

@@ -183,6 +183,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/web/api.py": (CONSOLE, "a page among the others"),
     "compliance_api/web/headers.py": (CONSOLE, "what every page carries"),
     "compliance_api/verbs/evidence.py": (PACKS, "verbs are run as commands"),
+    "compliance_api/verbs/ledger.py": (PACKS, "verbs are run as commands"),
     "lachan/ledger/batch.py": (STORES, "what a leaf of a report commits to is seen in the ledger"),
     "lachan/migration.py": (STORES, "needs PostgreSQL"),
     "lachan/sqlitefile.py": ("tests/unit/lachan/test_spool.py", "what damage means is seen by what the file holds"),

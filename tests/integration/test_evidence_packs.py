@@ -108,6 +108,10 @@ async def test_the_command_writes_the_pack(dispute: Dispute, url: URL, tmp_path:
     database = {"url": url.render_as_string(hide_password=False)}
     config = Authority(tmp_path, settings={"database": database}).configure(1)
     (tmp_path / "kept").write_bytes(await Proofs(dispute.engine).checkpoint() or b"")
+    told = await asyncio.to_thread(
+        ran, [*COMMAND, "ledger", "checkpoint", "--config", str(config)], tmp_path, dict(os.environ)
+    )
+    assert told.stdout == (tmp_path / "kept").read_text()
     words = ["evidence", FINDING.hex(), "--config", str(config), "--out", "pack", "--pinned", "kept"]
     told = await asyncio.to_thread(ran, [*COMMAND, *words], tmp_path, dict(os.environ))
     assert (told.returncode, told.stdout) == (0, "pack\n"), told.stderr
