@@ -120,6 +120,7 @@ class Agent:
         self._ended: OrderedDict[bytes, pb.Stamp] = OrderedDict()
         self._busy = 0
         metrics.spool.set_function(lambda: spool.stats().items)
+        metrics.clock_offset.set_function(self._timekeeper.offset)
         self._turns = Turns(settings.measure.same_name_gap)
         self._in_flight = asyncio.Semaphore(settings.measure.in_flight)
         self._room = asyncio.Semaphore(settings.assignments)

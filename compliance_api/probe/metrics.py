@@ -33,6 +33,11 @@ class Metrics:
         self.assignments = Gauge(
             "lachan_probe_active_assignments", "Assignments being carried out.", registry=self.registry
         )
+        self.clock_offset = Gauge(
+            "lachan_probe_clock_offset_seconds",
+            "By how much this machine's clock is ahead of the service's; observations do not depend on it.",
+            registry=self.registry,
+        )
         self.spool = Gauge(
             "lachan_probe_spool_observations", "Observations waiting for the service.", registry=self.registry
         )

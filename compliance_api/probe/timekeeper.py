@@ -51,6 +51,10 @@ class Timekeeper:
         age = self.age()
         return self._wall() if self._stamp is None or age is None else self._stamp.time_us / 1_000_000 + age
 
+    def offset(self) -> float:
+        """Seconds by which the wall clock is ahead of the service's; 0 while the service has not told."""
+        return self._wall() - self.now()
+
     def moment(self) -> Moment:
         """The present, as an observation carries it."""
         return Moment(int(self._wall() * 1_000_000), self._stamp, int((self.age() or 0.0) * 1_000_000))

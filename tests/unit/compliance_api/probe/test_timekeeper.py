@@ -15,7 +15,7 @@ class Clocks:
 def test_without_a_stamp_the_wall_clock_is_all_there_is() -> None:
     keeper = Clocks().keeper()
     moment = keeper.moment()
-    assert (keeper.age(), keeper.now()) == (None, 5.0)
+    assert (keeper.age(), keeper.now(), keeper.offset()) == (None, 5.0, 0.0)
     assert (moment.wall_us, moment.stamp, moment.since_us) == (5_000_000, None, 0)
 
 
@@ -26,6 +26,7 @@ def test_with_one_the_wall_clock_may_say_anything() -> None:
     clocks.boot += 2.5
     clocks.wall = -1e9
     assert (keeper.age(), keeper.now()) == (2.5, 1_800_000_002.5)
+    assert keeper.offset() == -1e9 - 1_800_000_002.5
     moment = keeper.moment()
     assert moment.stamp is not None
     assert (moment.stamp.time_us, moment.since_us) == (1_800_000_000_000_000, 2_500_000)
