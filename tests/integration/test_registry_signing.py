@@ -12,7 +12,7 @@ import pytest
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.candidate import ReleaseFolder
-from blocklist_sync.central.release.publish import found
+from blocklist_sync.central.release.founding import found
 from lachan import postgres
 from tests.support.list_authority import Keys, ListAuthority
 from tests.support.registry import ORDER

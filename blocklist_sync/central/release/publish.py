@@ -22,7 +22,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timest
 
 from blocklist_sync.artifact.records import parse as parse_records
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.release import canary, deltas
+from blocklist_sync.central.release import canary, deltas, retention
 from blocklist_sync.central.release.candidate import Published, ReleaseFolder
 from blocklist_sync.central.release.ceremony import expiry, lacking_root, merge
 from blocklist_sync.central.release.deltas import MANIFEST_TARGET
@@ -69,6 +69,8 @@ class Outcome:
     release: Published
     new: bool
     root: Path
+    pruned: int = 0
+    """Files of earlier releases that are gone."""
 
 
 @dataclass(frozen=True)
@@ -318,6 +320,7 @@ def publish(
     now: int,
     lifetimes: Lifetimes | None = None,
     hold: float = 0.0,
+    keep: float = retention.KEEP_SECONDS,
 ) -> Outcome:
     """Publishes documents, or renews the online signatures over what is published already.
 
@@ -329,6 +332,7 @@ def publish(
         now: Seconds since 1970-01-01 UTC.
         lifetimes: For how long the online signatures hold.
         hold: Seconds for which canary edges have a new release before others, unless it is urgent.
+        keep: Seconds for which files stay that the list has ceased to name.
 
     Raises:
         CentralError: A threshold is not reached, canary edges still try what is published, or the documents do not
@@ -361,41 +365,9 @@ def publish(
             # From here on the serial belongs to these bytes, even if this process ends before anybody can see them.
             folder.reserve(row)
         publication.write(after, snapshot, stamp)
-    folder.mark_published(row)
-    return Outcome(row, new, repo.path(Root.type, 1))
-
-
-def found(repository: Path, documents: Documents, now: int) -> None:
-    """Puts the first root and top-level targets into a repository, where registry, builders and signers find them.
-
-    Edges read nothing there before the first release.
-
-    Args:
-        repository: The folder of static files, new.
-        documents: The two, signed.
-        now: Seconds since 1970-01-01 UTC.
-
-    Raises:
-        CentralError: A threshold is not reached, or the repository has a root already.
-        FileError: Something cannot be written.
-    """
-    root, targets = documents.root, documents.targets
-    if root is None or targets is None or documents.listed is not None:
-        raise CentralError("a repository is founded with a root and top-level targets, and nothing else")
-    repo = Repository(repository)
-    durable.make_folder(repo.metadata, 0o755)
-    with durable.lock(repository):
-        if repo.opened() is not None:
-            raise CentralError(f"{repository}: was founded already")
-        lacks = [*lacking_root(root, None), *filter(None, [missing(root.signed, Targets.type, targets)])]
-        if lacks:
-            raise CentralError("nothing was founded:\n  " + "\n  ".join(lacks))
-        for role, document in ((Root.type, root), (Targets.type, targets)):
-            if document.signed.version != 1 or document.signed.is_expired(datetime.fromtimestamp(now, UTC)):
-                raise CentralError(f"{role}: a first version is expected that has not expired")
-        # The root comes last: with it, the repository is founded.
-        repo.write(Targets.type, targets)
-        repo.write(Root.type, root)
+        folder.mark_published(row)
+        pruned = retention.prune(repo, after.listed.signed.version, now, keep)
+    return Outcome(row, new, repo.path(Root.type, 1), pruned)
 
 
 def read_documents(paths: Sequence[Path]) -> Documents:

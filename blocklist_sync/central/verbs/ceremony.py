@@ -14,7 +14,7 @@ import typer
 from tuf.api.metadata import Metadata, Root, Targets
 
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.release import ceremony, repository
+from blocklist_sync.central.release import ceremony, founding, repository
 from blocklist_sync.central.release import publish as publishing
 from blocklist_sync.central.release.build import custom_of
 from blocklist_sync.central.release.ceremony import ROLES, ROOT_ROLES, Holders, describe, expiry, lacking_root
@@ -164,7 +164,7 @@ def found(
     folder: RepositoryFolder,
 ) -> None:
     """Founds a repository: puts the first root and targets where registry, builders and signers find them."""
-    publishing.found(folder, publishing.read_documents(files), int(time.time()))
+    founding.found(folder, publishing.read_documents(files), int(time.time()))
     terminal.line(f"founded: edges are enrolled with {Repository(folder).path(Root.type, 1)}")
 
 

@@ -190,6 +190,9 @@ def publish(
     ] = "0s",
     snapshot_lifetime: Duration = "7d",
     timestamp_lifetime: Duration = "24h",
+    keep: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long files stay that the list has ceased to name: 1h at least.")
+    ] = "7d",
     as_json: Json = False,
 ) -> None:
     """Publishes what is signed to the threshold, by the online keys; run again, it renews what expires."""
@@ -202,9 +205,16 @@ def publish(
     with folder.locked():
         documents = _documents(folder, repository, files or [])
         outcome = publish_release(
-            folder, repository, documents, online, now=int(time.time()), lifetimes=lifetimes, hold=hold
+            folder,
+            repository,
+            documents,
+            online,
+            now=int(time.time()),
+            lifetimes=lifetimes,
+            hold=hold,
+            keep=seconds(keep, "--keep"),
         )
-    summary = asdict(outcome.release) | {"new": outcome.new, "root": str(outcome.root)}
+    summary = asdict(outcome.release) | {"new": outcome.new, "root": str(outcome.root), "pruned": outcome.pruned}
     if as_json:
         terminal.document(summary)
     else:

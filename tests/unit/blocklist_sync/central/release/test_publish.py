@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tuf.api.metadata import Metadata
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.ceremony import next_root, next_targets
-from blocklist_sync.central.release.publish import Documents, Lifetimes, found, read_documents
+from blocklist_sync.central.release.publish import Documents, Lifetimes, read_documents
 from blocklist_sync.central.release.repository import Repository
 from tests.support.list_authority import Keys, ListAuthority, person
 
@@ -109,28 +107,6 @@ def test_nothing_comes_of_nothing(authority: ListAuthority) -> None:
     authority.documents = Documents()
     with pytest.raises(CentralError, match="root: nothing is published yet"):
         authority.publish(sign=False)
-
-
-def test_a_repository_is_founded_before_its_first_release(authority: ListAuthority) -> None:
-    root, targets = authority.documents.root, authority.documents.targets
-    assert root is not None
-    assert targets is not None
-    now = int(time.time())
-    for documents, message in (
-        (Documents(root=root), "and nothing else"),
-        (Documents(root, Metadata(targets.signed)), "targets: 0 of 2"),
-        (Documents(Metadata(root.signed), targets), "root: 0 of 2"),
-    ):
-        with pytest.raises(CentralError, match=message):
-            found(authority.repository, documents, now)
-    with pytest.raises(CentralError, match="has not expired"):
-        found(authority.repository, authority.documents, now + 400 * DAY)
-    found(authority.repository, authority.documents, now)
-    with pytest.raises(CentralError, match="founded already"):
-        found(authority.repository, authority.documents, now)
-    authority.documents = Documents()
-    assert authority.publish("a.example").release.serial == 1
-    assert versions(authority) == {"root": 1, "targets": 1, "list": 1, "snapshot": 1, "timestamp": 1}
 
 
 def test_versions_follow_one_another(authority: ListAuthority) -> None:
