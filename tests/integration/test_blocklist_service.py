@@ -87,6 +87,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         f"""
 release: release
 repository: repository
+log_folder: log
 https:
   listen: 127.0.0.1:0
   certificate: {paper.certificate}
@@ -189,6 +190,31 @@ async def test_a_new_release_is_sampled_once_it_is_published(running: Running) -
     assert [r.serial for r in releases] == [serial + 1, serial]
     assert releases[0].records_digest == ReleaseFolder(running.folder / "release").release().digest
     assert releases[0].entries == built.candidate.records
+
+
+async def test_what_was_in_force_is_sampled_again_after_it_is_gone(running: Running) -> None:
+    stub, authority = running.stub(), running.authority
+    fleeting, kind = "fleeting.example", SCAM
+    authority.decide((fleeting, kind, True))
+    authority.build()
+    # Publishings are a second apart, as far as the history can tell.
+    then = authority.publish().release
+    asked = pb.SampleNamesRequest(count=1000, seed=SEED, in_force_at=then.published_at)
+    before = await stub.SampleNames(asked, timeout=60)
+    assert before.serial == then.serial
+    assert [n.added_serial for n in before.names if n.name == fleeting] == [then.serial]
+    later = then.published_at + 2
+    authority.decide((fleeting, kind, False))
+    authority.build()
+    authority.publish(now=later)
+    assert fleeting not in {
+        n.name for n in (await stub.SampleNames(pb.SampleNamesRequest(count=1000, seed=SEED), timeout=60)).names
+    }
+    again = await stub.SampleNames(asked, timeout=60)
+    assert [n.name for n in again.names] == [n.name for n in before.names]
+    assert (again.serial, {n.fingerprint for n in again.names}) == (then.serial, {0})
+    with pytest.raises(grpc.aio.AioRpcError, match="nothing was published yet"):
+        await stub.SampleNames(pb.SampleNamesRequest(count=1, seed=SEED, in_force_at=1), timeout=60)
 
 
 @pytest.mark.parametrize(

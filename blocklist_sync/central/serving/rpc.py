@@ -32,6 +32,7 @@ from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.serving.counting import CallCounter
 from blocklist_sync.central.serving.metrics import Metrics
+from blocklist_sync.central.serving.past import Past
 from blocklist_sync.central.serving.service import SampleService
 from blocklist_sync.central.serving.settings import GrpcSettings, ListSettings, RegistrySettings
 from blocklist_sync.central.serving.watch import RegistryWatch
@@ -121,6 +122,7 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
     folder = ReleaseFolder(settings.release)
     server = channel.server([CallCounter(metrics)])
     engine = orders = watch = None
+    past = Past(Repository(settings.repository), LogFolder(settings.log_folder)) if settings.log_folder else None
     async with AsyncExitStack() as undone:
         if settings.registry is not None and database is not None:
             engine = postgres.engine(database, settings.registry.database.connections, APPLICATION)
@@ -129,7 +131,7 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
             orders = OrderStore(engine)
             service, watch = _registry(settings, settings.registry, engine, orders, material.identity.organisation)
             add_RegistryServiceServicer_to_server(service, server)
-        add_SampleServiceServicer_to_server(SampleService(folder, orders), server)
+        add_SampleServiceServicer_to_server(SampleService(folder, orders, past), server)
         made = RpcServer(server, channel.bind(server, face.listen, material), engine, metrics)
         made.registry = watch
         await made.start()

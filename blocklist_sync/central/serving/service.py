@@ -1,7 +1,8 @@
 """SampleService: what compliance may know of the list, over mutual TLS.
 
 Holds always: only the compliance service of an organisation is answered, and every call is logged with its caller;
-names come from the release last published, never from a candidate.
+names come from the release last published, or from the one in force at the moment that is asked for, never from a
+candidate.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import grpc.aio
 from blocklist_sync.artifact._snapshot import fingerprint
 from blocklist_sync.central.registry.orders import OrderStore
 from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.serving.past import Past, in_force
 from blocklist_sync.central.serving.sample import Index
 from lachan import channel, log
 from lachan.blocklist.v1 import sample_service_pb2 as pb
@@ -36,8 +38,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SampleService(rpc.SampleServiceServicer):
     """Serves the release folder's published list."""
 
-    def __init__(self, folder: ReleaseFolder, orders: OrderStore | None = None) -> None:
+    def __init__(self, folder: ReleaseFolder, orders: OrderStore | None = None, past: Past | None = None) -> None:
         self._folder = folder
+        self._past = past
         self._orders = orders
         self._index: Index | None = None
         self._key = b""
@@ -53,10 +56,13 @@ class SampleService(rpc.SampleServiceServicer):
         if len(request.seed) not in SEED_BYTES:
             await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "seed: 16 to 32 bytes")
         index, dates = await self._current(context)
-        until = None
+        key = self._key
         if request.in_force_at:
-            until = max((serial for serial, at in dates.items() if at <= request.in_force_at), default=0)
-        drawn = await asyncio.to_thread(index.draw, request.count, request.seed, request.added_after_serial, until)
+            current = index.serial
+            index = await self._earlier(context, request.in_force_at)
+            # Of earlier keys, nothing is kept that could be told here.
+            key = self._key if index.serial == current else b""
+        drawn = await asyncio.to_thread(index.draw, request.count, request.seed, request.added_after_serial)
         log.get().info("names sampled", caller=str(caller), serial=index.serial, names=len(drawn))
         return pb.SampleNamesResponse(
             serial=index.serial,
@@ -69,7 +75,7 @@ class SampleService(rpc.SampleServiceServicer):
                     added_serial=d.added_serial,
                     added_at=dates.get(d.added_serial, 0),
                     mandated=d.mandated,
-                    fingerprint=fingerprint(d.name, self._key) if self._key else 0,
+                    fingerprint=fingerprint(d.name, key) if key else 0,
                     parent=index.parent(d.name),
                 )
                 for d in drawn
@@ -201,6 +207,21 @@ class SampleService(rpc.SampleServiceServicer):
                 log.get().error("release folder unreadable", error=str(error))
                 await _refuse(context, grpc.StatusCode.INTERNAL, "the release folder cannot be read")
             return self._index, dates
+
+    async def _earlier(self, context: Context, moment: int) -> Index:
+        """The index of the release that was in force at a moment, from the log."""
+        if self._past is None:
+            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "the approvals log is not kept here")
+        async with self._loading:
+            try:
+                published = self._folder.published()
+                row = in_force(published, moment)
+                if row is None:
+                    await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "nothing was published yet")
+                return await asyncio.to_thread(self._past.index, row, published)
+            except LachanError as error:
+                log.get().error("an earlier list cannot be folded", error=str(error))
+                await _refuse(context, grpc.StatusCode.INTERNAL, "the approvals log cannot be read")
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, detail: str) -> NoReturn:

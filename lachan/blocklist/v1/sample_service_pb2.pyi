@@ -35,7 +35,9 @@ class SampleNamesRequest(_message.Message):
     added_after_serial: _builtins.int
     """Only names added by releases after this serial; 0 for all."""
     in_force_at: _builtins.int
-    """Only names that were in force at this moment already (seconds since 1970-01-01 UTC) and still are; 0 for all."""
+    """Names in force at this moment (seconds since 1970-01-01 UTC) instead of now, whatever became of them since: the same
+    seed brings the same names for ever. Their fingerprints are 0 where another release is current. 0 for now.
+    """
     def __init__(
         self,
         *,
