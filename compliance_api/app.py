@@ -38,6 +38,7 @@ from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
 from compliance_api.rpc.server import Server
 from compliance_api.settings import ConsoleSection, ServiceSettings
+from compliance_api.storage.activity import ActivityStore
 from compliance_api.storage.assignments import Assignments, Releases
 from compliance_api.storage.entering import Citations
 from compliance_api.storage.migrate import migrate
@@ -250,7 +251,7 @@ class _Service:
 
 def _console(section: ConsoleSection, engine: AsyncEngine, registry: Registry) -> tuple[_Console, socket.socket]:
     listener = _listen(section.listen)
-    application = web.create(OverviewStore(engine, registry), section, now)
+    application = web.create(OverviewStore(engine, registry), section, now, ActivityStore(engine, registry))
     config = uvicorn.Config(
         application,
         log_config=None,

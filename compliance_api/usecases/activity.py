@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 HOURS = 48
-DAYS = 366
+DAYS = 92
 
 
 @dataclass(frozen=True)

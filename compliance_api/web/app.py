@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
+from compliance_api.usecases.activity import ActivityReader
 from compliance_api.usecases.overview import Overview, OverviewReader
 from compliance_api.web import api, pages, tongue
 from compliance_api.web.headers import SecurityHeaders
@@ -148,6 +149,18 @@ class Console:
         shown = pages.front_page(await self.overview(), self._clock(), self.tongue(request))
         return self.page(request, "front.html", {"page": shown})
 
+    async def activity(self, request: Request, organisation: str, reader: ActivityReader) -> Response:
+        """What one operator's nodes reported, by the hour and by the day."""
+        places = [one for one in (await self.overview()).operators if one.organisation == organisation]
+        wanted = request.query_params.get("jurisdiction")
+        place = next((one for one in places if wanted in {None, one.jurisdiction}), None)
+        shown = await self._read(reader.activity(organisation, place.jurisdiction, self._clock())) if place else None
+        if place is None or shown is None:
+            raise HTTPException(404)
+        name = self.tongue(request).label(place.display_name)
+        values = {"activity": shown, "name": name, "organisation": organisation, "jurisdiction": place.jurisdiction}
+        return self.page(request, "activity.html", values)
+
     async def operator(self, request: Request, organisation: str) -> Response:
         """One operator: findings, evidence, reports."""
         jurisdiction = request.query_params.get("jurisdiction")
@@ -171,7 +184,10 @@ def _wants_json(request: Request) -> bool:
 
 
 def create(
-    reader: OverviewReader, settings: ConsoleSettings | None = None, clock: Callable[[], datetime] = _now
+    reader: OverviewReader,
+    settings: ConsoleSettings | None = None,
+    clock: Callable[[], datetime] = _now,
+    sums: ActivityReader | None = None,
 ) -> fastapi.FastAPI:
     """The console as an ASGI application.
 
@@ -179,6 +195,7 @@ def create(
         reader: Where verdicts are read.
         settings: Bounds and texts.
         clock: The present, aware.
+        sums: Where sums by the hour and the day are read; without it there is no page of them.
     """
     console = Console(reader, settings or ConsoleSettings(), clock)
     # No generated documentation pages: they load script from another host.
@@ -193,6 +210,12 @@ def create(
     @app.api_route("/operators/{organisation}", methods=["GET", "HEAD"])
     async def operator(request: Request, organisation: str) -> Response:
         return await console.operator(request, organisation)
+
+    if sums is not None:
+
+        @app.api_route("/operators/{organisation}/activity", methods=["GET", "HEAD"])
+        async def activity(request: Request, organisation: str) -> Response:
+            return await console.activity(request, organisation, sums)
 
     @app.api_route("/api/v1/verdicts", methods=["GET", "HEAD"])
     async def verdicts() -> Response:

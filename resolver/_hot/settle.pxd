@@ -40,7 +40,8 @@ cdef class Settler:
     cdef int64_t wall           # seconds since 1970
     cdef bint pending           # the last query settled waits for an upstream
     cdef bint asks              # it is Python's to answer
-    cdef uint32_t met           # the category for which the answer being made blocks; 0: it does not
+    cdef uint32_t schools       # how many are counted apart
+    cdef uint32_t met           # where there are any: the category for which the answer being made blocks; 0: it does not
     cdef int checked            # what its cookie is worth
     cdef Seen single           # a query that came alone, by a stream
     cdef uint8_t scratch[65599]     # MESSAGE_MAX and room for what is still put behind it

@@ -54,7 +54,7 @@ cdef class Settler:
         self.counters = counters
         self.tally = tally
         self.census = Census()
-        self.met = 0
+        self.schools = self.met = 0
         self.guard = guard
         self.forwarder = forwarder
         self.ttl_max = ttl_max
@@ -65,6 +65,8 @@ cdef class Settler:
     def count_by(self, Census census not None):
         """Counts answers to schools apart as well."""
         self.census = census
+        self.schools = census.schools
+        self.met = 0
 
     def use(self, Policy policy not None):
         """Swaps the rules: the next query is judged by the new ones, whatever the cache holds."""
@@ -170,6 +172,7 @@ cdef class Settler:
                 self.hit(&decision)
                 if decision.action < ACTION_SHADOW:
                     return self.told(client, profile, COUNT_AS_WRITTEN, self.policy.write(out, query, &decision), out)
+                self.met = 0
         # 6. What is known here and nowhere else.
         written = self.here.answer(out, query, profile, limit, &way)
         if way.kind == WAY_ANSWER:
@@ -273,6 +276,8 @@ cdef class Settler:
             self.hit(&decision)
             if decision.action < ACTION_SHADOW:
                 written = self.policy.write(self.said, target, &decision)
+            else:
+                self.met = 0
         if not written:
             written = self.resolve(target, fingerprint, client, profile, MESSAGE_MAX, query, way.ttl, self.said)
         if not written:
@@ -293,7 +298,7 @@ cdef class Settler:
 
     cdef void hit(self, const Decision *decision) noexcept nogil:
         """Counts a query that met a listed name, or a name of the operator's own."""
-        self.met = decision.category if decision.action < ACTION_SHADOW else 0
+        self.met = decision.category
         if decision.category:
             self.tally.add(decision.fingerprint, self.wall)
         elif decision.action >= ACTION_OVERRIDDEN:
@@ -304,9 +309,9 @@ cdef class Settler:
     cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=NULL) noexcept nogil:
         """Counts an answer; its size. Where `rcode` is COUNT_AS_WRITTEN, the answer itself tells."""
         self.counters.query(client.transport, profile, out[3] & 15 if rcode == COUNT_AS_WRITTEN else rcode)
-        if self.census.schools:
+        if self.schools:
             self.census.saw(client.high, client.low, self.met, self.wall)
-        self.met = 0
+            self.met = 0
         return size
 
     cdef uint32_t recall(self, const Query *query, uint64_t fingerprint, uint16_t bits, uint32_t profile, uint32_t limit,
@@ -366,6 +371,8 @@ cdef class Settler:
         cdef uint32_t written = write_judged(self.scratch, self.policy, profile, query, kept, &decision)
         if decision.action != ACTION_PASS:
             self.hit(&decision)
+            if decision.action >= ACTION_SHADOW:
+                self.met = 0
         if not written and kept.private and self.policy.rebound(query.name, query.label_at, query.labels, profile):
             # As if the name had no address: its owner must not reach into the network of whoever asks.
             self.counters.add(CELL_REBOUND)

@@ -362,8 +362,8 @@ async def run(folder: Path, nodes: int, days: int) -> dict[str, Any]:
                 "front page": console.overview,
                 "national operator in a city": lambda: console.operator_detail("op00", "p00"),
                 "regional operator": lambda: console.operator_detail("op20", "p20"),
-                "48 hours and a year, national": lambda: sums.activity("op00", "p00", now),
-                "48 hours and a year, regional": lambda: sums.activity("op20", "p20", now),
+                "48 hours and 92 days, national": lambda: sums.activity("op00", "p00", now),
+                "48 hours and 92 days, regional": lambda: sums.activity("op20", "p20", now),
             }
             took = {name: await measured(asking) for name, asking in asked.items()}
             began = time.monotonic()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from compliance_api.domain.finding import FindingKind
 from compliance_api.domain.organisation import Label
 from compliance_api.domain.verdict import Outcome
+from compliance_api.usecases.activity import Activity, SumView
 from compliance_api.usecases.overview import Overview, OverviewReader
 from compliance_api.web.app import create
 from compliance_api.web.settings import ConsoleSettings
@@ -376,3 +377,29 @@ async def test_static_files_may_be_kept_since_their_address_changes_with_them() 
             assert kind in answer.headers["content-type"]
             assert "immutable" in answer.headers["cache-control"]
             assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+class SampleSums:
+    async def activity(self, organisation: str, jurisdiction: str, now: datetime) -> Activity | None:
+        del jurisdiction
+        if organisation == "operator-c":
+            return None
+        hour = SumView(now, 3, 36, 0, 2, 12345, 678, 90, 4)
+        day = SumView(now.date(), 3, 36, 36, 0, None, 678, 0, 0)
+        return Activity((hour,), (day,)) if organisation == "operator-a" else Activity((), ())
+
+
+async def test_what_nodes_reported_is_shown_by_the_hour_and_by_the_day() -> None:
+    app = create(SampleReader(), clock=lambda: NOW, sums=SampleSums())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console.test") as client:
+        vietnamese = await client.get("/operators/operator-a/activity")
+        english = await client.get("/operators/operator-a/activity?lang=en")
+        nothing = await client.get("/operators/operator-b/activity?lang=en")
+        missing = [await client.get(f"/operators/{name}/activity") for name in ("operator-c", "none")]
+        elsewhere = await client.get("/operators/operator-a/activity?jurisdiction=mars")
+    assert "Theo giờ" in vietnamese.text
+    for told in ("By the hour", "12,345", "678", "not measured", NOW.date().isoformat()):
+        assert told in english.text
+    Checked().feed(english.text)
+    assert "Nothing was reported." in nothing.text
+    assert [one.status_code for one in (*missing, elsewhere)] == [404] * 3
