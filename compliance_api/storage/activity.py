@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.organisation import Registry
 from compliance_api.domain.rollup import COLUMNS, day_of, hour_of
+from compliance_api.storage.plans import plan_each
 from compliance_api.storage.tables import daily_rollups, hourly_rollups
 from compliance_api.usecases.activity import DAYS, HOURS, Activity, SumView
 
@@ -38,6 +39,7 @@ class ActivityStore:
         lately = hour > hour_of(now) - timedelta(hours=HOURS), hour <= now
         known = day > day_of(now) - timedelta(days=DAYS), day <= day_of(now)
         async with self._engine.connect() as connection:
+            await plan_each(connection)
             return Activity(
                 await _sums(connection, hourly_rollups, hour, organisation, nodes, lately),
                 await _sums(connection, daily_rollups, day, organisation, nodes, known),

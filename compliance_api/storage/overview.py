@@ -19,6 +19,7 @@ from compliance_api.domain.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observation import JUDGED, Arm, Result
 from compliance_api.domain.organisation import Jurisdiction, Label, Node, Organisation, Registry
 from compliance_api.domain.verdict import Outcome
+from compliance_api.storage.plans import plan_each
 from compliance_api.storage.tables import findings, observations, releases, reports, verdict_changes, verdicts
 from compliance_api.usecases.overview import (
     CoverageView,
@@ -126,6 +127,7 @@ class OverviewStore:
     async def overview(self) -> Overview:
         """The front page."""
         async with self._engine.connect() as connection:
+            await plan_each(connection)
             return await self._overview(connection)
 
     async def _overview(self, connection: AsyncConnection, organisation: str | None = None) -> Overview:
@@ -154,6 +156,7 @@ class OverviewStore:
         if owner is None:
             return None
         async with self._engine.connect() as connection:
+            await plan_each(connection)
             overview = await self._overview(connection, organisation)
             shown = next((one for one in overview.operators if one.jurisdiction == jurisdiction), None)
             if shown is None:

@@ -60,6 +60,7 @@ cdef class Settler:
     cdef void finish(self, uint32_t at) noexcept nogil
     cdef void hit(self, const Decision *decision) noexcept nogil
     cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=*) noexcept nogil
+    cdef uint32_t told_school(self, const Client *client, uint32_t size) noexcept nogil
     cdef uint32_t recall(self, const Query *query, uint64_t fingerprint, uint16_t bits, uint32_t profile, uint32_t limit,
                          uint8_t *out) noexcept nogil
     cdef bint keep(self, const Entry *entry, bint stale, Kept *kept) noexcept nogil

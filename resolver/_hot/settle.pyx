@@ -309,9 +309,15 @@ cdef class Settler:
     cdef uint32_t told(self, const Client *client, uint32_t profile, uint32_t rcode, uint32_t size, const uint8_t *out=NULL) noexcept nogil:
         """Counts an answer; its size. Where `rcode` is COUNT_AS_WRITTEN, the answer itself tells."""
         self.counters.query(client.transport, profile, out[3] & 15 if rcode == COUNT_AS_WRITTEN else rcode)
+        # Called last, so that whoever is no school does not pay for a call.
         if self.schools:
-            self.census.saw(client.high, client.low, self.met, self.wall)
-            self.met = 0
+            return self.told_school(client, size)
+        return size
+
+    cdef uint32_t told_school(self, const Client *client, uint32_t size) noexcept nogil:
+        """Counts an answer by school, if its client is in one; its size."""
+        self.census.saw(client.high, client.low, self.met, self.wall)
+        self.met = 0
         return size
 
     cdef uint32_t recall(self, const Query *query, uint64_t fingerprint, uint16_t bits, uint32_t profile, uint32_t limit,
