@@ -1,8 +1,9 @@
 """What may leave an edge: numbers, enums, times, digests of fixed length, and the bounded identifiers that stand here.
 
-Holds always: whatever a node signs has passed `check`; a field of text or bytes that has no rule here is refused, and
-so is one that the message's own contract does not know. No rule has room for a client's address or a name that was
-asked for: what is bytes is random, a hash or a signature, what is text is chosen by the configuration.
+Holds always: whatever a node tells of its work has passed `check` before it is signed; a field of text or bytes that
+has no rule here is refused, and so is one that the message's own contract does not know. No rule has room for a
+client's address or a name that was asked for: what is bytes is random, a hash, a key or a signature, what is text is
+chosen by the configuration.
 """
 
 from __future__ import annotations
@@ -64,6 +65,18 @@ class Enclosed:
 
 
 @dataclass(frozen=True)
+class Papers:
+    """A request for a certificate: a public key and who it is for, in a form of its own (PKCS 10)."""
+
+    most: int
+    reason: str
+
+    def holds(self, value: bytes) -> bool:
+        """Whether these bytes keep the rule."""
+        return len(value) <= self.most
+
+
+@dataclass(frozen=True)
 class Text:
     """A bounded identifier."""
 
@@ -75,13 +88,14 @@ class Text:
         return self.pattern.fullmatch(value) is not None
 
 
-Rule = Octets | Rows | Enclosed | Text
+Rule = Octets | Rows | Enclosed | Papers | Text
 
 _IDENTIFIER = re.compile(r"[a-z0-9-]{1,63}")
 _OWN = Text(_IDENTIFIER, "who speaks: the organisation and the node of its own certificate")
 _SIGNATURE = Octets((64,), "Ed25519, over the message beside it")
 _KEY = Octets((32,), "SHA-256 of the node's own public key")
 _RELEASE = Octets((32,), "SHA-256 of a release of the list, the same for everybody")
+_REQUEST = Papers(4096, "PKCS 10: the node's own public key and name, made before it has served anybody")
 
 RULES: Mapping[str, Rule] = {
     "Report.organisation": _OWN,
@@ -105,6 +119,13 @@ RULES: Mapping[str, Rule] = {
     "SignedOpening.opening": Enclosed("Opening", 1 << 20, "the opening, as it was signed"),
     "SignedOpening.signature": _SIGNATURE,
     "SignedOpening.key_id": _KEY,
+    "RequestEnrolmentRequest.secret": Octets((32,), "of the token that its organisation was given"),
+    "RequestEnrolmentRequest.csr": _REQUEST,
+    "RequestEnrolmentRequest.key": Octets((32,), "the node's own public key"),
+    "RequestEnrolmentRequest.signature": _SIGNATURE,
+    "CollectCertificateRequest.enrolment_id": Octets((16,), "random, given by the authority"),
+    "CollectCertificateRequest.signature": _SIGNATURE,
+    "RenewCertificateRequest.csr": _REQUEST,
 }
 """Every field of text or bytes that a node may fill, by message and name, and why it tells nothing of a client."""
 

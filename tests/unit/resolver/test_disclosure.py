@@ -18,15 +18,17 @@ from compliance_api.domain.organisation import Node
 from compliance_api.errors import InvalidRequestError, NotPermittedError
 from compliance_api.usecases import claim
 from lachan import signing
-from lachan.compliance.v1 import challenge_service_pb2, report_pb2
+from lachan.compliance.v1 import challenge_service_pb2, enrolment_service_pb2, report_pb2
 from lachan.signing import SigningKey
 from lachan.tls import Identity, Role
 from resolver import disclosure
-from resolver.disclosure import MOST, RULES, DisclosureError, Enclosed, Octets, Rows, Text, check, name_of
+from resolver.disclosure import MOST, RULES, DisclosureError, Enclosed, Octets, Papers, Rows, Text, check, name_of
 
 # Services whose methods a node calls; the others' callers are probes, people and the authority's own services.
-CALLED = {"AuditService", "ChallengeService", "ReleaseService", "ReportService"}
+CALLED = {"AuditService", "ChallengeService", "EnrolmentService", "ReleaseService", "ReportService"}
 OTHERS = {"ProbeService", "RegistryService", "SampleService"}
+# Of services that people call as well.
+METHODS = {"CredentialService": {"RenewCertificate"}}
 FILES: list[FileDescriptor] = [
     importlib.import_module(f"{package.__name__}.{module.name}").DESCRIPTOR
     for package in (lachan.blocklist.v1, lachan.compliance.v1)
@@ -51,9 +53,9 @@ CALLER = Identity("a", Role.NODE, "edge-1")
 def roots() -> Iterator[Descriptor]:
     for file in FILES:
         for name, service in file.services_by_name.items():
-            assert (name in CALLED) != (name in OTHERS), f"{name}: say whether a node calls it"
-            if name in CALLED:
-                yield from (method.input_type for method in service.methods)
+            assert [name in CALLED, name in OTHERS, name in METHODS].count(True) == 1, f"{name}: does a node call it?"
+            wanted = METHODS.get(name, {method.name for method in service.methods} if name in CALLED else set())
+            yield from (method.input_type for method in service.methods if method.name in wanted)
     yield from (message.DESCRIPTOR for message in ENCLOSED.values())
 
 
@@ -99,6 +101,8 @@ def test_no_rule_has_room_for_a_name_or_an_address_that_a_client_chose() -> None
             assert set(rule.lengths) <= {16, 32, 64}, name
         elif isinstance(rule, Enclosed):
             assert rule.message in ENCLOSED, name
+        elif isinstance(rule, Papers):
+            assert name.endswith(".csr"), name
         else:
             assert rule.row == 8 + 32, name
 
@@ -133,6 +137,13 @@ def full() -> dict[str, Message]:
         "Report": report,
         "Opening": opening,
         "SignedReport": signed(report),
+        "RequestEnrolmentRequest": enrolment_service_pb2.RequestEnrolmentRequest(
+            secret=b"s" * 32, csr=b"c" * 900, key=b"k" * 32, signature=b"s" * 64
+        ),
+        "CollectCertificateRequest": enrolment_service_pb2.CollectCertificateRequest(
+            enrolment_id=b"e" * 16, signature=b"s" * 64
+        ),
+        "RenewCertificateRequest": enrolment_service_pb2.RenewCertificateRequest(csr=b"c" * 900),
         "SignedOpening": challenge_service_pb2.SignedOpening(
             opening=opening.SerializeToString(), signature=b"s" * 64, key_id=b"k" * 32
         ),
@@ -163,7 +174,7 @@ def hostile(name: str) -> Any:
     rule = RULES[name]
     if isinstance(rule, Text):
         return CANARY
-    return CANARY.encode() + b"!" * (rule.most if isinstance(rule, Enclosed) else 0)
+    return CANARY.encode() + b"!" * (rule.most if isinstance(rule, Enclosed | Papers) else 0)
 
 
 def owner(name: str) -> str:
