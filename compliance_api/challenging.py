@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,9 +17,11 @@ from compliance_api.nonces.settings import NonceSettings
 from compliance_api.rpc.challenge import ChallengeService
 from compliance_api.storage.assignments import Assignments
 from compliance_api.storage.challenges import Challenges
+from compliance_api.storage.counters import Counters
 from compliance_api.storage.paths import Paths
 from compliance_api.storage.seeds import Seeds
 from compliance_api.usecases.challenge import Challenger
+from compliance_api.usecases.copies import CopyFinder
 from compliance_api.usecases.extras import Extras, NonceZone
 from compliance_api.usecases.paths import PathFinder
 from compliance_api.usecases.sample import NameSource
@@ -29,6 +31,7 @@ EVALUATE_SECONDS = 600.0
 PATHS_SECONDS = 15.0
 # Word of a nonce comes by the name server's next write, which may be a minute later.
 SETTLE_SECONDS = 60.0
+UNREPORTED_DAYS = timedelta(days=7)
 
 Task = tuple[str, float, Callable[[], Awaitable[None]]]
 
@@ -42,6 +45,15 @@ class ChallengeMetrics:
             "lachan_compliance_challenges",
             "Challenged hours of the days that are looked at, by how they ended.",
             ["state"],
+            registry=registry,
+        )
+        self.copied = Counter(
+            "lachan_compliance_copied_counters", "Pairs of nodes whose counters agree too well.", registry=registry
+        )
+        self.unreported = Gauge(
+            "lachan_compliance_unreported_questions",
+            "Questions of the last week's assignments that no observation came for.",
+            ["operator", "probe"],
             registry=registry,
         )
         self.paths = Counter(
@@ -75,6 +87,8 @@ class Challenging:
         self._clock = clock
         self._metrics = ChallengeMetrics(metrics)
         self._seeds = Seeds(engine)
+        self._assignments = Assignments(engine)
+        self._copies = CopyFinder(registry, laws, Counters(engine))
         self._challenger = Challenger(registry, laws, store, self._seeds, names, os.urandom)
         self._paths = PathFinder(registry, Paths(engine), SETTLE_SECONDS)
         self.beside = Extras(registry, Live(store, Assignments(engine)), zone, os.urandom, qtypes)
@@ -86,6 +100,7 @@ class Challenging:
             ("challenges", DRAW_SECONDS, self.draw),
             ("outcomes", EVALUATE_SECONDS, self.evaluate),
             ("paths", PATHS_SECONDS, self.find),
+            ("copies", EVALUATE_SECONDS, self.copies),
         ]
 
     async def draw(self) -> None:
@@ -103,7 +118,15 @@ class Challenging:
             counts[State.UNANSWERED] += one.unanswered
         for state, count in counts.items():
             self._metrics.answers.labels(state).set(count)
+        now = self._clock()
+        self._metrics.unreported.clear()
+        for each in await self._assignments.unreported(now - UNREPORTED_DAYS, now):
+            self._metrics.unreported.labels(each.operator, each.probe).set(each.unreported)
         await self._seeds.tell(self._clock().astimezone(UTC).date())
+
+    async def copies(self) -> None:
+        """Looks for counters that are another node's."""
+        self._metrics.copied.inc(len(await self._copies.look(self._clock())))
 
     async def find(self) -> None:
         """Decides by which way sessions went."""

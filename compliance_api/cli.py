@@ -22,6 +22,7 @@ from compliance_api.verbs import (
     nonces,
     observations,
     organisation,
+    unreported,
     upkeep,
     verdict,
 )
@@ -44,6 +45,7 @@ app.command()(evidence.evidence)
 app.command()(upkeep.maintain)
 app.add_typer(upkeep.hold, name="hold")
 app.command()(nonces.nonce_zone)
+app.command()(unreported.unreported)
 app.add_typer(finding.app, name="finding")
 app.command()(verdict.verdict)
 

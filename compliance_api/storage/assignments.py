@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, and_, exists, func, insert, or_, select, tuple_, update
@@ -16,6 +16,7 @@ from compliance_api.domain import canonical
 from compliance_api.domain.observation import Arm, Result
 from compliance_api.domain.organisation import Endpoint, Transport
 from compliance_api.domain.sampling import ListedName, Release
+from compliance_api.domain.unreported import Unreported
 from compliance_api.storage.entering import enter_news, of_release
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import assignments, draws, extra_questions, observations, questions, releases, rounds
@@ -24,6 +25,9 @@ from compliance_api.usecases.observe import Issued
 from compliance_api.usecases.question import Question
 from lachan.ledger.leaf import Kind
 from lachan.tls import Identity
+
+# An assignment lasts no longer.
+MARGIN = timedelta(days=8)
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:
@@ -241,6 +245,45 @@ class Assignments:
             index = await append(connection, [_leaf(assignment, asked)])
             await connection.execute(update(assignments).where(own).values(log_index=index))
         return True
+
+    async def unreported(self, start: datetime, end: datetime) -> list[Unreported]:
+        """By operator and probe, what was given out and did not come back, of assignments that ended in that time."""
+        given, seen = assignments.c, observations.c
+        came = (
+            select(seen.operator_id, seen.assignment_id, func.count().label("total"))
+            .where(seen.asked_at >= start - MARGIN, seen.asked_at < end + MARGIN)
+            .group_by(seen.operator_id, seen.assignment_id)
+            .subquery()
+        )
+        asked = func.coalesce(given.questions, func.cardinality(given.positions))
+        told = func.coalesce(came.c.total, 0)
+        wanted = (
+            select(
+                given.operator_id,
+                given.probe_organisation,
+                given.probe,
+                func.count().label("assignments"),
+                func.count().filter(told == 0).label("silent"),
+                func.sum(asked).label("questions"),
+                func.sum(func.greatest(asked - told, 0)).label("unreported"),
+            )
+            .outerjoin(came, and_(came.c.operator_id == given.operator_id, came.c.assignment_id == given.assignment_id))
+            .where(given.expires_at >= start, given.expires_at < end)
+            .group_by(given.operator_id, given.probe_organisation, given.probe)
+            .order_by(given.operator_id, given.probe_organisation, given.probe)
+        )
+        async with self._engine.connect() as connection:
+            return [
+                Unreported(
+                    row.operator_id,
+                    f"{row.probe_organisation}/{row.probe}",
+                    row.assignments,
+                    row.silent,
+                    int(row.questions),
+                    int(row.unreported),
+                )
+                for row in await connection.execute(wanted)
+            ]
 
     async def given(self, operator: str, challenge_id: bytes) -> Mapping[str, int]:
         """By qname, how many questions of a challenge were given out."""

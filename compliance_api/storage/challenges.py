@@ -24,6 +24,7 @@ from compliance_api.domain.chain import Relation
 from compliance_api.domain.challenge import HOUR, Challenge, ChallengeOutcome, Opened, Rule, State
 from compliance_api.domain.observation import Path
 from compliance_api.domain.sampling import ListedName
+from compliance_api.domain.statistics.slope import Moments
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import (
     challenge_outcomes,
@@ -250,6 +251,28 @@ class Challenges:
                     answered = await _answered(connection, one) if row.state == State.OPENED else {}
                     found.append(Opened(one, State(row.state), row.reported or {}, row.beyond or 0, answered))
         return found
+
+    async def outcome(self, operator: str, end: datetime) -> ChallengeOutcome | None:
+        """What challenges said over the days up to a moment, as it was last summed up; None where there were none."""
+        kept = challenge_outcomes.c
+        wanted = select(challenge_outcomes).where(kept.operator_id == operator, kept.ends_at == end)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(wanted)).first()
+        if row is None:
+            return None
+        return ChallengeOutcome(
+            operator,
+            row.starts_at,
+            end,
+            row.opened,
+            row.refused,
+            row.untrue,
+            row.unanswered,
+            row.absent,
+            Moments(*(int(one) for one in row.sums)),
+            None,
+            row.accuses,
+        )
 
     async def save(self, found: ChallengeOutcome, busy: Mapping[bytes, Sequence[str]], now: datetime) -> None:
         """Stores an outcome, and which entries challenges found to be asked often."""

@@ -96,6 +96,13 @@ class ChallengeStore(Protocol):
         """Stores an outcome, and which entries challenges found to be asked often."""
 
 
+class OutcomeReader(Protocol):
+    """What a judge asks for of challenges: `storage.challenges.Challenges` is one."""
+
+    async def outcome(self, operator: str, end: datetime) -> ChallengeOutcome | None:
+        """What challenges said over the days up to the end of a legal day; the slope is made of `sums` by the law."""
+
+
 class Challenger:
     """The task of challenging."""
 

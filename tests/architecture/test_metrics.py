@@ -60,7 +60,9 @@ def ledger_registry() -> CollectorRegistry:
 
 def challenge_registry() -> CollectorRegistry:
     made = CollectorRegistry()
-    ChallengeMetrics(made).answers.labels("opened")
+    metrics = ChallengeMetrics(made)
+    metrics.answers.labels("opened")
+    metrics.unreported.labels("a", "so/p1")
     return made
 
 

@@ -7,443 +7,57 @@ nonces are real. What is not is the clock: an hour and the day after it pass at 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+import json
+import signal
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import URL, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.challenge import ChallengeOutcome, State, hour_of
+from compliance_api.domain import nonce
+from compliance_api.domain.chain import Relation
+from compliance_api.domain.challenge import ChallengeOutcome, State
 from compliance_api.domain.law import LawBook
+from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.observation import Path as Way
-from compliance_api.domain.organisation import (
-    Endpoint,
-    Jurisdiction,
-    Label,
-    Line,
-    Node,
-    Organisation,
-    OrganisationKind,
-    Probe,
-    Registry,
-    Transport,
-)
-from compliance_api.domain.sampling import ListedName, Release
-from compliance_api.domain.shapes import DEFAULT
-from compliance_api.metrics import Metrics
-from compliance_api.nonces.answer import Zone
-from compliance_api.nonces.server import Desk, NonceServer, Pace, write
-from compliance_api.nonces.settings import NonceSettings
-from compliance_api.rpc.challenge import ChallengeService
-from compliance_api.rpc.probe import ProbeService
-from compliance_api.rpc.report import ReportService
-from compliance_api.storage.assignments import Assignments, Releases
-from compliance_api.storage.challenges import Challenges
-from compliance_api.storage.migrate import migrate
-from compliance_api.storage.observations import Observations
+from compliance_api.nonces.server import write
+from compliance_api.storage.assignments import Assignments
+from compliance_api.storage.counters import Counters
 from compliance_api.storage.paths import Paths
-from compliance_api.storage.reports import Reports
-from compliance_api.storage.seeds import Seeds
-from compliance_api.storage.tables import assignments, challenge_outcomes, challenges, ledger_leaves, seeds
-from compliance_api.usecases.assignment import Assigner, Plan
-from compliance_api.usecases.challenge import Challenger
-from compliance_api.usecases.extras import Extras, NonceZone
-from compliance_api.usecases.grouping import Groups
-from compliance_api.usecases.ingest import Ingest
-from compliance_api.usecases.observe import Limits, Observe
-from compliance_api.usecases.paths import PathFinder
-from compliance_api.usecases.room import Capacity, Room
-from compliance_api.usecases.sample import NameSource
-from compliance_api.usecases.stamp import Stamper
-from lachan import channel, message, postgres, tls
+from compliance_api.storage.tables import assignments, challenge_outcomes, challenges, ledger_leaves, reports, seeds
+from compliance_api.usecases.copies import CopyFinder
+from lachan import message, postgres, tls
 from lachan.compliance.v1 import challenge_service_pb2 as opening
 from lachan.compliance.v1 import probe_service_pb2 as probes
-from lachan.compliance.v1 import report_pb2, report_service_pb2
-from lachan.compliance.v1.challenge_service_pb2_grpc import add_ChallengeServiceServicer_to_server
-from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub, add_ProbeServiceServicer_to_server
-from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub, add_ReportServiceServicer_to_server
-from lachan.signing import OBSERVATION, OPENING, SigningKey
-from lachan.spool import Spool
+from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub
+from lachan.signing import OPENING
 from lachan.tls import Role
-from resolver import whoami
-from resolver._hot.tally import TALLY_LAYOUT
-from resolver.authority import OpeningSettings, UplinkSettings
-from resolver.challenged import Challenged
-from resolver.counters import WindowCounts
-from resolver.opener import NOTE, Opener, Told
-from resolver.openings import HOUR, Openings
-from resolver.report import ClockState, ListState, Reporter
-from tests.support.authority import Papers
-from tests.support.blocklist import entry
-from tests.support.cases import TEXT
-from tests.support.claims import enrol
-from tests.support.engine import Rig, policy, rig
-
-NAME = Label("x", "x")
-NAMES = [f"bad{number}.example" for number in range(60)]
-PROBES = ("p1", "p2", "p3")
-ZONE = "n.authority.test"
-OWN_NAME = "dns.{}.test"
-# The challenged hour; what is asked is asked within it, whatever the real clock says.
-HOUR_AT = hour_of(datetime.now(UTC)) - timedelta(hours=48)
-LAW: dict[str, Any] = {
-    "id": "x",
-    "effective_from": datetime(2020, 1, 1, tzinfo=UTC),
-    "authority": TEXT,
-    "default_citation": TEXT,
-    # Every hour of every large node, thirty rules each.
-    "challenges": {"pairs_a_day": 10_000, "pairs_an_hour": 30},
-    "burden": {"slope": {"pairs": 25}},
-}
-
-Lie = Callable[[dict[int, int]], dict[int, int]]
-
-
-def honest(counts: dict[int, int]) -> dict[int, int]:
-    return counts
-
-
-def scaled(counts: dict[int, int]) -> dict[int, int]:
-    return {rule: 3 * count for rule, count in counts.items()}
-
-
-def invented(counts: dict[int, int]) -> dict[int, int]:
-    rng = random.Random(5)
-    return {rule: 20 + rng.randrange(4) for rule in counts}
-
-
-class Clock:
-    """The time that service and nodes share."""
-
-    def __init__(self) -> None:
-        self.now = HOUR_AT + timedelta(minutes=10)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-class Hits:
-    """What an engine counted, whichever real hour that was in, as a tally file tells it."""
-
-    def __init__(self, made: Rig, lie: Lie) -> None:
-        self._made = made
-        self._lie = lie
-
-    def fold(self, hour: int) -> dict[int, int]:
-        assert hour == int(HOUR_AT.timestamp())
-        words = memoryview(self._made.tally).cast("Q")
-        counts: dict[int, int] = {}
-        for half in range(TALLY_LAYOUT["halves"]):
-            begin = half * TALLY_LAYOUT["half_words"] + TALLY_LAYOUT["header"]
-            for at in range(begin, (half + 1) * TALLY_LAYOUT["half_words"], 2):
-                if words[at + 1]:
-                    counts[words[at]] = counts.get(words[at], 0) + words[at + 1]
-        words.release()
-        return self._lie(counts)
-
-
-class Edge:
-    """A node: a real engine, and what stands behind it."""
-
-    def __init__(self, folder: Path, operator: str, key: SigningKey, lie: Lie) -> None:
-        folder.mkdir()
-        self.operator = operator
-        self.key = key
-        self.rig = rig(policy(*(entry(name) for name in NAMES)))
-        snapshot = self.rig.rules.snapshot
-        assert snapshot is not None
-        self.rules = [snapshot.fingerprint(name) for name in NAMES]
-        hits: Any = Hits(self.rig, lie)
-        self.openings = Openings(folder / "openings", hits, 0, lambda: self.rules)
-        self.spool = Spool(folder / "spool")
-        self.told = Told(folder / "openings" / NOTE)
-
-    def answer(self, query: bytes) -> bytes:
-        """As a client is answered; who it is, it says in Python."""
-        asked = message.parse(query).question
-        assert asked is not None
-        if ".whoami." in asked.qname:
-            zone = asked.qname.partition(".")[2]
-            said = whoami.answer(query, zone, f"{self.operator}/edge-1", self.key, HOUR_AT.timestamp() + 900)
-            assert said is not None
-            return said
-        found = self.rig.ask(query)
-        if found is not None:
-            return found
-        # What the list does not name, an upstream would have known.
-        return message.encode(replace(message.parse(query), is_response=True, rcode=message.NXDOMAIN, edns=None))
-
-    def report(self) -> report_pb2.SignedReport:
-        """The report on the window after the hour, with the hour's commitment."""
-        start = int(HOUR_AT.timestamp()) + HOUR
-        reporter = Reporter(self.spool, self.key, self.operator, "edge-1")
-        item = reporter.write(
-            WindowCounts(start, 300, {}, {}, {}, 0, 0),
-            bytes(16),
-            ListState(1, bytes(32), start - 90_000, start),
-            ClockState(True, 1, 0),
-            start + 301,
-            enforcing=True,
-            commitment=self.openings.root_before(start),
-        )
-        return report_pb2.SignedReport.FromString(item.payload)
-
-    def opener(self) -> Opener:
-        return Opener(self.openings, self.told, self.key, self.operator, "edge-1", OpeningSettings(clients=20_000))
-
-
-class Lists:
-    """The list authority, as far as a sample goes."""
-
-    async def releases(self, limit: int) -> list[Release]:
-        del limit
-        return [Release(1, bytes(32), HOUR_AT - timedelta(days=9), len(NAMES), False)]
-
-    async def names(self, count: int, seed: bytes, added_after: int) -> tuple[int, list[ListedName]]:
-        del seed
-        snapshot = policy(*(entry(name) for name in NAMES)).snapshot
-        assert snapshot is not None
-        found = [
-            ListedName(name, 4, "OR-1", 1, HOUR_AT - timedelta(days=9), snapshot.fingerprint(name)) for name in NAMES
-        ]
-        return 1, found[: count if not added_after else 0]
-
-
-@dataclass
-class Scene:
-    """Everybody, and the service between them."""
-
-    clock: Clock
-    engine: AsyncEngine
-    papers: Papers
-    edges: dict[str, Edge]
-    keys: dict[str, SigningKey]
-    challenger: Challenger
-    assigner: Assigner
-    paths: PathFinder
-    port: int
-    nonces: NonceServer
-    nonce_port: int
-    desk: Desk
-
-    def channel(self, organisation: str, role: Role, name: str) -> Any:
-        return channel.connect(f"127.0.0.1:{self.port}", tls.load(self.papers.issue(organisation, role, name)))
-
-
-def everybody(edges: dict[str, Edge], keys: dict[str, SigningKey], **changes: Any) -> Registry:
-    watchers = tuple(Probe(name, keys[name].public.raw, name, name, "so", Line.CONSUMER) for name in PROBES)
-    operators = tuple(
-        Organisation(
-            operator,
-            OrganisationKind.OPERATOR,
-            NAME,
-            frozenset({"hcm"}),
-            (
-                Node(
-                    "edge-1",
-                    edge.key.public.raw,
-                    (Endpoint("127.0.0.1", 53, Transport.UDP),),
-                    frozenset({"hcm"}),
-                    **{
-                        "clients": 20_000,
-                        "egress": ("127.0.0.0/8",),
-                        "own_name": OWN_NAME.format(operator),
-                        **changes,
-                    },
-                ),
-            ),
-        )
-        for operator, edge in edges.items()
-    )
-    authority = Organisation("so", OrganisationKind.AUTHORITY, NAME, frozenset({"hcm"}), probes=watchers)
-    return Registry((Jurisdiction("hcm", NAME),), (authority, *operators))
-
-
-@contextlib.asynccontextmanager
-async def scene(databases: postgres.Server, folder: Path, lies: dict[str, Lie], **changes: Any) -> AsyncIterator[Scene]:
-    """Operators with a node each that lies as told."""
-    clock = Clock()
-    engine = postgres.engine(databases.database(folder.name[:40]), 10, "test")
-    await migrate(engine)
-    papers = Papers(folder)
-    keys = {name: SigningKey.generate() for name in PROBES}
-    edges = {name: Edge(folder / name, name, SigningKey.generate(), lie) for name, lie in lies.items()}
-    registry = everybody(edges, keys, **changes)
-    laws = LawBook.model_validate({"laws": [LAW]})
-    (folder / "nonce.key").write_text("5a" * 32)
-    settings = NonceSettings(
-        zone=ZONE, key=folder / "nonce.key", listen="127.0.0.1:0", nameserver=f"ns.{ZONE}", address="192.0.2.9"
-    )
-    lists: Any = Lists()
-    entropy = random.Random(7).randbytes
-    names = NameSource(lists, Releases(engine), entropy, size=100, refresh=300, maximum_age=3600)
-    challenger = Challenger(registry, laws, Challenges(engine), Seeds(engine, entropy), names, entropy)
-    live: Any = Live(engine)
-    extras = Extras(registry, live, NonceZone(ZONE, settings.secret()), entropy)
-    plan = Plan(
-        interval=3600,
-        listed=6,
-        spread=60,
-        expires=3600,
-        reference=Endpoint("127.0.0.1", 53, Transport.UDP),
-        second_reference=Endpoint("127.0.0.2", 53, Transport.UDP),
-        qtypes=(1,),
-        controls=("control.example",),
-        neighbours=(),
-    )
-    assigner = Assigner(registry, laws, Assignments(engine), names, Seeds(engine, entropy), plan, entropy, extras)
-    reports = Reports(engine)
-    await enrol(engine, [(name, "edge-1") for name in edges], clock())
-    key = SigningKey.generate()
-    stamper = Stamper(key, clock, entropy)
-    observe = Observe(registry, DEFAULT, Observations(engine), stamper, Limits(5.0, 7 * 86400.0), clock)
-    metrics = Metrics()
-    grpc = channel.server()
-    add_ReportServiceServicer_to_server(
-        ReportService(Ingest(registry, Groups(reports, clock), key, Room(Capacity())), metrics), grpc
-    )
-    add_ProbeServiceServicer_to_server(ProbeService(assigner, observe, stamper, metrics, clock), grpc)
-    add_ChallengeServiceServicer_to_server(ChallengeService(challenger, clock), grpc)
-    port = channel.bind(grpc, "127.0.0.1:0", tls.load(papers.issue("so", Role.SERVICE, "compliance")))
-    await grpc.start()
-    desk = Desk(Zone(ZONE, settings.secret(), settings.nameserver, settings.address), Pace(10_000))
-    nonces = NonceServer(settings, desk)
-    try:
-        yield Scene(
-            clock,
-            engine,
-            papers,
-            edges,
-            keys,
-            challenger,
-            assigner,
-            PathFinder(registry, Paths(engine), 0.0),
-            port,
-            nonces,
-            await nonces.start(),
-            desk,
-        )
-    finally:
-        await nonces.stop()
-        await grpc.stop(None)
-        for edge in edges.values():
-            edge.spool.close()
-        await engine.dispose()
-
-
-class Live:
-    """Of two stores, what extras ask for."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.challenged = Challenges(engine).challenged
-        self.given = Assignments(engine).given
-
-
-async def over_udp(port: int, query: bytes) -> bytes:
-    """As a resolver asks the authority's name server."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[bytes] = loop.create_future()
-
-    class Once(asyncio.DatagramProtocol):
-        def datagram_received(self, data: bytes, addr: object) -> None:
-            del addr
-            if not answer.done():
-                answer.set_result(data)
-
-    transport, _ = await loop.create_datagram_endpoint(Once, remote_addr=("127.0.0.1", port))
-    try:
-        transport.sendto(query)
-        return await asyncio.wait_for(answer, 20)
-    finally:
-        transport.close()
-
-
-async def probe(made: Scene, name: str, *, elsewhere: bool = False) -> list[probes.Assignment]:
-    """A probe takes every assignment there is, asks, and hands in what it saw."""
-    taken = []
-    async with made.channel("so", Role.PROBE, name) as connection:
-        stub = ProbeServiceStub(connection)
-        while True:
-            given = await stub.TakeAssignment(probes.TakeAssignmentRequest(), timeout=20)
-            if not given.HasField("assignment"):
-                return taken
-            taken.append(given.assignment)
-            seen = [
-                await ask(made, name, given.assignment, question, elsewhere=elsewhere)
-                for question in given.assignment.questions
-            ]
-            for at in range(0, len(seen), 256):
-                request = probes.SubmitObservationsRequest(observations=seen[at : at + 256])
-                await stub.SubmitObservations(request, timeout=60)
-
-
-async def ask(
-    made: Scene, name: str, assignment: probes.Assignment, question: probes.Question, *, elsewhere: bool
-) -> probes.SignedObservation:
-    edge = made.edges[assignment.organisation]
-    query = message.query(question.qname, question.qtype, id=question.index)
-    if question.arm == probes.ARM_EGRESS:
-        response = await over_udp(made.nonce_port, query)
-        assert message.parse(response).rcode == message.NOERROR
-    elif elsewhere:
-        # Somebody on the way answers, and the node never hears of it.
-        response = message.encode(replace(message.parse(query), is_response=True, rcode=message.NXDOMAIN, edns=None))
-    else:
-        response = edge.answer(query)
-    seen = probes.Exchange(outcome=probes.OUTCOME_ANSWERED, query=query, response=response, tries=1)
-    observation = probes.Observation(
-        assignment_id=assignment.assignment_id,
-        index=question.index,
-        asked_at_us=int(made.clock.now.timestamp() * 1_000_000),
-        resolver=seen,
-        reference=seen,
-    ).SerializeToString()
-    key = made.keys[name]
-    return probes.SignedObservation(
-        observation=observation, signature=key.sign(OBSERVATION, observation), key_id=key.public.key_id
-    )
-
-
-async def opened(made: Scene) -> dict[str, int]:
-    """A day later every node asks what it is to open, and answers; how many hours each."""
-    made.clock.now = HOUR_AT + timedelta(hours=25, minutes=1)
-    done = {}
-    for operator, edge in made.edges.items():
-        uplink = UplinkSettings(
-            target=f"127.0.0.1:{made.port}",
-            tls=made.papers.issue(operator, Role.NODE, "edge-1"),
-            authority_key=made.papers.folder / "none.pem",
-        )
-        done[operator] = await Challenged(uplink, edge.opener(), 300, made.clock.now.timestamp).turn()
-    return done
-
-
-async def reported(made: Scene) -> None:
-    made.clock.now = HOUR_AT + timedelta(hours=1, minutes=6)
-    for operator, edge in made.edges.items():
-        async with made.channel(operator, Role.NODE, "edge-1") as connection:
-            request = report_service_pb2.SubmitReportsRequest(reports=[edge.report()])
-            await ReportServiceStub(connection).SubmitReports(request, timeout=20)
-
-
-async def challenged(made: Scene, watchers: Sequence[str] = PROBES) -> None:
-    """The hour: drawn, handed out, asked by probes and by others."""
-    await made.assigner.draw_rounds(made.clock())
-    assert await made.challenger.draw(made.clock()) == len(made.edges)
-    assert await made.challenger.draw(made.clock()) == 0
-    for name in watchers:
-        await probe(made, name)
-    await write(made.desk, Paths(made.engine))
-    for edge in made.edges.values():
-        for number, name in enumerate(NAMES):
-            for _ in range(number % 4):
-                edge.answer(message.query(name, 1, id=number))
+from resolver.authority import OpeningSettings
+from resolver.opener import Opener
+from resolver.openings import HOUR
+from tests.support.challenging import (
+    HOUR_AT,
+    LAW,
+    ZONE,
+    Lie,
+    ask,
+    challenged,
+    everybody,
+    honest,
+    invented,
+    opened,
+    over_udp,
+    probe,
+    reported,
+    scaled,
+    scene,
+)
+from tests.support.compliance import COMMAND, Authority
 
 
 def by_operator(found: Sequence[ChallengeOutcome]) -> dict[str, ChallengeOutcome]:
@@ -566,3 +180,109 @@ async def test_a_small_node_is_never_challenged(databases: postgres.Server, tmp_
         assert await made.challenger.draw(made.clock()) == 0
         async with made.engine.connect() as connection:
             assert (await connection.execute(select(challenges))).all() == []
+
+
+async def test_what_a_probe_keeps_to_itself_is_counted(databases: postgres.Server, tmp_path: Path) -> None:
+    async with scene(databases, tmp_path, {"honest": honest}) as made:
+        await made.assigner.draw_rounds(made.clock())
+        await probe(made, "p1")
+        async with made.channel("so", Role.PROBE, "p2") as connection:
+            stub = ProbeServiceStub(connection)
+            given = await stub.TakeAssignment(probes.TakeAssignmentRequest(), timeout=20)
+            questions = given.assignment.questions
+            kept = [await ask(made, "p2", given.assignment, questions[0], elsewhere=False)]
+            await stub.SubmitObservations(probes.SubmitObservationsRequest(observations=kept), timeout=20)
+        async with made.channel("so", Role.PROBE, "p3") as connection:
+            await ProbeServiceStub(connection).TakeAssignment(probes.TakeAssignmentRequest(), timeout=20)
+        store = Assignments(made.engine)
+        count = len(questions)
+        after = made.clock() + timedelta(hours=1, seconds=1)
+        assert [
+            (one.probe, one.assignments, one.silent, one.questions, one.unreported)
+            for one in await store.unreported(HOUR_AT, after)
+        ] == [("so/p1", 1, 0, count, 0), ("so/p2", 1, 0, count, count - 1), ("so/p3", 1, 1, count, count)]
+        # Nobody is late while there is time.
+        assert await store.unreported(HOUR_AT, after - timedelta(seconds=2)) == []
+
+
+async def test_copied_counters_are_found_a_day_at_a_time(databases: postgres.Server, tmp_path: Path) -> None:
+    async with scene(databases, tmp_path, {"honest": honest, "copies": honest, "other": honest}) as made:
+        laws = LawBook.model_validate({"laws": [LAW]})
+        registry = everybody(made.edges, made.keys)
+        day = LegalDay.of(made.clock()).after(-1)
+        rng = np.random.default_rng(4)
+        first = rng.poisson(3000, 288).tolist()
+        series = {"honest": first, "copies": first, "other": rng.poisson(3000, 288).tolist()}
+        async with made.engine.begin() as connection:
+            rows = [
+                stored(operator, day.start + timedelta(minutes=5 * place), place, count)
+                for operator, counts in series.items()
+                for place, count in enumerate(counts)
+            ]
+            await connection.execute(insert(reports), rows)
+        finder = CopyFinder(registry, laws, Counters(made.engine))
+        found = await finder.look(day.end + timedelta(hours=7))
+        assert [(one.operator, one.other_operator, one.lag) for one in found] == [("copies", "honest", 0)]
+        assert await finder.look(day.end + timedelta(hours=8)) == []
+        assert await Counters(made.engine).found("honest", day.start, day.end) == found
+
+
+def stored(operator: str, start: datetime, sequence: int, queries: int) -> dict[str, Any]:
+    digest = f"{operator}/{sequence}".encode().ljust(32, b"d")
+    return {
+        "operator_id": operator,
+        "node": "edge-1",
+        "boot_epoch": bytes(16),
+        "sequence": sequence,
+        "digest": digest,
+        "log_index": sequence,
+        "accepted_at": start,
+        "relation": Relation.EXTENDS,
+        "window_start": start,
+        "window_seconds": 300,
+        "list_serial": 1,
+        "list_activated_at": start,
+        "queries": queries,
+        "queries_measured": True,
+        "blocked": 0,
+        "enforcing": True,
+        "report": b"",
+        "signature": b"",
+        "key_id": b"",
+    }
+
+
+async def test_the_verbs(engine: AsyncEngine, url: URL, tmp_path: Path) -> None:
+    del engine  # it has made the tables
+    (tmp_path / "nonce.key").write_text("5a" * 32)
+    authority = Authority(
+        tmp_path,
+        settings={
+            "database": {"url": url.render_as_string(hide_password=False)},
+            "nonces": {
+                "zone": ZONE,
+                "key": "nonce.key",
+                "listen": "127.0.0.1:0",
+                "nameserver": f"ns.{ZONE}",
+                "address": "192.0.2.9",
+            },
+        },
+    )
+    config = str(authority.configure(1))
+
+    async def run(verb: str, *options: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *COMMAND, verb, "--config", config, *options, stdout=asyncio.subprocess.PIPE
+        )
+
+    counted = await run("unreported", "--json")
+    out, _ = await counted.communicate()
+    assert json.loads(out) == {"probes": []}
+    zone = await run("nonce-zone")
+    assert zone.stdout is not None
+    ready = (await asyncio.wait_for(zone.stdout.readline(), 60)).decode()
+    made = nonce.make(b"\x5a" * 32, bytes(nonce.RANDOM_BYTES))
+    response = await over_udp(int(ready.rpartition(":")[2]), message.query(f"{made}.{ZONE}", message.A, id=4))
+    assert message.parse(response).answers[0].data == "192.0.2.9"
+    zone.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(zone.wait(), 60) == 0

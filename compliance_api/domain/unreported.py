@@ -1,0 +1,20 @@
+"""Questions that were given to probes and never came back: who drops what does not suit, shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Unreported:
+    """One probe's assignments for one operator, whose time is over."""
+
+    operator: str
+    # ORGANISATION/PROBE.
+    probe: str
+    assignments: int
+    # Assignments of which nothing came in at all.
+    silent: int
+    questions: int
+    # Questions without an observation.
+    unreported: int
