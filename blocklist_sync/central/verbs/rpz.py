@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,10 +35,13 @@ from blocklist_sync.central.rpz.zone import (
     zone,
 )
 from lachan import durable, terminal
+from lachan.errors import LachanError
 
 FILE_MODE = 0o640
 """For the name server's group: the names stand in it in the clear."""
 RELOAD_SECONDS = 60.0
+LOOK_SECONDS = 0.5
+RETRY_SECONDS = 2.0
 MAX_LEFT_OUT_SHOWN = 50
 MAX_SAID_CHARACTERS = 500
 
@@ -108,6 +114,66 @@ def tell(command: str) -> None:
         raise CentralError(f"the file is written, but {command!r} ended with {ended.returncode}: {said}")
 
 
+def _write(folder: ReleaseFolder, out: Path, settings: ZoneSettings, reload: str | None, *, as_json: bool) -> None:
+    """Writes the zone where what is published is newer, and tells whoever serves it."""
+    with folder.locked():
+        listed = open_published(folder)
+    counts, left_out = Counts(), _LeftOut()
+    with listed.file, durable.lock(out.parent):
+        head = Head(listed.serial, listed.records_digest, settings.digest(listed.bundle))
+        written = _wanted(_held(out), head, out)
+        if written:
+            durable.write(out, _pieces(listed, head, settings, counts, left_out, out.parent), FILE_MODE)
+    if left_out.shown > MAX_LEFT_OUT_SHOWN:
+        terminal.complain(f"… and {left_out.shown - MAX_LEFT_OUT_SHOWN} more names that are not in the zone")
+    if reload is not None:
+        tell(reload)
+    summary = {
+        "serial": listed.serial,
+        "profile": settings.profile,
+        "written": written,
+        "owners": counts.owners,
+        "passed": counts.passed,
+        "actions_replaced": counts.actions_replaced,
+        "left_out": sum(counts.left_out.values()),
+    }
+    if as_json:
+        terminal.document(summary | {"left_out_by_reason": counts.left_out})
+    else:
+        terminal.table(
+            "Zone", ("", ""), [*summary.items(), *((f"left out: {r}", n) for r, n in counts.left_out.items())]
+        )
+
+
+def _published(folder: ReleaseFolder) -> tuple[int, int] | None:
+    """What changes with each publication; None before the first."""
+    try:
+        found = folder.history_path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _follow(folder: ReleaseFolder, write: Callable[[], None]) -> None:
+    """Writes now, and whenever something was published; what fails is said, and tried again."""
+    seen: tuple[int, int] | None = None
+    said = ""
+    while True:
+        now = _published(folder)
+        if now is not None and now != seen:
+            try:
+                write()
+                seen, said = now, ""
+            except LachanError as error:
+                # A build or a publishing may hold the folder: nothing is lost by waiting.
+                if str(error) != said:
+                    terminal.complain(str(error))
+                said = str(error)
+                time.sleep(RETRY_SECONDS)
+        sys.stdout.flush()
+        time.sleep(LOOK_SECONDS)
+
+
 def rpz(
     release: Annotated[Path, typer.Option(help="The release folder.")],
     out: Annotated[Path, typer.Option(help="The zone file; its folder is for the list authority alone to write.")],
@@ -125,6 +191,12 @@ def rpz(
         str | None,
         typer.Option(help="A command to run then, without a shell: `knotc zone-reload lachan.rpz.so.example`."),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            help="Stay, and write it again after each publication: deploy/systemd/lachan-blocklist-rpz.service."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
     """Writes the published list as a Response Policy Zone, for operators who keep their own resolver."""
@@ -132,30 +204,8 @@ def rpz(
         origin.removesuffix("."), profile, nameserver, contact, sinkhole, ttl=ttl, refresh=refresh, expire=expire
     )
     folder = ReleaseFolder(release)
-    with folder.locked():
-        listed = open_published(folder)
-    counts, left_out = Counts(), _LeftOut()
-    with listed.file, durable.lock(out.parent):
-        head = Head(listed.serial, listed.records_digest, settings.digest(listed.bundle))
-        written = _wanted(_held(out), head, out)
-        if written:
-            durable.write(out, _pieces(listed, head, settings, counts, left_out, out.parent), FILE_MODE)
-    if left_out.shown > MAX_LEFT_OUT_SHOWN:
-        terminal.complain(f"… and {left_out.shown - MAX_LEFT_OUT_SHOWN} more names that are not in the zone")
-    if reload is not None:
-        tell(reload)
-    summary = {
-        "serial": listed.serial,
-        "profile": profile,
-        "written": written,
-        "owners": counts.owners,
-        "passed": counts.passed,
-        "actions_replaced": counts.actions_replaced,
-        "left_out": sum(counts.left_out.values()),
-    }
-    if as_json:
-        terminal.document(summary | {"left_out_by_reason": counts.left_out})
+    write = partial(_write, folder, out, settings, reload, as_json=as_json)
+    if follow:
+        _follow(folder, write)
     else:
-        terminal.table(
-            "Zone", ("", ""), [*summary.items(), *((f"left out: {r}", n) for r, n in counts.left_out.items())]
-        )
+        write()

@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from blocklist_sync.central.cli import app
 from resolver.control import DESCRIPTORS_MAX
 from resolver.settings import EdgeFile
 
@@ -17,6 +19,8 @@ SYSTEMD = ROOT / "deploy" / "systemd"
 UNITS = sorted(SYSTEMD.glob("*.service"))
 # Started by a timer, under the account of a role.
 PERIODIC = {"lachan-blocklist-sources": "lachan-blocklist"}
+# Beside a role's own service, under its account.
+BESIDE = {"lachan-blocklist-rpz": "lachan-blocklist"}
 # Roles that are a verb of another's command.
 VERBS = {"lachan-witness": "lachan-compliance"}
 
@@ -35,10 +39,12 @@ def settings(unit: Path) -> dict[str, str]:
 
 def test_every_role_has_its_unit_and_its_account() -> None:
     roles = ["blocklist", "compliance", "probe", "resolver", "rpz-hits", "witness"]
-    serving = [unit for unit in UNITS if unit.stem not in PERIODIC]
+    serving = [unit for unit in UNITS if unit.stem not in {*PERIODIC, *BESIDE}]
     assert [unit.stem for unit in serving] == [f"lachan-{role}" for role in roles]
     accounts = re.findall(r"^u (\S+)", (SYSTEMD / "lachan.sysusers.conf").read_text(), re.MULTILINE)
     assert sorted(accounts) == [settings(unit)["User"] for unit in serving]
+    for name, role in BESIDE.items():
+        assert settings(SYSTEMD / f"{name}.service")["User"] == role
     for name, role in PERIODIC.items():
         assert settings(SYSTEMD / f"{name}.service")["User"] == role
         assert settings(SYSTEMD / f"{name}.service")["Type"] == "oneshot"
@@ -92,7 +98,7 @@ def test_a_role_is_kept_small(unit: Path) -> None:
     assert found["CapabilityBoundingSet"] in {"", "CAP_NET_BIND_SERVICE"}
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.stem not in BESIDE], ids=lambda unit: unit.stem)
 def test_what_is_started_is_a_command_with_an_example(unit: Path) -> None:
     program, *verbs, option, config = settings(unit)["ExecStart"].removesuffix(" --log json").split()
     assert program == f"/opt/lachan/bin/{(PERIODIC | VERBS).get(unit.stem, unit.stem)}"
@@ -101,11 +107,18 @@ def test_what_is_started_is_a_command_with_an_example(unit: Path) -> None:
     assert (ROOT / "deploy" / "examples" / Path(config).name).exists()
 
 
+def test_the_zone_is_followed_by_a_command_that_takes_these_options() -> None:
+    program, verb, *options = settings(SYSTEMD / "lachan-blocklist-rpz.service")["ExecStart"].split()
+    assert (program, verb) == ("/opt/lachan/bin/lachan-blocklist", "rpz")
+    told = CliRunner().invoke(app, ["rpz", "--help"]).stdout
+    assert {option for option in options if option.startswith("--")} <= set(re.findall(r"--[a-z-]+", told))
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
 def test_systemd_understands_them(tmp_path: Path) -> None:
     for unit in UNITS:
         # What is started is not installed where tests run.
-        program = tmp_path / VERBS.get(unit.stem, unit.stem)
+        program = tmp_path / (VERBS | BESIDE).get(unit.stem, unit.stem)
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
         (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/lachan/bin/", f"{tmp_path}/"))
