@@ -105,7 +105,9 @@ class Auditor:
             waiting = await self._attempt()
             if not waiting:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._pin.check)
+                    # Not `wait_for`, which may take being cancelled for the time that is over (Python 3.11).
+                    async with asyncio.timeout(self._pin.check):
+                        await self._woken.wait()
                 self._woken.clear()
             # A head takes its time, and all nodes of an operator hear of theirs at once.
             await asyncio.sleep(self._pin.poll * self._rng.uniform(0.5, 1.5))

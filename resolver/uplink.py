@@ -160,7 +160,9 @@ class Uplink:
                 delay = await self._attempt()
                 if delay is None:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._something_new.wait(), self._settings.retry_held)
+                        # Not `wait_for`, which may take being cancelled for the time that is over (Python 3.11).
+                        async with asyncio.timeout(self._settings.retry_held):
+                            await self._something_new.wait()
                         await asyncio.sleep(self._rng.uniform(0, self._spread))
                 elif delay > 0:
                     await asyncio.sleep(delay)
