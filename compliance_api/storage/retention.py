@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Table, func, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,7 +26,14 @@ from compliance_api.storage.partitions import (
     take_out,
 )
 from compliance_api.storage.rollups import mark
-from compliance_api.storage.tables import finding_steps, findings, legal_holds, unverified_reports, upkeep_marks
+from compliance_api.storage.tables import (
+    egress_sightings,
+    finding_steps,
+    findings,
+    legal_holds,
+    unverified_reports,
+    upkeep_marks,
+)
 
 BATCH = 5_000
 """Rows that one transaction deletes, or whose salts it erases."""
@@ -47,7 +54,12 @@ _DUE = {
     "observations": "old.received_at < :before AND (old.asked_at < :before OR old.asked_at > :now)",
     "hourly_rollups": "old.hour < :before OR old.hour > :now",
     "unverified_reports": "old.accepted_at < :before",
+    "egress_sightings": "old.seen_at < :before",
 }
+_WITHOUT_LEAF = frozenset({"hourly_rollups", "egress_sightings"})
+
+SWEPT = {unverified_reports: "accepted_at", egress_sightings: "seen_at"}
+"""Tables that lie in no spans of time, for they are small, and the time by which their rows are due."""
 
 
 class NotSummedError(BusyError):
@@ -166,16 +178,15 @@ async def sweep(connection: AsyncConnection, divided: Divided, before: datetime,
     return await _delete(connection, f"{divided.name}_default", divided.name, divided.column, before, now)
 
 
-async def sweep_unverified(connection: AsyncConnection, before: datetime, now: datetime) -> int:
-    """Deletes the next reports with bad signatures that are due, their salts with them; 0 where there are none."""
-    name = unverified_reports.name
-    return await _delete(connection, name, name, "accepted_at", before, now)
+async def sweep_table(connection: AsyncConnection, table: Table, before: datetime, now: datetime) -> int:
+    """Deletes the next rows that are due of a table of `SWEPT`; 0 where there are none."""
+    return await _delete(connection, table.name, table.name, SWEPT[table], before, now)
 
 
 async def _delete(
     connection: AsyncConnection, place: str, table: str, column: str, before: datetime, now: datetime
 ) -> int:
-    leaf = table != "hourly_rollups"
+    leaf = table not in _WITHOUT_LEAF
     erase_salts = (
         ", gone AS (UPDATE ledger_leaves SET salt = NULL, content = NULL"
         " WHERE log_index IN (SELECT log_index FROM due))"
@@ -184,7 +195,7 @@ async def _delete(
         text(
             f"WITH due AS (DELETE FROM {place} WHERE ctid IN"  # noqa: S608 - names of ours
             f" (SELECT ctid FROM {place} old WHERE ({_DUE[table]}) AND NOT {_kept(table, column)} LIMIT {BATCH})"
-            f" RETURNING {'log_index' if leaf else 'hour'}){erase_salts if leaf else ''} SELECT count(*) FROM due"
+            f" RETURNING {'log_index' if leaf else column}){erase_salts if leaf else ''} SELECT count(*) FROM due"
         ),
         {"before": before, "now": now, **(await cited(connection)).values(table)},
     )

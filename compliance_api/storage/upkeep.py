@@ -116,8 +116,9 @@ class Upkeep:
                 async with connection.begin():
                     deleted = await retention.sweep(connection, divided, self._before(divided, now), now)
                 done.rows_deleted += deleted
-        deleted = 1
-        while deleted:
-            async with connection.begin():
-                deleted = await retention.sweep_unverified(connection, self._settings.raw_before(now), now)
-            done.rows_deleted += deleted
+        for table in retention.SWEPT:
+            deleted = 1
+            while deleted:
+                async with connection.begin():
+                    deleted = await retention.sweep_table(connection, table, self._settings.raw_before(now), now)
+                done.rows_deleted += deleted

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,31 @@ async def test_what_is_due_goes_and_what_is_cited_or_held_stays_until_it_is_neit
         engine, "SELECT salt, kind, entered_at, content, commitment FROM ledger_leaves WHERE kind = 'hold'"
     ):
         Opening(row[0], Kind(row[1]), row[2], row[3]).check(row[4])
+
+
+async def test_small_tables_are_swept_row_by_row_but_for_what_is_held(engine: AsyncEngine) -> None:
+    flawed = replace(claim(1, "b/edge-1"), flaw="the signature does not hold")
+    await take(engine, "b", "edge-1", [flawed, replace(claim(2, "b/edge-1"), flaw="nor does this")], NOW)
+    async with engine.begin() as connection:
+        for operator, at in (("a", NOW), ("b", NOW), ("a", LATER)):
+            await connection.execute(
+                text(
+                    "INSERT INTO egress_sightings (operator_id, assignment_id, address, seen_at)"
+                    " VALUES (:operator, :assignment, '192.0.2.1', :at)"
+                ),
+                {"operator": operator, "assignment": os.urandom(16), "at": at},
+            )
+    await Holds(engine).place("b", "a court asked", "auditor", NOW, period=(NOW, NOW + timedelta(seconds=1)))
+    job = Upkeep(engine, SETTINGS)
+    assert (await job.run(LATER)).rows_deleted == 1
+    seen = await ask(engine, "SELECT operator_id, seen_at FROM egress_sightings ORDER BY operator_id")
+    assert seen == [("a", LATER), ("b", NOW)]
+    (hold,) = await Holds(engine).all()
+    await Holds(engine).release(hold.hold_id, "the case is closed", "auditor", LATER)
+    assert (await job.run(LATER)).rows_deleted == 3
+    assert await ask(engine, "SELECT count(*) FROM unverified_reports") == [(0,)]
+    salts = "SELECT kind, count(*) FROM ledger_leaves WHERE salt IS NULL GROUP BY 1"
+    assert await ask(engine, salts) == [("unverified_report", 2)]
 
 
 async def test_sums_of_hours_go_after_their_own_time_and_days_never(engine: AsyncEngine) -> None:
