@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,14 +12,16 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
+from compliance_api.ledger import evidence, verify
 from lachan import channel
 from lachan.compliance.v1 import audit_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1.audit_service_pb2_grpc import AuditServiceStub
 from lachan.ledger import note, policy, tree
 from lachan.ledger.checkpoint import Checkpoint
+from lachan.ledger.leaf import Kind
 from resolver.receipts import check_leaf
-from tests.support.compliance import DEADLINE, Authority, NodeClient, Service, eventually, list_authority
+from tests.support.compliance import COMMAND, DEADLINE, Authority, NodeClient, Service, eventually, list_authority
 from tests.support.ledger import Parties
 from tests.support.witnesses import WitnessProcess
 
@@ -30,6 +35,13 @@ def house(folder: Path, parties: Parties, witnesses: list[WitnessProcess]) -> Au
     (folder / "policy.txt").write_text(text)
     ledger = {"key": "ledger.pem", "policy": "policy.txt", "interval": "0.1s", "witness_timeout": "2s"}
     return Authority(folder, settings={"ledger": ledger})
+
+
+async def ran(*words: str) -> str:
+    """What a verb of the command says; nothing if it fails."""
+    process = await asyncio.create_subprocess_exec(*COMMAND, *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    out, _ = await process.communicate()
+    return "" if process.returncode else out.decode()
 
 
 async def test_a_report_is_proven_under_a_head_of_two_witnesses_by_either_process(tmp_path: Path) -> None:
@@ -82,4 +94,26 @@ async def test_a_report_is_proven_under_a_head_of_two_witnesses_by_either_proces
                     old = seen[0][1]
                     tree.verify_consistency(old.size, shown.size, old.root, shown.root, proof)
                 await calls.close()
+            # A second report under the number of the first: found, and everything about it can be proven.
+            rival = report_pb2.Report.FromString(report.report)
+            rival.blocked[0].count += 1
+            await node.submit(node.sign(rival))
             await node.close()
+            config = services[0].config
+
+            async def found() -> str | None:
+                told = json.loads(await ran("finding", "list", "--operator", "a", "--json", "--config", str(config)))
+                return next((one["finding"] for one in told["findings"] if one["kind"] == "equivocation"), None)
+
+            finding = await eventually(found, "a finding of equivocation")
+
+            async def packed() -> bool:
+                folder = tmp_path / "pack"
+                return bool(await ran("evidence", finding, "--config", str(config), "--out", str(folder)))
+
+            await eventually(packed, "a head over all of the evidence")
+    outcome = verify.verify_files(tmp_path / "pack", tmp_path / "policy.txt", None, int(time.time()))
+    assert outcome.problems == []
+    told = evidence.parse((tmp_path / "pack" / evidence.EVIDENCE).read_bytes())
+    assert [one.kind for one in told.pieces].count(Kind.REPORT) == 2
+    assert {Kind.LAW, Kind.FINDING} <= {one.kind for one in told.pieces}
