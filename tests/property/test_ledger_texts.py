@@ -8,8 +8,9 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance_api.ledger import pack
+from compliance_api.ledger import cosigning, evidence, pack
 from lachan.ledger import checkpoint, note, policy
+from lachan.ledger.batch import signed
 from lachan.ledger.errors import LedgerError
 from lachan.ledger.leaf import Kind
 from tests.support.ledger import NOON, ORIGIN, Book, Parties
@@ -20,6 +21,8 @@ for _number in range(5):
     BOOK.enter(Kind.REPORT, b"report")
 FILES = BOOK.files([1, 2], [3, 5])
 HEAD = FILES[pack.checkpoint_name(5)]
+PIECE = evidence.Piece(index=1, kind=Kind.REPORT, subject="a/edge-1", state="opened", reference="00")
+EVIDENCE = evidence.Evidence(form="full", operator="a", finding="00", pieces=[PIECE])
 
 
 def read_note(data: bytes) -> bytes:
@@ -48,6 +51,24 @@ def read_hashes(data: bytes) -> bytes:
     return pack.encode_hashes(pack.parse_hashes("proof", data))
 
 
+def read_evidence(data: bytes) -> bytes:
+    return evidence.parse(data).encode()
+
+
+def read_finding(data: bytes) -> None:
+    evidence.cited(data)
+    evidence.cited_at_opening(data)
+
+
+def read_observation(data: bytes) -> None:
+    evidence.reference(Kind.OBSERVATION, data)
+
+
+def read_reply(data: bytes) -> None:
+    for status, form in ((200, "text/plain"), (409, "text/x.tlog.size"), (422, "")):
+        cosigning.read(status, form, data, note.parse(HEAD), PARTIES.witness_key("w1"), NOON)
+
+
 READERS: list[tuple[Callable[[bytes], bytes | None], bytes]] = [
     (read_note, HEAD),
     (read_checkpoint, note.parse(HEAD).text.encode()),
@@ -55,6 +76,10 @@ READERS: list[tuple[Callable[[bytes], bytes | None], bytes]] = [
     (read_contents, FILES[pack.CONTENTS]),
     (read_leaf, FILES[pack.leaf_name(1)]),
     (read_hashes, FILES[pack.consistency_name(3, 5)]),
+    (read_evidence, EVIDENCE.encode()),
+    (read_finding, b'{"evidence":[{"kind":"report","reference":"00"}]}'),
+    (read_observation, signed(b"\x0a\x02aa\x10\x03", b"s", b"k")),
+    (read_reply, f"{note.parse(HEAD).signatures[1]}\n".encode()),
 ]
 
 
