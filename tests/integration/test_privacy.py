@@ -11,6 +11,9 @@ import base64
 import ipaddress
 import socket
 import ssl
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,16 @@ import grpc
 import grpc.aio
 import httpx
 
+from blocklist_sync.edge.fetcher import Fetcher
+from blocklist_sync.edge.hosts import Hosts, HostSettings
+from blocklist_sync.edge.settings import SyncSettings
 from lachan import channel, tls
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.compliance.v1 import report_service_pb2 as service
 from lachan.compliance.v1 import report_service_pb2_grpc as stubs
+from lachan.signing import SigningKey
 from lachan.tls import Role
+from lachan.whoami import Whoami
 from tests.support.authority import Authority
 from tests.support.edge import until
 from tests.support.encrypted import MEDIA, SECONDS, Place, place
@@ -188,3 +196,40 @@ def test_the_search_would_find_them() -> None:
     ]
     assert all(seen_in(sample) for sample in samples)
     assert seen_in(b"www.bad.example from 192.0.2.1") == []
+
+
+def test_a_download_says_which_file_is_wanted_and_nothing_of_the_edge(tmp_path: Path) -> None:
+    asked: list[tuple[str, dict[str, str]]] = []
+
+    class Noting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, dict(self.headers)))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        settings = SyncSettings(repository=url, root=tmp_path / "root.json", ca=tmp_path / "ca.pem")
+        fetcher = Fetcher(settings, Hosts(HostSettings(), tmp_path / "hosts.json"), url, time.monotonic() + 60)
+        fetcher.open(f"{url}metadata/timestamp.json", {})
+        fetcher.release()
+        server.shutdown()
+        serving.join()
+    ((path, headers),) = asked
+    assert path == "/metadata/timestamp.json"
+    assert set(headers) <= {"Host", "Accept-Encoding", "User-Agent", "Connection"}
+    # The same of every edge of every operator.
+    assert headers["User-Agent"] == "lachan-edge"
+
+
+def test_whoami_says_who_answers_and_when_and_not_to_whom() -> None:
+    told = Whoami.make(SigningKey.generate(), LABEL, "a/edge-1", 1_790_000_000).strings()
+    assert [string.partition(b"=")[0] for string in told] == [b"node", b"time", b"sig"]
+    assert seen_in(b"\0".join(told)) == []
+    assert len(base64.b64decode(told[2][4:])) == 64
