@@ -40,6 +40,7 @@ from compliance_api.rpc.server import Server
 from compliance_api.settings import ConsoleSection, ServiceSettings
 from compliance_api.storage.activity import ActivityStore
 from compliance_api.storage.assignments import Assignments, Releases
+from compliance_api.storage.casework import Casework
 from compliance_api.storage.entering import Citations
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
@@ -251,7 +252,9 @@ class _Service:
 
 def _console(section: ConsoleSection, engine: AsyncEngine, registry: Registry) -> tuple[_Console, socket.socket]:
     listener = _listen(section.listen)
-    application = web.create(OverviewStore(engine, registry), section, now, ActivityStore(engine, registry))
+    application = web.create(
+        OverviewStore(engine, registry), section, now, ActivityStore(engine, registry), Casework(engine)
+    )
     config = uvicorn.Config(
         application,
         log_config=None,

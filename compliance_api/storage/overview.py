@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from sqlalchemy import ColumnElement, Row, Table, Text, cast, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -25,6 +26,7 @@ from compliance_api.usecases.overview import (
     CoverageView,
     EvidenceView,
     FindingView,
+    LiftedView,
     NodeView,
     ObservationView,
     OperatorDetail,
@@ -33,6 +35,7 @@ from compliance_api.usecases.overview import (
     ReportView,
     VerdictChange,
 )
+from lachan.compliance.v1 import report_pb2
 
 MAX_ROWS = 100
 MAX_CHANGES = 200
@@ -169,6 +172,7 @@ class OverviewStore:
                 await _reports(connection, organisation, names),
                 await _observations(connection, organisation, names),
                 await _history(connection, organisation, jurisdiction),
+                await _lifted(connection, organisation, names),
             )
 
 
@@ -247,6 +251,42 @@ async def _reports(connection: AsyncConnection, operator: str, nodes: Sequence[s
         .limit(MAX_ROWS)
     )
     return tuple(_report(row) for row in await connection.execute(newest))
+
+
+async def _lifted(connection: AsyncConnection, operator: str, nodes: Sequence[str]) -> tuple[LiftedView, ...]:
+    """Overrides and suspensions in the latest reports, each once."""
+    newest = (
+        select(reports.c.node, reports.c.report)
+        .where(reports.c.operator_id == operator, reports.c.node.in_(nodes))
+        .order_by(reports.c.window_start.desc(), reports.c.log_index.desc())
+        .limit(MAX_ROWS)
+    )
+    found: dict[LiftedView, None] = {}
+    for row in await connection.execute(newest):
+        found |= dict.fromkeys(lifted(row.node, row.report))
+    return tuple(sorted(found, key=lambda one: (one.begins_at, one.node, one.fingerprint), reverse=True)[:MAX_ROWS])
+
+
+def lifted(node: str, report: bytes) -> list[LiftedView]:
+    """What a report says was let pass; nothing where it cannot be read."""
+    told = report_pb2.Report()
+    try:
+        told.ParseFromString(report)
+    except DecodeError:
+        return []
+    return [
+        *(_view(node, one, one.serial, "") for one in told.suspensions),
+        *(_view(node, one, None, f"{one.fingerprint:016x}") for one in told.overrides),
+    ]
+
+
+def _view(
+    node: str, one: report_pb2.Override | report_pb2.Suspension, serial: int | None, fingerprint: str
+) -> LiftedView:
+    known = one.reason in report_pb2.OverrideReason.values()
+    reason = report_pb2.OverrideReason.Name(one.reason).removeprefix("OVERRIDE_REASON_").lower() if known else "other"
+    begins, ends = (datetime.fromtimestamp(at, UTC) for at in (one.created_at, one.ends_at))
+    return LiftedView(node, serial, fingerprint, reason, begins, ends)
 
 
 async def _observations(

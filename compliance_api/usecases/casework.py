@@ -5,10 +5,10 @@ Holds always: a finding shows all of its steps; whose turn it is and until when 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from compliance_api.domain.casework import State, Step
 from compliance_api.domain.finding import FindingKind
@@ -69,3 +69,13 @@ class FindingCase:
             "overdue": self.overdue(now),
             "steps": [one.document() for one in self.steps],
         }
+
+
+class CaseworkReader(Protocol):
+    """Reads findings with their steps."""
+
+    async def cases(self, operators: Sequence[str] | None = None) -> list[FindingCase]:
+        """The findings that accuse, the newest first; of these operators, or of all."""
+
+    async def case(self, identifier: str) -> FindingCase | None:
+        """One finding with its history; None where there is none under that id."""

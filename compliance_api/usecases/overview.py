@@ -166,6 +166,20 @@ class ObservationView:
 
 
 @dataclass(frozen=True)
+class LiftedView:
+    """What an operator let pass for some hours, by its nodes' own reports."""
+
+    node: str
+    # A suspended release, or the fingerprint of an overridden name: the name itself does not leave the edge.
+    serial: int | None
+    fingerprint: str
+    # As lachan.compliance.v1.OverrideReason names it, lowercase.
+    reason: str
+    begins_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
 class VerdictChange:
     """When a verdict became what."""
 
@@ -183,6 +197,8 @@ class OperatorDetail:
     reports: tuple[ReportView, ...]
     observations: tuple[ObservationView, ...]
     history: tuple[VerdictChange, ...]
+    # By the latest reports, the newest first.
+    lifted: tuple[LiftedView, ...] = ()
 
 
 class OverviewReader(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from importlib import resources
@@ -21,9 +22,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
+from compliance_api.domain.organisation import Label
 from compliance_api.usecases.activity import ActivityReader
+from compliance_api.usecases.casework import CaseworkReader
 from compliance_api.usecases.overview import Overview, OverviewReader
-from compliance_api.web import api, pages, tongue
+from compliance_api.web import api, findings, pages, tongue
 from compliance_api.web.headers import SecurityHeaders
 from compliance_api.web.settings import ConsoleSettings
 from compliance_api.web.tongue import Tongue
@@ -33,6 +36,7 @@ from lachan.tls import IDENTIFIER
 
 HOTLINE = "111"
 """The national child protection hotline."""
+FINDING = re.compile(r"[0-9a-f]{32}", re.ASCII)
 COOKIE = "lang"
 COOKIE_SECONDS = 365 * 86400
 RETRY_AFTER_S = 10
@@ -60,8 +64,15 @@ def _static_versions() -> dict[str, str]:
 class Console:
     """What the routes share."""
 
-    def __init__(self, reader: OverviewReader, settings: ConsoleSettings, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        reader: OverviewReader,
+        settings: ConsoleSettings,
+        clock: Callable[[], datetime],
+        casework: CaseworkReader | None,
+    ) -> None:
         self._reader = reader
+        self._casework = casework
         self._settings = settings
         self._clock = clock
         self._tongues = tongue.load()
@@ -178,6 +189,27 @@ class Console:
         others = [one for one in places if one.jurisdiction != jurisdiction]
         return self.page(request, "operator.html", {"page": shown, "others": others})
 
+    async def _names(self) -> dict[str, Label]:
+        return {one.organisation: one.display_name for one in (await self.overview()).operators}
+
+    async def findings(self, request: Request) -> Response:
+        """Every finding, with what is late."""
+        if self._casework is None:
+            raise HTTPException(404)
+        cases = await self._read(self._casework.cases())
+        rows = findings.list_page(cases, await self._names(), self._clock(), self.tongue(request))
+        return self.page(request, "findings.html", {"rows": rows, "late": sum(row.late for row in rows)})
+
+    async def finding(self, request: Request, identifier: str) -> Response:
+        """One finding with its history."""
+        if self._casework is None or not FINDING.fullmatch(identifier):
+            raise HTTPException(404)
+        case = await self._read(self._casework.case(identifier))
+        if case is None:
+            raise HTTPException(404)
+        row = findings.case_row(case, await self._names(), self._clock(), self.tongue(request))
+        return self.page(request, "finding.html", {"row": row})
+
 
 def _wants_json(request: Request) -> bool:
     return request.url.path.startswith("/api/") or request.url.path == "/health"
@@ -188,6 +220,7 @@ def create(
     settings: ConsoleSettings | None = None,
     clock: Callable[[], datetime] = _now,
     sums: ActivityReader | None = None,
+    casework: CaseworkReader | None = None,
 ) -> fastapi.FastAPI:
     """The console as an ASGI application.
 
@@ -196,8 +229,9 @@ def create(
         settings: Bounds and texts.
         clock: The present, aware.
         sums: Where sums by the hour and the day are read; without it there is no page of them.
+        casework: Where findings and their steps are read; without it there are no pages of them.
     """
-    console = Console(reader, settings or ConsoleSettings(), clock)
+    console = Console(reader, settings or ConsoleSettings(), clock, casework)
     # No generated documentation pages: they load script from another host.
     app = fastapi.FastAPI(title="Lá Chắn", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SecurityHeaders)
@@ -216,6 +250,14 @@ def create(
         @app.api_route("/operators/{organisation}/activity", methods=["GET", "HEAD"])
         async def activity(request: Request, organisation: str) -> Response:
             return await console.activity(request, organisation, sums)
+
+    @app.api_route("/findings", methods=["GET", "HEAD"])
+    async def all_findings(request: Request) -> Response:
+        return await console.findings(request)
+
+    @app.api_route("/findings/{identifier}", methods=["GET", "HEAD"])
+    async def one_finding(request: Request, identifier: str) -> Response:
+        return await console.finding(request, identifier)
 
     @app.api_route("/api/v1/verdicts", methods=["GET", "HEAD"])
     async def verdicts() -> Response:

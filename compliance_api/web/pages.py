@@ -17,6 +17,7 @@ from compliance_api.usecases.overview import (
     CoverageView,
     EvidenceView,
     FindingView,
+    LiftedView,
     ObservationView,
     OperatorDetail,
     OperatorOverview,
@@ -105,6 +106,14 @@ class HistoryRow:
 
 
 @dataclass(frozen=True)
+class LiftedRow:
+    """What an operator let pass, in words."""
+
+    view: LiftedView
+    reason: str
+
+
+@dataclass(frozen=True)
 class FrontPage:
     """Everything the front page shows."""
 
@@ -124,6 +133,7 @@ class OperatorPage:
     observations: tuple[ObservationRow, ...]
     history: tuple[HistoryRow, ...]
     age: float
+    lifted: tuple[LiftedRow, ...]
 
 
 def coverage_row(view: CoverageView) -> CoverageRow:
@@ -212,4 +222,7 @@ def operator_page(detail: OperatorDetail, now: datetime, tongue: Tongue) -> Oper
             for one in detail.history
         ),
         (now - detail.overview.evaluated_at).total_seconds(),
+        tuple(
+            LiftedRow(one, tongue.gettext(words.LIFTED.get(one.reason, words.LIFTED["other"]))) for one in detail.lifted
+        ),
     )

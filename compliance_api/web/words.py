@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from compliance_api.domain.casework import State
 from compliance_api.domain.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observation import Arm, Result, Shape
 from compliance_api.domain.verdict import Outcome
@@ -41,6 +42,27 @@ TITLES: Mapping[FindingKind, str] = {
     FindingKind.UNENROLLED_RESOLVER: N_("A resolver that is not enrolled"),
     FindingKind.LOW_COVERAGE: N_("Too little was seen"),
     FindingKind.UNMEASURABLE: N_("Cannot be measured"),
+}
+
+STATES: Mapping[State, str] = {
+    State.OPEN: N_("open"),
+    State.CONFIRMED: N_("confirmed"),
+    State.NOTIFIED: N_("operator notified"),
+    State.ANSWERED: N_("answered by the operator"),
+    State.REMEDIED: N_("remedied"),
+    State.UPHELD: N_("upheld"),
+    State.WITHDRAWN: N_("withdrawn"),
+    State.CLOSED: N_("closed"),
+}
+
+LIFTED: Mapping[str, str] = {
+    "unspecified": N_("not said"),
+    "other": N_("another reason"),
+    "wrongly_listed": N_("wrongly listed"),
+    "essential_service": N_("essential service"),
+    "technical_fault": N_("technical fault"),
+    "authority_request": N_("at the authority's request"),
+    "court_order": N_("court order"),
 }
 
 EVIDENCE: Mapping[EvidenceKind, str] = {

@@ -37,7 +37,7 @@ from compliance_api.storage.assignments import Assignments, Releases
 from compliance_api.storage.cases import Cases
 from compliance_api.storage.laws import Laws
 from compliance_api.storage.migrate import is_current, migrate
-from compliance_api.storage.overview import OverviewStore, rolled_up
+from compliance_api.storage.overview import OverviewStore, lifted, rolled_up
 from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import chain_heads, metadata, observations, reports, session_paths, verdict_changes
 from compliance_api.storage.tallies import Tallies
@@ -45,6 +45,7 @@ from compliance_api.usecases.assignment import Round
 from compliance_api.usecases.count import Counted, Place
 from compliance_api.usecases.grouping import Call, Groups
 from lachan import postgres
+from lachan.compliance.v1 import report_pb2
 from tests.support.cases import NOW, honest, law, report, sighting
 from tests.support.claims import T0, chain, claim, enrol
 from tests.support.days import known
@@ -330,3 +331,14 @@ async def test_a_session_whose_way_becomes_known_has_its_day_counted_again(engin
         ("192.0.2.9", True),
     ]
     assert [one.path for one in await store.evidence(place, day.start, day.end)] == ["elsewhere", "unknown", "verified"]
+
+
+def test_what_an_operator_let_pass_is_read_from_its_report() -> None:
+    told = report_pb2.Report(
+        overrides=[report_pb2.Override(fingerprint=0xDEADBEEF, reason=6, created_at=60, ends_at=120)],
+        suspensions=[report_pb2.Suspension(serial=7, reason=99, created_at=0, ends_at=60)],
+    )
+    suspended, overridden = lifted("edge-1", told.SerializeToString())
+    assert (suspended.serial, suspended.reason, suspended.ends_at.timestamp()) == (7, "other", 60)
+    assert (overridden.serial, overridden.fingerprint, overridden.reason) == (None, "00000000deadbeef", "court_order")
+    assert lifted("edge-1", b"\xff") == []

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from compliance_api.domain.casework import Action, Deed, Matter, opening, take
 from compliance_api.domain.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observation import Arm, Result
 from compliance_api.domain.organisation import Label
+from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Outcome
+from compliance_api.usecases.casework import FindingCase
 from compliance_api.usecases.overview import (
     CoverageView,
     EvidenceView,
     FindingView,
+    LiftedView,
     NodeView,
     ObservationView,
     OperatorDetail,
@@ -219,7 +223,50 @@ def detail(view: OperatorOverview) -> OperatorDetail:
         VerdictChange(ago(days=40), Outcome.COMPLIANT, ()),
         VerdictChange(ago(days=41), Outcome.NOT_ENOUGH_EVIDENCE, (FindingKind.LOW_COVERAGE,)),
     )
-    return OperatorDetail(view, nodes, reports, observations, history)
+    lifted = (
+        LiftedView("edge-1", 1046, "", "technical_fault", ago(hours=5), ago(hours=3)),
+        LiftedView("edge-1", None, "00000000deadbeef", "court_order", ago(hours=9), ago(hours=8)),
+    )
+    return OperatorDetail(view, nodes, reports, observations, history, lifted)
+
+
+def case(number: int, **changes: object) -> FindingCase:
+    """A finding whose operator was told and has not answered yet."""
+    procedure = Procedure()
+    opened = opening(procedure, "operator-b", ago(days=20 + number))
+    matter = Matter("operator-b", procedure, [opened], True)
+    told = take(matter, Deed(Action.CONFIRM, "inspection", "Trần An", "looked at"), ago(days=18))
+    matter = replace(matter, steps=[opened, told])
+    notified = take(matter, Deed(Action.NOTIFY, "inspection", "Trần An"), ago(days=8))
+    view = FindingCase(
+        f"{number:032x}",
+        "operator-b",
+        "sample-city",
+        FindingKind.OVER_BLOCKING,
+        "",
+        ago(days=21),
+        ago(days=20),
+        None,
+        {"controls_blocked": 7, "controls_asked": 160},
+        LAW,
+        (opened, told, notified),
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's care
+
+
+@dataclass
+class SampleCasework:
+    """Findings that it was given."""
+
+    kept: list[FindingCase] = field(default_factory=list)
+
+    async def cases(self, operators: Sequence[str] | None = None) -> list[FindingCase]:
+        """All of them."""
+        return [one for one in self.kept if operators is None or one.operator in operators]
+
+    async def case(self, identifier: str) -> FindingCase | None:
+        """One of them."""
+        return next((one for one in self.kept if one.identifier == identifier), None)
 
 
 @dataclass

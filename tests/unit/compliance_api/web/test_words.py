@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from compliance_api.domain.casework import State
 from compliance_api.domain.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observation import Arm, Result, Shape
 from compliance_api.domain.verdict import Outcome
 from compliance_api.web import words
 from compliance_api.web.tongue import load
+from lachan.compliance.v1 import report_pb2
 
 VI, EN = load()["vi"], load()["en"]
 
@@ -18,6 +20,8 @@ def test_everything_that_can_be_shown_has_a_word() -> None:
     assert set(words.RESULTS) == set(Result)
     assert set(words.ARMS) == set(Arm)
     assert set(words.SHAPES) == set(Shape)
+    assert set(words.STATES) == set(State)
+    assert {f"OVERRIDE_REASON_{name.upper()}" for name in words.LIFTED} == set(report_pb2.OverrideReason.keys())
     assert words.shape("new-shape", VI) == "new-shape"
 
 
