@@ -215,6 +215,18 @@ def _wants_json(request: Request) -> bool:
     return request.url.path.startswith("/api/") or request.url.path == "/health"
 
 
+def _add_findings(app: fastapi.FastAPI, console: Console) -> None:
+    """The pages of findings and what is done about them."""
+
+    @app.api_route("/findings", methods=["GET", "HEAD"])
+    async def all_findings(request: Request) -> Response:
+        return await console.findings(request)
+
+    @app.api_route("/findings/{identifier}", methods=["GET", "HEAD"])
+    async def one_finding(request: Request, identifier: str) -> Response:
+        return await console.finding(request, identifier)
+
+
 def create(
     reader: OverviewReader,
     settings: ConsoleSettings | None = None,
@@ -251,13 +263,7 @@ def create(
         async def activity(request: Request, organisation: str) -> Response:
             return await console.activity(request, organisation, sums)
 
-    @app.api_route("/findings", methods=["GET", "HEAD"])
-    async def all_findings(request: Request) -> Response:
-        return await console.findings(request)
-
-    @app.api_route("/findings/{identifier}", methods=["GET", "HEAD"])
-    async def one_finding(request: Request, identifier: str) -> Response:
-        return await console.finding(request, identifier)
+    _add_findings(app, console)
 
     @app.api_route("/api/v1/verdicts", methods=["GET", "HEAD"])
     async def verdicts() -> Response:

@@ -12,7 +12,8 @@ from deploy.demo.ports import ADDRESS
 
 TIMEOUT_SECONDS = 5.0
 BODY_MAX = 4 << 20
-STALE_LIST = "stale_list"
+CAUGHT = frozenset({"stale_list", "under_blocking", "counter_mismatch"})
+"""What an operator must be found to do that runs on an old list and reports the new one."""
 COMPLIANT = "compliant"
 NOT_COMPLIANT = "not_compliant"
 NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
@@ -74,7 +75,7 @@ def are_in(told: Mapping[str, Told], *, cheating: bool) -> bool:
         return False
     if not cheating or told["a"].verdict == NOT_COMPLIANT:
         return True
-    return STALE_LIST in told["b"].findings
+    return set(told["b"].findings) >= CAUGHT
 
 
 def are_right(told: Mapping[str, Told], *, cheating: bool) -> bool:
@@ -82,4 +83,4 @@ def are_right(told: Mapping[str, Told], *, cheating: bool) -> bool:
     honest = ["a"] if cheating else ["a", "b"]
     if any(told[name] != Told(COMPLIANT) for name in honest):
         return False
-    return not cheating or (told["b"].verdict == NOT_COMPLIANT and STALE_LIST in told["b"].findings)
+    return not cheating or (told["b"].verdict == NOT_COMPLIANT and set(told["b"].findings) >= CAUGHT)

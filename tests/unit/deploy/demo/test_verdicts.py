@@ -5,8 +5,8 @@ import pytest
 from deploy.demo.verdicts import Told, are_in, are_right, get, read
 
 GOOD = Told("compliant")
-CAUGHT = Told("not_compliant", ("stale_list", "under_blocking"))
-OTHERWISE = Told("not_compliant", ("under_blocking",))
+CAUGHT = Told("not_compliant", ("stale_list", "under_blocking", "counter_mismatch"))
+OTHERWISE = Told("not_compliant", ("stale_list", "under_blocking"))
 UNKNOWN = Told("not_enough_evidence", ("low_coverage",))
 
 
