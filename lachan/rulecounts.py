@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,10 +85,11 @@ class Counted:
         """
         self._key = key
         self._counts = counts
-        known = rules
-        missing = {BEYOND, *counts}.difference(rules)
-        if missing:
-            known = sorted({*rules, *missing})
+        known = array("Q", rules)
+        for one in sorted({BEYOND, *counts}):
+            place_of = bisect_left(known, one)
+            if place_of == len(known) or known[place_of] != one:
+                known.insert(place_of, one)
         self._rules = known
         self.depth = depth_for(len(known))
 
@@ -110,7 +113,7 @@ class Counted:
             yield b""
 
     def root(self) -> bytes:
-        """The root, 32 bytes. Takes some two seconds a million rules."""
+        """The root, 32 bytes. Takes one to three seconds a million rules."""
         level = [leaf_hash(bucket) for bucket in self._buckets()]
         while len(level) > 1:
             level = [node_hash(a, b) for a, b in zip(level[::2], level[1::2], strict=True)]

@@ -170,16 +170,19 @@ class RuleLists:
         Raises:
             durable.FileError: The disk takes no more.
         """
-        now = set(rules)
+        words = array("Q", sorted(rules))
         if newest is not None:
             try:
-                before = set(self.read(newest))
+                known: Sequence[int] = self.read(newest)
             except (OpeningsError, durable.FileError):
-                before = set()
+                known = ()
+            # Mostly nothing has changed: sets of a million are not made for that.
+            if known == words:
+                return newest, [], []
+            now, before = set(words), set(known)
             added, removed = now - before, before - now
             if (len(added) + len(removed)) * DIFFERENCE_PART <= len(before):
                 return newest, sorted(added), sorted(removed)
-        words = array("Q", sorted(now))
         data = _bytes(words)
         name = _digest(data)
         durable.write(self._path(name), [data])

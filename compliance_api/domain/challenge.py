@@ -191,6 +191,8 @@ class ChallengeOutcome:
     sums: Moments
     slope: Slope | None
     accuses: bool
+    # The slope less and plus the law's number of standard errors, in millionths, rounded outward.
+    bounds: tuple[int, int] | None = None
 
     @property
     def closed(self) -> int:
@@ -223,6 +225,7 @@ def outcome(
         sums,
         known,
         known is not None and known.accuses(rule),
+        known.bounds(rule.sigmas) if known is not None else None,
     )
 
 

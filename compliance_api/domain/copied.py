@@ -76,12 +76,14 @@ def copied(today: Series, before: Series, start: datetime, rule: CopyRule) -> li
                 ]
                 known = likeness([a for a, _ in told], [b for _, b in told], rule)
                 if known is not None and known.accuses(rule):
+                    # `node` says what the other said so many windows before: of the pair, its counters are the later.
+                    first, later = (nodes[other], node) if lag else (node, nodes[other])
                     found.append(
                         CopiedCounters(
-                            node[0],
-                            node[1],
-                            nodes[other][0],
-                            nodes[other][1],
+                            first[0],
+                            first[1],
+                            later[0],
+                            later[1],
                             start,
                             lag,
                             known.windows,

@@ -6,13 +6,14 @@ holds are noted, so that nobody fills anything by asking; whatever comes in, som
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from compliance_api.domain import nonce
 from lachan import message
 from lachan.labels import name_labels, name_text
-from lachan.message import AAAA, HEADER_BYTES, IN, NXDOMAIN, REFUSED, SOA, A, Message, MessageError, Record
-from lachan.reply import Reply, address_record, name_record, respond, soa_record
+from lachan.message import AAAA, HEADER_BYTES, IN, NXDOMAIN, REFUSED, SOA, TXT, A, Message, MessageError, Record
+from lachan.reply import Reply, address_record, name_record, respond, soa_record, txt_record
 
 NS = 2
 ANY = 255
@@ -21,6 +22,9 @@ FORMERR = 1
 BADVERS = 16
 QUERY = 0
 TTL = 300
+EGRESS = b"egress="
+# Labels that exist: those handed out, and those that line checks make for themselves.
+ANY_NONCE = re.compile(r"[a-z0-9]{8,63}")
 # Each nonce is asked once: nothing of it is worth keeping.
 NONCE_TTL = 0
 UDP_LIMIT = 1232
@@ -52,11 +56,12 @@ class Zone:
         self._ns = name_record(zone, NS, TTL, nameserver)
         self._address = address
 
-    def answer(self, query: bytes, *, stream: bool) -> Answered | None:
+    def answer(self, query: bytes, asker: str, *, stream: bool) -> Answered | None:
         """The answer to a query; None where there is to be none.
 
         Args:
             query: As it came.
+            asker: The address that it came from.
             stream: Over TCP: no limit but the message's own.
         """
         if len(query) < HEADER_BYTES or query[2] & 0x80:
@@ -72,7 +77,7 @@ class Zone:
             if asked.edns.version:
                 return self._made(query, Reply(rcode=BADVERS, ra=False), limit)
             limit = limit if stream else min(UDP_LIMIT, max(PLAIN_LIMIT, asked.edns.size))
-        return self._inside(query, asked, limit)
+        return self._inside(query, asked, asker, limit)
 
     def _made(self, query: bytes, reply: Reply, limit: int, noted: str = "") -> Answered | None:
         try:
@@ -80,7 +85,7 @@ class Zone:
         except MessageError:
             return None
 
-    def _inside(self, query: bytes, asked: Message, limit: int) -> Answered | None:
+    def _inside(self, query: bytes, asked: Message, asker: str, limit: int) -> Answered | None:
         question = asked.question
         if question is None:
             return self._made(query, Reply(rcode=FORMERR, ra=False), limit)
@@ -91,15 +96,19 @@ class Zone:
         if below == 0:
             return self._made(query, self._apex(question.qtype), limit)
         name = labels[0].decode("ascii", "replace")
-        if below > 1 or not nonce.holds(self._key, name):
+        if below > 1 or not ANY_NONCE.fullmatch(name):
             return self._made(query, Reply(NXDOMAIN, authority=(self._negative,), aa=True, ra=False), limit)
+        holds = nonce.holds(self._key, name)
+        owner = name_text(name_labels(question.qname))
         kind = AAAA if ":" in self._address else A
-        if question.qtype in (kind, ANY):
-            record = address_record(name_text(name_labels(question.qname)), NONCE_TTL, self._address)
-            reply = Reply(answers=(record,), aa=True, ra=False)
-        else:
-            reply = Reply(authority=(self._negative,), aa=True, ra=False)
-        return self._made(query, reply, limit, name_text(labels))
+        records: tuple[Record, ...] = ()
+        if question.qtype == TXT:
+            # Whoever checks a line learns who asked on its behalf, by a nonce of its own.
+            records = (txt_record(owner, NONCE_TTL, EGRESS + asker.encode()),)
+        elif question.qtype in (kind, ANY) and holds:
+            records = (address_record(owner, NONCE_TTL, self._address),)
+        reply = Reply(answers=records, authority=() if records else (self._negative,), aa=True, ra=False)
+        return self._made(query, reply, limit, name_text(labels) if holds else "")
 
     def _apex(self, qtype: int) -> Reply:
         records: dict[int, tuple[Record, ...]] = {SOA: (self._soa,), NS: (self._ns,), ANY: (self._soa,)}

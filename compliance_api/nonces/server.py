@@ -75,7 +75,7 @@ class Desk:
         if not self._pace.allows(now):
             self.dropped += 1
             return None
-        found = self._zone.answer(query, stream=stream)
+        found = self._zone.answer(query, address, stream=stream)
         if found is None:
             return None
         if found.noted:

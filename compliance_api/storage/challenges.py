@@ -272,11 +272,12 @@ class Challenges:
             Moments(*(int(one) for one in row.sums)),
             None,
             row.accuses,
+            (row.slope_low, row.slope_high) if row.slope_low is not None else None,
         )
 
     async def save(self, found: ChallengeOutcome, busy: Mapping[bytes, Sequence[str]], now: datetime) -> None:
         """Stores an outcome, and which entries challenges found to be asked often."""
-        low, high = found.slope.bounds(0) if found.slope is not None else (None, None)
+        low, high = found.bounds or (None, None)
         values = {
             "starts_at": found.start,
             "computed_at": now,

@@ -39,7 +39,8 @@ def test_a_copy_is_found_at_each_lag_also_scaled_and_with_windows_missing() -> N
         found = copied({**today, ("b", "liar"): lie}, {**before, ("b", "liar"): before["a", "e2"]}, START, CopyRule())
         pairs = {(one.operator, one.node, one.other_operator, one.other_node, one.lag) for one in found}
         if lag:
-            assert pairs == {("b", "liar", "a", "e1", lag)}
+            # The later one is the liar.
+            assert pairs == {("a", "e1", "b", "liar", lag)}
         else:
             assert pairs == {("a", "e1", "b", "liar", 0)}
         assert found[0].windows == WINDOWS - 2
