@@ -64,6 +64,8 @@ class Snapshot:
     cache_entries: int | None = None
     spool: Stats | None = None
     uplink: UplinkStatus | None = None
+    certificate_ends: float = 0.0
+    """In seconds since 1970-01-01 UTC; 0 where there is none."""
     pages: PageCounts | None = None
     overrides: int = 0
     """Emergency overrides in force."""
@@ -339,6 +341,12 @@ def _reports(snapshot: Snapshot) -> Iterator[Metric]:
             "Times that the ledger did not show what it should, by reason.",
             ["reason"],
             (((doubt.value,), uplink.ledger.doubts.get(doubt, 0)) for doubt in Doubt),
+        )
+    if snapshot.certificate_ends:
+        yield GaugeMetricFamily(
+            "lachan_certificate_expires_timestamp_seconds",
+            "When the certificate ends that this node reports with; it is renewed before its last third.",
+            value=snapshot.certificate_ends,
         )
     if uplink is not None:
         yield CounterMetricFamily(

@@ -447,6 +447,7 @@ class Supervisor:
                     pages=self._pages.counts,
                     spool=spool.stats(),
                     uplink=uplink.status if uplink is not None else None,
+                    certificate_ends=self._renewal.expires_at if uplink is not None else 0.0,
                     overrides=len(self._exceptions.live()),
                     suspended=len(self._suspending.live()),
                     allowed_ignored=len(self._exceptions.ignored),

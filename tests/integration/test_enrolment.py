@@ -196,6 +196,11 @@ async def test_a_probe_of_the_authority_is_confirmed_where_the_service_runs(worl
     material = tls.load(TlsFiles(**{name: own / path for name, path in paths.items()}))
     async with channel.connect(world.target, material) as opened:
         await ProbeServiceStub(opened).TakeAssignment(probes.TakeAssignmentRequest(), timeout=SECONDS)
+        # By another process, while this connection stands.
+        world.run("revoke", "lachan://so/probe/p9", "--reason", "line sold", *local)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await ProbeServiceStub(opened).TakeAssignment(probes.TakeAssignmentRequest(), timeout=SECONDS)
+        assert refused.value.code() is OUT
 
 
 async def test_a_certificate_is_renewed_without_a_gap_and_taken_up_without_a_restart(world: World) -> None:

@@ -41,6 +41,7 @@ FULL = Snapshot(
     spool=Stats(items=3, bytes=4096, held=1, dropped=0, oldest_at=400.0),
     streams={"dot:192.0.2.1:853": StreamCounts(2, {"asked": 8, "moved": 1}, {"certificate": 3})},
     upstreams=[UpstreamHealth("dot:192.0.2.1:853", "corp", 1, True, False, 5, 0.02, 30, 24, 6)],
+    certificate_ends=2_000_000_000.0,
     uplink=UplinkStatus(submitted=9, failures={Failure.DENIED: 2}),
 )
 
@@ -98,6 +99,7 @@ def test_everything_is_told_under_its_name() -> None:
         "lachan_report_spool_bytes": 4096,
         "lachan_report_held_reports": 1,
         "lachan_report_oldest_seconds": 600,
+        "lachan_certificate_expires_timestamp_seconds": 2_000_000_000.0,
         "lachan_report_submitted_total": 9,
         "lachan_report_failures_total|denied": 2,
         "lachan_report_failures_total|unavailable": 0,
