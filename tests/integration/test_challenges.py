@@ -7,10 +7,11 @@ nonces are real. What is not is the clock: an hour and the day after it pass at 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import signal
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from compliance_api.nonces.server import write
 from compliance_api.storage.assignments import Assignments
 from compliance_api.storage.counters import Counters
 from compliance_api.storage.paths import Paths
+from compliance_api.storage.seeds import Seeds
 from compliance_api.storage.tables import assignments, challenge_outcomes, challenges, ledger_leaves, reports, seeds
 from compliance_api.usecases.copies import CopyFinder
 from lachan import message, postgres, tls
@@ -286,3 +288,23 @@ async def test_the_verbs(engine: AsyncEngine, url: URL, tmp_path: Path) -> None:
     assert message.parse(response).answers[0].data == "192.0.2.9"
     zone.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(zone.wait(), 60) == 0
+
+
+async def test_a_seed_is_committed_to_before_it_is_given_out_and_told_when_it_tells_nothing_more(
+    engine: AsyncEngine,
+) -> None:
+    day = date(2026, 6, 1)
+    given = await asyncio.gather(*(Seeds(engine).seed("a", "rounds", day) for _ in range(5)))
+    assert len(set(given)) == 1
+    assert await Seeds(engine).seed("b", "rounds", day) != given[0]
+    assert await Seeds(engine).tell(day + timedelta(days=8)) == 0
+    assert await Seeds(engine).tell(day + timedelta(days=9)) == 2
+    assert await Seeds(engine).tell(day + timedelta(days=9)) == 0
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            select(ledger_leaves).where(ledger_leaves.c.subject == "seed/a/rounds/2026-06-01").order_by("log_index")
+        )
+        committed, told = (json.loads(row.content) for row in rows)
+    assert committed["sha256"] == hashlib.sha256(given[0]).hexdigest()
+    assert "seed" not in committed
+    assert told["seed"] == given[0].hex()
