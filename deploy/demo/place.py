@@ -15,8 +15,10 @@ from typing import Any
 import yaml
 
 from deploy.demo.catalogue import CONTROLS, NEIGHBOURS, RELEASE_1, RELEASE_2, names
-from deploy.demo.ports import ADDRESS, Ports
+from deploy.demo.ports import ADDRESS, WITNESSES, Ports
 from lachan.errors import LachanError
+from lachan.ledger.note import NoteKey, SignatureKind
+from lachan.signing import SigningKey
 
 ROOT = Path(__file__).parents[2]
 JURISDICTION = "demo"
@@ -28,6 +30,7 @@ EDITOR = "editor"
 APPROVERS = ("approver-1", "approver-2", "approver-3")
 PEOPLE = (EDITOR, *APPROVERS)
 """Whom the registry knows."""
+LEDGER = "log.demo.example/ledger"
 WINDOW = "5s"
 ONCE_A_DAY = "1d"
 # unix(7): 108 bytes with the end; the edge leaves 28 of them to the name of a socket.
@@ -72,6 +75,8 @@ class Place:
         self.ca = folder / "pki" / "ca"
         self.commands = folder / "commands.log"
         self.receipt_key = folder / "receipt.pem"
+        self.ledger_key = folder / "ledger.pem"
+        self.policy = folder / "ledger-policy.txt"
         self._runtime = folder / "run"
 
     def clear(self) -> None:
@@ -130,6 +135,31 @@ class Place:
         if self.cheating:
             self._write("liar", self._liar())
 
+    def witness_key(self, owner: str) -> Path:
+        """The key that a witness cosigns with."""
+        return self.folder / f"witness-{owner}.pem"
+
+    def write_witnesses(self) -> None:
+        """Writes whom to believe about the ledger, and the witnesses' own configuration; their keys are there."""
+        log = NoteKey(LEDGER, SignatureKind.ED25519, SigningKey.load(self.ledger_key).public)
+        lines = [f"log {log}"]
+        for owner, port in self.ports.witnesses.items():
+            name = f"witness.{owner}.example"
+            key = NoteKey(name, SignatureKind.COSIGNATURE, SigningKey.load(self.witness_key(owner)).public)
+            lines.append(f"witness {owner} {key} http://{ADDRESS}:{port}")
+            self._write(
+                f"witness-{owner}",
+                {
+                    "listen": f"{ADDRESS}:{port}",
+                    "name": name,
+                    "key": str(self.witness_key(owner)),
+                    "folder": str(self.folder / f"witness-{owner}"),
+                    "logs": [str(log)],
+                },
+            )
+        lines += [f"group independent 2 {' '.join(WITNESSES)}", "quorum independent", ""]
+        self.policy.write_text("\n".join(lines))
+
     # --- each role -----------------------------------------------------------------------------------------------
 
     def _list(self) -> dict[str, Any]:
@@ -184,6 +214,7 @@ class Place:
                 "neighbours": list(NEIGHBOURS),
             },
             "judge": {"interval": "2s"},
+            "ledger": {"key": str(self.ledger_key), "policy": str(self.policy), "interval": "1s", "refresh": "15s"},
             "console": {
                 "listen": f"{ADDRESS}:{self.ports.console}",
                 "authority": {"vi": "Sở Mẫu", "en": "Sample Department"},
@@ -259,6 +290,7 @@ class Place:
             "target": f"{ADDRESS}:{self.ports.compliance}",
             "tls": self.certificate(party),
             "authority_key": str(self.receipt_key.with_suffix(".pub.pem")),
+            "ledger": {"policy": str(self.policy), "poll": "2s", "check": "30s"},
             "backoff_first": "200ms",
             "backoff_max": "2s",
         }

@@ -15,6 +15,7 @@ DEFAULT_BASE = 10053
 DEFAULT_CONSOLE = 8080
 LOWEST = 1024
 HIGHEST = 65535
+WITNESSES = ("operators", "university", "inspectorate")
 
 
 class PortError(LachanError):
@@ -77,6 +78,11 @@ class Ports:
         return {owner: self.base + 6 + number for number, owner in enumerate(owners)}
 
     @property
+    def witnesses(self) -> dict[str, int]:
+        """Where the ledger's witnesses are asked, by whom they belong to."""
+        return {owner: self.base + 11 + number for number, owner in enumerate(WITNESSES)}
+
+    @property
     def console(self) -> int:
         """The auditor's page: 8080 beside the default base, so that it is where everybody looks."""
         return DEFAULT_CONSOLE if self.base == DEFAULT_BASE else self.base + _SPAN
@@ -91,6 +97,8 @@ class Ports:
         yield Claim(self.compliance, "the compliance service (gRPC)")
         for owner, port in self.metrics.items():
             yield Claim(port, f"the metrics of {owner}")
+        for owner, port in self.witnesses.items():
+            yield Claim(port, f"the witness of the {owner}")
         yield Claim(self.console, "the console")
 
     def check(self) -> None:
@@ -111,7 +119,7 @@ class Ports:
             raise PortError("\n".join(busy))
 
 
-_SPAN = 11
+_SPAN = 14
 
 
 def _obstacle(port: int, protocol: str) -> str:

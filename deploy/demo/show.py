@@ -23,7 +23,7 @@ from deploy.demo import verdicts
 from deploy.demo.authority import Authority
 from deploy.demo.catalogue import CLEAN_NAME, RELEASE_1, RELEASE_2, USER_ORDER, Source
 from deploy.demo.place import OPERATORS, PARTIES, PROBES, ROOT, Place, program
-from deploy.demo.ports import ADDRESS, Ports
+from deploy.demo.ports import ADDRESS, WITNESSES, Ports
 from deploy.demo.processes import ProcessError, Processes
 from deploy.demo.screen import Screen
 from deploy.demo.verdicts import Told
@@ -150,6 +150,8 @@ class Demo:
             [
                 [compliance, "ca", "init", "--out", str(place.ca)],
                 [compliance, "key", "--out", str(place.receipt_key)],
+                [compliance, "key", "--out", str(place.ledger_key)],
+                *([compliance, "key", "--out", str(place.witness_key(owner))] for owner in WITNESSES),
                 *self._authority.key_commands(),
             ]
         )
@@ -163,6 +165,7 @@ class Demo:
         )  # fmt: skip
         self._authority.found()
         place.write()
+        place.write_witnesses()
         enrol = {
             **{operator: program("lachan-resolver") for operator in OPERATORS},
             **{probe: program("lachan-probe") for probe in PROBES},
@@ -197,6 +200,8 @@ class Demo:
             self._wait("the list authority", lambda: _listens(ports.list_https) and _listens(ports.list_grpc))
         # Side by side with the people below: it takes long, and needs nothing of theirs to start.
         self._start("compliance", "lachan-compliance", "serve")
+        for owner in WITNESSES:
+            self._start(f"witness-{owner}", "lachan-compliance", "witness")
         with screen.step("release 1: orders, proposals, approvals, and 2 of 3 signatures"):
             self._authority.enrol()
             sources = list(RELEASE_1)
