@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,8 @@ class ListedName:
     fingerprint: int = 0
     # Its nearest ancestor that nothing on the list blocks; empty where there is none.
     parent: str = ""
+    # Drawn because it had been missed: it confirms or clears, and is no draw of the day.
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def draw(inputs: Inputs, count: int, old: int, seed: bytes) -> list[ListedName]:
         # At random among equals, before they are put in order.
         members = sorted(draws.sample(left, len(left)), key=order)
         for name in draws.evenly(members, min(wanted, total - len(chosen))):
-            chosen[name.qname] = name
+            chosen[name.qname] = replace(name, again=label == "again")
 
     def fresh(names: Sequence[ListedName]) -> list[ListedName]:
         return [one for one in names if one.qname not in inputs.asked]

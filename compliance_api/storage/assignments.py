@@ -44,6 +44,7 @@ def _question(row: Row[Any]) -> Question:
         row.added_serial,
         row.added_at,
         row.dnssec_ok,
+        again=row.again,
     )
 
 
@@ -124,6 +125,7 @@ class Assignments:
                 "added_serial": question.added_serial,
                 "added_at": question.added_at,
                 "dnssec_ok": question.dnssec_ok,
+                "again": question.again,
             }
             for position, question in enumerate(one.questions)
         ]

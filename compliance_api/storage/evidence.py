@@ -140,6 +140,7 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
             kept.family,
             kept.qtype,
             kept.dnssec_ok,
+            kept.again,
             func.coalesce(session_paths.c.path, kept.path).label("path"),
             kept.earliest,
             kept.latest,
@@ -176,6 +177,7 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
             Path(row.path),
             row.earliest,
             row.latest,
+            row.again,
         )
         for row in rows
     ]

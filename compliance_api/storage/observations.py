@@ -62,6 +62,7 @@ def _row(one: Observed) -> dict[str, Any]:
         "qname": question.qname,
         "qtype": question.qtype,
         "dnssec_ok": question.dnssec_ok,
+        "again": question.again,
         "arm": question.arm,
         "category": question.category,
         "order_reference": question.order,

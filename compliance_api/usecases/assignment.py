@@ -172,7 +172,7 @@ def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Qu
         qtype, do = draws.choice(plan.qtypes), draws.below(PARTS) < share
         if one is None:
             return Question(qname, qtype, arm, dnssec_ok=do)
-        return Question(qname, qtype, arm, one.category, one.order, one.added_serial, one.added_at, do)
+        return Question(qname, qtype, arm, one.category, one.order, one.added_serial, one.added_at, do, again=one.again)
 
     return [
         *(asked(one.qname, Arm.LISTED, one) for one in names),

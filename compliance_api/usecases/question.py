@@ -22,3 +22,5 @@ class Question:
     dnssec_ok: bool = False
     # The challenge that it is asked for; empty for all others.
     challenge: bytes = b""
+    # A listed name that had been missed before.
+    again: bool = False

@@ -75,6 +75,8 @@ questions = Table(
     Column("added_serial", BigInteger, nullable=False),
     moment("added_at", nullable=True),
     Column("dnssec_ok", Boolean, nullable=False, server_default=false()),
+    # A listed name that had been missed before, and was not drawn.
+    Column("again", Boolean, nullable=False, server_default=false()),
 )
 
 assignments = Table(
@@ -130,6 +132,8 @@ observations = Table(
     Column("transport", Text, nullable=False, server_default="udp"),
     Column("family", Integer, nullable=False, server_default="0"),
     Column("dnssec_ok", Boolean, nullable=False, server_default=false()),
+    # A listed name that had been missed before, and was not drawn.
+    Column("again", Boolean, nullable=False, server_default=false()),
     Column("path", Text, nullable=False, server_default="unknown"),
     # Between which moments of the service's own clock.
     moment("earliest", nullable=True),

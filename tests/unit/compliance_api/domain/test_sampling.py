@@ -113,3 +113,8 @@ def test_recent_names_are_looked_for_ever_further_back() -> None:
     assert recent_serials(releases) == [19, 17, 10]
     assert recent_serials(releases[-1:]) == [0]
     assert recent_serials([]) == []
+
+
+def test_a_name_that_is_asked_again_says_so_and_only_that_one() -> None:
+    found = draw(Inputs(POOL, again=names("missed", 3)), 12, 0, b"seed")
+    assert {one.qname for one in found if one.again} == {one.qname for one in names("missed", 3)}
