@@ -1,72 +1,86 @@
 """What building costs: records of a million and of ten million names, and what a small change is on the wire.
 
-    python -m tests.bench.builds            everything; the last line is JSON
-    python -m tests.bench.builds LINES OUT  one build, in this process alone
+    python -m tests.bench.builds         everything; the last line is JSON
+    python -m tests.bench.builds FOLDER  one build of a folder that was prepared, in this process alone
 
-A build reads the list as the list authority keeps it (a name, its kind, its serial in a line), packs and sorts it,
-hashes the records and writes them durably. It has a process of its own, whose greatest memory the kernel tells.
+A build is `lachan-blocklist build` without its imports: it verifies the approvals log, folds it, packs and sorts the
+records, makes manifest and delta, the public statement with a commitment to each entry, and the document to sign, all
+of it written durably. It has a process of its own, whose greatest memory and CPU time the kernel tells.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from blocklist_sync.artifact import records
+from tuf.api.metadata import Targets
+
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.artifact.orders import Order
-from blocklist_sync.artifact.records import Encoder, FingerprintKey
 from blocklist_sync.artifact.rules import Scope
+from blocklist_sync.central.entries import Kind
+from blocklist_sync.central.log import approvals, changes
+from blocklist_sync.central.log.folder import LogFolder
+from blocklist_sync.central.release.build import Wish
+from blocklist_sync.central.release.build import build as build_release
+from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.release.repository import Repository, read
 from lachan import durable, terminal
+from tests.support.list_authority import ListAuthority
+from tests.support.registry import EDITOR, FIRST, ORDER, approval, founded, proposal
 
 MILLION = 1_000_000
-BLOCK_BYTES = 1 << 20
 CHANGED = 100
-KINDS = [
-    (Scope.SUBTREE, False, category, Order(f"{number:02}/BENCH", mandated=bool(number % 2)))
-    for number, category in enumerate(Category)
-]
+KINDS = [Kind(Scope.SUBTREE, False, category, ORDER.basis) for category in Category]
 
 
-def write_list(path: Path, names: int) -> None:
-    """A list of so many names, in the order of their letters."""
-    with path.open("w") as file:
-        for at in range(0, names, 10_000):
-            file.write(
-                "".join([f"n{number:08d}.test\t{number % len(KINDS)}\t1\n" for number in range(at, at + 10_000)])
-            )
+def prepare(folder: Path, names: int) -> None:
+    """A log in which one proposal brought so many names, and who approves by the word of the offline keys."""
+    authority = ListAuthority(folder)
+    assert authority.documents.targets is not None
+    (folder / "targets.json").write_bytes(authority.documents.targets.to_bytes())
+    durable.make_folder(authority.log.folder / "changes")
+    aside = authority.log.folder / "changes" / "aside"
+    lines = ((f"n{number:08d}.test", KINDS[number % len(KINDS)], True) for number in range(names))
+    summary = changes.write(aside, lines)
+    held = {"changes_sha256": summary.digest.hex(), "added": summary.added, "removed": 0}
+    asked = proposal(**held)
+    aside.replace(authority.log.changes_path(asked.changes_sha256))
+    book = founded()
+    book.decide(asked, EDITOR, approval(asked, FIRST))
+    approvals.write(authority.log.steps_path, book.steps)
 
 
-def build(lines: Path, out: Path) -> dict[str, float]:
-    """Builds records in this process: seconds, megabytes at most, bytes of the records."""
-    began = time.monotonic()
-    encoder = Encoder(FingerprintKey(1, bytes(range(16))))
-    kinds = [encoder.kind(*kind) for kind in KINDS]
-    with lines.open("rb") as file:
-        while block := file.readlines(BLOCK_BYTES):
-            encoder.add_lines(b"".join(block), kinds)
-    release = records.parse(encoder.release(1))
-    assert release.digest
-    durable.write(out, [release.data])
-    seconds = time.monotonic() - began
+def build(folder: Path) -> dict[str, float]:
+    """Builds in this process: seconds on the clock and of a processor, megabytes at most, bytes of the records."""
+    delegations = read(folder / "targets.json", Targets).signed
+    release = ReleaseFolder(folder / "release")
+    began, cpu = time.monotonic(), time.process_time()
+    with release.locked():
+        now = int(time.time())
+        wish = Wish(as_of=now)
+        repository = Repository(folder / "repository")
+        made = build_release(release, LogFolder(folder / "log"), repository, wish, now=now, delegations=delegations)
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    assert made.to_sign
     # Of this program alone: what getrusage tells may be the parent's.
     [peak] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
-    return {"seconds": seconds, "megabytes": int(peak.split()[1]) / 1024, "bytes": len(release.data)}
+    size = release.records_path.stat().st_size
+    return {"seconds": seconds, "cpu": cpu, "megabytes": int(peak.split()[1]) / 1024, "bytes": size}
 
 
 def apart(folder: Path, names: int) -> dict[str, float]:
     """Builds a list of so many names in a process of its own."""
-    lines, out = folder / "lines.tsv", folder / "records.bin"
-    write_list(lines, names)
-    command = [sys.executable, "-m", "tests.bench.builds", str(lines), str(out)]
+    place = folder / str(names)
+    prepare(place, names)
+    command = [sys.executable, "-m", "tests.bench.builds", str(place)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    lines.unlink()
-    out.unlink()
+    shutil.rmtree(place)
     found: dict[str, float] = json.loads(told.splitlines()[-1])
     return found
 
@@ -75,7 +89,8 @@ def measure(folder: Path, names: int = MILLION) -> dict[str, float]:
     """Everything, for `names` and for ten times as many, in `folder`.
 
     Returns:
-        `build_s_1m` and `build_s_10m` in seconds, `build_mb_1m` and `build_mb_10m` in MiB at most, `records_bytes` of
+        `build_s_1m` and `build_s_10m` in seconds on the clock, `build_cpu_s_1m` and `build_cpu_s_10m` of a processor,
+        `build_mb_1m` and `build_mb_10m` in MiB at most, `records_bytes` of
         the shorter list; `delta_wire_bytes` that an edge exchanges for a hundred names in it, metadata, headers, the
         handshake of mutual TLS and the longest manifest included, and `delta_handshake_bytes` among them.
     """
@@ -89,8 +104,10 @@ def measure(folder: Path, names: int = MILLION) -> dict[str, float]:
     wire = asyncio.run(measured(folder, listed, changed))
     return {
         "build_s_1m": round(small["seconds"], 2),
+        "build_cpu_s_1m": round(small["cpu"], 2),
         "build_mb_1m": round(small["megabytes"]),
         "build_s_10m": round(large["seconds"], 2),
+        "build_cpu_s_10m": round(large["cpu"], 2),
         "build_mb_10m": round(large["megabytes"]),
         "records_bytes": wire.records,
         "delta_bytes": wire.delta,
@@ -102,7 +119,7 @@ def measure(folder: Path, names: int = MILLION) -> dict[str, float]:
 def main() -> None:
     """`python -m tests.bench.builds`."""
     if sys.argv[1:]:
-        terminal.line(json.dumps(build(*map(Path, sys.argv[1:]))))
+        terminal.line(json.dumps(build(Path(sys.argv[1]))))
         return
     with tempfile.TemporaryDirectory() as folder:
         terminal.line(json.dumps(measure(Path(folder))))
