@@ -69,34 +69,50 @@ class Difference:
         }
 
 
+_COMES, _GOES = 1, 2
+_SORTS = ("", "added", "removed", "changed")
+"""By what the entries of a name do: some come, some go, or both."""
+
+
 class _Names:
-    """Puts the entries that differ together by name."""
+    """Puts the entries that differ together by name; plain numbers, since a first list has a million of them."""
 
     def __init__(self, told: Difference, kinds: Sequence[Kind]) -> None:
         self._told = told
         self._kinds = kinds
+        self._entries = [[0, 0] for _ in kinds]
+        self._names = [0] * len(_SORTS)
         self.name = ""
-        self._signs: set[bool] = set()
+        self._signs = 0
 
     def differs(self, name: str, kind: int, *, comes: bool, stays: bool) -> None:
         if name != self.name:
-            self.close()
+            if self._signs:
+                self._close()
             self.name = name
         # An entry that stands in both keeps the name listed, whatever else comes or goes.
-        self._signs |= {True, False} if stays else {comes}
-        self._told.entries[self._kinds[kind], comes] += 1
+        self._signs |= _COMES | _GOES if stays else _COMES if comes else _GOES
+        self._entries[kind][comes] += 1
 
     def stays(self) -> None:
-        self._signs = {True, False}
+        self._signs = _COMES | _GOES
 
-    def close(self) -> None:
-        if not self._signs:
-            return
-        sort = "changed" if len(self._signs) > 1 else "added" if True in self._signs else "removed"
-        setattr(self._told, sort, getattr(self._told, sort) + 1)
-        if len(self._told.first[sort]) < SHOWN:
-            self._told.first[sort].append(self.name)
-        self._signs = set()
+    def _close(self) -> None:
+        signs = self._signs
+        self._names[signs] += 1
+        if self._names[signs] <= SHOWN:
+            self._told.first[_SORTS[signs]].append(self.name)
+        self._signs = 0
+
+    def finish(self) -> None:
+        """Tells all of it, once every row was seen."""
+        if self._signs:
+            self._close()
+        _, self._told.added, self._told.removed, self._told.changed = self._names
+        for kind, counts in zip(self._kinds, self._entries, strict=True):
+            for comes in (False, True):
+                if counts[comes]:
+                    self._told.entries[kind, comes] = counts[comes]
 
 
 def _renumbered(reader: StateReader, numbers: Mapping[Kind, int]) -> Iterator[Row]:
@@ -126,7 +142,7 @@ def _walk(before: Iterable[Row], after: Iterable[Row], serial: int, names: _Name
     while held_name != _END[0]:
         names.differs(held_name, held_kind, comes=False, stays=held_name == staying)
         held_name, held_kind, held_serial = next(old, _END)
-    names.close()
+    names.finish()
     told.kept = kept
 
 
