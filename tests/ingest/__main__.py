@@ -51,6 +51,22 @@ def measured(
     return taken / used, quantile(took, 0.99), taken
 
 
+def beside(groups: Sequence[Nodes], seconds: float, catching_up: int) -> int:
+    """Single reports while some nodes catch up: how long they wait, and how many were taken of both kinds."""
+    first, *others = groups
+    first.order(do="run", seconds=seconds, batch=BATCH, most=catching_up)
+    for one in others:
+        one.order(do="run", seconds=seconds, batch=1)
+    batched, singles = first.answer(), [one.answer() for one in others]
+    took = [seconds for answer in singles for seconds in answer["took"]]
+    taken = sum(answer["taken"] for answer in singles)
+    say(
+        f"one report a call, while {catching_up} nodes catch up with {batched['taken']} reports: {taken} reports,"
+        f" median {1000 * quantile(took, 0.5):.0f} ms, p99 {1000 * quantile(took, 0.99):.0f} ms"
+    )
+    return int(batched["taken"]) + taken
+
+
 def rates(folder: Path, nodes: int, processes: int, seconds: float, catching_up: int) -> dict[str, Any]:
     """How fast, per core."""
     cores = sorted(os.sched_getaffinity(0))
@@ -65,6 +81,8 @@ def rates(folder: Path, nodes: int, processes: int, seconds: float, catching_up:
             batched, _, more = measured(
                 place, groups, f"batches of {BATCH}, {most * processes} at a time", seconds, batch=BATCH, most=most
             )
+            if processes > 1:
+                more += beside(groups, seconds, catching_up)
     finally:
         place.close()
         os.sched_setaffinity(0, set(cores))
