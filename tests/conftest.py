@@ -11,12 +11,17 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.demo.upstream import upstream
 from lachan import postgres
+
+# How long an example takes is the machine's affair, and that of what runs beside it.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

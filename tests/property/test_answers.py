@@ -84,7 +84,7 @@ def lines(message: dns.message.Message, age: int = 0) -> list[list[str]]:
     sections=([], [], [(dns.name.from_text(name), 0, (1, bytes(4))) for name in ("Q.ok.example", "q.ok.example")]),
     rcode=0, flags=0, options=None, client=None, do=False, age=0,
 )  # fmt: skip
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_an_upstream_says_arrives_whole_or_cut_short_and_in_time(
     sections: tuple[list[tuple[dns.name.Name, int, tuple[int, bytes]]], ...],
     rcode: int,
@@ -192,7 +192,7 @@ TYPES = st.sampled_from(["A", "AAAA", "TXT", "CNAME", "SOA", "NS", "DS", "MX", "
 
 @given(PLACE, TYPES, st.booleans(), st.sampled_from([512, 1232]), st.booleans())
 @example(dns.name.from_text("long.inside.example"), "TXT", False, 512, True)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_names_of_our_own_are_answered_here_and_no_others(
     name: dns.name.Name, rdtype: str, school: bool, size: int, datagram: bool
 ) -> None:

@@ -51,7 +51,7 @@ def naive(entries: list[Entry], qname: str, orders: tuple[Order, ...]) -> list[M
 
 
 @given(ENTRIES, LISTED, st.sets(CATEGORIES))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_compiled_lookup_finds_what_comparing_strings_finds(
     entries: list[Entry], qname: str, wanted: set[Category]
 ) -> None:
@@ -62,7 +62,7 @@ def test_the_compiled_lookup_finds_what_comparing_strings_finds(
 
 
 @given(ENTRIES, LISTED, st.sets(CATEGORIES))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_rule_out_of_force_never_weakens_what_is_mandated(
     entries: list[Entry], qname: str, wanted: set[Category]
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_rule_out_of_force_never_weakens_what_is_mandated(
 
 
 @given(ENTRIES, st.lists(LISTED, max_size=8), st.binary(min_size=16, max_size=16), st.randoms(use_true_random=False))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_compiled_packer_packs_what_plain_python_packs(
     entries: list[Entry], names_more: list[str], key: bytes, source: Random
 ) -> None:
@@ -83,13 +83,13 @@ def test_the_compiled_packer_packs_what_plain_python_packs(
 
 
 @given(st.lists(st.binary(max_size=80), max_size=6), st.binary(min_size=16, max_size=16))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_compiled_hash_is_the_oracles(chunks: list[bytes], key: bytes) -> None:
     assert _snapshot.siphash(key, chunks) == siphash(key, b"".join(chunks))
 
 
 @given(st.one_of(st.text(max_size=80), st.from_regex(r"[A-Za-z0-9_-]{1,8}(\.[a-zßéđ-]{1,6}){0,3}\.?", fullmatch=True)))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_a_canonical_name_is_its_own_canonical_form(text: str) -> None:
     with contextlib.suppress(names.NameRefusedError):
         name = names.canonical(text)
@@ -99,7 +99,7 @@ def test_a_canonical_name_is_its_own_canonical_form(text: str) -> None:
 
 
 @given(ENTRIES, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_mutated_release_is_refused_or_says_something_else(entries: list[Entry], data: st.DataObject) -> None:
     good = records.encode(entries, 1, KEY)
     at = data.draw(st.integers(0, len(good) - 1))
@@ -114,7 +114,7 @@ def test_a_mutated_release_is_refused_or_says_something_else(entries: list[Entry
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_noise_is_no_release_and_no_snapshot(data: bytes) -> None:
     for read in (records.parse, snapshot.Snapshot, snapshot.verify):
         with contextlib.suppress(ArtifactError):

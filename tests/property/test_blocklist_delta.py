@@ -31,7 +31,7 @@ def history(lists: list[list[Entry]]) -> list[Release]:
 
 
 @given(st.lists(LISTS, min_size=2, max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_release_of_a_history_leads_to_the_last(lists: list[list[Entry]]) -> None:
     releases = history(lists)
     chain, files = deltas.Chain(manifest.Manifest(1)), {}
@@ -53,7 +53,7 @@ def test_any_release_of_a_history_leads_to_the_last(lists: list[list[Entry]]) ->
 
 
 @given(LISTS, LISTS, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_changed_delta_is_refused_or_the_same(before: list[Entry], after: list[Entry], data: st.DataObject) -> None:
     old, new = history([before, after])
     good = delta.encode(old, new)
@@ -74,7 +74,7 @@ def test_a_changed_delta_is_refused_or_the_same(before: list[Entry], after: list
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_noise_is_no_delta(data: bytes) -> None:
     old = release(serial=1)
     for noise in (data, delta.MAGIC + data, delta.encode(old, release(serial=2))[:96] + data):

@@ -52,7 +52,7 @@ def take(data: bytes, form: Format | None) -> tuple[set[int], set[int], list[str
 
 @pytest.mark.parametrize("form", [None, *Format])
 @given(data=DATA)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_file_is_read_to_its_end(form: Format | None, data: bytes) -> None:
     # A CSV file without its header is refused as a whole, with its place.
     with contextlib.suppress(CentralError):
@@ -64,7 +64,7 @@ def test_every_file_is_read_to_its_end(form: Format | None, data: bytes) -> None
 
 @pytest.mark.parametrize("form", [form for form in Format if form not in {Format.RPZ, Format.CSV}])
 @given(lines=LINES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_line_that_says_something_gives_names_or_is_refused(form: Format, lines: list[str]) -> None:
     data = "\n".join(lines).encode("utf-8", "surrogatepass")
     listed, refused, _ = take(data, form)
@@ -76,7 +76,7 @@ def test_a_line_that_says_something_gives_names_or_is_refused(form: Format, line
 
 
 @given(lines=LINES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_record_of_a_zone_gives_a_name_or_is_refused(lines: list[str]) -> None:
     data = "\n".join(line for line in lines if "(" not in line).encode("utf-8", "surrogatepass")
     listed, refused, _ = take(data, Format.RPZ)
@@ -87,7 +87,7 @@ def test_a_record_of_a_zone_gives_a_name_or_is_refused(lines: list[str]) -> None
 
 
 @given(rows=st.lists(st.lists(PIECES.filter(lambda p: p not in {",", '"'}), max_size=4).map("".join), max_size=9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_row_gives_a_name_or_is_refused(rows: list[str]) -> None:
     rows = [row.replace("\n", "") for row in rows]
     listed, refused, _ = take("\n".join(["name,order", *rows]).encode(), Format.CSV)

@@ -55,7 +55,7 @@ def landed(held: Listed, found: list[Change]) -> Listed:
 
 
 @given(LISTS, LISTS, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_difference_brings_one_list_to_the_other(held: Listed, wanted: Listed, replace: bool) -> None:
     found, counts = difference(held, wanted, replace=replace)
     after = landed(held, found)
@@ -71,7 +71,7 @@ def test_a_difference_brings_one_list_to_the_other(held: Listed, wanted: Listed,
 
 
 @given(LISTS, LISTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_changes_are_written_as_they_were_found(held: Listed, wanted: Listed) -> None:
     found, _ = difference(held, wanted, replace=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def test_changes_are_written_as_they_were_found(held: Listed, wanted: Listed) ->
 
 
 @given(st.lists(st.tuples(NAMES, st.booleans()), min_size=1, max_size=20), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_order_of_lines_says_nothing(rows: list[tuple[str, bool]], random: object) -> None:
     def entries(lines: list[tuple[str, bool]], at_once: int) -> list[tuple[str, Kind]]:
         text = "\n".join(f"{'@@' if lifted else ''}||{name.upper()}^" for name, lifted in lines)
@@ -116,7 +116,7 @@ SETS = st.lists(
 
 
 @given(SETS, NAMES, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_a_block_hurts_is_what_comparing_strings_finds(sets: list[NeverBlock], name: str, subtree: bool) -> None:
     def hurts(one: NeverBlock) -> bool:
         return (
@@ -131,7 +131,7 @@ def test_what_a_block_hurts_is_what_comparing_strings_finds(sets: list[NeverBloc
 
 
 @given(SETS, LISTS, LISTS, LISTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rails_find_no_less_in_more(sets: list[NeverBlock], held: Listed, some: Listed, more: Listed) -> None:
     survey = Survey()
     list(survey.watch(in_order(held)))
@@ -166,7 +166,7 @@ def blocked(entries: Iterable[Entry], qname: str) -> bool:
 
 
 @given(ENTRIES, st.lists(NAMES, min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_zone_of_ours_comes_back_as_the_list_it_was_made_of(listed: list[Entry], asked: list[str]) -> None:
     refused: list[Refusal] = []
     with tempfile.TemporaryDirectory() as folder, Runs() as runs:

@@ -119,7 +119,7 @@ def test_an_operator_is_not_accused_of_what_three_intercepted_lines_see_for_a_we
     assert judge(found).outcome is not Outcome.NOT_COMPLIANT
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.randoms(use_true_random=False))
 def test_the_same_evidence_in_any_order_gives_the_same_bytes(rng: random.Random) -> None:
     days = [day_of(number, 3, {1, 2}, {4}, names=60) for number in range(6)]

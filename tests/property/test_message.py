@@ -113,20 +113,20 @@ def same(ours: Message, theirs: dns.message.Message) -> None:
         assert [(error.code, error.text) for error in ours.errors] == told
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(messages())
 def test_well_formed_messages_are_read_as_dnspython_reads_them(wire: bytes) -> None:
     same(parse(wire), dns.message.from_wire(wire, one_rr_per_rrset=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(messages())
 def test_what_was_read_is_written_so_that_it_reads_the_same(wire: bytes) -> None:
     message = parse(wire)
     assert parse(encode(message)) == message
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     messages(),
     st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), max_size=6),
@@ -155,7 +155,7 @@ def test_mutated_messages_raise_nothing_but_our_error(
             assert len(ours.answers) == sum(len(rrset) for rrset in theirs.answer)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=200))
 @example(bytes.fromhex("123481800001000100000000") + b"\xc0\x0c" * 90)
 def test_random_bytes_raise_nothing_but_our_error(data: bytes) -> None:
@@ -165,7 +165,7 @@ def test_random_bytes_raise_nothing_but_our_error(data: bytes) -> None:
         read_question(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(U16, st.tuples(*[st.integers(0, 3)] * 4), st.binary(max_size=120))
 def test_random_records_behind_a_header_raise_nothing_but_our_error(
     flags: int, counts: tuple[int, ...], body: bytes

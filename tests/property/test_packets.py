@@ -37,7 +37,7 @@ TRANSPORT = st.sampled_from([UDP, TCP])
 OPTION = st.builds(
     dns.edns.GenericOption, st.integers(4, 0xFFFF).filter(lambda code: code not in {8, 10, 15}), st.binary(max_size=12)
 )
-EXAMPLE = settings(max_examples=400, deadline=None)
+EXAMPLE = settings(max_examples=400)
 
 
 @cache
@@ -159,13 +159,13 @@ def check_answer(packet: bytes, answer: bytes | None) -> None:
 
 
 @given(mutated(), TRANSPORT)
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 def test_a_mutated_query_breaks_nothing(packet: bytes, transport: int) -> None:
     check_answer(packet, shared().ask(packet, transport=transport))
 
 
 @given(st.binary(max_size=600), TRANSPORT)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @example(bytes(12), UDP)
 @example(b"\xff" * 12, UDP)
 @example(b"\0\0\1\0\0\1\0\0\0\0\0\0" + b"\xc0\x0c" * 100, TCP)
@@ -226,7 +226,7 @@ COUNT = iter(range(1 << 30))
     rdtype=st.sampled_from(["A", "HTTPS", "CNAME", "MX"]),
     do=st.booleans(),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_whatever_an_upstream_says_the_client_gets_one_answer_to_its_question(
     found: list[bytes], counts: list[int] | None, flags: int, changes: list[tuple[float, int]], rdtype: str, do: bool
 ) -> None:

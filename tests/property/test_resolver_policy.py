@@ -63,7 +63,7 @@ def check(own: Rig, name: str, client: bytes, won: Match | None, action: Action,
 
 
 @given(ENTRIES, NAMES, WANTED, ACTIONS, st.booleans(), st.integers())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_the_core_decides_as_the_reference(
     entries: list[Entry],
     name: str,
@@ -89,7 +89,7 @@ def test_the_core_decides_as_the_reference(
 
 
 @given(ENTRIES, NAMES, WANTED, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_an_nxdomain_denies_nothing_that_would_pass(
     entries: list[Entry], name: str, wanted: set[Category], data: st.DataObject
 ) -> None:
@@ -128,7 +128,7 @@ def stated(named: dict[tuple[str, str], tuple[str, Action]]) -> OwnNames:
 
 
 @given(ENTRIES, OWN, NAMES, WANTED)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_own_names_lift_and_add_as_stated(
     entries: list[Entry], named: dict[tuple[str, str], tuple[str, Action]], name: str, wanted: set[Category]
 ) -> None:
@@ -157,7 +157,7 @@ def test_own_names_lift_and_add_as_stated(
 
 
 @given(ENTRIES, OWN, NAMES, WANTED, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_an_nxdomain_denies_nothing_that_own_names_let_through(
     entries: list[Entry],
     named: dict[tuple[str, str], tuple[str, Action]],

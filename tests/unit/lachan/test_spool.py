@@ -388,7 +388,7 @@ def test_a_writer_killed_at_any_point_neither_loses_nor_doubles(path: Path) -> N
         spool.close()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(
