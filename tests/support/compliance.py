@@ -41,11 +41,11 @@ LAW: dict[str, Any] = {
     "effective_from": datetime(2020, 1, 1, tzinfo=UTC),
     "authority": {"vi": "Sở thử nghiệm", "en": "Test authority"},
     "period": "10m",
-    "day": {"length": "2s", "closes_after": "2s", "recounted_within": "60s"},
-    # A day of two seconds holds few questions, and nobody intercepts the loopback.
+    "day": {"length": "4s", "closes_after": "4s", "recounted_within": "60s"},
+    # A day of four seconds holds few questions, and nobody intercepts the loopback; two bad days accuse.
     "burden": {
         "bad": {"minimum_names": 4, "line_fault_rate": 0.000001},
-        "days": {"honest": 0.03, "cheating": 0.9, "accusation": 20},
+        "days": {"honest": 0.024, "cheating": 0.99, "accusation": 20, "horizon": 30},
     },
     "report": {"window": "5s", "deadline": "20s", "first_within": "10m"},
     "list": {"block_deadline": "1s", "urgent_block_deadline": "1s", "maximum_age": "1s"},
