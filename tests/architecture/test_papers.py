@@ -18,7 +18,10 @@ import typer
 
 from tests.architecture.tree import ROOT, text, tracked
 
-PAPERS = [PurePosixPath(f"{name}.md") for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
+PAPERS = [
+    *(PurePosixPath(f"{name}.md") for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
+    *sorted(path for path in tracked() if path.is_relative_to("docs/architecture")),
+]
 RECORDS = sorted(path for path in tracked() if path.is_relative_to("docs/adr"))
 DOCUMENTS = [path for path in tracked() if path.suffix == ".md"]
 
