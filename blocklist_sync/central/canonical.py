@@ -1,8 +1,6 @@
-"""JSON of which one value has one form, so that it can be hashed and signed.
+"""Canonical JSON as the list authority writes and reads it: the strict form of `lachan.canonical`.
 
-Holds always: sorted keys, no blanks, UTF-8, and nothing but objects, lists, strings and integers: no number that two
-readers could round differently, nothing that is there or not there. What `parse` accepts is byte for byte what `encode`
-makes of it.
+Holds always: what `parse` accepts is byte for byte what `encode` makes of it.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ import json
 from typing import Any, NoReturn
 
 from blocklist_sync.central.errors import CentralError
+from lachan import canonical
 
 MAX_BYTES = 1 << 20
 
@@ -25,11 +24,10 @@ def encode(value: Any) -> bytes:
     Raises:
         CanonicalError: It holds something else than objects, lists, strings and integers.
     """
-    _check(value, "")
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise CanonicalError("a text that is not Unicode") from error
+        return canonical.encode(value, canonical.STRICT)
+    except ValueError as error:
+        raise CanonicalError(str(error)) from error
 
 
 def parse(data: bytes) -> Any:
@@ -51,16 +49,3 @@ def parse(data: bytes) -> Any:
 
 def _refuse(text: str) -> NoReturn:
     raise ValueError(f"{text[:20]} is no integer")
-
-
-def _check(value: Any, place: str) -> None:
-    if isinstance(value, dict):
-        for key, held in value.items():
-            if not isinstance(key, str):
-                raise CanonicalError(f"{place or 'the value'}: a key is no text")
-            _check(held, f"{place}.{key}" if place else key)
-    elif isinstance(value, list | tuple):
-        for number, held in enumerate(value):
-            _check(held, f"{place}[{number}]")
-    elif isinstance(value, bool) or not isinstance(value, str | int):
-        raise CanonicalError(f"{place or 'the value'}: neither text, integer, list nor object")

@@ -14,7 +14,6 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
-from compliance_api.domain import canonical
 from compliance_api.domain.accusations import slow_releases
 from compliance_api.domain.case import Case
 from compliance_api.domain.course import Course, Step
@@ -24,6 +23,7 @@ from compliance_api.domain.legal_day import Period
 from compliance_api.domain.statistics.eprocess import FAMILIES
 from compliance_api.domain.statistics.intervals import clopper_pearson
 from compliance_api.domain.verdict import Outcome, Verdict, judge
+from lachan import canonical
 
 FORMAT = "lachan-verdict 1"
 

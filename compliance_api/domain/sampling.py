@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from compliance_api.domain import canonical
 from compliance_api.domain.draws import Draws, derived
 from compliance_api.domain.law import Law
+from lachan import canonical
 
 # lachan.compliance.v1.Category: csam and sexual_exploitation.
 SENSITIVE_CATEGORIES = frozenset({1, 2})

@@ -12,7 +12,6 @@ from sqlalchemy import Row, and_, exists, func, insert, or_, select, tuple_, upd
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.domain import canonical
 from compliance_api.domain.observation import Arm, Result
 from compliance_api.domain.organisation import Endpoint, Transport
 from compliance_api.domain.sampling import ListedName, Release
@@ -23,6 +22,7 @@ from compliance_api.storage.tables import assignments, draws, extra_questions, o
 from compliance_api.usecases.assignment import PURPOSE, Assignment, Round
 from compliance_api.usecases.observe import Issued
 from compliance_api.usecases.question import Question
+from lachan import canonical
 from lachan.ledger.leaf import Kind
 from lachan.tls import Identity
 

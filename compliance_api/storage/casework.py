@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.domain import canonical
 from compliance_api.domain.casework import Deed, Matter, State, Step, take
 from compliance_api.domain.finding import FindingKind
 from compliance_api.domain.law_history import LawHistory
@@ -24,6 +23,7 @@ from compliance_api.storage import laws
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import finding_steps, findings
 from compliance_api.usecases.casework import FindingCase
+from lachan import canonical
 from lachan.ledger.leaf import Kind
 
 MAX_FINDINGS = 1000

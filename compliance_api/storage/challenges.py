@@ -19,7 +19,6 @@ from sqlalchemy import Row, and_, func, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.domain import canonical
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.challenge import HOUR, Challenge, ChallengeOutcome, Opened, Rule, State
 from compliance_api.domain.observation import Path
@@ -35,6 +34,7 @@ from compliance_api.storage.tables import (
     session_paths,
 )
 from compliance_api.usecases.challenge import PURPOSE, Answer
+from lachan import canonical
 from lachan.compliance.v1 import challenge_service_pb2, probe_service_pb2, report_pb2
 from lachan.ledger.leaf import Kind
 

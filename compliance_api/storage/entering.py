@@ -6,9 +6,7 @@ the same time enter it once.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,15 +15,11 @@ from compliance_api.domain.sampling import Release
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import ledger_leaves
 from compliance_api.usecases.cite import Cited
+from lachan import canonical
 from lachan.ledger.leaf import Kind
 
 LOCK = 0x6C616368616E05
 """`lachan`, then a number."""
-
-
-def content(value: Mapping[str, Any]) -> bytes:
-    """A leaf's content as data: JSON of one form."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def of_release(release: Release) -> NewLeaf:
@@ -37,7 +31,7 @@ def of_release(release: Release) -> NewLeaf:
         "entries": release.entries,
         "urgent": release.urgent,
     }
-    return NewLeaf(Kind.RELEASE, content(told), f"release/{release.serial}")
+    return NewLeaf(Kind.RELEASE, canonical.encode(told), f"release/{release.serial}")
 
 
 async def enter_news(connection: AsyncConnection, leaves: Sequence[NewLeaf]) -> int:
@@ -62,7 +56,7 @@ class Citations:
 
     async def save(self, cited: Sequence[Cited]) -> int:
         """Enters what is new or was changed; how many those were."""
-        leaves = [NewLeaf(one.kind, content(one.told), one.subject) for one in cited]
+        leaves = [NewLeaf(one.kind, canonical.encode(one.told), one.subject) for one in cited]
         if not leaves:
             return 0
         async with self._engine.begin() as connection:

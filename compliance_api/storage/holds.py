@@ -6,7 +6,6 @@ a period, and is never deleted: whoever ends it is written beside it. Both are e
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance_api.errors import ComplianceError
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import findings, legal_holds
+from lachan import canonical
 from lachan.ledger.leaf import Kind
 
 ID_BYTES = 16
@@ -62,7 +62,7 @@ class Hold:
         shown = {
             name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
         }
-        return json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+        return canonical.encode(shown)
 
     def leaf(self) -> NewLeaf:
         """Its leaf in the ledger."""

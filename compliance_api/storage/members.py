@@ -39,7 +39,8 @@ from compliance_api.storage.tables import (
     revocations,
 )
 from compliance_api.usecases.entry import entry_of, party_of
-from compliance_api.usecases.membership import Event, canonical
+from compliance_api.usecases.membership import Event
+from lachan import canonical
 from lachan.ledger.leaf import Kind
 from lachan.tls import Identity, Role
 
@@ -299,7 +300,7 @@ def _differences(before: Registry, after: Registry, by: str) -> list[Event]:
         content: dict[str, Any] = {"event": "registered" if new else "withdrawn", "party": str(who), "by": by}
         if new:
             content |= {"key": new.key.hex(), "entry": entry_of(new)}
-        events.append(Event.enrolment(canonical(content), f"{who.organisation}/{who.name}"))
+        events.append(Event.enrolment(canonical.encode(content), f"{who.organisation}/{who.name}"))
     for one in after.organisations:
         old_owner = before.organisation(one.identifier)
         if old_owner is None or (old_owner.kind, old_owner.jurisdictions, old_owner.roots) != (
@@ -315,10 +316,11 @@ def _differences(before: Registry, after: Registry, by: str) -> list[Event]:
                 "roots": one.roots.decode(),
                 "by": by,
             }
-            events.append(Event.enrolment(canonical(content), one.identifier))
+            events.append(Event.enrolment(canonical.encode(content), one.identifier))
     events += [
         Event.enrolment(
-            canonical({"event": "organisation-withdrawn", "organisation": one.identifier, "by": by}), one.identifier
+            canonical.encode({"event": "organisation-withdrawn", "organisation": one.identifier, "by": by}),
+            one.identifier,
         )
         for one in before.organisations
         if after.organisation(one.identifier) is None

@@ -15,10 +15,10 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain import canonical
 from compliance_api.domain.draws import SEED_BYTES
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import seeds
+from lachan import canonical
 from lachan.ledger.leaf import Kind
 
 TOLD_AFTER = timedelta(days=8)

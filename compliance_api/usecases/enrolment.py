@@ -18,8 +18,8 @@ from compliance_api.domain.enrolment import Enrolment, Issued, State, Terms, Tok
 from compliance_api.domain.organisation import Node, OrganisationKind, Probe, Registry
 from compliance_api.errors import ComplianceError, InvalidRequestError, NotPermittedError, Violation
 from compliance_api.usecases.entry import entry_of
-from compliance_api.usecases.membership import Event, canonical
-from lachan import application
+from compliance_api.usecases.membership import Event
+from lachan import application, canonical
 from lachan.application import ApplicationError
 from lachan.invitation import SECRET_BYTES, Invitation, hash_of
 from lachan.signing import SigningError, VerifyKey
@@ -418,9 +418,9 @@ class Enrolling:
             await change.revoke(party, fingerprint, actor.name, reason, self._clock())
             content = {"event": "revoked", "party": str(party), "by": actor.name, "reason": reason}
             content |= {"certificate": fingerprint.hex()} if fingerprint else {}
-            change.note(Event.revocation(canonical(content), f"{party.organisation}/{party.name}"))
+            change.note(Event.revocation(canonical.encode(content), f"{party.organisation}/{party.name}"))
 
 
 def _event(event: str, party: Identity, by: str, **more: str | int) -> Event:
     content: dict[str, Any] = {"event": event, "party": str(party), "by": by, **more}
-    return Event.enrolment(canonical(content), f"{party.organisation}/{party.name}")
+    return Event.enrolment(canonical.encode(content), f"{party.organisation}/{party.name}")

@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from compliance_api.domain.credential import Membership
 from compliance_api.domain.organisation import Registry
-
-
-def canonical(content: dict[str, Any]) -> bytes:
-    """JSON with one form for one content: keys sorted, no blanks, UTF-8."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 
 from compliance_api.domain.credential import Membership
 from compliance_api.domain.organisation import Label, Organisation, OrganisationKind, Registry
-from compliance_api.usecases.membership import Directory, canonical
+from compliance_api.usecases.membership import Directory
+from lachan import canonical
 
 OWNER = Organisation("a", OrganisationKind.OPERATOR, Label("x", "x"), frozenset())
 
@@ -110,4 +111,4 @@ async def test_who_goes_away_takes_the_read_from_nobody() -> None:
 
 
 def test_content_has_one_form() -> None:
-    assert canonical({"b": "Sở", "a": [1]}) == '{"a":[1],"b":"Sở"}'.encode()
+    assert canonical.encode({"b": "Sở", "a": [1]}) == '{"a":[1],"b":"Sở"}'.encode()
