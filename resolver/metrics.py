@@ -10,8 +10,7 @@ import contextlib
 import importlib.metadata
 import platform
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -24,15 +23,14 @@ from lachan import endpoint
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.message import rcode_name
 from lachan.spool import Stats
-from resolver import syncmetrics
-from resolver.auditor import Doubt
+from resolver import reportmetrics, syncmetrics
 from resolver.counters import WindowCounts
+from resolver.families import ACTIONS, CATEGORIES, OTHER, counter, words
 from resolver.pages.counts import PageCounts
-from resolver.uplink import Failure, UplinkStatus
+from resolver.uplink import UplinkStatus
 from resolver.upstream.counts import StreamCounts
 from resolver.upstream.health import UpstreamHealth
 
-OTHER = "other"
 OPERATOR = "operator"
 
 
@@ -88,33 +86,13 @@ def problems(snapshot: Snapshot) -> Sequence[str]:
     return found
 
 
-def _words(items: Iterable[tuple[str, int]], prefix: str) -> dict[int, str]:
-    """The contract's own words for an enum's numbers, in lower case."""
-    return {number: name.removeprefix(prefix).lower() for name, number in items if number}
-
-
-_TRANSPORTS = _words(pb.Transport.items(), "TRANSPORT_")
-_CATEGORIES = _words(pb.Category.items(), "CATEGORY_")
-_ACTIONS = _words(pb.Action.items(), "ACTION_")
-_REASONS = _words(pb.DropReason.items(), "DROP_REASON_")
+_TRANSPORTS = words(pb.Transport.items(), "TRANSPORT_")
+_REASONS = words(pb.DropReason.items(), "DROP_REASON_")
 
 
 def _rcode(number: int) -> str:
     name = rcode_name(number)
     return OTHER if name.startswith("RCODE") else name
-
-
-def _counter(
-    name: str, text: str, labels: Sequence[str], cells: Iterable[tuple[tuple[str, ...], int]]
-) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text, labels=labels)
-    # Numbers that have no name here share one label, and a family must not say one thing twice.
-    sums: Counter[tuple[str, ...]] = Counter()
-    for values, count in cells:
-        sums[values] += count
-    for values, count in sorted(sums.items()):
-        family.add_metric(values, count)
-    return family
 
 
 class EdgeCollector(Collector):
@@ -141,14 +119,14 @@ class EdgeCollector(Collector):
         yield from _blocklist(snapshot)
         if snapshot.sync is not None:
             yield from syncmetrics.metrics(snapshot.sync, snapshot.alarms)
-        yield from _reports(snapshot)
+        yield from reportmetrics.metrics(snapshot.now, snapshot.spool, snapshot.uplink, snapshot.certificate_ends)
         if snapshot.pages is not None:
             yield from _pages(snapshot.pages)
 
 
 def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
     counts = snapshot.counts
-    yield _counter(
+    yield counter(
         "lachan_resolver_queries",
         "Queries answered, by transport, profile and response code.",
         ["transport", "profile", "rcode"],
@@ -157,17 +135,17 @@ def _resolver(snapshot: Snapshot) -> Iterator[Metric]:
             for (transport, profile, rcode), count in counts.queries.items()
         ),
     )
-    yield _counter(
+    yield counter(
         "lachan_resolver_blocked",
         "Queries for listed names and the operator's own, by category and by what was done.",
         ["category", "action"],
         (
-            ((_CATEGORIES.get(category, OTHER) if category else OPERATOR, _ACTIONS.get(action, OTHER)), count)
+            ((CATEGORIES.get(category, OTHER) if category else OPERATOR, ACTIONS.get(action, OTHER)), count)
             for (category, action), count in counts.blocked.items()
         ),
     )
     reasons = dict.fromkeys(_REASONS, 0) | dict(counts.drops)
-    yield _counter(
+    yield counter(
         "lachan_resolver_dropped",
         "Queries that got no answer, by reason.",
         ["reason"],
@@ -228,13 +206,13 @@ def _streams(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
         ("questions_moved", "moved", "Questions asked again because their connection ended."),
         ("questions_overdue", "overdue", "Questions given up because no answer came in time."),
     ):
-        yield _counter(
+        yield counter(
             f"lachan_resolver_upstream_{name}",
             text,
             ["upstream"],
             (((label,), one.counts.get(word, 0)) for label, one in streams.items()),
         )
-    yield _counter(
+    yield counter(
         "lachan_resolver_upstream_connection_failures",
         "Connections to upstreams that failed, and questions refused on them, by reason.",
         ["upstream", "reason"],
@@ -264,7 +242,7 @@ def _blocklist(snapshot: Snapshot) -> Iterator[Metric]:
             "When a newer list was last asked for with success, since 1970.",
             value=snapshot.checked_at,
         )
-    yield _counter(
+    yield counter(
         "lachan_blocklist_refused",
         "Releases refused, by reason.",
         ["reason"],
@@ -278,7 +256,7 @@ def _blocklist(snapshot: Snapshot) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "lachan_blocklist_deltas_applied", "Releases that came as what changed.", value=snapshot.by_delta
     )
-    yield _counter(
+    yield counter(
         "lachan_blocklist_downloads",
         "Releases whose records were downloaded whole, by the reason.",
         ["reason"],
@@ -290,74 +268,18 @@ def _pages(counts: PageCounts) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "lachan_pages_up", "Whether the process that serves the web pages runs, 1 or 0.", value=counts.up
     )
-    yield _counter(
+    yield counter(
         "lachan_pages_shown",
         "Web pages shown, by page and by the category of what was blocked.",
         ["page", "category"],
         counts.shown.items(),
     )
-    yield _counter(
+    yield counter(
         "lachan_pages_refused",
         "Connections to the web pages that were refused or cut off, by reason.",
         ["reason"],
         (((reason,), count) for reason, count in counts.refused.items()),
     )
-
-
-def _reports(snapshot: Snapshot) -> Iterator[Metric]:
-    spool, uplink = snapshot.spool, snapshot.uplink
-    if spool is not None:
-        yield GaugeMetricFamily(
-            "lachan_report_spool_reports", "Reports that wait for a receipt or a proof.", value=spool.items
-        )
-        yield GaugeMetricFamily("lachan_report_spool_bytes", "Size of the reports that wait.", value=spool.bytes)
-        yield GaugeMetricFamily(
-            "lachan_report_held_reports", "Reports set apart because the authority refuses them.", value=spool.held
-        )
-        yield GaugeMetricFamily(
-            "lachan_report_oldest_seconds",
-            "Age of the oldest report that waits, 0 where none does.",
-            value=0.0 if spool.oldest_at is None else max(0.0, snapshot.now - spool.oldest_at),
-        )
-        yield GaugeMetricFamily(
-            "lachan_report_unproven_reports",
-            "Reports that have a receipt and wait for their proof in the ledger.",
-            value=spool.acknowledged,
-        )
-    if uplink is not None and uplink.ledger is not None:
-        yield GaugeMetricFamily(
-            "lachan_ledger_leaves", "Leaves under the last head that was believed.", value=uplink.ledger.size
-        )
-        yield GaugeMetricFamily(
-            "lachan_ledger_contradicted",
-            "Whether the ledger was split or rewritten: two heads that contradict each other are kept.",
-            value=uplink.ledger.contradicted,
-        )
-        yield CounterMetricFamily(
-            "lachan_report_proven", "Reports that are proven in the ledger.", value=uplink.ledger.proven
-        )
-        yield _counter(
-            "lachan_ledger_doubts",
-            "Times that the ledger did not show what it should, by reason.",
-            ["reason"],
-            (((doubt.value,), uplink.ledger.doubts.get(doubt, 0)) for doubt in Doubt),
-        )
-    if snapshot.certificate_ends:
-        yield GaugeMetricFamily(
-            "lachan_certificate_expires_timestamp_seconds",
-            "When the certificate ends that this node reports with; it is renewed before its last third.",
-            value=snapshot.certificate_ends,
-        )
-    if uplink is not None:
-        yield CounterMetricFamily(
-            "lachan_report_submitted", "Reports the authority gave receipts for.", value=uplink.submitted
-        )
-        yield _counter(
-            "lachan_report_failures",
-            "Calls to the authority that failed and reports set apart, by reason.",
-            ["reason"],
-            (((failure.value,), uplink.failures.get(failure, 0)) for failure in Failure),
-        )
 
 
 def registry(read: Callable[[], Snapshot]) -> CollectorRegistry:

@@ -21,18 +21,21 @@ from pathlib import Path
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.edge.activate import Activation
 from blocklist_sync.edge.agent import Agent as Sync
-from lachan import clock, durable, log
+from lachan import clock, durable, endpoint, log
 from lachan.compliance.v1 import report_pb2 as pb
+from lachan.config import split_host_port
+from lachan.renewal import Renewal
 from lachan.spool import Spool, SpoolError
 from resolver.enrolment import signing_key
 from resolver.errors import ResolverError
 from resolver.report import EPOCH_BYTES, ClockState, ListState, Reporter
-from resolver.rpzlog import asking
+from resolver.rpzlog import asking, metrics
 from resolver.rpzlog.follow import Follower, Turn
 from resolver.rpzlog.hits import MalformedError, reader
 from resolver.rpzlog.judging import List, judge
-from resolver.rpzlog.settings import HitsFile
+from resolver.rpzlog.settings import HitsFile, MetricsSettings
 from resolver.rpzlog.tally import MAX_BYTES, Tally, TallyError
+from resolver.uplink import Uplink
 
 TALLY_FILE = "hits.json"
 RETRY_SECONDS = 1.0
@@ -60,20 +63,23 @@ class HitLogAgent:
         self._complained = ""
         self.sync = Sync(file.sync, file.state_dir)
         self.tally = self._begin(now, entropy)
+        self.seen = self.tally.seen.copy()
+        """What was read since the start, up to a moment: another one each time, so that other threads may read it."""
+        self.held_serial = 0
 
     def _begin(self, now: int, entropy: Callable[[int], bytes]) -> Tally:
         fresh = Tally(entropy(EPOCH_BYTES), now)
         if not self._path.exists():
             if self._reporter.head() is not None:
                 # Reports were made before: how far the log was read then is not known any more.
-                fresh.noting(now, self._seconds, self._spans()).gaps += 1
+                fresh.note(now, self._seconds, self._spans(), gaps=1)
             return fresh
         try:
             self._kept = durable.read(self._path, MAX_BYTES)
             return Tally.decode(self._kept)
         except TallyError as error:
             log.get().error("the counts kept cannot be read: begun anew", reason=str(error))
-            fresh.noting(now, self._seconds, self._spans()).gaps += 1
+            fresh.note(now, self._seconds, self._spans(), gaps=1)
             return fresh
 
     def _spans(self) -> tuple[tuple[int, int], ...]:
@@ -88,6 +94,7 @@ class HitLogAgent:
         """
         try:
             self._lists = [List.of(activation), *self._lists[:1]]
+            self.held_serial = activation.serial
         except (ArtifactError, durable.FileError) as error:
             raise ResolverError(f"{activation.snapshot}: {error}") from error
 
@@ -123,9 +130,8 @@ class HitLogAgent:
                 continue
             tally.count(hit.at, judge(hit, self._lists, self._file.zone.profile), now, seconds, spans)
         if malformed or turn.gaps:
-            noted = tally.noting(now, seconds, spans)
-            noted.malformed += malformed
-            noted.gaps += turn.gaps
+            tally.note(now, seconds, spans, malformed=malformed, gaps=turn.gaps)
+        self.seen = tally.seen.copy()
 
     def _keep(self) -> None:
         data = self.tally.encode()
@@ -207,6 +213,27 @@ async def _asking(agent: HitLogAgent, file: HitsFile) -> None:
         await asyncio.sleep(file.zone.ask)
 
 
+def _metrics(
+    settings: MetricsSettings, agent: HitLogAgent, spool: Spool, uplink: Uplink | None, renewal: Renewal | None
+) -> contextlib.AbstractContextManager[tuple[str, int]]:
+    def read() -> metrics.Snapshot:
+        tally = agent.tally
+        return metrics.Snapshot(
+            now=time.time(),
+            seen=agent.seen,
+            held_serial=agent.held_serial,
+            checked_at=agent.sync.checked_at,
+            serial=tally.serial,
+            serial_asked_at=tally.serial_asked_at,
+            spool=spool.stats(),
+            uplink=uplink.status if uplink is not None else None,
+            certificate_ends=renewal.expires_at if renewal is not None else 0.0,
+        )
+
+    host, port = split_host_port(settings.listen)
+    return endpoint.serve(host, port, metrics.registry(read), lambda: metrics.problems(read()))
+
+
 async def serve(file: HitsFile) -> None:
     """Runs until cancelled."""
     durable.make_folder(file.state_dir)
@@ -226,14 +253,17 @@ async def serve(file: HitsFile) -> None:
 
         jobs = [agent.sync.run(activated), _asking(agent, file)]
         wake: Callable[[], None] = lambda: None  # noqa: E731 # nobody to wake without an uplink
+        uplink: Uplink | None = None
+        renewal: Renewal | None = None
         if file.report.uplink is not None:
-            from lachan.renewal import Renewal
-            from resolver.uplink import Uplink
-
             uplink = Uplink(file.report.uplink, spool, window=file.report.window)
             wake = uplink.wake
             jobs.append(uplink.run())
-            jobs.append(Renewal(file.report.uplink.target, file.report.uplink.tls, random.SystemRandom()).run())
+            renewal = Renewal(file.report.uplink.target, file.report.uplink.tls, random.SystemRandom())
+            jobs.append(renewal.run())
+        if file.metrics is not None:
+            # Last, so that who is answered asks an agent that is whole.
+            held.enter_context(_metrics(file.metrics, agent, spool, uplink, renewal))
         async with asyncio.TaskGroup() as group:
             for job in (*jobs, _following(agent, file, wake)):
                 group.create_task(job)

@@ -55,6 +55,12 @@ class WindowSettings(Settings):
     uplink: UplinkSettings | None = Field(default=None, description="without it, reports wait in the spool")
 
 
+class MetricsSettings(Settings):
+    """The Prometheus endpoint."""
+
+    listen: HostPort
+
+
 class HitsFile(Settings):
     """rpz-hits.yaml."""
 
@@ -65,3 +71,4 @@ class HitsFile(Settings):
     zone: ZoneSettings
     sync: SyncSettings = Field(description="the list itself, which names are looked up in")
     report: WindowSettings = WindowSettings()
+    metrics: MetricsSettings | None = None

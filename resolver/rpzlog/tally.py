@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resolver.counters import DEPTH, WindowCounts
@@ -36,6 +36,10 @@ class Window:
     late: int = 0
     gaps: int = 0
 
+    def copy(self) -> Window:
+        """As it is now, for others to read."""
+        return replace(self, blocked=Counter(self.blocked))
+
 
 @dataclass
 class Tally:
@@ -47,6 +51,7 @@ class Tally:
         place: How far the log was read.
         windows: By their starts.
         serial: The last word of the resolver on its release; with its records' digest and when it came first and last.
+        seen: Everything counted and noted since this process started, for its metrics; it is not kept.
     """
 
     epoch: bytes
@@ -57,18 +62,24 @@ class Tally:
     records_digest: bytes = b""
     serial_since: int = 0
     serial_asked_at: int = 0
+    seen: Window = field(default_factory=Window, compare=False)
 
     def window(self, at: int, seconds: int) -> Window:
         """The window that a moment is in."""
         return self.windows.setdefault(at - at % seconds, Window())
 
-    def noting(self, now: int, seconds: int, spans: Iterable[Span]) -> Window:
-        """The window for what is noticed now: that of now, or the first after it that was not told."""
+    def note(
+        self, now: int, seconds: int, spans: Iterable[Span], *, malformed: int = 0, late: int = 0, gaps: int = 0
+    ) -> None:
+        """Counts what is noticed now, in the window of now, or in the first after it that was not told."""
         start = now - now % seconds
         told = tuple(spans)
         while covers(told, start, start + seconds):
             start += seconds
-        return self.windows.setdefault(start, Window())
+        for one in (self.windows.setdefault(start, Window()), self.seen):
+            one.malformed += malformed
+            one.late += late
+            one.gaps += gaps
 
     def count(self, at: int, cell: Cell | None, now: int, seconds: int, spans: Iterable[Span]) -> None:
         """Counts a hit; `cell` is None where its name is unknown."""
@@ -77,11 +88,13 @@ class Tally:
         current = now - now % seconds
         if covers(told, start, start + seconds) or not current - (DEPTH - 2) * seconds <= start <= current + seconds:
             # Told, too old to be told, or from a time that has not come.
-            self.noting(now, seconds, told).late += 1
-        elif cell is None:
-            self.window(at, seconds).unknown += 1
-        else:
-            self.window(at, seconds).blocked[cell] += 1
+            self.note(now, seconds, told, late=1)
+            return
+        for one in (self.window(at, seconds), self.seen):
+            if cell is None:
+                one.unknown += 1
+            else:
+                one.blocked[cell] += 1
 
     def answered_by(self, serial: int, digest: bytes, now: int) -> None:
         """Takes the resolver's word on its release."""

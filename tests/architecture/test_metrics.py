@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 import blocklist_sync.central.serving.metrics
 import compliance_api.metrics
 import compliance_api.probe.metrics
+import resolver.rpzlog.metrics
 from blocklist_sync.edge.freshness import SyncState
 from compliance_api.challenging import ChallengeMetrics
 from compliance_api.ledger.cosigning import Failure
@@ -22,6 +24,7 @@ from resolver.auditor import Doubt, LedgerStatus
 from resolver.counters import WindowCounts
 from resolver.metrics import Snapshot, registry
 from resolver.pages.counts import PageCounts
+from resolver.rpzlog.tally import Window
 from resolver.uplink import UplinkStatus
 from resolver.upstream.counts import StreamCounts
 from tests.support.protos import ROOT
@@ -66,8 +69,21 @@ def challenge_registry() -> CollectorRegistry:
     return made
 
 
+HITS = resolver.rpzlog.metrics.Snapshot(
+    now=1.0,
+    seen=Window(collections.Counter({(4, 1): 1})),
+    checked_at=1,
+    serial_asked_at=1,
+    spool=EDGE.spool,
+    uplink=UplinkStatus(last_success_at=0.0),
+    certificate_ends=1.0,
+)
+
 REGISTRIES = {
     "resolver/metrics.py": lambda: registry(lambda: EDGE),
+    "resolver/families.py": lambda: registry(lambda: EDGE),
+    "resolver/reportmetrics.py": lambda: registry(lambda: EDGE),
+    "resolver/rpzlog/metrics.py": lambda: resolver.rpzlog.metrics.registry(lambda: HITS),
     "resolver/syncmetrics.py": lambda: registry(lambda: EDGE),
     "blocklist_sync/central/serving/metrics.py": lambda: blocklist_sync.central.serving.metrics.Metrics().registry,
     "compliance_api/metrics.py": lambda: compliance_api.metrics.Metrics().registry,

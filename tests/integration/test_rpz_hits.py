@@ -8,11 +8,13 @@ import json
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as families
 
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.signing import REPORT, SigningKey
@@ -59,13 +61,19 @@ class Agent(Daemon):
         self._process.wait()
 
 
+async def scraped(port: int) -> tuple[str, Any]:
+    """What the agent tells Prometheus, and of its health."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        return (await client.get("/metrics")).text, (await client.get("/health")).json()
+
+
 def blocked(authority: Authority) -> int:
     return sum(cell.count for report in authority.parsed() for cell in report.blocked)
 
 
 @pytest.mark.debian("knotd", "knotc", "unbound")
 async def test_every_hit_in_unbounds_log_is_told_once_though_the_agent_is_killed(tmp_path: Path) -> None:
-    ports = {name: free_port() for name in ("unbound", "relay")}
+    ports = {name: free_port() for name in ("unbound", "relay", "metrics")}
     authority = Authority(tmp_path / "authority")
     await authority.start()
     files = authority.papers.issue("isp-a", Role.NODE, "edge-1")
@@ -84,7 +92,8 @@ async def test_every_hit_in_unbounds_log_is_told_once_though_the_agent_is_killed
         with desk.lists.serve() as server, stopped(hop, un, agent):
             report = {"window": "1s", "uplink": uplink}
             told_of = {"path": str(log), "form": "unbound"}
-            config = configure(agent.folder, desk, server, told_of, un, report=report)
+            listen = {"listen": f"127.0.0.1:{ports['metrics']}"}
+            config = configure(agent.folder, desk, server, told_of, un, report=report, metrics=listen)
             agent.run(config)
             # The log's end is where counting begins: it is known once a window was told.
             await authority.until(lambda: bool(authority.reports), 30)
@@ -104,10 +113,27 @@ async def test_every_hit_in_unbounds_log_is_told_once_though_the_agent_is_killed
             hits = len(re.findall(r"rpz-(?:nxdomain|nodata) ", log.with_suffix(".log.1").read_text()))
             assert hits >= 40
             await authority.until(lambda: blocked(authority) >= hits and authority.parsed()[-1].list.serial == 1, 30)
+            exposed, health = await scraped(ports["metrics"])
             agent.stop()
     await authority.stop()
     reports = authority.parsed()
     assert blocked(authority) == hits
+    told = {sample.name: sample for family in families(exposed) for sample in family.samples}
+    # By the last process: what was asked while nobody read at least, and what those before it did not come to read.
+    counted = [s.value for family in families(exposed) for s in family.samples if s.name == "lachan_rpz_hits_total"]
+    assert 10 <= sum(counted) <= hits
+    assert told["lachan_rpz_hits_total"].labels["category"] == "gambling"
+    for name in ("hits_unknown", "hits_late", "lines_malformed", "log_gaps"):
+        assert told[f"lachan_rpz_{name}_total"].value == 0
+    assert (told["lachan_blocklist_serial"].value, told["lachan_rpz_resolver_serial"].value) == (1, 1)
+    asked = int(told["lachan_rpz_resolver_asked_timestamp_seconds"].value)
+    assert reports[0].window_start < asked <= time.time()
+    assert told["lachan_report_receipt_age_seconds"].value >= 0
+    assert told["lachan_report_spool_reports"].value >= 0
+    assert health == {"status": "ok", "problems": []}
+    # Neither a name nor a client is in it.
+    assert "example" not in exposed
+    assert "127.0.0.1" not in exposed
     assert {(cell.category, cell.action) for report in reports for cell in report.blocked} == {
         (pb.CATEGORY_GAMBLING, pb.ACTION_NXDOMAIN), (pb.CATEGORY_GAMBLING, pb.ACTION_NODATA)
     }  # fmt: skip

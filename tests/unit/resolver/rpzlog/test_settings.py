@@ -20,7 +20,7 @@ sync: {repository: "https://lists.so.example", root: root.json, ca: ca.pem}
 
 def test_what_is_left_out_has_its_default() -> None:
     file: Any = config.parse(TEXT, HitsFile)
-    assert (file.report.window, file.zone.profile) == (300.0, "mandated")
+    assert (file.report.window, file.zone.profile, file.metrics) == (300.0, "mandated", None)
     assert file.zone.status_name == "lachan-serial.rpz.so.example"
 
 
@@ -33,6 +33,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ("node: resolver-1", "node: Resolver 1"),
         ("log:", "report: {window: 1.5s}\nlog:"),
         ("log:", "listen: []\nlog:"),
+        ("log:", "metrics: {listen: 9156}\nlog:"),
     ],
 )
 def test_what_makes_no_agent_is_refused(old: str, new: str) -> None:

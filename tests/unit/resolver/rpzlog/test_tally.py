@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from resolver.counters import DEPTH
 from resolver.rpzlog.follow import Place
-from resolver.rpzlog.tally import Tally, TallyError
+from resolver.rpzlog.tally import Tally, TallyError, Window
 
 NOW, SECONDS = 1_800_000_123, 300
 START = NOW - NOW % SECONDS
@@ -22,7 +24,7 @@ def test_what_is_kept_is_what_was_counted() -> None:
     one.count(NOW, (4, 1), NOW, SECONDS, ())
     one.count(NOW, (4, 1), NOW, SECONDS, ())
     one.count(NOW, None, NOW, SECONDS, ())
-    one.noting(NOW, SECONDS, ()).gaps += 1
+    one.note(NOW, SECONDS, (), gaps=1)
     one.answered_by(7, bytes(32), NOW)
     again = Tally.decode(one.encode())
     assert again == one
@@ -54,8 +56,22 @@ def test_windows_are_bounded_whatever_times_a_log_has(away: int) -> None:
 
 def test_what_is_noticed_in_a_told_window_goes_to_the_next() -> None:
     one = tally()
-    one.noting(NOW, SECONDS, ((START, START + SECONDS),)).malformed += 1
+    one.note(NOW, SECONDS, ((START, START + SECONDS),), malformed=1)
     assert one.windows.keys() == {START + SECONDS}
+
+
+def test_what_was_seen_is_the_sum_of_all_windows_and_ends_with_the_process() -> None:
+    one = tally()
+    for at in (NOW, NOW - SECONDS, NOW - 10**9):
+        one.count(at, (4, 1), NOW, SECONDS, ())
+    one.count(NOW, None, NOW, SECONDS, ())
+    one.note(NOW, SECONDS, (), malformed=2, gaps=1)
+    seen = one.seen.copy()
+    one.forget(((START - 600, START + 600),))
+    one.count(NOW, (4, 1), NOW, SECONDS, ())
+    assert seen == Window(Counter({(4, 1): 2}), unknown=1, malformed=2, late=1, gaps=1)
+    assert one.seen.blocked[4, 1] == 3
+    assert Tally.decode(one.encode()).seen == Window()
 
 
 def test_told_windows_are_forgotten() -> None:
