@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def _described(name: str, *args: Any) -> str:
     return f"{name} {Path(os.fsdecode(place)).name}"
 
 
-def _killing(at: int, told: int) -> Callable[[], None]:
+def _killing(at: int, told: int, changes: Collection[str]) -> Callable[[], None]:
     left = at
     say = os.write
 
@@ -63,18 +63,18 @@ def _killing(at: int, told: int) -> Callable[[], None]:
         return call
 
     def prepare() -> None:
-        for name in _CHANGES:
+        for name in changes:
             setattr(os, name, watched(name, getattr(os, name)))
 
     return prepare
 
 
-def matrix(work: Callable[[], object], most: int = 300) -> Iterator[Step]:
-    """Yields after each killing; ends once `work` got through."""
+def matrix(work: Callable[[], object], most: int = 300, changes: Collection[str] = _CHANGES) -> Iterator[Step]:
+    """Yields after each killing, each before one more of these changes; ends once `work` got through."""
     for at in range(1, most):
         heard, told = os.pipe()
         try:
-            status = _forked(_killing(at, told), work)
+            status = _forked(_killing(at, told, changes), work)
             os.close(told)
             change = os.read(heard, 1000).decode()
         finally:
