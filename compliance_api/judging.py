@@ -14,10 +14,11 @@ from compliance_api.domain.verdict import Verdict
 from compliance_api.errors import ComplianceError
 from compliance_api.storage.cases import Cases
 from compliance_api.storage.laws import Laws
+from compliance_api.storage.members import Members
 from compliance_api.storage.periods import Periods
 from compliance_api.storage.tallies import Tallies
 from compliance_api.usecases.count import DayCounter, Place
-from compliance_api.usecases.judge import Judge
+from compliance_api.usecases.judge import Judge, places
 from compliance_api.usecases.periods import PeriodJudge
 from lachan import log
 
@@ -41,6 +42,19 @@ class Judging:
     async def evaluate(self, now: datetime) -> list[Verdict]:
         """Judges every operator in each of its jurisdictions."""
         return await self._judge.evaluate(now)
+
+
+async def place_of(engine: AsyncEngine, operator: str, jurisdiction: str) -> Place:
+    """An operator in a jurisdiction, as the database knows it: with who was enrolled by a token, and who has left.
+
+    Raises:
+        ComplianceError: There is no such operator there.
+    """
+    registry = (await Members(engine).load()).registry
+    for place in places(registry):
+        if (place.operator, place.jurisdiction) == (operator, jurisdiction):
+            return place
+    raise ComplianceError(f"there is no operator {operator} in {jurisdiction}")
 
 
 async def recompute(engine: AsyncEngine, place: Place, period_name: str, known_at: datetime | None) -> PeriodVerdict:

@@ -14,16 +14,19 @@ from compliance_api.domain.chain import Relation
 from compliance_api.domain.course import Course
 from compliance_api.domain.law import Law
 from compliance_api.domain.observation import Sighting
+from compliance_api.domain.window import Absence
 
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """A node of the operator in this jurisdiction."""
+    """A node of the operator in this jurisdiction, or one that was."""
 
     name: str
     enrolled_at: datetime
     # The window of its first report ever; None while it never reported.
     first_window: datetime | None
+    # From each revocation until it was enrolled again.
+    away: tuple[Absence, ...] = ()
 
 
 @dataclass(frozen=True)

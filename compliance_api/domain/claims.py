@@ -27,12 +27,15 @@ def quote_release(release: ReleaseRecord) -> Evidence:
 
 
 def windows_owed(case: Case, node: NodeRecord) -> Owed:
-    """The windows that a node owes within the period: from its first one, or from enrolment where none ever came."""
+    """The windows that a node owes within the period: from its first one, or from enrolment where none ever came.
+
+    None that ended while it was revoked: nobody would have taken a report on it.
+    """
     duty = case.law.report
     begin = node.first_window or node.enrolled_at + timedelta(seconds=duty.first_within)
     until = min(case.now, (case.waited_until or case.now) - timedelta(seconds=duty.deadline))
     received = [report.window_start for report in case.reports if report.node == node.name]
-    return owed(max(begin, case.start), until, duty.window, received)
+    return owed(max(begin, case.start), until, duty.window, received, node.away)
 
 
 def missing_reports(case: Case) -> Iterator[Finding]:

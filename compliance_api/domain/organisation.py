@@ -135,6 +135,14 @@ class Organisation:
     probes: tuple[Probe, ...] = ()
     # Its own authorities' certificates, PEM; empty where its parties have theirs from this system's.
     roots: bytes = b""
+    # Nodes that were revoked or left out: they may not call and are not asked any more, but are judged for what they
+    # did.
+    former: tuple[Node, ...] = ()
+
+    @property
+    def judged(self) -> tuple[Node, ...]:
+        """Every node that a verdict looks at."""
+        return self.nodes + self.former
 
     def node(self, name: str) -> Node | None:
         """Its node of that name."""
@@ -154,6 +162,7 @@ class _Content:
     owners: Mapping[str, Organisation]
     nodes: Mapping[tuple[str, str], Node]
     probes: Mapping[tuple[str, str], Probe]
+    former: Mapping[tuple[str, str], Node]
 
 
 def _content(jurisdictions: tuple[Jurisdiction, ...], organisations: tuple[Organisation, ...]) -> _Content:
@@ -163,6 +172,7 @@ def _content(jurisdictions: tuple[Jurisdiction, ...], organisations: tuple[Organ
         {one.identifier: one for one in organisations},
         {(one.identifier, node.name): node for one in organisations for node in one.nodes},
         {(one.identifier, probe.name): probe for one in organisations for probe in one.probes},
+        {(one.identifier, node.name): node for one in organisations for node in one.former},
     )
 
 
@@ -202,6 +212,10 @@ class Registry:
     def node(self, organisation: str, name: str) -> Node | None:
         """A node by its certificate's two names."""
         return self._content.nodes.get((organisation, name))
+
+    def judged_node(self, organisation: str, name: str) -> Node | None:
+        """A node that is there, or was: for what was asked of it while it was."""
+        return self.node(organisation, name) or self._content.former.get((organisation, name))
 
     def probe(self, organisation: str, name: str) -> Probe | None:
         """A probe by its certificate's two names."""

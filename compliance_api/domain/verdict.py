@@ -75,7 +75,9 @@ def _latest(case: Case) -> list[ReportRecord]:
 def _coverage(case: Case, seen: Picture) -> Coverage:
     windows = [claims.windows_owed(case, node) for node in case.nodes]
     latest = _latest(case)
-    claimed = min((report.list_serial for report in latest), default=None)
+    # A node that left holds no list now, whatever its last report said.
+    gone = {node.name for node in case.nodes if any(one.covers(case.now) for one in node.away)}
+    claimed = min((report.list_serial for report in latest if report.node not in gone), default=None)
     newer = claims.replacement(case.releases, claimed) if claimed is not None else None
     lag = None
     if claimed is not None:

@@ -7,9 +7,22 @@ a window counts as received once, however many reports speak of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+
+@dataclass(frozen=True)
+class Absence:
+    """A time in which a node could not report, for it was none."""
+
+    left_at: datetime
+    # None while it is not back.
+    back_at: datetime | None = None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether it was away then."""
+        return self.left_at < moment and (self.back_at is None or moment <= self.back_at)
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,9 @@ class Owed:
     missing: tuple[datetime, ...]
 
 
-def owed(start: datetime, until: datetime, seconds: float, received: Iterable[datetime]) -> Owed:
+def owed(
+    start: datetime, until: datetime, seconds: float, received: Iterable[datetime], away: Sequence[Absence] = ()
+) -> Owed:
     """Compares the windows that lie wholly between two moments with those that were reported.
 
     Args:
@@ -30,11 +45,15 @@ def owed(start: datetime, until: datetime, seconds: float, received: Iterable[da
         until: Windows that end after this are not owed yet.
         seconds: Length of a window.
         received: Starts of the windows reported, in any order, repeated or not.
+        away: Windows that end in one of these are not owed.
     """
     first = math.ceil(start.timestamp() / seconds)
     last = math.floor(until.timestamp() / seconds)
     came = {math.floor(one.timestamp() / seconds) for one in received}
-    wanted = range(first, max(first, last))
+    wanted: Sequence[int] = range(first, max(first, last))
+    if away:
+        ends = {number: datetime.fromtimestamp((number + 1) * seconds, UTC) for number in wanted}
+        wanted = [number for number, end in ends.items() if not any(one.covers(end) for one in away)]
     missing = tuple(datetime.fromtimestamp(number * seconds, UTC) for number in wanted if number not in came)
     return Owed(len(wanted), len(wanted) - len(missing), missing)
 

@@ -33,7 +33,7 @@ class ActivityStore:
         owner = self._registry.organisation(organisation)
         if owner is None or jurisdiction not in owner.jurisdictions:
             return None
-        nodes = [node.name for node in owner.nodes if jurisdiction in node.jurisdictions]
+        nodes = [node.name for node in owner.judged if jurisdiction in node.jurisdictions]
         hour, day = hourly_rollups.c.hour, daily_rollups.c.day
         # A window that began later than now is of a clock that is wrong.
         lately = hour > hour_of(now) - timedelta(hours=HOURS), hour <= now

@@ -21,6 +21,7 @@ from compliance_api.errors import ComplianceError
 from compliance_api.issuing import issued_of
 from compliance_api.storage.members import (
     ENROLMENT,
+    LEFT_OUT,
     changed,
     changing,
     enter,
@@ -176,9 +177,8 @@ class EnrolmentChange:
     async def last_revoked(self, party: Identity) -> datetime | None:
         """When the party was last revoked."""
         newest = select(func.max(revocations.c.revoked_at)).where(_where(revocations, party))
-        found: datetime | None = (
-            await self._connection.execute(newest.where(revocations.c.fingerprint == b""))
-        ).scalar_one()
+        whole = (revocations.c.fingerprint == b"") & (revocations.c.revoked_by != LEFT_OUT)
+        found: datetime | None = (await self._connection.execute(newest.where(whole))).scalar_one()
         return found
 
     async def revoke(

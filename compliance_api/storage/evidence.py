@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_api.domain.case import (
@@ -24,6 +24,7 @@ from compliance_api.domain.chain import Relation
 from compliance_api.domain.observation import JUDGED, Arm, Path, Result, Shape, Sighting
 from compliance_api.domain.organisation import Transport
 from compliance_api.domain.tally import Handed
+from compliance_api.domain.window import Absence
 from compliance_api.storage.tables import (
     chain_heads,
     challenge_outcomes,
@@ -31,9 +32,11 @@ from compliance_api.storage.tables import (
     observations,
     releases,
     reports,
+    revocations,
     session_paths,
     unverified_reports,
 )
+from lachan.tls import Role
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,31 @@ class Extent:
 
 
 async def nodes(connection: AsyncConnection, extent: Extent) -> list[NodeRecord]:
-    """The nodes, as their chains know them."""
+    """The nodes of that time, as their chains know them: known before its end, and not away throughout."""
+    away = await _away(connection, extent)
     rows = await connection.execute(
         select(chain_heads.c.node, chain_heads.c.enrolled_at, chain_heads.c.first_window)
         .where(chain_heads.c.operator_id == extent.operator, chain_heads.c.node.in_(extent.nodes))
+        .where(or_(chain_heads.c.enrolled_at < extent.end, chain_heads.c.first_window < extent.end))
         .order_by(chain_heads.c.node)
     )
-    return [NodeRecord(row.node, row.enrolled_at, row.first_window) for row in rows]
+    found = [NodeRecord(row.node, row.enrolled_at, row.first_window, away.get(row.node, ())) for row in rows]
+    return [one for one in found if not any(gone.covers(extent.start) and gone.covers(extent.end) for gone in one.away)]
+
+
+async def _away(connection: AsyncConnection, extent: Extent) -> dict[str, tuple[Absence, ...]]:
+    """When each node was none, oldest first."""
+    kept = revocations.c
+    rows = await connection.execute(
+        select(kept.name, kept.revoked_at, kept.lifted_at)
+        .where(kept.organisation == extent.operator, kept.role == Role.NODE, kept.name.in_(extent.nodes))
+        .where(kept.fingerprint == b"", kept.revoked_at < extent.end)
+        .order_by(kept.revoked_at)
+    )
+    found: dict[str, tuple[Absence, ...]] = {}
+    for row in rows:
+        found[row.name] = (*found.get(row.name, ()), Absence(row.revoked_at, row.lifted_at))
+    return found
 
 
 async def reported(connection: AsyncConnection, extent: Extent) -> list[ReportRecord]:

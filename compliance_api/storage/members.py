@@ -2,7 +2,8 @@
 
 Holds always: every change is made under the lock of the one row whose revision it raises, so that changes have an order
 and whoever read the revision has read all changes up to it; what a file of organisations says changes no key that was
-enrolled; what is changed stands in the ledger, in the same transaction.
+enrolled; a node that had a key is never removed, only revoked or left out, so that it is judged for what it did; what
+is changed stands in the ledger, in the same transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, delete, func, select, update
+from sqlalchemy import Row, Table, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -45,6 +46,8 @@ from lachan.ledger.leaf import Kind
 from lachan.tls import Identity, Role
 
 FILE, ENROLMENT = "file", "enrolment"
+# Stands where others who end a party have their name: a file that names the node again lifts it.
+LEFT_OUT = "the file of organisations"
 MAX_PROBLEMS = 20
 
 
@@ -98,8 +101,8 @@ class Members:
             origins = await _origins(connection)
             _refuse(file, before.registry, origins)
             await _write_organisations(connection, file)
-            await _write_parties(connection, file, origins)
-            await _forget(connection, file, origins)
+            await _write_parties(connection, file, origins, now)
+            await _forget(connection, file, _parties(before.registry), origins, now)
             after = await read(connection, unenrolled=True)
             events = _differences(before.registry, after.registry, by)
             await note_nodes(connection, after.registry, now)
@@ -123,13 +126,19 @@ async def note_nodes(connection: AsyncConnection, registry: Registry, now: datet
 
 
 async def read(connection: AsyncConnection, *, unenrolled: bool = False) -> Membership:
-    """The membership; with those whose key is not known yet, only where `unenrolled`."""
+    """The membership; where `unenrolled`, nodes that were revoked and parties without a key are among the others."""
     revision = (await connection.execute(select(membership.c.revision))).scalar_one()
     found: dict[str, list[Node | Probe]] = defaultdict(list)
+    former: dict[str, list[Node]] = defaultdict(list)
     enrolled: set[Identity] = set()
+    left = await _left(connection, revoked=not unenrolled)
     for row in await connection.execute(select(parties).order_by(parties.c.position, parties.c.name)):
         if row.key or unenrolled:
-            found[row.organisation].append(party_of(Role(row.role), row.name, row.key, row.entry))
+            party = party_of(Role(row.role), row.name, row.key, row.entry)
+            if isinstance(party, Node) and _who(row) in left:
+                former[row.organisation].append(party)
+            else:
+                found[row.organisation].append(party)
         if row.origin == ENROLMENT:
             enrolled.add(_who(row))
     owners = [
@@ -141,6 +150,7 @@ async def read(connection: AsyncConnection, *, unenrolled: bool = False) -> Memb
             tuple(one for one in found[row.organisation] if isinstance(one, Node)),
             tuple(one for one in found[row.organisation] if isinstance(one, Probe)),
             row.roots,
+            tuple(former[row.organisation]),
         )
         for row in await connection.execute(select(organisations).order_by(organisations.c.position))
     ]
@@ -157,13 +167,20 @@ async def read(connection: AsyncConnection, *, unenrolled: bool = False) -> Memb
     )
 
 
+async def _left(connection: AsyncConnection, *, revoked: bool) -> set[Identity]:
+    """Who was left out of the file; where `revoked`, and who was revoked."""
+    standing = select(revocations).where(revocations.c.fingerprint == b"", revocations.c.lifted_at.is_(None))
+    return {_who(row) for row in await connection.execute(standing) if revoked or row.revoked_by == LEFT_OUT}
+
+
 async def _credentials(
     connection: AsyncConnection, revision: int, registry: Registry, enrolled: set[Identity]
 ) -> Membership:
     revoked_at: dict[Identity, datetime] = {}
     revoked: set[Identity] = set()
     gone: set[bytes] = set()
-    for row in await connection.execute(select(revocations)):
+    # Who was left out of the file is unknown; once it names them again, the certificates they had count again.
+    for row in await connection.execute(select(revocations).where(revocations.c.revoked_by != LEFT_OUT)):
         if row.fingerprint:
             gone.add(row.fingerprint)
             continue
@@ -268,21 +285,41 @@ def party_row(who: Identity, position: int, party: Node | Probe, origin: str) ->
     }
 
 
-async def _write_parties(connection: AsyncConnection, file: Registry, origins: dict[Identity, str]) -> None:
+async def _write_parties(
+    connection: AsyncConnection, file: Registry, origins: dict[Identity, str], now: datetime
+) -> None:
     wanted = _parties(file)
     rows = [(who, party_row(who, index, one, FILE)) for index, (who, one) in enumerate(wanted.items())]
     await upsert(connection, parties, [row for who, row in rows if origins.get(who) != ENROLMENT])
     enrolled = [row for who, row in rows if origins.get(who) == ENROLMENT]
     await upsert(connection, parties, enrolled, "key", "origin")
+    kept = revocations.c
+    standing = (kept.revoked_by == LEFT_OUT) & kept.lifted_at.is_(None)
+    named = tuple_(kept.organisation, kept.role, kept.name).in_(
+        [(who.organisation, who.role, who.name) for who in wanted]
+    )
+    await connection.execute(update(revocations).where(standing, named).values(lifted_at=now))
 
 
-async def _forget(connection: AsyncConnection, file: Registry, origins: dict[Identity, str]) -> None:
-    """Removes parties that only an earlier file named."""
+async def _forget(
+    connection: AsyncConnection,
+    file: Registry,
+    before: dict[Identity, Node | Probe],
+    origins: dict[Identity, str],
+    now: datetime,
+) -> None:
+    """Removes parties that only an earlier file named; of nodes that could report it keeps that they were there."""
     wanted = _parties(file)
-    for who, origin in origins.items():
-        if origin == FILE and who not in wanted:
-            own = (parties.c.organisation == who.organisation) & (parties.c.role == who.role)
-            await connection.execute(delete(parties).where(own, parties.c.name == who.name))
+    for who, party in before.items():
+        if origins[who] != FILE or who in wanted:
+            continue
+        named = {"organisation": who.organisation, "role": who.role, "name": who.name}
+        if isinstance(party, Node) and party.key:
+            values = {"fingerprint": b"", "revoked_at": now, "revoked_by": LEFT_OUT, "reason": "no longer named"}
+            await connection.execute(insert(revocations).values(named | values))
+        else:
+            own = [parties.c[name] == value for name, value in named.items()]
+            await connection.execute(delete(parties).where(*own))
 
 
 def _visible(registry: Registry) -> tuple[object, ...]:

@@ -164,7 +164,7 @@ class OverviewStore:
             shown = next((one for one in overview.operators if one.jurisdiction == jurisdiction), None)
             if shown is None:
                 return None
-            nodes = [node for node in owner.nodes if jurisdiction in node.jurisdictions]
+            nodes = [node for node in owner.judged if jurisdiction in node.jurisdictions]
             names = [node.name for node in nodes]
             return OperatorDetail(
                 shown,

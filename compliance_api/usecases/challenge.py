@@ -243,7 +243,7 @@ class Challenger:
         await self._store.expire(now)
         outcomes = []
         for operator in self._registry.operators():
-            laws = [law for node in operator.nodes if (law := self._law(node, now)) is not None]
+            laws = [law for node in operator.judged if (law := self._law(node, now)) is not None]
             if not laws:
                 continue
             law = laws[0]

@@ -29,7 +29,7 @@ MAX_BACK = 1000
 
 @dataclass(frozen=True)
 class Place:
-    """An operator in a jurisdiction, with the nodes that answer there."""
+    """An operator in a jurisdiction, with the nodes that answer there, or did."""
 
     operator: str
     jurisdiction: str

@@ -83,7 +83,7 @@ class Extras:
 
     def _nonces(self, operator: str, node: str) -> list[Question]:
         found = []
-        known = self._registry.node(operator, node)
+        known = self._registry.judged_node(operator, node)
         if known is not None and known.own_name:
             drawn = base64.b32encode(self._entropy(WHOAMI_BYTES)).decode().lower()
             found.append(Question(f"{drawn}.{WHOAMI_LABEL}.{known.own_name}", TXT, Arm.WHOAMI))

@@ -1,8 +1,8 @@
 """Reaches the verdicts, again and again.
 
 Holds always: a verdict rests on what is stored and on the law in force, on nothing that lives in this process; days are
-counted before they are judged; a verdict is stored with its findings in one transaction; one operator that cannot be
-judged does not keep the others from it.
+counted before they are judged; a node that has left is judged for the time in which it was there; a verdict is stored
+with its findings in one transaction; one operator that cannot be judged does not keep the others from it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def places(registry: Registry) -> list[Place]:
         Place(
             operator.identifier,
             jurisdiction,
-            tuple(node.name for node in operator.nodes if jurisdiction in node.jurisdictions),
+            tuple(node.name for node in operator.judged if jurisdiction in node.jurisdictions),
         )
         for operator in registry.operators()
         for jurisdiction in sorted(operator.jurisdictions)

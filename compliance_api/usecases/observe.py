@@ -195,7 +195,7 @@ class Observe:
             raise _ObjectionError("assignment_id", "not an assignment of this probe")
         if one.index >= len(issued.questions):
             raise _ObjectionError("index", f"the assignment has {len(issued.questions)} questions")
-        if self._registry.node(issued.assignment.operator, issued.node) is None:
+        if self._registry.judged_node(issued.assignment.operator, issued.node) is None:
             raise _ObjectionError("assignment_id", "its node is no longer in the registry")
         digest = hashlib.sha256(signed.observation).digest()
         dated = self._dated(issued.assignment, one, signed, digest, now)

@@ -90,13 +90,14 @@ def answered_by(registry: Registry, session: Session) -> tuple[Whoami, str]:
             return Whoami.UNSIGNED, ""
         word = Word.parse(qname.partition(".")[0].lower(), strings[0])
         organisation, _, name = word.node.partition("/")
-        node = registry.node(organisation, name)
+        own = (organisation, name) == (session.operator, session.node)
+        # The node under test may have left since it was asked; others that left and still answer are nobody's.
+        node = (registry.judged_node if own else registry.node)(organisation, name)
         if node is None or abs(word.time - told.asked_at_us / 1_000_000) > MAX_SKEW_SECONDS:
             return Whoami.UNSIGNED, ""
         word.verify(VerifyKey.from_raw(node.key))
     except (MessageError, WhoamiError, SigningError):
         return Whoami.UNSIGNED, ""
-    own = (organisation, name) == (session.operator, session.node)
     return Whoami.OWN if own else Whoami.OTHER, word.node
 
 
@@ -113,10 +114,10 @@ def _strings(rdata: bytes) -> list[bytes]:
 def decide(registry: Registry, session: Session) -> Decided:
     """What a session's nonces amount to."""
     who, name = answered_by(registry, session)
-    node = registry.node(session.operator, session.node)
+    node = registry.judged_node(session.operator, session.node)
     own = node.egress if node is not None else ()
     operator = registry.organisation(session.operator)
-    networks = tuple(one for each in (operator.nodes if operator else ()) for one in each.egress)
+    networks = (*own, *(one for each in (operator.nodes if operator else ()) for one in each.egress))
     strange = foreign(session.egress, networks)
     # A line's own resolver may be any of the operator's nodes.
     if session.handed and who is Whoami.OTHER and name.partition("/")[0] == session.operator:

@@ -35,17 +35,20 @@ def apply(
 
 @app.command("list")
 def show(config_file: Config, json: Json = False) -> None:
-    """Say who takes part, and who was revoked."""
+    """Say who takes part, who was revoked, and who was left out of the file."""
     from compliance_api.storage.members import Members
 
     with using(config_file, "organisation list") as place:
         found = asyncio.run(place.run(lambda engine: Members(engine).load()))
-    standing = {(who.organisation, str(who.role), who.name) for who in found.revoked}
+    standing = {
+        (one.identifier, "node", node.name): "left" for one in found.registry.organisations for node in one.former
+    }
+    standing |= {(who.organisation, str(who.role), who.name): "revoked" for who in found.revoked}
     rows = [
-        (one.identifier, str(one.kind), role, name, "revoked" if (one.identifier, role, name) in standing else "in")
+        (one.identifier, str(one.kind), role, name, standing.get((one.identifier, role, name), "in"))
         for one in found.registry.organisations
         for role, name in [
-            *(("node", node.name) for node in one.nodes),
+            *(("node", node.name) for node in one.judged),
             *(("probe", probe.name) for probe in one.probes),
         ]
     ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json as documents
 import sys
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compliance_api.errors import ComplianceError
-from compliance_api.settings import ServiceSettings, load_registry
 from compliance_api.verbs.finding import Config, Json, on_database
-from lachan import config, terminal
+from lachan import terminal
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from compliance_api.domain.period_verdict import PeriodVerdict
 
 Operator = Annotated[str, typer.Argument(help="The operator's id.")]
 Jurisdiction = Annotated[str, typer.Argument(help="Where.")]
@@ -31,22 +35,19 @@ def verdict(
     json: Json = False,
 ) -> None:
     """Recompute the verdict on a period; with --json, the same bytes from the same evidence."""
-    from compliance_api.judging import recompute
-    from compliance_api.usecases.judge import places
+    from compliance_api.judging import place_of, recompute
 
-    registry = load_registry(config.load(config_file, ServiceSettings).registry)
-    place = next(
-        (one for one in places(registry) if (one.operator, one.jurisdiction) == (operator, jurisdiction)), None
-    )
-    if place is None:
-        raise ComplianceError(f"there is no operator {operator} in {jurisdiction}")
     try:
         at = datetime.fromisoformat(known_at) if known_at else None
     except ValueError as error:
         raise ComplianceError(f"--known-at: {error}") from error
     if at is not None and at.tzinfo is None:
         raise ComplianceError("--known-at: a moment with its zone is expected, such as 2026-11-21T00:00:00+07:00")
-    reached = on_database(config_file, lambda engine: recompute(engine, place, period, at))
+
+    async def reach(engine: AsyncEngine) -> PeriodVerdict:
+        return await recompute(engine, await place_of(engine, operator, jurisdiction), period, at)
+
+    reached = on_database(config_file, reach)
     if json:
         sys.stdout.buffer.write(reached.document + b"\n")
         sys.stdout.buffer.flush()

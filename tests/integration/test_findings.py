@@ -180,6 +180,6 @@ def test_the_verb_prints_the_document(monkeypatch: pytest.MonkeyPatch, tmp_path:
     result = CliRunner().invoke(app, ["verdict", "a", "hcm", "2026-11", "--json", *config])
     assert result.stdout_bytes == document + b"\n"
     assert "33.6267 %" in CliRunner().invoke(app, ["verdict", "a", "hcm", "2026-11", *config]).output
-    for wrong in (["z", "hcm", "2026-11"], ["a", "hcm", "2026-11", "--known-at", "now"],
-                  ["a", "hcm", "2026-11", "--known-at", "2026-11-01T00:00:00"]):  # fmt: skip
-        assert isinstance(CliRunner().invoke(app, ["verdict", *wrong, *config]).exception, ComplianceError)
+    for moment in ("now", "2026-11-01T00:00:00"):
+        wrong = ["verdict", "a", "hcm", "2026-11", "--known-at", moment, *config]
+        assert isinstance(CliRunner().invoke(app, wrong).exception, ComplianceError)

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance_api.domain.course import Course
 from compliance_api.domain.credential import Objection, Shown
 from compliance_api.domain.organisation import (
     Endpoint,
@@ -25,11 +26,23 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
+from compliance_api.domain.procedure import Procedure
+from compliance_api.domain.verdict import Verdict, judge
+from compliance_api.domain.window import Absence
 from compliance_api.errors import ComplianceError
+from compliance_api.judging import place_of
+from compliance_api.storage.cases import Cases
+from compliance_api.storage.enrolments import Enrolments
+from compliance_api.storage.evidence import Extent
 from compliance_api.storage.members import Members
+from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import certificates, parties, revocations
+from compliance_api.usecases.grouping import Call, Groups
+from compliance_api.usecases.judge import places
 from compliance_api.usecases.membership import Directory
 from lachan.tls import Identity, Role
+from tests.support.cases import law
+from tests.support.claims import T0, claim
 
 NAME = Label("Tên", "Name")
 NOW = datetime.now(UTC)
@@ -44,7 +57,9 @@ WHO = Identity("a", Role.NODE, "e1")
 
 async def leaves(engine: AsyncEngine) -> list[tuple[str, str, dict[str, Any]]]:
     async with engine.connect() as connection:
-        found = await connection.execute(text("SELECT kind, subject, content FROM ledger_leaves ORDER BY log_index"))
+        # What a report says stands elsewhere.
+        statement = "SELECT kind, subject, content FROM ledger_leaves WHERE content IS NOT NULL ORDER BY log_index"
+        found = await connection.execute(text(statement))
         return [(row.kind, row.subject, json.loads(row.content)) for row in found]
 
 
@@ -146,3 +161,84 @@ async def test_certificates_count_until_they_end_or_are_revoked(engine: AsyncEng
     assert (await members.load()).objection(Shown(WHO, b"new", NOW)) is Objection.REVOKED
     async with engine.connect() as connection:
         assert len((await connection.execute(select(certificates))).all()) == 4
+
+
+LAW = law(period="2h", report={"window": "5m", "deadline": "5m", "first_within": "10m"})
+LEFT = T0 + timedelta(hours=1)
+BACK = T0 + timedelta(hours=2)
+
+
+async def leave(engine: AsyncEngine, way: str) -> None:
+    if way == "file":
+        await Members(engine).apply(Registry(FILE.jurisdictions, (SO, replace(A, nodes=()))), "test", LEFT)
+        return
+    async with Enrolments(engine).change() as change:
+        await change.revoke(WHO, b"", "lachan://a/person/an", "sold", LEFT)
+
+
+async def come_back(engine: AsyncEngine, way: str) -> None:
+    if way == "file":
+        await Members(engine).apply(FILE, "test", BACK)
+        return
+    async with Enrolments(engine).change() as change:
+        await change.admit(WHO, b"2" * 32, {}, BACK)
+
+
+async def judged(engine: AsyncEngine, at: datetime) -> Verdict:
+    """As the judge does it."""
+    (place,) = places((await Members(engine).load()).registry)
+    case = await Cases(engine).case(place.operator, place.jurisdiction, place.nodes, LAW, at, Course())
+    verdict = judge(case)
+    await Cases(engine).save(verdict, Procedure())
+    return verdict
+
+
+def counts(verdict: Verdict) -> dict[str, dict[str, int]]:
+    return {str(one.kind): dict(one.counts) for one in verdict.findings if one.node == "e1"}
+
+
+@pytest.mark.parametrize(("way", "objection"), [("revoked", Objection.REVOKED), ("file", Objection.UNKNOWN)])
+async def test_who_leaves_sheds_no_finding(engine: AsyncEngine, way: str, objection: Objection) -> None:
+    members = Members(engine)
+    await members.apply(FILE, "test", T0)
+    both = [claim(1), claim(1, salt=b"x")]
+    await Groups(Reports(engine), lambda: T0 + timedelta(minutes=10)).add(Call("a", "e1", both))
+    before = counts(await judged(engine, LEFT))
+    assert before == {
+        "equivocation": {"conflicting_reports": 1},
+        "missing_reports": {"windows_missing": 9, "windows_expected": 10},
+    }
+
+    async def of(start: datetime, end: datetime) -> Any:
+        place = await place_of(engine, "a", "hcm")
+        return await Cases(engine).of_period(Extent("a", place.nodes, start, end), "hcm", LAW, Course())
+
+    past = await of(T0, LEFT - timedelta(minutes=5))
+    await leave(engine, way)
+    with pytest.raises(ComplianceError, match="no operator so in hcm"):
+        await place_of(engine, "so", "hcm")
+    found = await members.load()
+    assert found.registry.node("a", "e1") is None
+    assert found.objection(Shown(WHO, b"any", NOW)) is objection
+    # Owed up to the moment of leaving, however much later it is judged.
+    for minutes in (70, 115):
+        after = counts(await judged(engine, T0 + timedelta(minutes=minutes)))
+        assert after == before | {"missing_reports": {"windows_missing": 10, "windows_expected": 11}}
+    async with engine.connect() as connection:
+        kept = await connection.execute(text("SELECT kind FROM findings WHERE node = 'e1' AND closed_at IS NULL"))
+        assert set(kept.scalars()) == set(before)
+    # A past day sees the nodes of that day, and a later one does not wait for who is gone.
+    assert await of(T0, LEFT - timedelta(minutes=5)) == past
+    assert [one.name for one in past.nodes] == ["e1"]
+    assert (await of(LEFT + timedelta(minutes=5), BACK)).nodes == []
+    assert (await of(T0 - timedelta(hours=1), T0)).nodes == []
+
+    await come_back(engine, way)
+    assert (await members.load()).registry.node("a", "e1") is not None
+    (node,) = (await of(T0, BACK + timedelta(hours=1))).nodes
+    assert node.away == (Absence(LEFT, BACK),)
+    if way == "file":
+        # Its certificates count as they did, and the ledger has all of it.
+        assert (await members.load()).objection(Shown(WHO, b"any", T0)) is None
+        told = [one[2]["event"] for one in await leaves(engine) if one[1] == "a/e1"]
+        assert told == ["registered", "withdrawn", "registered"]

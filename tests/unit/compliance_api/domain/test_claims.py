@@ -7,6 +7,7 @@ from compliance_api.domain import claims
 from compliance_api.domain.case import NodeRecord, ReleaseRecord, UnverifiedRecord
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.window import Absence
 from tests.support.cases import NOW, START, honest, law, report
 
 
@@ -38,6 +39,15 @@ def test_a_node_that_never_reported_has_time_from_its_enrolment() -> None:
     (found,) = claims.missing_reports(old)
     assert found.counts == {"windows_missing": 25, "windows_expected": 25}
     assert found.evidence == ()
+
+
+def test_a_node_that_was_revoked_owes_what_it_owed_until_then() -> None:
+    (node,) = honest().nodes
+    gone = replace(node, away=(Absence(START + timedelta(minutes=30)),))
+    case = honest(nodes=[gone], reports=[report(minute) for minute in range(30)])
+    assert list(claims.missing_reports(case)) == []
+    (found,) = claims.missing_reports(replace(case, reports=case.reports[:20]))
+    assert found.counts == {"windows_missing": 10, "windows_expected": 30}
 
 
 def test_broken_links_are_one_finding_a_node() -> None:

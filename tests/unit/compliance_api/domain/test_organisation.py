@@ -36,6 +36,16 @@ def test_parties_are_found_by_the_names_in_their_certificates() -> None:
     assert [one.identifier for one in REGISTRY.operators()] == ["a"]
 
 
+def test_a_node_that_left_is_judged_and_nothing_else() -> None:
+    gone = Node("e0", b"k", (), frozenset({"hcm"}))
+    owner = Organisation("a", OrganisationKind.OPERATOR, NAME, frozenset({"hcm"}), (NODE,), former=(gone,))
+    registry = Registry((), (owner,))
+    assert owner.judged == (NODE, gone)
+    assert (owner.node("e0"), registry.node("a", "e0")) == (None, None)
+    assert registry.judged_node("a", "e0") is gone
+    assert registry.judged_node("a", "e1") is NODE
+
+
 def test_a_probe_reaches_all_operators_or_the_named_ones() -> None:
     assert (PROBE.reaches("a"), PROBE.reaches("b")) == (True, False)
     assert Probe("p", b"", "v", "n", "so", Line.CONSUMER).reaches("b")

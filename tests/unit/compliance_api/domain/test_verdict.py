@@ -13,6 +13,7 @@ from compliance_api.domain.finding import MAX_EVIDENCE, FindingKind
 from compliance_api.domain.observation import Path
 from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.verdict import Outcome, judge
+from compliance_api.domain.window import Absence
 from tests.support.cases import NOW, START, control, counted, course, honest, law, report, sighting, watched
 
 
@@ -133,3 +134,12 @@ def test_the_lag_runs_from_the_release_that_replaced_the_claimed_one() -> None:
     releases = [*honest().releases, ReleaseRecord(3, NOW - timedelta(seconds=90), False)]
     coverage = judge(honest(releases=releases)).coverage
     assert (coverage.list_serial_claimed, coverage.list_serial_current, coverage.list_lag_seconds) == (2, 3, 90)
+
+
+def test_a_node_that_left_counts_with_its_reports_and_not_with_the_list_it_held() -> None:
+    left = NodeRecord("edge-0", START, START, (Absence(START + timedelta(minutes=10)),))
+    case = honest()
+    theirs = [report(minute, node="edge-0", list_serial=1) for minute in range(10)]
+    coverage = judge(replace(case, nodes=[left, *case.nodes], reports=[*theirs, *case.reports])).coverage
+    assert (coverage.nodes, coverage.nodes_reporting, coverage.windows_expected) == (2, 2, 65)
+    assert (coverage.list_serial_claimed, coverage.list_lag_seconds) == (2, 0)

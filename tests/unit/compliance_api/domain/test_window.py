@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from compliance_api.domain.window import inside, owed
+from compliance_api.domain.window import Absence, inside, owed
 
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -19,6 +19,19 @@ def test_only_whole_windows_between_the_two_moments_are_owed() -> None:
 
 def test_nothing_is_owed_before_the_beginning() -> None:
     assert owed(T0 + timedelta(hours=1), T0, 60, []).expected == 0
+
+
+def test_no_window_is_owed_that_ends_after_its_node_left_until_it_is_back() -> None:
+    left, back = T0 + timedelta(minutes=2, seconds=30), T0 + timedelta(minutes=4, seconds=30)
+    gone = owed(T0, T0 + timedelta(minutes=6), 60, minutes(0), [Absence(left)])
+    assert (gone.expected, gone.received, gone.missing) == (2, 1, tuple(minutes(1)))
+    again = owed(T0, T0 + timedelta(minutes=6), 60, minutes(0), [Absence(left, back)])
+    assert (again.expected, again.missing) == (4, tuple(minutes(1, 4, 5)))
+    # What was closed at the very moment could still be handed in.
+    assert owed(T0, T0 + timedelta(minutes=6), 60, [], [Absence(T0 + timedelta(minutes=2))]).expected == 2
+    # A machine that is enrolled anew takes over within one moment, and nothing is let off.
+    anew = Absence(left, left + timedelta(microseconds=1))
+    assert owed(T0, T0 + timedelta(minutes=6), 60, [], [anew]).expected == 6
 
 
 def test_a_moment_near_the_edge_lies_in_no_window_for_certain() -> None:

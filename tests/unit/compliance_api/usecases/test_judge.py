@@ -45,12 +45,13 @@ class Store:
 
 async def test_each_operator_is_judged_in_each_of_its_jurisdictions_by_the_law_there() -> None:
     nodes = (Node("e1", b"", (), frozenset({"hcm", "hue"})), Node("e2", b"", (), frozenset({"hue"})))
+    left = (Node("e0", b"", (), frozenset({"hue"})),)
     everywhere = frozenset({"hcm", "hue", "lawless"})
     registry = Registry(
         tuple(Jurisdiction(name, NAME) for name in everywhere),
         (
             Organisation("so", OrganisationKind.AUTHORITY, NAME, everywhere),
-            Organisation("a", OrganisationKind.OPERATOR, NAME, everywhere, nodes),
+            Organisation("a", OrganisationKind.OPERATOR, NAME, everywhere, nodes, former=left),
         ),
     )
     laws = Laws(law(id="south", jurisdictions=["hcm"]), law(id="centre", jurisdictions=["hue"]))
@@ -58,7 +59,7 @@ async def test_each_operator_is_judged_in_each_of_its_jurisdictions_by_the_law_t
     counter = DayCounter(TallyDrawer())
     periods = PeriodJudge(counter, Cases(), Documents())
     verdicts = await Judge(registry, laws, store, counter, periods).evaluate(NOW)
-    assert store.asked == [("a", "hcm", ("e1",)), ("a", "hue", ("e1", "e2"))]
+    assert store.asked == [("a", "hcm", ("e1",)), ("a", "hue", ("e1", "e2", "e0"))]
     assert [(one.jurisdiction, one.law, one.outcome) for one in verdicts] == [
         ("hcm", "south", Outcome.COMPLIANT),
         ("hue", "centre", Outcome.COMPLIANT),

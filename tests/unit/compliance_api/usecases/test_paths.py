@@ -89,3 +89,21 @@ def test_an_answer_without_a_word_is_somebody_elses() -> None:
 
 def test_who_nobody_enrolled_is_named() -> None:
     assert decide(registry(), session(told("a/e1"), "192.0.2.1", "203.0.113.9")).foreign == ("203.0.113.9",)
+
+
+def without(name: str) -> Registry:
+    """The registry after one of the first operator's nodes has left."""
+    first, second = registry().organisations
+    gone = tuple(one for one in first.nodes if one.name == name)
+    nodes = tuple(one for one in first.nodes if one.name != name)
+    return Registry(registry().jurisdictions, (replace(first, nodes=nodes, former=gone), second))
+
+
+def test_a_session_with_a_node_that_has_left_since_is_decided_as_before() -> None:
+    decided = decide(without("e1"), session(told("a/e1"), "192.0.2.1"))
+    assert (decided.path, decided.answered_by, decided.foreign) == (Path.VERIFIED, "a/e1", ())
+
+
+def test_where_another_node_that_has_left_still_answers_it_is_nobodys() -> None:
+    decided = decide(without("e2"), session(told("a/e2"), "192.0.2.2", handed=True))
+    assert (decided.path, decided.answered_by, decided.foreign) == (Path.ELSEWHERE, "", ("192.0.2.2",))
