@@ -5,6 +5,7 @@ BIN       := $(VENV)/bin
 PYTEST    := $(BIN)/pytest -q -p no:cacheprovider
 WINDOWS   := tests/integration/test_edge_reports.py
 WHOLE     := tests/integration/test_demo.py
+EDGES     := $(filter-out $(WINDOWS),$(wildcard tests/integration/test_edge*.py))
 PORT_BASE ?= 10053
 CHECK     ?=
 CHEAT     ?= stale
@@ -14,7 +15,7 @@ SECONDS   ?= 60
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit unit-resolver unit-others windows integration faults whole conformance fuzz entropy simulate bench fanout ingest storage protos lock clean ready
+.PHONY: help demo test lint unit unit-resolver unit-others windows integration edges whole whole-stale whole-none conformance fuzz entropy simulate bench fanout ingest storage protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,11 +35,11 @@ ready: $(VENV)/built
 demo: ready  ## the whole system here; CHECK=1 ends with both verdicts, CHEAT=none makes B honest, LIST=FILE adds a list
 	@$(BIN)/python -m deploy.demo $(if $(CHECK),--check) --cheat $(CHEAT) --port-base $(PORT_BASE) $(if $(LIST),--list "$(LIST)")
 
-# What needs a processor runs side by side, and beside it what only waits for windows of time to close. The demo, which is
-# held to a minute, has the machine to itself.
+# What needs a processor runs side by side, and beside it what only waits for windows of time to close. Demos, which are held
+# to a minute, have the machine to themselves.
 test: ready  ## every check there is
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint unit windows
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration faults
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration edges
 	@$(MAKE) --no-print-directory whole
 
 lint: ready
@@ -60,13 +61,16 @@ windows: ready
 	$(PYTEST) $(WINDOWS)
 
 integration: ready
-	$(PYTEST) tests/integration $(addprefix --ignore=,$(WINDOWS) $(WHOLE))
+	$(PYTEST) tests/integration $(addprefix --ignore=,$(WINDOWS) $(WHOLE) $(EDGES))
 
-faults: ready
-	$(PYTEST) tests/faults
+edges: ready
+	$(PYTEST) $(EDGES) tests/faults
 
 whole: ready
-	$(PYTEST) $(WHOLE)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target whole-stale whole-none
+
+whole-stale whole-none: ready
+	$(PYTEST) $(WHOLE) -k $(@:whole-%=%)
 
 conformance: ready  ## every case of the standards over every transport (needs Debian's dig)
 	$(BIN)/python -m tests.conformance
