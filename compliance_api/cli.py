@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api import pki
 from compliance_api.domain.verdict import Outcome
@@ -26,11 +25,10 @@ from compliance_api.verbs import (
     upkeep,
     verdict,
 )
+from compliance_api.verbs.database import DATABASE, on_database
 from lachan import config, log, postgres, terminal
 from lachan.config import ConfigError, Problem
 from lachan.signing import SigningError, SigningKey
-
-DATABASE = "compliance"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The compliance service.")
 ca = typer.Typer(no_args_is_help=True, help="A small certificate authority.")
@@ -88,17 +86,7 @@ def migrate(config_file: Config) -> None:
     """Bring the database's schema up to date."""
     from compliance_api.storage.migrate import migrate as bring_up_to_date
 
-    settings = config.load(config_file, ServiceSettings)
-
-    async def run(database: URL) -> None:
-        engine = postgres.engine(database, settings.database.connections, "lachan-compliance migrate")
-        try:
-            await bring_up_to_date(engine)
-        finally:
-            await engine.dispose()
-
-    with postgres.database(settings.database, DATABASE) as url:
-        asyncio.run(run(url))
+    on_database(config_file, "migrate", bring_up_to_date, migrated=False)
 
 
 @app.command()
@@ -106,27 +94,14 @@ def verdicts(
     config_file: Config, json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False
 ) -> None:
     """Print the current verdict on each operator."""
-    from compliance_api.errors import ComplianceError
     from compliance_api.storage.members import Members
-    from compliance_api.storage.migrate import is_current
     from compliance_api.storage.overview import rolled_up
 
-    settings = config.load(config_file, ServiceSettings)
+    async def run(engine: AsyncEngine) -> dict[str, tuple[Outcome, list[str]]]:
+        known = (await Members(engine).load()).registry.operators()
+        return await rolled_up(engine, [one.identifier for one in known])
 
-    async def run(database: URL) -> dict[str, tuple[Outcome, list[str]]]:
-        engine = postgres.engine(database, settings.database.connections, "lachan-compliance verdicts")
-        try:
-            if not await is_current(engine):
-                raise ComplianceError("the database is not migrated: run lachan-compliance migrate")
-            known = (await Members(engine).load()).registry.operators()
-            return await rolled_up(engine, [one.identifier for one in known])
-        except postgres.FAILURES as error:
-            raise ComplianceError(f"the verdicts cannot be read: {error}") from error
-        finally:
-            await engine.dispose()
-
-    with postgres.database(settings.database, DATABASE) as url:
-        found = asyncio.run(run(url))
+    found = on_database(config_file, "verdicts", run)
     if json:
         shown = {name: {"verdict": str(outcome), "findings": kinds} for name, (outcome, kinds) in found.items()}
         terminal.document({"operators": shown})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,8 +36,12 @@ class Place:
     url: URL
     verb: str
 
-    async def run(self, work: Callable[[AsyncEngine], Awaitable[T]]) -> T:
+    async def run(self, work: Callable[[AsyncEngine], Awaitable[T]], *, migrated: bool = True) -> T:
         """What `work` brings.
+
+        Args:
+            work: What is done.
+            migrated: Whether the schema has to be the newest.
 
         Raises:
             ComplianceError: The database is not migrated, or does not answer.
@@ -45,7 +50,7 @@ class Place:
 
         engine = postgres.engine(self.url, self.settings.database.connections, f"lachan-compliance {self.verb}")
         try:
-            if not await is_current(engine):
+            if migrated and not await is_current(engine):
                 raise ComplianceError("the database is not migrated: run lachan-compliance migrate")
             return await work(engine)
         except postgres.FAILURES as error:
@@ -62,3 +67,11 @@ def using(config_file: Path, verb: str) -> Iterator[Place]:
     settings = config.load(config_file, ServiceSettings)
     with postgres.database(settings.database, DATABASE) as url:
         yield Place(settings, url, verb)
+
+
+def on_database(
+    config_file: Path, verb: str, work: Callable[[AsyncEngine], Awaitable[T]], *, migrated: bool = True
+) -> T:
+    """What `work` brings on the database that a configuration names; as `Place.run`."""
+    with using(config_file, verb) as place:
+        return asyncio.run(place.run(work, migrated=migrated))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import URL
 
-from lachan import config, postgres, terminal
+from compliance_api.verbs.database import Config, on_database
+from lachan import terminal
 
 
 def evidence(
     finding: Annotated[str, typer.Argument(help="The finding's id, in hexadecimal.")],
-    config_file: Annotated[Path, typer.Option("--config", help="compliance.yaml")],
+    config_file: Config,
     out: Annotated[Path, typer.Option("--out", help="Folder to make; it must not be there yet.")],
     pinned: Annotated[
         Path | None, typer.Option("--pinned", help="A checkpoint that somebody kept, to lead the pack through.")
@@ -26,7 +25,6 @@ def evidence(
     """Write a pack of evidence for a finding, with the proofs that it stands in the ledger."""
     from compliance_api.errors import ComplianceError
     from compliance_api.ledger import pack
-    from compliance_api.settings import ServiceSettings
     from compliance_api.storage import packs
     from lachan import durable
     from lachan.ledger import checkpoint, note
@@ -40,18 +38,11 @@ def evidence(
     through = None
     if pinned is not None:
         through = checkpoint.parse(note.parse(durable.read(pinned, note.MAX_NOTE_BYTES)).text).size
-    settings = config.load(config_file, ServiceSettings)
-
-    async def run(url: URL) -> dict[str, bytes]:
-        engine = postgres.engine(url, settings.database.connections, "lachan-compliance evidence")
-        try:
-            return await packs.files(engine, finding_id, redacted=redacted, through=through)
-        except postgres.FAILURES as error:
-            raise ComplianceError(f"the evidence cannot be read: {error}") from error
-        finally:
-            await engine.dispose()
-
-    with postgres.database(settings.database, "compliance") as url:
-        made = asyncio.run(run(url))
+    made = on_database(
+        config_file,
+        "evidence",
+        lambda engine: packs.files(engine, finding_id, redacted=redacted, through=through),
+        migrated=False,
+    )
     pack.write(out, sorted(made.items()))
     terminal.line(str(out))

@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.domain.casework import Action, Deed
 from compliance_api.errors import ComplianceError
-from compliance_api.settings import ServiceSettings
 from compliance_api.usecases.casework import FindingCase
-from lachan import config, postgres, terminal
-
-DATABASE = "compliance"
-Result = TypeVar("Result")
+from compliance_api.verbs.database import Config, Json, on_database
+from lachan import terminal
 
 app = typer.Typer(no_args_is_help=True, help="Findings: what was found, and what is done about it.")
 
-Config = Annotated[Path, typer.Option("--config", help="compliance.yaml")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 Finding = Annotated[str, typer.Argument(help="The finding's id, as `finding list` prints it.")]
 By = Annotated[str, typer.Option("--by", help="The person who takes the step.")]
 Unit = Annotated[str, typer.Option("--unit", help="The unit that the law names for the step.")]
 Note = Annotated[str, typer.Option("--note", help="What is said about it; decisions need a reason.")]
-
-
-def on_database(config_file: Path, asking: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
-    """Runs something on the service's database.
-
-    Raises:
-        ComplianceError: It is not migrated, or does not answer.
-    """
-    from compliance_api.storage.migrate import is_current
-
-    settings = config.load(config_file, ServiceSettings)
-
-    async def run(database: URL) -> Result:
-        engine = postgres.engine(database, 2, "lachan-compliance")
-        try:
-            if not await is_current(engine):
-                raise ComplianceError("the database is not migrated: run lachan-compliance migrate")
-            return await asking(engine)
-        except postgres.FAILURES as error:
-            raise ComplianceError(f"the database cannot be used: {error}") from error
-        finally:
-            await engine.dispose()
-
-    with postgres.database(settings.database, DATABASE) as url:
-        return asyncio.run(run(url))
 
 
 @app.command("list")
@@ -68,7 +34,7 @@ def list_findings(
     from compliance_api.storage.casework import Casework
 
     now = datetime.now(UTC)
-    found = on_database(config_file, lambda engine: Casework(engine).cases([operator] if operator else None))
+    found = on_database(config_file, "finding", lambda engine: Casework(engine).cases([operator] if operator else None))
     shown = [one for one in found if (every or one.turn or not one.steps) and (not overdue or one.overdue(now))]
     if json:
         terminal.document({"findings": [one.document(now) for one in shown]})
@@ -108,7 +74,7 @@ def show(config_file: Config, finding: Finding, json: Json = False) -> None:
     """Show one finding with every step that was taken."""
     from compliance_api.storage.casework import Casework
 
-    case = on_database(config_file, lambda engine: Casework(engine).case(finding))
+    case = on_database(config_file, "finding", lambda engine: Casework(engine).case(finding))
     if case is None:
         raise ComplianceError(f"there is no finding {finding}")
     _show(case, json=json)
@@ -118,7 +84,7 @@ def _take(config_file: Path, finding: str, deed: Deed, *, json: bool) -> None:
     from compliance_api.storage.casework import Casework
 
     now = datetime.now(UTC)
-    _show(on_database(config_file, lambda engine: Casework(engine).take(finding, deed, now)), json=json)
+    _show(on_database(config_file, "finding", lambda engine: Casework(engine).take(finding, deed, now)), json=json)
 
 
 @app.command()

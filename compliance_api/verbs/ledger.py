@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import URL
 
-from lachan import config, postgres, terminal
+from compliance_api.verbs.database import Config, on_database
+from lachan import terminal
 
 app = typer.Typer(no_args_is_help=True, help="The ledger.")
 
@@ -28,25 +27,12 @@ def key(
 
 
 @app.command()
-def checkpoint(config_file: Annotated[Path, typer.Option("--config", help="compliance.yaml")]) -> None:
+def checkpoint(config_file: Config) -> None:
     """Print the last head that enough witnesses cosigned, for whoever keeps one."""
     from compliance_api.errors import ComplianceError
-    from compliance_api.settings import ServiceSettings
     from compliance_api.storage.proofs import Proofs
 
-    settings = config.load(config_file, ServiceSettings)
-
-    async def run(url: URL) -> bytes | None:
-        engine = postgres.engine(url, settings.database.connections, "lachan-compliance ledger")
-        try:
-            return await Proofs(engine).checkpoint()
-        except postgres.FAILURES as error:
-            raise ComplianceError(f"the ledger cannot be read: {error}") from error
-        finally:
-            await engine.dispose()
-
-    with postgres.database(settings.database, "compliance") as url:
-        head = asyncio.run(run(url))
+    head = on_database(config_file, "ledger", lambda engine: Proofs(engine).checkpoint(), migrated=False)
     if head is None:
         raise ComplianceError("there is no head yet that enough witnesses cosigned")
     sys.stdout.buffer.write(head)

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from compliance_api.verbs.database import Config, using
 from lachan import terminal
 
 
-def nonce_zone(config_file: Annotated[Path, typer.Option("--config", help="compliance.yaml")]) -> None:
+def nonce_zone(config_file: Config) -> None:
     """Answer for the authority's zone of nonces, and note which address asked for which (nonces in the settings)."""
-    import asyncio
-
-    from sqlalchemy import URL
-
     from compliance_api.errors import ComplianceError
     from compliance_api.nonces import server
-    from compliance_api.settings import ServiceSettings
-    from compliance_api.storage.migrate import is_current
     from compliance_api.storage.paths import Paths
-    from lachan import config, log, postgres
+    from lachan import log
 
-    settings = config.load(config_file, ServiceSettings)
-    nonces = settings.nonces
-    if nonces is None:
-        raise ComplianceError(f"{config_file}: nonces: there is no zone to answer for")
-    log.configure("nonce-zone", settings.log.form, settings.log.level)
+    with using(config_file, "nonce-zone") as place:
+        settings = place.settings
+        nonces = settings.nonces
+        if nonces is None:
+            raise ComplianceError(f"{config_file}: nonces: there is no zone to answer for")
+        log.configure("nonce-zone", settings.log.form, settings.log.level)
 
-    def ready(port: int) -> None:
-        terminal.line(f"ready dns={nonces.listen.rpartition(':')[0]}:{port}")
-        sys.stdout.flush()
+        def ready(port: int) -> None:
+            terminal.line(f"ready dns={nonces.listen.rpartition(':')[0]}:{port}")
+            sys.stdout.flush()
 
-    async def run(database: URL) -> None:
-        engine = postgres.engine(database, 2, "lachan-compliance nonce-zone")
-        try:
-            if not await is_current(engine):
-                raise ComplianceError("the database is not migrated: run lachan-compliance migrate")
-            await server.serve(nonces, Paths(engine), ready)
-        except postgres.FAILURES as error:
-            raise ComplianceError(f"the database does not answer: {error}") from error
-        finally:
-            await engine.dispose()
-
-    with postgres.database(settings.database, "compliance") as url:
-        asyncio.run(run(url))
+        asyncio.run(place.run(lambda engine: server.serve(nonces, Paths(engine), ready)))

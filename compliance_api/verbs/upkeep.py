@@ -4,61 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json as documents
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.errors import ComplianceError
-from compliance_api.settings import ServiceSettings
-from lachan import config, postgres, terminal
+from compliance_api.verbs.database import Config, Json, on_database, using
+from lachan import terminal
 
-DATABASE = "compliance"
-Result = TypeVar("Result")
-
-Config = Annotated[Path, typer.Option("--config", help="compliance.yaml")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 By = Annotated[str, typer.Option("--by", help="The person who says so.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in words.")]
 
 hold = typer.Typer(no_args_is_help=True, help="Legal holds: what must be kept although its time is over.")
 
 
-def _ask(settings: ServiceSettings, asking: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
-    """Runs something on the database.
-
-    Raises:
-        ComplianceError: It is not migrated, or does not answer.
-    """
-    from compliance_api.storage.migrate import is_current
-
-    async def run(database: URL) -> Result:
-        engine = postgres.engine(database, 2, "lachan-compliance upkeep")
-        try:
-            if not await is_current(engine):
-                raise ComplianceError("the database is not migrated: run lachan-compliance migrate")
-            return await asking(engine)
-        except postgres.FAILURES as error:
-            raise ComplianceError(f"the database cannot be used: {error}") from error
-        finally:
-            await engine.dispose()
-
-    with postgres.database(settings.database, DATABASE) as url:
-        return asyncio.run(run(url))
-
-
 def maintain(config_file: Config, json: Json = False) -> None:
     """Make partitions ahead, sum what was reported, and drop what is due; once."""
     from compliance_api.storage.upkeep import Upkeep
 
-    settings = config.load(config_file, ServiceSettings)
     now = datetime.now(UTC)
-    done = _ask(settings, lambda engine: Upkeep(engine, settings.retention).run(now))
+    with using(config_file, "maintain") as place:
+        done = asyncio.run(place.run(lambda engine: Upkeep(engine, place.settings.retention).run(now)))
     if json:
         terminal.document(asdict(done))
         return
@@ -105,8 +73,11 @@ def place(
     if bool(finding) == (period is not None):
         raise ComplianceError("give either --finding, or --from and --until")
     now = datetime.now(UTC)
-    settings = config.load(config_file, ServiceSettings)
-    made = _ask(settings, lambda engine: Holds(engine).place(operator, reason, by, now, finding=finding, period=period))
+    made = on_database(
+        config_file,
+        "hold",
+        lambda engine: Holds(engine).place(operator, reason, by, now, finding=finding, period=period),
+    )
     terminal.line(made.hold_id)
 
 
@@ -121,8 +92,7 @@ def release(
     from compliance_api.storage.holds import Holds
 
     now = datetime.now(UTC)
-    settings = config.load(config_file, ServiceSettings)
-    ended = _ask(settings, lambda engine: Holds(engine).release(hold_id, reason, by, now))
+    ended = on_database(config_file, "hold", lambda engine: Holds(engine).release(hold_id, reason, by, now))
     terminal.line(f"{ended.hold_id} ended")
 
 
@@ -131,8 +101,7 @@ def show(config_file: Config, json: Json = False) -> None:
     """Print every hold there ever was."""
     from compliance_api.storage.holds import Holds
 
-    settings = config.load(config_file, ServiceSettings)
-    holds = _ask(settings, lambda engine: Holds(engine).all())
+    holds = on_database(config_file, "hold", lambda engine: Holds(engine).all())
     if json:
         terminal.line(documents.dumps([asdict(one) for one in holds], default=str, ensure_ascii=False))
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compliance_api.errors import ComplianceError
-from compliance_api.verbs.finding import Config, Json, on_database
+from compliance_api.verbs.database import Config, Json, on_database
 from lachan import terminal
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def verdict(
     async def reach(engine: AsyncEngine) -> PeriodVerdict:
         return await recompute(engine, await place_of(engine, operator, jurisdiction), period, at)
 
-    reached = on_database(config_file, reach)
+    reached = on_database(config_file, "verdict", reach)
     if json:
         sys.stdout.buffer.write(reached.document + b"\n")
         sys.stdout.buffer.flush()
