@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import mmap
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lachan import log, terminal
+from lachan.enrolling import Patience, Resume, Token, handed_over
 from lachan.terminal import document, line, table
-from lachan.tls import Identity, Role
 from resolver.errors import ResolverError
 from resolver.verbs.common import DEFAULT, POLL_SECONDS, Config, Json
 from resolver.verbs.exceptions import override, resume_release, suspend_release
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from blocklist_sync.artifact.policy import PolicyBundle
     from resolver.settings import Edge
 
-STANDARD_INPUT = "-"
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The DNS resolver of an edge.")
 
 
@@ -80,18 +78,15 @@ def _against_the_list(edge: Edge, source: str) -> None:
 @app.command()
 def enroll(
     config: Config = DEFAULT,
-    token: Annotated[
-        str | None, typer.Option("--token", help="As the authority handed it over; `-` reads it from standard input.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the enrolment that was begun.")] = False,
-    patience: Annotated[
-        float, typer.Option("--wait", min=0, max=86400, help="Seconds to wait for your organisation's decision.")
-    ] = 0.0,
+    token: Token = None,
+    resume: Resume = False,
+    patience: Patience = 0.0,
 ) -> None:
     """Enrol this node by a token: make its keys, show the fingerprint to confirm, collect its certificate.
 
     Without a token: make the key of its reports if there is none, and print the public half.
     """
+    from lachan.tls import Identity, Role
     from resolver import enrolment, settings
 
     edge = settings.read(config)
@@ -101,7 +96,7 @@ def enroll(
         line(public.pem().decode().rstrip())
         return
     party = Identity(edge.file.organisation, Role.NODE, edge.file.node)
-    given = sys.stdin.read() if token == STANDARD_INPUT else token
+    given = handed_over(token)
     line(enrolment.enrol(party, edge.file.report.uplink, edge.file.state_dir, given, patience, edge.file.user))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import sys
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from compliance_api.probe.errors import ProbeError
 from compliance_api.probe.settings import ProbeSettings
 from lachan import config, endpoint, log, terminal, tls
 from lachan.config import split_host_port
+from lachan.enrolling import Patience, Resume, Token, handed_over
 from lachan.signing import SigningKey
 
 app = typer.Typer(
@@ -30,7 +30,6 @@ app = typer.Typer(
 SPOOL_RESERVE = 100_000
 """Room beyond `spool_most` for what assignments taken on before that still bring."""
 SPOOL_BYTES = 4 << 30
-STANDARD_INPUT = "-"
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The probe's YAML configuration.")]
 
@@ -46,13 +45,9 @@ def _load(path: Path) -> tuple[ProbeSettings, tls.TlsMaterial]:
 @app.command()
 def enroll(
     config_path: Config,
-    token: Annotated[
-        str | None, typer.Option("--token", help="As the authority handed it over; `-` reads it from standard input.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the enrolment that was begun.")] = False,
-    patience: Annotated[
-        float, typer.Option("--wait", min=0, max=86400, help="Seconds to wait for your organisation's decision.")
-    ] = 0.0,
+    token: Token = None,
+    resume: Resume = False,
+    patience: Patience = 0.0,
 ) -> None:
     """Enrols this probe by a token: makes its keys, shows the fingerprint to confirm, collects its certificate.
 
@@ -69,7 +64,7 @@ def enroll(
     from lachan import newcomer
     from lachan.invitation import Invitation
 
-    given = sys.stdin.read() if token == STANDARD_INPUT else token
+    given = handed_over(token)
     who = Invitation.parse(given).party if given is not None else newcomer.party_of(settings.tls)
     if who.role is not tls.Role.PROBE:
         raise ProbeError(f"the token is for {who}, which is no probe")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 
 from lachan import config as configuration
 from lachan import durable, log, terminal
+from lachan.enrolling import Patience, Resume, Token, handed_over
 from lachan.tls import Identity, Role
 from resolver.enrolment import enrol, signing_key
 from resolver.rpzlog.settings import HitsFile
@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="deploy/examples/rpz-hits.yaml shows one.")]
-STANDARD_INPUT = "-"
 DEFAULT = Path("/etc/lachan/rpz-hits.yaml")
 
 
@@ -56,20 +55,16 @@ def validate(config: Config = DEFAULT) -> None:
 @app.command()
 def enroll(
     config: Config = DEFAULT,
-    token: Annotated[
-        str | None, typer.Option("--token", help="As the authority handed it over; `-` reads it from standard input.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the enrolment that was begun.")] = False,
-    patience: Annotated[
-        float, typer.Option("--wait", min=0, max=86400, help="Seconds to wait for your organisation's decision.")
-    ] = 0.0,
+    token: Token = None,
+    resume: Resume = False,
+    patience: Patience = 0.0,
 ) -> None:
     """Enrol this node by a token; without one, make the key of its reports and print the public half."""
     file = configuration.load(config, HitsFile)
     durable.make_folder(file.state_dir)
     key = signing_key(file.state_dir)
     if token is not None or resume:
-        given = sys.stdin.read() if token == STANDARD_INPUT else token
+        given = handed_over(token)
         party = Identity(file.organisation, Role.NODE, file.node)
         terminal.line(enrol(party, file.report.uplink, file.state_dir, given, patience, None))
         return
