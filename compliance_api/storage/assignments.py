@@ -34,7 +34,7 @@ def _endpoint(row: Row[Any]) -> Endpoint:
     return Endpoint(row.address, row.port, Transport(row.transport), row.server_name, row.path)
 
 
-def _question(row: Row[Any]) -> Question:
+def _question(row: Row[Any], **more: Any) -> Question:
     return Question(
         row.qname,
         row.qtype,
@@ -43,8 +43,7 @@ def _question(row: Row[Any]) -> Question:
         row.order_reference,
         row.added_serial,
         row.added_at,
-        row.dnssec_ok,
-        again=row.again,
+        **more,
     )
 
 
@@ -58,7 +57,7 @@ async def _questions(connection: AsyncConnection, keys: Sequence[tuple[str, byte
         .order_by(questions.c.round_id, questions.c.position)
     )
     for row in rows:
-        found.setdefault(row.round_id, []).append(_question(row))
+        found.setdefault(row.round_id, []).append(_question(row, dnssec_ok=row.dnssec_ok, again=row.again))
     return found
 
 
@@ -348,16 +347,7 @@ async def _extras(connection: AsyncConnection, keys: Sequence[tuple[str, bytes]]
     )
     found: dict[bytes, list[Question]] = {}
     for row in rows:
-        one = Question(
-            row.qname,
-            row.qtype,
-            Arm(row.arm),
-            row.category,
-            row.order_reference,
-            row.added_serial,
-            row.added_at,
-            challenge=row.challenge_id or b"",
-        )
+        one = _question(row, challenge=row.challenge_id or b"")
         found.setdefault(row.assignment_id, []).append(one)
     return found
 

@@ -61,7 +61,7 @@ _MOVE = text(
     " sequence, digest, window_end, ceiling)"
     " WHERE head.operator_id = moved.operator_id AND head.node = moved.node"
 )
-_REPORT_COLUMNS = (
+REPORT_COLUMNS = (
     "operator_id",
     "node",
     "boot_epoch",
@@ -86,7 +86,7 @@ _REPORT_COLUMNS = (
 
 
 def _report_row(new: New) -> tuple[Any, ...]:
-    """In the order of `_REPORT_COLUMNS`."""
+    """In the order of `REPORT_COLUMNS`."""
     claim, place = new.claim, new.place
     link = claim.link
     return (
@@ -270,7 +270,7 @@ async def _keep(connection: AsyncConnection, new: Sequence[New]) -> None:
         await connection.execute(insert(unverified_reports), unsigned)
     rows = [_report_row(one) for one in new if one.place.relation is not None]
     if rows:
-        await postgres.copy(connection, "reports", _REPORT_COLUMNS, rows)
+        await postgres.copy(connection, "reports", REPORT_COLUMNS, rows)
 
 
 async def _move(connection: AsyncConnection, standings: Sequence[Standing]) -> None:

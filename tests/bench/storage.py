@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from compliance_api.storage.activity import ActivityStore
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.overview import OverviewStore
 from compliance_api.storage.partitions import HOURLY, REPORTS, Divided
+from compliance_api.storage.reports import REPORT_COLUMNS
 from compliance_api.storage.upkeep import Upkeep
 from lachan import postgres
 from lachan.compliance.v1 import report_pb2 as pb
@@ -84,7 +85,7 @@ def tell(words: str) -> None:
     sys.stderr.write(f"{words}\n")
 
 
-async def copy(engine: AsyncEngine, table: str, columns: list[str], rows: Iterator[str]) -> None:
+async def copy(engine: AsyncEngine, table: str, columns: Sequence[str], rows: Iterator[str]) -> None:
     """Writes rows, each one a line of COPY's text format, some at a time."""
 
     async def source() -> AsyncIterator[bytes]:
@@ -100,7 +101,7 @@ async def copy(engine: AsyncEngine, table: str, columns: list[str], rows: Iterat
 
 
 async def fill_span(
-    engine: AsyncEngine, divided: Divided, start: datetime, columns: list[str], rows: Iterator[str]
+    engine: AsyncEngine, divided: Divided, start: datetime, columns: Sequence[str], rows: Iterator[str]
 ) -> None:
     """Fills a partition before it is one: its indexes are built over what is there."""
     name = f"{divided.name}_from{start:%Y%m%d}"
@@ -181,28 +182,6 @@ def reports(known: Registry, start: datetime, chance: random.Random) -> Iterator
         yield "".join(lines)
 
 
-REPORT_COLUMNS = [
-    "operator_id",
-    "node",
-    "boot_epoch",
-    "sequence",
-    "digest",
-    "log_index",
-    "accepted_at",
-    "relation",
-    "rival",
-    "window_start",
-    "window_seconds",
-    "list_serial",
-    "list_activated_at",
-    "queries",
-    "queries_measured",
-    "blocked",
-    "enforcing",
-    "report",
-    "signature",
-    "key_id",
-]
 DAYS = (
     "INSERT INTO daily_rollups (operator_id, node, day, {names}) SELECT operator_id, node,"
     " (hour AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AS day, {sums} FROM hourly_rollups GROUP BY 1, 2, 3"
