@@ -116,7 +116,7 @@ def test_the_verbs_say_where_a_finding_stands(monkeypatch: pytest.MonkeyPatch, u
 
     asyncio.run(on(migrate))
     identifier = asyncio.run(on(accused))
-    monkeypatch.setattr(verbs, "on_database", lambda _config, asking: asyncio.run(on(asking)))
+    monkeypatch.setattr(verbs, "on_database", lambda _config, _verb, asking: asyncio.run(on(asking)))
 
     def run(*words: str) -> str:
         result = CliRunner().invoke(app, ["finding", words[0], "--config", str(tmp_path), *words[1:]])
@@ -175,7 +175,7 @@ def test_the_verb_prints_the_document(monkeypatch: pytest.MonkeyPatch, tmp_path:
             "under_blocking": {"hits": 0, "asked": 9, "low_millionths": 0, "high_millionths": 336_267}}}
     ).encode()  # fmt: skip
     told = PeriodVerdict(None, None, document)  # type: ignore[arg-type]  # the verb reads the document alone
-    monkeypatch.setattr(verdict_verb, "on_database", lambda _config, _asking: told)
+    monkeypatch.setattr(verdict_verb, "on_database", lambda _config, _verb, _asking: told)
     config = ["--config", str(Authority(tmp_path).configure(1))]
     result = CliRunner().invoke(app, ["verdict", "a", "hcm", "2026-11", "--json", *config])
     assert result.stdout_bytes == document + b"\n"
