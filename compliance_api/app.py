@@ -216,6 +216,10 @@ class _Service:
                 self._metrics.failures.labels(name).inc()
                 level = _log.warning if isinstance(error, BusyError) else _log.error
                 level("a task failed and is tried again", task=name, reason=str(error)[:500])
+            except Exception:  # noqa: BLE001 - told with its trace, and tried again
+                # One row that a task cannot read must not end the service that takes everybody's reports.
+                self._metrics.failures.labels(name).inc()
+                _log.exception("a task failed in a way nobody foresaw, and is tried again", task=name)
             await asyncio.sleep(max(0.05, seconds - (time.monotonic() - began)))
 
     async def _draw(self) -> None:

@@ -219,15 +219,22 @@ async def handed(connection: AsyncConnection, extent: Extent) -> list[Handed]:
     counts, in the order of their texts.
     """
     way, kept = session_paths.c, observations.c
+    # The question that told who asked for the line; a session of before such were asked has its first one.
+    question = func.coalesce(func.min(kept.question).filter(kept.arm == Arm.EGRESS), func.min(kept.question))
     asked = (
-        select(kept.operator_id, kept.assignment_id, func.min(kept.asked_at).label("asked_at"))
+        select(
+            kept.operator_id,
+            kept.assignment_id,
+            func.min(kept.asked_at).label("asked_at"),
+            question.label("question"),
+        )
         .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
         .where(kept.asked_at >= extent.start, kept.asked_at < extent.end)
         .group_by(kept.operator_id, kept.assignment_id)
         .subquery()
     )
     rows = await connection.execute(
-        select(session_paths, asked.c.asked_at)
+        select(session_paths, asked.c.asked_at, asked.c.question)
         .join(asked, and_(asked.c.operator_id == way.operator_id, asked.c.assignment_id == way.assignment_id))
         .where(way.handed, func.cardinality(way.egress) > 0)
         .order_by(asked.c.asked_at, way.assignment_id)
@@ -235,7 +242,7 @@ async def handed(connection: AsyncConnection, extent: Extent) -> list[Handed]:
     return [
         Handed(
             row.asked_at,
-            row.assignment_id.hex(),
+            f"{row.assignment_id.hex()}/{row.question}",
             row.vantage_point,
             row.access_network,
             row.custodian,

@@ -45,8 +45,8 @@ _HELD = (
 _CITED = {
     "reports": "old.digest = ANY(:digests)",
     "unverified_reports": "old.digest = ANY(:digests)",
-    "observations": "(old.assignment_id, old.question) IN (SELECT * FROM unnest(CAST(:assignments AS bytea[]),"
-    " CAST(:questions AS integer[])))",
+    "observations": "((old.assignment_id, old.question) IN (SELECT * FROM unnest(CAST(:assignments AS bytea[]),"
+    " CAST(:questions AS integer[]))) OR old.assignment_id = ANY(CAST(:sessions AS bytea[])))",
 }
 # Rows of the default partitions that are due: of a clock that is wrong, once they were taken long enough ago.
 _DUE = {
@@ -74,11 +74,17 @@ class Cited:
     digests: tuple[bytes, ...] = ()
     # Assignment and question of observations.
     questions: tuple[tuple[bytes, int], ...] = ()
+    # Assignments that are cited as a whole.
+    sessions: tuple[bytes, ...] = ()
 
     def values(self, table: str) -> dict[str, Any]:
         """The values for a table's part of `_CITED`."""
         if table == "observations":
-            return {"assignments": [one for one, _ in self.questions], "questions": [one for _, one in self.questions]}
+            return {
+                "assignments": [one for one, _ in self.questions],
+                "questions": [one for _, one in self.questions],
+                "sessions": list(self.sessions),
+            }
         return {"digests": list(self.digests)} if table in _CITED else {}
 
 
@@ -94,7 +100,7 @@ async def cited(connection: AsyncConnection) -> Cited:
     # Open while it is found, or while it is somebody's turn: an operator may answer what is not found any more.
     is_open = findings.c.closed_at.is_(None) | turn.scalar_subquery().is_not(None)
     wanted = select(findings.c.evidence).where(is_open | held.exists())
-    digests, questions = set(), set()
+    digests, questions, sessions = set(), set(), set()
     for evidence in (await connection.execute(wanted)).scalars():
         for one in evidence:
             reference = str(one["reference"])
@@ -102,8 +108,11 @@ async def cited(connection: AsyncConnection) -> Cited:
                 digests.add(bytes.fromhex(reference))
             elif one["kind"] == EvidenceKind.OBSERVATION:
                 assignment, _, question = reference.partition("/")
-                questions.add((bytes.fromhex(assignment), int(question)))
-    return Cited(tuple(sorted(digests)), tuple(sorted(questions)))
+                if question:
+                    questions.add((bytes.fromhex(assignment), int(question)))
+                else:
+                    sessions.add(bytes.fromhex(assignment))
+    return Cited(tuple(sorted(digests)), tuple(sorted(questions)), tuple(sorted(sessions)))
 
 
 def _kept(table: str, column: str) -> str:

@@ -330,6 +330,7 @@ async def test_a_session_whose_way_becomes_known_has_its_day_counted_again(engin
         ("192.0.2.9", True),
         ("192.0.2.9", True),
     ]
+    assert [one.reference for one in lines] == [f"{bytes([number]).hex() * 16}/0" for number in (1, 2, 3)]
     assert [one.path for one in await store.evidence(place, day.start, day.end)] == ["elsewhere", "unknown", "verified"]
 
 

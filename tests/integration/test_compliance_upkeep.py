@@ -119,12 +119,12 @@ async def everything(engine: AsyncEngine) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-async def cite(engine: AsyncEngine, operator: str, reference: str, *, closed: datetime | None = None) -> str:
-    """A finding on a report; returns its id."""
+async def cite(
+    engine: AsyncEngine, operator: str, reference: str, *, kind: str = "report", closed: datetime | None = None
+) -> str:
+    """A finding on a report, or what else; returns its id."""
     finding = os.urandom(16)
-    evidence = [
-        {"kind": "report", "reference": reference, "at": NOW.isoformat(), "node": "", "probe": "", "detail": ""}
-    ]
+    evidence = [{"kind": kind, "reference": reference, "at": NOW.isoformat(), "node": "", "probe": "", "detail": ""}]
     async with engine.begin() as connection:
         await connection.execute(
             text(

@@ -10,12 +10,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.ledger import evidence, pack, verify
 from compliance_api.ledger.verify import Flaw
@@ -37,22 +35,9 @@ from lachan.ledger.leaf import Kind
 from tests.support.compliance import COMMAND, Authority
 from tests.support.evidence import ASSIGNMENT, FINDING, LISTED, PROBE, RESOLVER, VANTAGE, Dispute
 from tests.support.ledger import Parties
-from tests.support.sequencing import Circle, circle
+from tests.support.sequencing import circle
 
 ROOT = Path(verify.__file__).parents[2]
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[Circle]:
-    with circle(tmp_path / "witnesses", Parties()) as made:
-        yield made
-
-
-@pytest.fixture
-async def dispute(engine: AsyncEngine, three: Circle) -> Dispute:
-    made = Dispute(engine, three)
-    await made.begin()
-    return made
 
 
 async def packed(dispute: Dispute, folder: Path, **how: object) -> Path:
