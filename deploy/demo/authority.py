@@ -173,9 +173,11 @@ class Authority:
         )
         online = [part for name in ONLINE for part in ("--online-key", self._key(name))]
         publishing = ("publish", "--release", place.release, "--repository", place.repository, *online)
+        # Named, a document that lacks signatures is refused; not named, what is published would be renewed.
+        named = (*publishing, place.release / "list.json")
         first, second, _ = APPROVERS
         self._sign(first)
-        self._say(f"publish: {self._processes.refused(self._command(*publishing)).splitlines()[-1].strip()}")
+        self._say(f"publish: {self._processes.refused(self._command(*named)).splitlines()[-1].strip()}")
         self._sign(second)
         self._run(*publishing)
         self._say("published")

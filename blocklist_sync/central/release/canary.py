@@ -36,16 +36,13 @@ def signed(snapshot: Metadata[Snapshot] | None, listed: str) -> dict[str, int]:
     return dict(found) if isinstance(found, dict) else {}
 
 
-def check(held: dict[str, int], published_at: int, now: int) -> None:
-    """Refuses to overtake a release that canary edges are trying.
-
-    Raises:
-        CentralError: They are.
-    """
+def busy(held: dict[str, int], published_at: int, now: int) -> str:
+    """Why a release that canary edges are trying must not be overtaken yet; empty where none is tried."""
     hold = max(held.values(), default=0)
     until = published_at + hold
-    if hold and now < until:
-        raise CentralError(
-            f"canary edges try the published release until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M:%S} UTC: "
-            "publish then, or as urgent"
-        )
+    if not hold or now >= until:
+        return ""
+    return (
+        f"canary edges try the published release until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M:%S} UTC: "
+        "publish then, or as urgent"
+    )

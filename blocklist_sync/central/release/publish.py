@@ -8,7 +8,6 @@ one after, whatever interrupts; where keys change, what is written first verifie
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timest
 from blocklist_sync.artifact.records import parse as parse_records
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release import canary, deltas, retention
+from blocklist_sync.central.release import statement as statements
 from blocklist_sync.central.release.candidate import Published, ReleaseFolder
 from blocklist_sync.central.release.ceremony import expiry, lacking_root, merge
 from blocklist_sync.central.release.deltas import MANIFEST_TARGET
@@ -38,11 +38,15 @@ from blocklist_sync.central.release.repository import (
     parse_offline,
     role_keys,
 )
+from blocklist_sync.central.release.statement import Statement
 from lachan import durable
 
 LIST_FILE = f"{LIST_ROLE}.json"
 MAX_TARGET_BYTES = 256 << 20
-MAX_COMMITMENTS_BYTES = 32 << 24
+
+
+class WaitingError(CentralError):
+    """What is offered cannot be published yet; what is published can still be renewed."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,8 @@ class _Next:
     listed: Metadata[Targets]
     rings: dict[str, int]
     """What is signed of how long edges wait that are no canaries."""
-    public: str
-    """The digest of what the public is told."""
+    statement: Statement
+    """What the public is told."""
 
     @property
     def new_root(self) -> bool:
@@ -182,7 +186,7 @@ class Publication:
         """The snapshot that ties the documents together: the one that is published, where it still does."""
         same = held.listed is not None and _serial(held.listed) == _serial(documents.listed)
         beside: dict[str, Any] = {PUBLISHED_AT: held.published_at if same and held.published_at else self._now}
-        beside[PUBLIC] = documents.public
+        beside[PUBLIC] = documents.statement.digest
         if documents.rings:
             beside[canary.RINGS] = documents.rings
         meta = {
@@ -228,39 +232,29 @@ def _rings(held: Contents, listed: Metadata[Targets], hold: float, now: int) -> 
     """How long edges wait that are no canaries: as is signed already, or as is asked for a new release.
 
     Raises:
-        CentralError: Canary edges still try what is published.
+        WaitingError: Canary edges still try what is published.
     """
     before = canary.signed(held.snapshot, LIST_FILE)
     if held.listed is not None and _serial(held.listed) == _serial(listed):
         return before
     if listed.signed.targets[RECORDS_TARGET].custom["urgent"]:
         return {}
-    canary.check(before, held.published_at, now)
+    if reason := canary.busy(before, held.published_at, now):
+        raise WaitingError(reason)
     return canary.rings(hold)
 
 
-def _told(repository: Repository, folder: ReleaseFolder, listed: Metadata[Targets]) -> str:
-    """Puts what the public is told of a release into the repository; its digest.
+def _statement(repository: Repository, folder: ReleaseFolder, held: Contents, listed: Metadata[Targets]) -> Statement:
+    """What the public is told of a list: what was signed of it already, or what the release folder says.
 
     Raises:
-        CentralError: It is of another release.
-        FileError: It cannot be read or written.
+        CentralError: That is of another release.
+        FileError: It cannot be read.
     """
     serial = _serial(listed)
-    statement = repository.public / f"{serial}.json"
-    if not statement.exists():
-        durable.make_folder(repository.public, 0o755)
-        commitments = durable.read(folder.public / f"{serial}.commitments", MAX_COMMITMENTS_BYTES)
-        document = durable.read(folder.public / statement.name, MAX_METADATA_BYTES)
-        said = json.loads(document)
-        if hashlib.sha256(commitments).hexdigest() != said["commitments_sha256"]:
-            raise CentralError(f"{folder.public}: the commitments are not those of the statement; build again")
-        if said["entries"] != listed.signed.targets[RECORDS_TARGET].custom["records"]:
-            raise CentralError(f"{folder.public}: the statement is of another list; build again")
-        durable.write(repository.public / f"{serial}.commitments", [commitments], durable.PUBLIC)
-        # The statement comes last: where it is, its commitments are.
-        durable.write(statement, [document], durable.PUBLIC)
-    return hashlib.sha256(durable.read(statement, MAX_METADATA_BYTES)).hexdigest()
+    if held.listed is not None and _serial(held.listed) == serial and (digest := statements.signed(held.snapshot)):
+        return Statement(serial, digest)
+    return statements.read(repository, folder, listed)
 
 
 def _bring_delta(repository: Repository, held: Metadata[Targets], listed: Metadata[Targets], records: Path) -> None:
@@ -335,8 +329,8 @@ def publish(
         keep: Seconds for which files stay that the list has ceased to name.
 
     Raises:
-        CentralError: A threshold is not reached, canary edges still try what is published, or the documents do not
-            continue it.
+        WaitingError: A threshold is not reached, or canary edges still try what is published; nothing was written.
+        CentralError: The documents do not continue what is published.
         FileError: Something cannot be written; the release before stays published.
     """
     repo = Repository(repository)
@@ -348,9 +342,10 @@ def publish(
         held = held or Contents(root)
         targets = _chosen(Targets.type, documents.targets, held.targets)
         listed = _chosen(LIST_ROLE, documents.listed, held.listed)
-        after = _Next(before, root, targets, listed, _rings(held, listed, hold, now), _told(repo, folder, listed))
+        rings, statement = _rings(held, listed, hold, now), _statement(repo, folder, held, listed)
+        after = _Next(before, root, targets, listed, rings, statement)
         if lacks := after.lacking():
-            raise CentralError("nothing was published:\n  " + "\n  ".join(lacks))
+            raise WaitingError("nothing was published:\n  " + "\n  ".join(lacks))
         _check_current(after, now)
         _check_list(after.listed, held.listed)
         publication = Publication(repo, online, lifetimes or Lifetimes(), now)
@@ -364,6 +359,7 @@ def publish(
         if new:
             # From here on the serial belongs to these bytes, even if this process ends before anybody can see them.
             folder.reserve(row)
+        statements.bring(repo, statement)
         publication.write(after, snapshot, stamp)
         folder.mark_published(row)
         pruned = retention.prune(repo, after.listed.signed.version, now, keep)

@@ -23,7 +23,7 @@ from blocklist_sync.central.release import repository as repositories
 from blocklist_sync.central.release.build import Built, Wish
 from blocklist_sync.central.release.build import build as build_release
 from blocklist_sync.central.release.candidate import ReleaseFolder
-from blocklist_sync.central.release.publish import Documents, Lifetimes, read_documents
+from blocklist_sync.central.release.publish import Documents, Lifetimes, Outcome, WaitingError, read_documents
 from blocklist_sync.central.release.publish import publish as publish_release
 from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.verbs.common import (
@@ -195,16 +195,21 @@ def publish(
     ] = "7d",
     as_json: Json = False,
 ) -> None:
-    """Publishes what is signed to the threshold, by the online keys; run again, it renews what expires."""
+    """Publishes what is signed to the threshold, by the online keys; run again, it renews what expires.
+
+    Where no document is named and the candidate has to wait, what is published is renewed, and what it waits for is
+    said; where one is named, that is refused.
+    """
     lifetimes = Lifetimes(
         seconds(snapshot_lifetime, "--snapshot-lifetime"), seconds(timestamp_lifetime, "--timestamp-lifetime")
     )
     hold = seconds(canary_first, "--canary-first")
     online = [open_signer(key, None, passphrase_file) for key in online_key]
     folder = ReleaseFolder(release)
-    with folder.locked():
-        documents = _documents(folder, repository, files or [])
-        outcome = publish_release(
+    waiting = ""
+
+    def published(documents: Documents) -> Outcome:
+        return publish_release(
             folder,
             repository,
             documents,
@@ -214,7 +219,22 @@ def publish(
             hold=hold,
             keep=seconds(keep, "--keep"),
         )
-    summary = asdict(outcome.release) | {"new": outcome.new, "root": str(outcome.root), "pruned": outcome.pruned}
+
+    with folder.locked():
+        try:
+            outcome = published(_documents(folder, repository, files or []))
+        except WaitingError as error:
+            # A ceremony that stalls must not let what edges have expire.
+            if files or not Repository(repository).exists():
+                raise
+            waiting = str(error)
+            outcome = published(Documents())
+    summary = asdict(outcome.release) | {
+        "new": outcome.new,
+        "root": str(outcome.root),
+        "pruned": outcome.pruned,
+        "waiting": waiting,
+    }
     if as_json:
         terminal.document(summary)
     else:

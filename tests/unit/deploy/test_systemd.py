@@ -18,9 +18,11 @@ ROOT = Path(__file__).parents[3]
 SYSTEMD = ROOT / "deploy" / "systemd"
 UNITS = sorted(SYSTEMD.glob("*.service"))
 # Started by a timer, under the account of a role.
-PERIODIC = {"lachan-blocklist-sources": "lachan-blocklist"}
+PERIODIC = {"lachan-blocklist-publish": "lachan-blocklist", "lachan-blocklist-sources": "lachan-blocklist"}
 # Beside a role's own service, under its account.
 BESIDE = {"lachan-blocklist-rpz": "lachan-blocklist"}
+# Without a configuration: their options say everything.
+BY_OPTIONS = {"lachan-blocklist-publish"}
 # Roles that are a verb of another's command.
 VERBS = {"lachan-witness": "lachan-compliance"}
 
@@ -98,7 +100,10 @@ def test_a_role_is_kept_small(unit: Path) -> None:
     assert found["CapabilityBoundingSet"] in {"", "CAP_NET_BIND_SERVICE"}
 
 
-@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.stem not in BESIDE], ids=lambda unit: unit.stem)
+CONFIGURED = [unit for unit in UNITS if unit.stem not in {*BESIDE, *BY_OPTIONS}]
+
+
+@pytest.mark.parametrize("unit", CONFIGURED, ids=lambda unit: unit.stem)
 def test_what_is_started_is_a_command_with_an_example(unit: Path) -> None:
     program, *verbs, option, config = settings(unit)["ExecStart"].removesuffix(" --log json").split()
     assert program == f"/opt/lachan/bin/{(PERIODIC | VERBS).get(unit.stem, unit.stem)}"
@@ -107,18 +112,33 @@ def test_what_is_started_is_a_command_with_an_example(unit: Path) -> None:
     assert (ROOT / "deploy" / "examples" / Path(config).name).exists()
 
 
-def test_the_zone_is_followed_by_a_command_that_takes_these_options() -> None:
-    program, verb, *options = settings(SYSTEMD / "lachan-blocklist-rpz.service")["ExecStart"].split()
-    assert (program, verb) == ("/opt/lachan/bin/lachan-blocklist", "rpz")
-    told = CliRunner().invoke(app, ["rpz", "--help"]).stdout
+@pytest.mark.parametrize("verb", ["rpz", "publish"])
+def test_a_verb_is_started_with_options_that_it_takes(verb: str) -> None:
+    program, started, *options = settings(SYSTEMD / f"lachan-blocklist-{verb}.service")["ExecStart"].split()
+    assert (program, started) == ("/opt/lachan/bin/lachan-blocklist", verb)
+    told = CliRunner().invoke(app, [verb, "--help"]).stdout
     assert {option for option in options if option.startswith("--")} <= set(re.findall(r"--[a-z-]+", told))
+
+
+def test_online_keys_are_this_units_alone() -> None:
+    """Each file that is named comes from the credentials, and what signs for a day runs every hour."""
+    found = settings(SYSTEMD / "lachan-blocklist-publish.service")
+    loaded = re.findall(
+        r"^LoadCredential=([a-z.]+):", (SYSTEMD / "lachan-blocklist-publish.service").read_text(), re.MULTILINE
+    )
+    assert (
+        set(re.findall(r"%d/(\S+)", found["ExecStart"]))
+        == set(loaded)
+        == {"snapshot.pem", "timestamp.pem", "passphrase"}
+    )
+    assert settings(SYSTEMD / "lachan-blocklist-publish.timer")["OnCalendar"] == "hourly"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
 def test_systemd_understands_them(tmp_path: Path) -> None:
     for unit in UNITS:
         # What is started is not installed where tests run.
-        program = tmp_path / (VERBS | BESIDE).get(unit.stem, unit.stem)
+        program = tmp_path / (VERBS | BESIDE | PERIODIC).get(unit.stem, unit.stem)
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
         (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/lachan/bin/", f"{tmp_path}/"))

@@ -9,7 +9,7 @@ import pytest
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.ceremony import next_root, next_targets
-from blocklist_sync.central.release.publish import Documents, Lifetimes, read_documents
+from blocklist_sync.central.release.publish import Documents, Lifetimes, WaitingError, read_documents
 from blocklist_sync.central.release.repository import Repository
 from tests.support.list_authority import Keys, ListAuthority, person
 
@@ -28,6 +28,12 @@ def versions(authority: ListAuthority) -> dict[str, int]:
         role = "list" if path.name.endswith(".list.json") else signed["_type"]
         found[role] = max(found.get(role, 0), signed["version"])
     return found
+
+
+def files(authority: ListAuthority) -> dict[str, bytes]:
+    """Everything in the repository."""
+    found = (path for path in authority.repository.rglob("*") if path.is_file())
+    return {str(path.relative_to(authority.repository)): path.read_bytes() for path in found}
 
 
 def test_a_release_is_signed_by_every_role(authority: ListAuthority) -> None:
@@ -61,14 +67,15 @@ def test_publishing_again_renews_only_what_ages(authority: ListAuthority) -> Non
 
 def test_below_the_threshold_nothing_is_published_and_who_is_missing_is_said(authority: ListAuthority) -> None:
     authority.publish("a.example")
-    before = versions(authority)
+    before = files(authority)
     authority.build("b.example")
-    with pytest.raises(CentralError, match="list: 0 of 2 signatures; 2 more from: first, second, third"):
+    with pytest.raises(WaitingError, match="list: 0 of 2 signatures; 2 more from: first, second, third"):
         authority.publish(sign=False)
     authority.sign(authority.keys.of_role["list"][:1])
-    with pytest.raises(CentralError, match="list: 1 of 2 signatures; 1 more from: second, third"):
+    with pytest.raises(WaitingError, match="list: 1 of 2 signatures; 1 more from: second, third"):
         authority.publish(sign=False)
-    assert versions(authority) == before
+    # Metadata, targets, and what the public is told: every file as it was.
+    assert files(authority) == before
     authority.sign(authority.keys.of_role["list"][2:])
     assert authority.publish(sign=False).release.serial == 2
 

@@ -129,9 +129,19 @@ def publishes_a_second_and_goes_back(office: Office) -> None:
     office.propose("worse.example")
     office.approve()
     assert office.build()["serial"] == 2
-    for person in ("an", "binh"):
-        office.sign(person)
-    assert office.publish()["serial"] == 2
+    office.sign("an")
+    # A ceremony that is under way stops no renewal; whoever names its document is told what it lacks.
+    stamp = json.loads((office.folder / "repository" / "metadata" / "timestamp.json").read_bytes())["signed"]["version"]
+    renewed = office.publish()
+    assert (renewed["serial"], renewed["new"]) == (1, False)
+    assert "list: 1 of 2 signatures; 1 more from: binh, chi" in renewed["waiting"]
+    after = json.loads((office.folder / "repository" / "metadata" / "timestamp.json").read_bytes())["signed"]["version"]
+    assert after == stamp + 1
+    with pytest.raises(CentralError, match="list: 1 of 2 signatures; 1 more from: binh, chi"):
+        office.publish("@release/list.json")
+    office.sign("binh")
+    published = office.publish()
+    assert (published["serial"], published["waiting"]) == (2, "")
     rolled = office.json(
         "rollback", "1", "--log", "@log", "--release", "@release", "--repository", "@repository", "--urgent"
     )
