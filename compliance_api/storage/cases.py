@@ -28,7 +28,7 @@ from compliance_api.domain.verdict import Coverage, Verdict
 from compliance_api.storage import evidence
 from compliance_api.storage.casework import ID_BYTES, enter
 from compliance_api.storage.evidence import Extent
-from compliance_api.storage.tables import findings, verdict_changes, verdicts
+from compliance_api.storage.tables import finding_citations, findings, verdict_changes, verdicts
 from compliance_api.usecases.count import Place
 
 
@@ -133,7 +133,7 @@ async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: date
     keys = [(finding.kind.value, finding.node) for finding in verdict.findings]
     still = tuple_(findings.c.kind, findings.c.node).in_(keys)
     await connection.execute(update(findings).where(place, findings.c.closed_at.is_(None), ~still).values(closed_at=at))
-    opened = []
+    opened, cited = [], []
     for finding in verdict.findings:
         row = _finding(verdict, finding, at)
         new = postgresql.insert(findings).values(row)
@@ -150,8 +150,13 @@ async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: date
                 },
             ).returning(findings.c.finding_id)
         )
-        if kept.scalar_one() == row["finding_id"] and finding.accuses:
+        identifier = kept.scalar_one()
+        if identifier == row["finding_id"] and finding.accuses:
             opened.append(row)
+        key = {"operator_id": verdict.operator, "finding_id": identifier, "cited_at": at}
+        cited += [{**key, "kind": one.kind, "reference": one.reference} for one in finding.evidence]
+    if cited:
+        await connection.execute(postgresql.insert(finding_citations).on_conflict_do_nothing(), cited)
     return opened
 
 

@@ -28,6 +28,7 @@ from compliance_api.storage.partitions import (
 from compliance_api.storage.rollups import mark
 from compliance_api.storage.tables import (
     egress_sightings,
+    finding_citations,
     finding_steps,
     findings,
     legal_holds,
@@ -99,19 +100,28 @@ async def cited(connection: AsyncConnection) -> Cited:
     turn = select(finding_steps.c.next_unit).where(*own).order_by(finding_steps.c.position.desc()).limit(1)
     # Open while it is found, or while it is somebody's turn: an operator may answer what is not found any more.
     is_open = findings.c.closed_at.is_(None) | turn.scalar_subquery().is_not(None)
-    wanted = select(findings.c.evidence).where(is_open | held.exists())
+    kept = is_open | held.exists()
+    # What it cites now stands in its row; a release before kept nothing else.
+    pieces = [
+        (str(one["kind"]), str(one["reference"]))
+        for evidence in (await connection.execute(select(findings.c.evidence).where(kept))).scalars()
+        for one in evidence
+    ]
+    ever = finding_citations.c
+    before = select(ever.kind, ever.reference).join(
+        findings, (findings.c.operator_id == ever.operator_id) & (findings.c.finding_id == ever.finding_id)
+    )
+    pieces += [(row.kind, row.reference) for row in await connection.execute(before.where(kept))]
     digests, questions, sessions = set(), set(), set()
-    for evidence in (await connection.execute(wanted)).scalars():
-        for one in evidence:
-            reference = str(one["reference"])
-            if one["kind"] in {EvidenceKind.REPORT, EvidenceKind.UNVERIFIED_REPORT}:
-                digests.add(bytes.fromhex(reference))
-            elif one["kind"] == EvidenceKind.OBSERVATION:
-                assignment, _, question = reference.partition("/")
-                if question:
-                    questions.add((bytes.fromhex(assignment), int(question)))
-                else:
-                    sessions.add(bytes.fromhex(assignment))
+    for kind, reference in pieces:
+        if kind in {EvidenceKind.REPORT, EvidenceKind.UNVERIFIED_REPORT}:
+            digests.add(bytes.fromhex(reference))
+        elif kind == EvidenceKind.OBSERVATION:
+            assignment, _, question = reference.partition("/")
+            if question:
+                questions.add((bytes.fromhex(assignment), int(question)))
+            else:
+                sessions.add(bytes.fromhex(assignment))
     return Cited(tuple(sorted(digests)), tuple(sorted(questions)), tuple(sorted(sessions)))
 
 

@@ -39,7 +39,7 @@ from compliance_api.storage.tables.probing import (
 )
 from compliance_api.storage.tables.reports import chain_heads, log_position, reports, unverified_reports
 from compliance_api.storage.tables.upkeep import daily_rollups, hourly_rollups, legal_holds, upkeep_marks
-from compliance_api.storage.tables.verdicts import findings, verdict_changes, verdicts
+from compliance_api.storage.tables.verdicts import finding_citations, findings, verdict_changes, verdicts
 
 __all__ = [
     "assignments",
@@ -54,6 +54,7 @@ __all__ = [
     "enrolment_tokens",
     "enrolments",
     "extra_questions",
+    "finding_citations",
     "finding_steps",
     "findings",
     "hourly_rollups",

@@ -62,3 +62,14 @@ findings = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
 )
+
+# Everything that a finding has cited at some evaluation: it still rests on that when a later one cites other pieces.
+finding_citations = Table(
+    "finding_citations",
+    metadata,
+    Column("operator_id", Text, primary_key=True),
+    Column("finding_id", LargeBinary, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("reference", Text, primary_key=True),
+    moment("cited_at"),
+)
