@@ -8,6 +8,7 @@ report only where as many lines as interception explains have been set aside.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,10 +18,10 @@ from compliance_api.domain.accusations import quote_day
 from compliance_api.domain.case import Case, ReportRecord
 from compliance_api.domain.claims import quote, quote_release, replacement, stale_claims
 from compliance_api.domain.finding import Evidence, Finding, FindingKind, cite
-from compliance_api.domain.observation import Arm, Path, Result, Sighting, confirmed
-from compliance_api.domain.statistics.day import faulty_lines
+from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting, confirmed
+from compliance_api.domain.statistics.day import Line, faulty_lines, parts
 from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
-from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.statistics.parameters import DayRules, Family
 from compliance_api.domain.statistics.tail import exceeded
 from compliance_api.domain.tally import UNLISTED, due, quote_sighting, settled
 from compliance_api.domain.window import inside
@@ -55,7 +56,8 @@ class Picture:
     # Controls and neighbours: never listed.
     unlisted: Mapping[str, NameRecord]
     vantage_points: frozenset[str]
-    # Every sighting that was a block, whatever the arm: answers that the node must have counted.
+    # Sightings of listed names that the node answered with a block: what it must have counted. Silence and refusal are
+    # not, for a packet may be lost and a client be turned away; nor is a block of what is not on the list.
     blocks: Sequence[Sighting]
     # Vantage points that asked, and those among them that met somebody else than the node alone.
     lines: int
@@ -90,10 +92,16 @@ def picture(case: Case) -> Picture:
         _records(listed),
         _records(unlisted),
         frozenset(one.vantage_point for one in conclusive),
-        [one for one in here if one.result is Result.BLOCKED],
+        [one for one in here if _answered_block(one)],
         len(points),
         len(points - {one.vantage_point for one in here}),
     )
+
+
+def _answered_block(one: Sighting) -> bool:
+    """Whether a node that had the list must have counted it."""
+    silent = one.shape in {Shape.TIMEOUT, Shape.REFUSED}
+    return one.arm is Arm.LISTED and one.result is Result.BLOCKED and not silent
 
 
 def _quoted(records: Sequence[NameRecord]) -> list[Evidence]:
@@ -203,21 +211,44 @@ def _false_serials(case: Case, observed: ObservedList | None) -> list[ReportReco
     ]
 
 
-def _short_counts(case: Case, seen: Picture) -> list[tuple[ReportRecord, int]]:
-    """Reports that claim fewer blocked answers than probes alone received in the window.
+def _received(blocks: Sequence[Sighting], lines: int, rules: DayRules) -> int:
+    """Blocked answers of one window that somebody else than the node cannot explain.
 
     Somebody on the way may have given the answers of a few lines: as many of the lines with the most blocks as
-    interception explains are set aside, whichever the window.
+    interception explains are set aside. One custodian may have invented those of its lines, and one network have given
+    them: the least that is left without any one of them counts.
     """
+    by_line: dict[str, int] = {}
+    keepers: dict[str, Line] = {}
+    for one in blocks:
+        by_line[one.vantage_point] = by_line.get(one.vantage_point, 0) + 1
+        keepers.setdefault(one.vantage_point, Line(one.access_network, one.custodian))
+    points = sorted(by_line)
+    aside = faulty_lines(lines, rules)
+    return min(
+        sum(sorted((by_line[points[place]] for place in part), reverse=True)[aside:])
+        for part in parts([keepers[point] for point in points], rules)
+    )
+
+
+def _short_counts(case: Case, seen: Picture) -> list[tuple[ReportRecord, int]]:
+    """Reports that claim fewer blocked answers than probes alone received in the window."""
     margin = case.law.counters.clock_tolerance
-    aside = faulty_lines(seen.lines, case.law.day_rules())
+    rules = case.law.day_rules()
+    by_node: dict[str, list[Sighting]] = {}
+    for one in seen.blocks:
+        by_node.setdefault(one.node, []).append(one)
+    times = {node: [one.asked_at for one in blocks] for node, blocks in by_node.items()}
     short = []
     for report in case.reports:
-        by_line: dict[str, int] = {}
-        for one in seen.blocks:
-            if one.node == report.node and inside(one.asked_at, report.window_start, report.window_seconds, margin):
-                by_line[one.vantage_point] = by_line.get(one.vantage_point, 0) + 1
-        received = sum(sorted(by_line.values(), reverse=True)[aside:])
+        blocks = by_node.get(report.node, [])
+        # In order of time, so only those of the window are looked at.
+        begin = bisect_left(times.get(report.node, []), report.window_start)
+        end = bisect_left(times.get(report.node, []), report.window_end)
+        there = [
+            one for one in blocks[begin:end] if inside(one.asked_at, report.window_start, report.window_seconds, margin)
+        ]
+        received = _received(there, seen.lines, rules)
         if report.blocked < received:
             short.append((report, received))
     return short

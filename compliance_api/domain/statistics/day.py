@@ -1,12 +1,13 @@
 """Whether a day was bad, and in what.
 
 Holds always: a day with too little evidence is neither bad nor good; no single line, network or custodian makes a day
-bad, and neither do as many lines as interception explains; every threshold is the law's for what was asked that day.
+bad, whatever it says and whoever else errs by chance, and neither do as many lines as interception explains; every
+threshold is the law's for what was asked that day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from compliance_api.domain.statistics.parameters import CountRule, DayRules, Family
@@ -80,32 +81,60 @@ def _independent(lines: Sequence[Line], rules: DayRules) -> bool:
     )
 
 
+def parts(lines: Sequence[Line], rules: DayRules) -> Iterator[list[int]]:
+    """The places of all lines, then of those without each custodian, then without each network.
+
+    Whoever keeps many lines could say anything on all of them, and one network may intercept all of its own. So what is
+    held against an operator must show in each of these parts; where the law asks for one custodian or network only,
+    none of them is left out.
+    """
+    everybody = list(range(len(lines)))
+    yield everybody
+    if rules.custodians > 1:
+        for custodian in sorted({line.custodian for line in lines}):
+            yield [place for place in everybody if lines[place].custodian != custodian]
+    if rules.networks > 1:
+        for network in sorted({line.network for line in lines}):
+            yield [place for place in everybody if lines[place].network != network]
+
+
+# Missed, asked, network and custodian of a line.
+_Row = tuple[int, int, str, str]
+
+
+def _left(rows: Sequence[_Row], rules: DayRules) -> Sequence[_Row]:
+    """What is left after the worst lines are set aside, as many as interception may explain."""
+    # Whole rows are compared, so that among equal lines the order in which they came decides nothing.
+    return sorted(rows, key=lambda row: (-row[0], *row[1:]))[faulty_lines(len(rows), rules) :]
+
+
 def scattered(lines: Sequence[Line], counts: Counts, rules: DayRules) -> bool:
     """Whether there are too many misses after the worst lines are set aside, as many as interception may explain.
 
     What is left of an honest operator's misses is fewer than all of them at lines that are not intercepted, whose
-    rate is the tolerated one at most: so the exact binomial test keeps its level.
+    rate is the tolerated one at most: so the exact binomial test keeps its level. It must be met without any one
+    custodian's lines as well, and without any one network's.
     """
-    aside = faulty_lines(len(lines), rules)
-    # Whole rows are compared, so that among equal lines the order in which they came decides nothing.
-    rows = sorted(
-        (-missed, asked, line.network, line.custodian) for (asked, missed), line in zip(counts, lines, strict=True)
-    )
-    left = rows[aside:]
-    asked, missed = sum(row[1] for row in left), -sum(row[0] for row in left)
-    if not exceeded(missed, asked, rules.scattered):
+    rows = [(missed, asked, line.network, line.custodian) for (asked, missed), line in zip(counts, lines, strict=True)]
+    left = _left(rows, rules)
+    if not _independent([Line(network, custodian) for missed, _, network, custodian in left if missed], rules):
         return False
-    return _independent([Line(network, custodian) for less, _, network, custodian in left if less], rules)
+    for part in parts(lines, rules):
+        those = _left([rows[place] for place in part], rules)
+        if not exceeded(sum(row[0] for row in those), sum(row[1] for row in those), rules.scattered):
+            return False
+    return True
 
 
 def opened(lines: Sequence[Line], counts: Counts, rules: DayRules) -> bool:
-    """Whether more lines than interception may explain were answered at least every second listed name."""
-    through = [
-        line
-        for line, (asked, missed) in zip(lines, counts, strict=True)
-        if asked >= rules.open_asked and 2 * missed >= asked
-    ]
-    return len(through) > faulty_lines(len(lines), rules) and _independent(through, rules)
+    """Whether more lines than interception may explain were answered at least every second listed name.
+
+    More of those without any one custodian's as well, and without any one network's.
+    """
+    through = [asked >= rules.open_asked and 2 * missed >= asked for asked, missed in counts]
+    if not _independent([line for line, open_ in zip(lines, through, strict=True) if open_], rules):
+        return False
+    return all(sum(through[place] for place in part) > faulty_lines(len(part), rules) for part in parts(lines, rules))
 
 
 def _filtering(tally: DayTally, rules: DayRules) -> tuple[bool | None, list[str]]:

@@ -3,12 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from compliance_api.domain import sightings
 from compliance_api.domain.case import Case
 from compliance_api.domain.finding import FindingKind
-from compliance_api.domain.observation import Path
+from compliance_api.domain.observation import Path, Result, Shape
 from compliance_api.domain.statistics.parameters import Family
-from tests.support.cases import NOW, START, course, honest, law, report, sighting, watched
+from tests.support.cases import NOW, START, control, course, honest, law, report, sighting, watched
 
 OLD = [f"listed{number}.example" for number in range(12)]
 NEW = [f"new{number}.example" for number in range(8)]
@@ -95,12 +97,12 @@ def test_what_came_from_elsewhere_counts_for_nothing() -> None:
 
 
 def test_counters_below_what_probes_received_are_untrue() -> None:
-    eyes = [sighting(f"x{n}.example", minute + 0.5) for minute in (3, 4, 5) for n in range(3)]
+    eyes = [sighting(f"x{n}.example", minute + 0.5, eye=n % 2 + 1) for minute in (3, 4, 5) for n in range(6)]
     reports = [report(minute, blocked=2 if minute in {3, 4} else 100) for minute in range(60)]
     case = honest(sightings=[*honest().sightings, *eyes], reports=reports)
     counts = findings(case)[FindingKind.COUNTER_MISMATCH]
     assert counts == {"windows_counting_too_few": 2, "blocked_claimed": 4, "blocked_received": 6}
-    near_the_edge = [sighting(f"x{n}.example", minute + 0.99) for minute in (3, 4, 5) for n in range(3)]
+    near_the_edge = [replace(one, asked_at=one.asked_at + timedelta(seconds=29.4)) for one in eyes]
     assert findings(replace(case, sightings=[*honest().sightings, *near_the_edge])) == {}
     one_window = [report(minute, blocked=2 if minute == 3 else 100) for minute in range(60)]
     assert findings(replace(case, reports=one_window)) == {}
@@ -114,7 +116,44 @@ def test_blocks_that_somebody_on_the_way_gave_refute_no_counter() -> None:
     others = [sighting("y.example", 3.5, eye=eye) for eye in range(2, 9)]
     case = honest(sightings=[*intercepted, *others], reports=reports, law=granted)
     assert FindingKind.COUNTER_MISMATCH not in findings(case)
-    assert FindingKind.COUNTER_MISMATCH in findings(replace(case, law=law()))
+    more = [sighting(f"x{n}.example", minute + 0.5, eye=2) for minute in (3, 4, 5) for n in range(30)]
+    unexplained = replace(case, law=law(), sightings=[*intercepted, *more])
+    assert FindingKind.COUNTER_MISMATCH in findings(unexplained)
+
+
+@pytest.mark.parametrize("kind", ["custodian", "access_network"])
+def test_one_insider_refutes_no_counter(kind: str) -> None:
+    """Seven lines of one custodian, or on one network, say that they received what the node never counted."""
+    honest_lines = [sighting("y.example", minute + 0.5, eye=eye) for minute in (3, 4, 5) for eye in range(1, 9)]
+    invented = [
+        replace(sighting(f"x{n}.example", minute + 0.5, eye=eye), **{kind: "insider"})
+        for minute in (3, 4, 5) for n in range(30) for eye in range(11, 18)
+    ]  # fmt: skip
+    reports = [report(minute, blocked=8) for minute in range(60)]
+    assert findings(honest(sightings=[*honest_lines, *invented], reports=reports)) == {}
+
+
+@pytest.mark.parametrize("shape", [Shape.TIMEOUT, Shape.REFUSED])
+def test_lost_packets_and_refusals_are_no_blocks_that_a_node_must_have_counted(shape: Shape) -> None:
+    unanswered = [
+        sighting(f"x{n}.example", minute + 0.5, eye=eye, shape=shape, result=Result.INCONCLUSIVE)
+        for minute in (3, 4, 5) for n in range(30) for eye in (1, 2)
+    ]  # fmt: skip
+    served = [sighting("y.example", minute + 0.5, eye=eye) for minute in (3, 4, 5) for eye in (1, 2)]
+    reports = [report(minute, blocked=2) for minute in range(60)]
+    case = honest(sightings=[*unanswered, *served], reports=reports)
+    assert len(sightings.picture(case).listed) == 31
+    assert findings(case) == {}
+
+
+def test_blocks_of_what_is_not_listed_are_none_that_a_node_must_have_counted() -> None:
+    """Somebody upstream of the resolver may block names of its own."""
+    own = [
+        control(number, minute + 0.5, eye=eye, blocked=True)
+        for minute in (3, 4, 5) for number in range(30) for eye in (1, 2)
+    ]  # fmt: skip
+    reports = [report(minute, blocked=2) for minute in range(60)]
+    assert findings(honest(sightings=own, reports=reports)) == {}
 
 
 def test_a_list_activated_only_after_the_asking_is_no_false_claim() -> None:

@@ -49,8 +49,17 @@ def test_as_many_lines_as_interception_explains_prove_nothing() -> None:
     assert explained == 6
     counts = [(40, 40)] * explained + [(40, 0)] * (30 - explained)
     assert judge_day(replace(GOOD, seen={ALL: counts}), RULES).reasons == ()
-    counts = [(40, 40)] * (explained + 1) + [(40, 0)] * (29 - explained)
+    counts = [(40, 40)] * (explained + 3) + [(40, 0)] * (27 - explained)
     assert judge_day(replace(GOOD, seen={ALL: counts}), RULES).reasons == ("open",)
+
+
+@pytest.mark.parametrize("kind", ["network", "custodian"])
+def test_one_insider_makes_no_day_bad_whatever_its_lines_say(kind: str) -> None:
+    """All lines of one custodian, or of one network, see everything answered; others err by chance."""
+    own = [getattr(line, kind) == f"{kind.removesuffix('work')}-1" for line in LINES]
+    assert sum(own) > faulty_lines(30, RULES) + 2
+    counts = [(40, 40) if one else (40, int(place in {0, 29})) for place, one in enumerate(own)]
+    assert judge_day(replace(GOOD, seen={ALL: counts}), RULES).reasons == ()
 
 
 def test_misses_scattered_over_all_lines_are_found_though_no_name_is_missed_twice() -> None:
