@@ -27,6 +27,13 @@ QUOTED = 10
 """Pieces of evidence that a count quotes, for each family of bad days."""
 UNLISTED = frozenset({Arm.CONTROL, Arm.NEIGHBOUR})
 """Names that are not on the list when they are asked."""
+# How a name that is alive may be kept from whoever asks, without an answer that says so.
+_FAILING = frozenset({Shape.FAILURE, Shape.MALFORMED, Shape.TRUNCATED})
+# A resolver served a session where it answered so many of the names never listed, and of those that it did not ignore
+# this part: one that fails for everybody now and then hides nothing.
+_ANSWERED = 3
+_ANSWERED_PARTS = (3, 4)
+_SILENT = frozenset({Shape.TIMEOUT, Shape.FEW_TRIES, Shape.UNREACHABLE})
 _TRANSPORTS = {Transport.UDP: "udp", Transport.TCP: "tcp", Transport.DOT: "dot", Transport.DOH: "doh"}
 _TYPES = {1: "a", 28: "aaaa", 65: "https"}
 
@@ -147,16 +154,30 @@ class _Counter:
     def hits(self, names: Mapping[str, list[Sighting]], result: Result) -> list[list[Sighting]]:
         return [found for seen in names.values() if (found := self.confirmed(seen, result))]
 
-    def evaded(self, listed: Sequence[Sighting]) -> list[list[Sighting]]:
-        """Names that fail for confirmed eyes, in sessions whose controls were all answered."""
-        answered: dict[str, bool] = {}
+    def served(self) -> frozenset[str]:
+        """Sessions in which the resolver answered names never listed.
+
+        Those whose references were dead say nothing, and neither does silence, for packets get lost.
+        """
+        answered: dict[str, int] = {}
+        told: dict[str, int] = {}
         for one in self.sightings:
-            if one.arm in UNLISTED:
-                answered[one.assignment] = answered.get(one.assignment, True) and one.shape is Shape.ANSWER
+            if one.arm not in UNLISTED or not one.reference_alive or one.shape in _SILENT:
+                continue
+            told[one.assignment] = told.get(one.assignment, 0) + 1
+            answered[one.assignment] = answered.get(one.assignment, 0) + (one.shape is Shape.ANSWER)
+        part, whole = _ANSWERED_PARTS
+        return frozenset(
+            session
+            for session, count in answered.items()
+            if count >= _ANSWERED and count * whole >= part * told[session]
+        )
+
+    def evaded(self, listed: Sequence[Sighting]) -> list[list[Sighting]]:
+        """Names that fail for confirmed eyes, in sessions that were served otherwise."""
+        served = self.served()
         failed = _by_name(
-            one
-            for one in listed
-            if one.shape is Shape.FAILURE and one.reference_alive and answered.get(one.assignment, False)
+            one for one in listed if one.shape in _FAILING and one.reference_alive and one.assignment in served
         )
         found = []
         for qname, seen in failed.items():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -121,12 +122,12 @@ def test_blocks_that_somebody_on_the_way_gave_refute_no_counter() -> None:
     assert FindingKind.COUNTER_MISMATCH in findings(unexplained)
 
 
-@pytest.mark.parametrize("kind", ["custodian", "access_network"])
-def test_one_insider_refutes_no_counter(kind: str) -> None:
+@pytest.mark.parametrize("insider", [{"custodian": "insider"}, {"access_network": "insider"}])
+def test_one_insider_refutes_no_counter(insider: dict[str, Any]) -> None:
     """Seven lines of one custodian, or on one network, say that they received what the node never counted."""
     honest_lines = [sighting("y.example", minute + 0.5, eye=eye) for minute in (3, 4, 5) for eye in range(1, 9)]
     invented = [
-        replace(sighting(f"x{n}.example", minute + 0.5, eye=eye), **{kind: "insider"})
+        replace(sighting(f"x{n}.example", minute + 0.5, eye=eye), **insider)
         for minute in (3, 4, 5) for n in range(30) for eye in range(11, 18)
     ]  # fmt: skip
     reports = [report(minute, blocked=8) for minute in range(60)]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from compliance_api.domain.case import ReleaseRecord
 from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
@@ -103,21 +105,45 @@ def test_young_names_show_how_old_a_list_is() -> None:
     assert counted([*young, *late]).releases[0].first_blocked_at == START + timedelta(minutes=50)
 
 
-def test_names_that_fail_while_controls_are_answered_are_evaded() -> None:
+def session_of(shape: Shape, *controls: Shape, alive: bool = True) -> list[Sighting]:
+    """All names fail in that shape, in sessions whose controls end in these shapes."""
+    times = [(eye, minute) for eye in (1, 2) for minute in (10, 25)]
     failing = [
-        sighting(name, minute, eye=eye, result=Result.INCONCLUSIVE, shape=Shape.FAILURE)
-        for name in NAMES for eye in (1, 2) for minute in (10, 25)
+        sighting(name, minute, eye=eye, result=Result.INCONCLUSIVE, shape=shape)
+        for name in NAMES for eye, minute in times
     ]  # fmt: skip
-    answered = [
-        replace(control(1, minute, eye=eye), shape=Shape.ANSWER, result=Result.NOT_BLOCKED)
-        for eye in (1, 2) for minute in (10, 25)
+    beside = [
+        replace(
+            control(number, minute, eye=eye),
+            shape=kind,
+            result=Result.NOT_BLOCKED if kind is Shape.ANSWER else Result.INCONCLUSIVE,
+            reference_alive=alive or kind is Shape.ANSWER,
+        )
+        for number, kind in enumerate(controls) for eye, minute in times
     ]  # fmt: skip
-    made = counted([*failing, *answered])
+    return [*failing, *beside]
+
+
+@pytest.mark.parametrize("shape", [Shape.FAILURE, Shape.MALFORMED, Shape.TRUNCATED])
+def test_names_that_fail_while_controls_are_answered_are_evaded(shape: Shape) -> None:
+    made = counted(session_of(shape, *[Shape.ANSWER] * 3))
     assert (made.tally.names, made.tally.evaded) == (0, 12)
     assert judged(DAY, 1, NOW, LAW, made).bad[Family.FILTERING] is True
-    broken = [replace(one, shape=Shape.FAILURE, result=Result.INCONCLUSIVE) for one in answered]
-    assert counted([*failing, *broken]).tally.evaded == 0
-    assert counted(failing).tally.evaded == 0
+
+
+def test_names_that_fail_beside_controls_that_fail_are_an_accident() -> None:
+    assert counted(session_of(Shape.FAILURE, *[Shape.ANSWER] * 3, Shape.FAILURE, Shape.FAILURE)).tally.evaded == 0
+    assert counted(session_of(Shape.FAILURE, *[Shape.FAILURE] * 4)).tally.evaded == 0
+    assert counted(session_of(Shape.FAILURE, Shape.ANSWER, Shape.ANSWER)).tally.evaded == 0
+    assert counted(session_of(Shape.FAILURE)).tally.evaded == 0
+
+
+def test_one_control_that_is_dead_or_lost_or_fails_hides_no_failures() -> None:
+    nine = [Shape.ANSWER] * 9
+    for dead in (Shape.NODATA, Shape.REFERENCE_DEAD):
+        assert counted(session_of(Shape.FAILURE, *nine, dead, alive=False)).tally.evaded == 12
+    for shape in (Shape.TIMEOUT, Shape.UNREACHABLE, Shape.FAILURE, Shape.NODATA):
+        assert counted(session_of(Shape.FAILURE, *nine, shape)).tally.evaded == 12
 
 
 def test_a_name_taken_out_counts_apart_and_only_after_its_deadline() -> None:
