@@ -88,6 +88,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 release: release
 repository: repository
 log_folder: log
+controls: [timing.example]
 https:
   listen: 127.0.0.1:0
   certificate: {paper.certificate}
@@ -215,6 +216,51 @@ async def test_what_was_in_force_is_sampled_again_after_it_is_gone(running: Runn
     assert (again.serial, {n.fingerprint for n in again.names}) == (then.serial, {0})
     with pytest.raises(grpc.aio.AioRpcError, match="nothing was published yet"):
         await stub.SampleNames(pb.SampleNamesRequest(count=1, seed=SEED, in_force_at=1), timeout=60)
+
+
+async def test_names_taken_out_are_told_with_their_release_and_time(running: Running) -> None:
+    stub, authority = running.stub(), running.authority
+    bound = SCAM._replace(order=Order("12/QĐ", mandated=True))
+    names = ("a.timing.example", "below.freed.example", "freed.example")
+    authority.decide(*((name, bound, True) for name in names))
+    authority.build()
+    brought = authority.publish().release
+    own = await stub.SampleNames(pb.SampleNamesRequest(count=5, seed=SEED, controls_only=True), timeout=60)
+    assert [(one.name, one.control) for one in own.names] == [("a.timing.example", True)]
+    listed = await stub.AreListed(
+        pb.AreListedRequest(names=[*names, "x.freed.example", "g1.example", "never.example"]), timeout=60
+    )
+    told = [(one.listed, one.binding, one.added_serial) for one in listed.statuses]
+    assert told == [(True, True, brought.serial)] * 4 + [(True, True, 1), (False, False, 0)]
+    assert listed.serial == brought.serial
+
+    first, last = brought.published_at + 2, brought.published_at + 4
+    for at, gone in ((first, names[:2]), (last, names[2:])):
+        authority.decide(*((name, bound, False) for name in gone))
+        authority.build()
+        authority.publish(now=at)
+    asked = pb.ListRemovedRequest(after_serial=brought.serial, page_size=1)
+    found = []
+    while True:
+        answer = await stub.ListRemoved(asked, timeout=60)
+        found += [(one.name, one.removed_serial, one.removed_at, one.listed, one.control) for one in answer.names]
+        asked.page_token = answer.next_page_token
+        if not asked.page_token:
+            break
+    serial = brought.serial
+    assert found == [
+        ("a.timing.example", serial + 1, first, False, True),
+        # What stood above it went with the next release.
+        ("below.freed.example", serial + 1, first, True, False),
+        ("below.freed.example", serial + 2, last, False, False),
+        ("freed.example", serial + 2, last, False, False),
+    ]
+    assert answer.serial == serial + 2
+    freed = await stub.AreListed(pb.AreListedRequest(names=names), timeout=60)
+    assert not any(one.listed or one.binding for one in freed.statuses)
+    for wrong in (["a.example", "Not.Canonical.example"], []):
+        with pytest.raises(grpc.aio.AioRpcError, match="names"):
+            await stub.AreListed(pb.AreListedRequest(names=wrong), timeout=20)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
     records.bin   the candidate's records                         history.json   the releases, oldest first
     policy.json   its policy bundle                               published/     list, records, policy as published last
     public/       what the public is told of it                   commitments.secret   what its salts are drawn from
+    removals.tsv  names that releases ceased to block
 
 Holds always: every file is whole (written aside and renamed), 0600 in a folder of mode 0700, since all of it is
 confidential; a serial that was published keeps its bytes for ever; a candidate that somebody may have signed keeps its
@@ -31,7 +32,7 @@ from blocklist_sync.central import entries as clear
 from blocklist_sync.central.entries import Entries
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.statecache import StateCache
-from blocklist_sync.central.release import repository
+from blocklist_sync.central.release import removals, repository
 from lachan import durable
 
 MAX_JSON_BYTES = 16 << 20
@@ -95,6 +96,7 @@ class ReleaseFolder:
         self.published_entries_path = folder / "published" / "entries.tsv"
         self.published_policy_path = folder / "published" / "policy.json"
         self.published_records_path = folder / "published" / "records.bin"
+        self.removals_path = folder / "removals.tsv"
         self._candidate_path = folder / "release.json"
 
     @contextmanager
@@ -233,10 +235,21 @@ class ReleaseFolder:
         """Takes a serial for its bytes, before anybody can see them."""
         self._note(replace(release, published_at=0))
 
+    def _note_removals(self, release: Published) -> None:
+        before, after = self.published_entries_path, self.entries_path
+        if not before.exists() or before.samefile(after):
+            return
+        oldest = release.published_at - removals.KEEP_SECONDS
+        kept = [row.serial for row in self.published() if row.published_at >= oldest]
+        taken = tuple(removals.taken_out(before, after, release.serial))
+        removals.note(self.removals_path, taken, min(kept, default=release.serial))
+
     def mark_published(self, release: Published) -> None:
         """Notes that a release is published now; doing so again changes nothing."""
         candidate = self.candidate()
         if candidate is not None and candidate.records_digest == release.records_digest:
+            # Before the lists change places: whatever interrupts, this is done again.
+            self._note_removals(release)
             for path in (self.entries_path, self.records_path, self.policy_path):
                 durable.link(path, self.folder / "published" / path.name)
         self._note(release)

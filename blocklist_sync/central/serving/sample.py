@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
 from blocklist_sync.artifact.names import NameRefusedError, canonical
@@ -51,19 +51,34 @@ class _Draws:
         return int.from_bytes(digest[:16], "little") % bound
 
 
+class Names(Protocol):
+    """A set of names."""
+
+    def __contains__(self, name: str, /) -> bool:
+        """Whether a name is among them."""
+
+
 class Index:
     """The published list, arranged by stratum for drawing."""
 
-    def __init__(self, entries: Entries, serial: int, published_at: Mapping[int, int]) -> None:
+    def __init__(
+        self, entries: Entries, serial: int, published_at: Mapping[int, int], controls: Names | None = None
+    ) -> None:
         """Arranges a list.
 
         Args:
             entries: The list as it was published.
             serial: The release in force; later entries are left out.
             published_at: When each release was published.
+            controls: The authority's own names.
         """
         self.serial = serial
-        self._blocked = frozenset(name for kind, names in entries.kinds.items() if not kind.exception for name in names)
+        # The release that brought the oldest entry of each name.
+        self.brought: dict[str, int] = {}
+        for kind, names in entries.kinds.items():
+            if not kind.exception:
+                for name, added in names.items():
+                    self.brought[name] = min(added, self.brought.get(name, added))
         current = published_at[serial]
         lifted = {
             (name, kind.category): kind.order.mandated
@@ -91,6 +106,9 @@ class Index:
             sorted(members, key=lambda d: (d.name, d.kind.scope.value, d.kind.order))
             for _, members in sorted(strata.items())
         ]
+        self._controls = [
+            [one for one in members if controls is not None and one.name in controls] for members in self._strata
+        ]
 
     def parent(self, name: str) -> str:
         """The nearest ancestor that is no public suffix and that nothing on the list reaches; empty without one."""
@@ -99,14 +117,22 @@ class Index:
         while "." in ancestors[-1]:
             ancestors.append(ancestors[-1].partition(".")[2])
         # A listed ancestor may block everything below it, whatever its scope turns into.
-        if not parent or not self._blocked.isdisjoint(ancestors):
+        if not parent or any(one in self.brought for one in ancestors):
             return ""
         try:
             return parent if canonical(parent) == parent else ""
         except NameRefusedError:
             return ""
 
-    def draw(self, count: int, seed: bytes, added_after: int = 0, added_until: int | None = None) -> list[Drawn]:
+    def draw(
+        self,
+        count: int,
+        seed: bytes,
+        added_after: int = 0,
+        added_until: int | None = None,
+        *,
+        controls_only: bool = False,
+    ) -> list[Drawn]:
         """Draws `count` names, or all there are if there are fewer.
 
         Args:
@@ -114,9 +140,10 @@ class Index:
             seed: Whoever knows it can repeat the draw.
             added_after: Only names of later releases than this serial.
             added_until: Only names of releases up to this serial; of all if None.
+            controls_only: Only the authority's own names.
         """
         draws = _Draws(seed)
-        strata = self._strata
+        strata = self._controls if controls_only else self._strata
         if added_after or added_until is not None:
             last = self.serial if added_until is None else added_until
             strata = [[d for d in members if added_after < d.added_serial <= last] for members in strata]

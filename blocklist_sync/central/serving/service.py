@@ -8,14 +8,20 @@ candidate.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 
 from blocklist_sync.artifact._snapshot import fingerprint
+from blocklist_sync.artifact.names import NameRefusedError, canonical
+from blocklist_sync.artifact.snapshot import Snapshot
+from blocklist_sync.central.public.enquiry import Enquiries
 from blocklist_sync.central.registry.orders import OrderStore
+from blocklist_sync.central.release import removals
 from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.serving.freed import Controls, Told, page, since, status, told
 from blocklist_sync.central.serving.past import Past, in_force
 from blocklist_sync.central.serving.sample import Index
 from lachan import channel, log
@@ -28,6 +34,7 @@ from lachan.tls import Identity, Role, TlsError
 MAX_COUNT = 1000
 MAX_ORDERS = 500
 DEFAULT_ORDERS = 100
+DEFAULT_REMOVED = 100
 MAX_STEP = (1 << 63) - 1
 SEED_BYTES = range(16, 33)
 CALLER_NAME = "compliance"
@@ -38,8 +45,17 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SampleService(rpc.SampleServiceServicer):
     """Serves the release folder's published list."""
 
-    def __init__(self, folder: ReleaseFolder, orders: OrderStore | None = None, past: Past | None = None) -> None:
+    def __init__(
+        self,
+        folder: ReleaseFolder,
+        orders: OrderStore | None = None,
+        past: Past | None = None,
+        controls: Iterable[str] = (),
+    ) -> None:
         self._folder = folder
+        self._enquiries = Enquiries(folder)
+        self._controls = Controls(controls)
+        self._told: tuple[int, list[Told]] = 0, []
         self._past = past
         self._orders = orders
         self._index: Index | None = None
@@ -62,7 +78,13 @@ class SampleService(rpc.SampleServiceServicer):
             index = await self._earlier(context, request.in_force_at)
             # Of earlier keys, nothing is kept that could be told here.
             key = self._key if index.serial == current else b""
-        drawn = await asyncio.to_thread(index.draw, request.count, request.seed, request.added_after_serial)
+        drawn = await asyncio.to_thread(
+            index.draw,
+            request.count,
+            request.seed,
+            request.added_after_serial,
+            controls_only=request.controls_only,
+        )
         log.get().info("names sampled", caller=str(caller), serial=index.serial, names=len(drawn))
         return pb.SampleNamesResponse(
             serial=index.serial,
@@ -77,6 +99,7 @@ class SampleService(rpc.SampleServiceServicer):
                     mandated=d.mandated,
                     fingerprint=fingerprint(d.name, key) if key else 0,
                     parent=index.parent(d.name),
+                    control=d.name in self._controls,
                 )
                 for d in drawn
             ],
@@ -178,6 +201,86 @@ class SampleService(rpc.SampleServiceServicer):
             ]
         )
 
+    async def ListRemoved(  # noqa: N802  named by the contract
+        self, request: pb.ListRemovedRequest, context: Context
+    ) -> pb.ListRemovedResponse:
+        """Names that do not bind everybody any more, in order."""
+        caller = await self._caller(context)
+        if request.page_size > MAX_COUNT:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"page_size: at most {MAX_COUNT}")
+        _, dates = await self._current(context)
+        serial, rows = await self._removed(context)
+        try:
+            shown, token = page(rows, request.after_serial, request.page_token, request.page_size or DEFAULT_REMOVED)
+        except ValueError:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "page_token: not of a page before")
+        log.get().info("removals listed", caller=str(caller), serial=serial, names=len(shown))
+        return pb.ListRemovedResponse(
+            serial=serial,
+            names=[
+                pb.RemovedName(
+                    name=one.name,
+                    category=int(one.removal.category),
+                    order=one.removal.order,
+                    added_serial=one.removal.added_serial,
+                    removed_serial=one.serial,
+                    removed_at=dates[one.serial],
+                    control=one.name in self._controls,
+                    listed=one.listed,
+                )
+                for one in shown
+                if one.serial in dates
+            ],
+            next_page_token=token,
+        )
+
+    async def AreListed(  # noqa: N802  named by the contract
+        self, request: pb.AreListedRequest, context: Context
+    ) -> pb.AreListedResponse:
+        """What the current release says of names."""
+        caller = await self._caller(context)
+        if not 1 <= len(request.names) <= MAX_COUNT:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"names: 1 to {MAX_COUNT}")
+        wrong = next((place for place, name in enumerate(request.names) if not _is_canonical(name)), None)
+        if wrong is not None:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, f"names[{wrong}]: not in canonical form")
+        index, dates = await self._current(context)
+        opened = await self._opened(context)
+        found = [status(name, opened.lookup) for name in request.names]
+        log.get().info("names looked up", caller=str(caller), serial=opened.serial, names=len(found))
+        return pb.AreListedResponse(
+            serial=opened.serial,
+            statuses=[
+                pb.NameStatus(
+                    listed=one.listed,
+                    binding=one.binding,
+                    added_serial=(added := since(one.owners, index.brought)),
+                    added_at=dates.get(added, 0),
+                )
+                for one in found
+            ],
+        )
+
+    async def _opened(self, context: Context) -> Snapshot:
+        try:
+            return await asyncio.to_thread(self._enquiries.current)
+        except LachanError as error:
+            log.get().error("release folder unreadable", error=str(error))
+            await _refuse(context, grpc.StatusCode.INTERNAL, "the release folder cannot be read")
+
+    async def _removed(self, context: Context) -> tuple[int, list[Told]]:
+        """The serial of the release last published, and what there is to tell of names taken out up to it."""
+        opened = await self._opened(context)
+        async with self._loading:
+            if self._told[0] != opened.serial:
+                try:
+                    rows = await asyncio.to_thread(removals.read, self._folder.removals_path)
+                except LachanError as error:
+                    log.get().error("removals unreadable", error=str(error))
+                    await _refuse(context, grpc.StatusCode.INTERNAL, "the release folder cannot be read")
+                self._told = opened.serial, await asyncio.to_thread(told, rows, opened.lookup)
+            return self._told
+
     async def _caller(self, context: Context) -> Identity:
         try:
             caller = channel.caller(context)
@@ -199,7 +302,7 @@ class SampleService(rpc.SampleServiceServicer):
                 serial = published[-1].serial
                 if self._index is None or self._index.serial != serial:
                     entries = await asyncio.to_thread(self._folder.published_entries)
-                    self._index = await asyncio.to_thread(Index, entries, serial, dates)
+                    self._index = await asyncio.to_thread(Index, entries, serial, dates, self._controls)
                     known, key = self._folder.published_heading()
                     # Between two files of a publication, names have no fingerprint rather than another release's.
                     self._key = key.key if known == serial else b""
@@ -222,6 +325,13 @@ class SampleService(rpc.SampleServiceServicer):
             except LachanError as error:
                 log.get().error("an earlier list cannot be folded", error=str(error))
                 await _refuse(context, grpc.StatusCode.INTERNAL, "the approvals log cannot be read")
+
+
+def _is_canonical(name: str) -> bool:
+    try:
+        return canonical(name) == name
+    except NameRefusedError:
+        return False
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, detail: str) -> NoReturn:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from blocklist_sync.artifact.names import NameRefusedError, canonical
 from blocklist_sync.central.registry.stages import StagePlans
 from lachan.config import ConfigPath, Duration, HostPort, Settings
 from lachan.log import LogSettings
 from lachan.postgres import DatabaseSettings
 from lachan.tls import TlsFiles
+
+
+def _name(text: str) -> str:
+    try:
+        return canonical(text)
+    except NameRefusedError as error:
+        raise ValueError(str(error)) from error
+
+
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class HttpsSettings(Settings):
@@ -78,6 +89,9 @@ class ListSettings(Settings):
     log_folder: ConfigPath | None = None
     """Where `build` has the approvals log: names that were in force at an earlier moment are answered from it, and the
     fingerprint seed in it is handed to those who sign."""
+    controls: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    """Names of the authority's own, with all below them: listed and taken out by ordinary orders, they time blocking
+    and unblocking. No release tells them apart; compliance alone is told which they are."""
     https: HttpsSettings
     grpc: GrpcSettings | None = None
     push: PushSettings | None = None

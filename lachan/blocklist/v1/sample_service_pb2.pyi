@@ -28,6 +28,7 @@ class SampleNamesRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     ADDED_AFTER_SERIAL_FIELD_NUMBER: _builtins.int
     IN_FORCE_AT_FIELD_NUMBER: _builtins.int
+    CONTROLS_ONLY_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """1 to 1000."""
     seed: _builtins.bytes
@@ -38,6 +39,8 @@ class SampleNamesRequest(_message.Message):
     """Names in force at this moment (seconds since 1970-01-01 UTC) instead of now, whatever became of them since: the same
     seed brings the same names for ever. Their fingerprints are 0 where another release is current. 0 for now.
     """
+    controls_only: _builtins.bool
+    """Only names of the authority's own (`controls` of its settings), which time blocking and unblocking."""
     def __init__(
         self,
         *,
@@ -45,10 +48,11 @@ class SampleNamesRequest(_message.Message):
         seed: _builtins.bytes = ...,
         added_after_serial: _builtins.int = ...,
         in_force_at: _builtins.int = ...,
+        controls_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_after_serial", b"added_after_serial", "count", b"count", "in_force_at", b"in_force_at", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_after_serial", b"added_after_serial", "controls_only", b"controls_only", "count", b"count", "in_force_at", b"in_force_at", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -69,6 +73,7 @@ class ListedName(_message.Message):
     MANDATED_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Canonical form: A-labels, lowercase, no trailing dot."""
     subtree: _builtins.bool
@@ -85,6 +90,8 @@ class ListedName(_message.Message):
     """As edges know it, under the key of the current release."""
     parent: _builtins.str
     """Its nearest ancestor that is no public suffix and that nothing on the list blocks; empty where there is none."""
+    control: _builtins.bool
+    """One of the authority's own names, by its settings; nothing in a release tells them apart."""
     def __init__(
         self,
         *,
@@ -97,10 +104,11 @@ class ListedName(_message.Message):
         mandated: _builtins.bool = ...,
         fingerprint: _builtins.int = ...,
         parent: _builtins.str = ...,
+        control: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "category", b"category", "fingerprint", b"fingerprint", "mandated", b"mandated", "name", b"name", "order", b"order", "parent", b"parent", "subtree", b"subtree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "category", b"category", "control", b"control", "fingerprint", b"fingerprint", "mandated", b"mandated", "name", b"name", "order", b"order", "parent", b"parent", "subtree", b"subtree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -424,3 +432,195 @@ class ListApprovalsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListApprovalsResponse: _TypeAlias = ListApprovalsResponse  # noqa: Y015
+
+@_typing.final
+class ListRemovedRequest(_message.Message):
+    """Asks for names that were taken out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_SERIAL_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    after_serial: _builtins.int
+    """Only those freed by releases after this serial; 0 for all that are known."""
+    page_size: _builtins.int
+    """1 to 1000; 0 for 100."""
+    page_token: _builtins.str
+    """Of the page before."""
+    def __init__(
+        self,
+        *,
+        after_serial: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_serial", b"after_serial", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRemovedRequest: _TypeAlias = ListRemovedRequest  # noqa: Y015
+
+@_typing.final
+class RemovedName(_message.Message):
+    """A name that must be answered again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    ADDED_SERIAL_FIELD_NUMBER: _builtins.int
+    REMOVED_SERIAL_FIELD_NUMBER: _builtins.int
+    REMOVED_AT_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    LISTED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Canonical form: A-labels, lowercase, no trailing dot."""
+    category: _builtins.int
+    """As lachan.compliance.v1.Category numbers them."""
+    order: _builtins.str
+    added_serial: _builtins.int
+    """The release that had brought it."""
+    removed_serial: _builtins.int
+    """The release from which on it binds everybody no more, or nothing reaches it any more, and when that was published
+    (seconds since 1970-01-01 UTC).
+    """
+    removed_at: _builtins.int
+    control: _builtins.bool
+    """One of the authority's own names."""
+    listed: _builtins.bool
+    """Something blocks it for somebody still, so that it need not be answered; such a name is told again once it is free."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        category: _builtins.int = ...,
+        order: _builtins.str = ...,
+        added_serial: _builtins.int = ...,
+        removed_serial: _builtins.int = ...,
+        removed_at: _builtins.int = ...,
+        control: _builtins.bool = ...,
+        listed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_serial", b"added_serial", "category", b"category", "control", b"control", "listed", b"listed", "name", b"name", "order", b"order", "removed_at", b"removed_at", "removed_serial", b"removed_serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovedName: _TypeAlias = RemovedName  # noqa: Y015
+
+@_typing.final
+class ListRemovedResponse(_message.Message):
+    """A page of them, by serial and name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIAL_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    serial: _builtins.int
+    """Of the current release."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemovedName]: ...
+    def __init__(
+        self,
+        *,
+        serial: _builtins.int = ...,
+        names: _abc.Iterable[Global___RemovedName] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names", "next_page_token", b"next_page_token", "serial", b"serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRemovedResponse: _TypeAlias = ListRemovedResponse  # noqa: Y015
+
+@_typing.final
+class AreListedRequest(_message.Message):
+    """Asks for names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 1000, in canonical form."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AreListedRequest: _TypeAlias = AreListedRequest  # noqa: Y015
+
+@_typing.final
+class NameStatus(_message.Message):
+    """What the current release says of a name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTED_FIELD_NUMBER: _builtins.int
+    BINDING_FIELD_NUMBER: _builtins.int
+    ADDED_SERIAL_FIELD_NUMBER: _builtins.int
+    ADDED_AT_FIELD_NUMBER: _builtins.int
+    listed: _builtins.bool
+    """Some entry blocks it for somebody."""
+    binding: _builtins.bool
+    """Everybody must block it."""
+    added_serial: _builtins.int
+    """The release that brought the oldest entry that reaches it, and when that was published; 0 where nothing does."""
+    added_at: _builtins.int
+    def __init__(
+        self,
+        *,
+        listed: _builtins.bool = ...,
+        binding: _builtins.bool = ...,
+        added_serial: _builtins.int = ...,
+        added_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "binding", b"binding", "listed", b"listed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NameStatus: _TypeAlias = NameStatus  # noqa: Y015
+
+@_typing.final
+class AreListedResponse(_message.Message):
+    """In the order of the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIAL_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    serial: _builtins.int
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___NameStatus]: ...
+    def __init__(
+        self,
+        *,
+        serial: _builtins.int = ...,
+        statuses: _abc.Iterable[Global___NameStatus] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["serial", b"serial", "statuses", b"statuses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AreListedResponse: _TypeAlias = AreListedResponse  # noqa: Y015

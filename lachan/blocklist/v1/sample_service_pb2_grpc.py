@@ -55,6 +55,16 @@ class SampleServiceStub:
                 request_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsRequest.SerializeToString,
                 response_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsResponse.FromString,
                 _registered_method=True)
+        self.ListRemoved = channel.unary_unary(
+                '/lachan.blocklist.v1.SampleService/ListRemoved',
+                request_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListRemovedRequest.SerializeToString,
+                response_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListRemovedResponse.FromString,
+                _registered_method=True)
+        self.AreListed = channel.unary_unary(
+                '/lachan.blocklist.v1.SampleService/AreListed',
+                request_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.AreListedRequest.SerializeToString,
+                response_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.AreListedResponse.FromString,
+                _registered_method=True)
 
 
 class SampleServiceServicer:
@@ -89,6 +99,20 @@ class SampleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRemoved(self, request, context):
+        """Names that bound everybody and do so no more, in the order in which releases took them out; of the last 90 days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AreListed(self, request, context):
+        """Whether the current release reaches these names, by the rules that edges go by.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SampleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +135,16 @@ def add_SampleServiceServicer_to_server(servicer, server):
                     servicer.ListApprovals,
                     request_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsRequest.FromString,
                     response_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsResponse.SerializeToString,
+            ),
+            'ListRemoved': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRemoved,
+                    request_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListRemovedRequest.FromString,
+                    response_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListRemovedResponse.SerializeToString,
+            ),
+            'AreListed': grpc.unary_unary_rpc_method_handler(
+                    servicer.AreListed,
+                    request_deserializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.AreListedRequest.FromString,
+                    response_serializer=lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.AreListedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +256,60 @@ class SampleService:
             '/lachan.blocklist.v1.SampleService/ListApprovals',
             lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsRequest.SerializeToString,
             lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListApprovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRemoved(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.blocklist.v1.SampleService/ListRemoved',
+            lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListRemovedRequest.SerializeToString,
+            lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.ListRemovedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AreListed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.blocklist.v1.SampleService/AreListed',
+            lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.AreListedRequest.SerializeToString,
+            lachan_dot_blocklist_dot_v1_dot_sample__service__pb2.AreListedResponse.FromString,
             options,
             channel_credentials,
             insecure,

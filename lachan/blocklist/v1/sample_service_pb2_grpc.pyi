@@ -41,6 +41,10 @@ class SampleServiceStub:
     """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry."""
     ListApprovals: _grpc.UnaryUnaryMultiCallable[_sample_service_pb2.ListApprovalsRequest, _sample_service_pb2.ListApprovalsResponse]
     """What was approved, in the order of the approvals log; FAILED_PRECONDITION where this authority keeps no registry."""
+    ListRemoved: _grpc.UnaryUnaryMultiCallable[_sample_service_pb2.ListRemovedRequest, _sample_service_pb2.ListRemovedResponse]
+    """Names that bound everybody and do so no more, in the order in which releases took them out; of the last 90 days."""
+    AreListed: _grpc.UnaryUnaryMultiCallable[_sample_service_pb2.AreListedRequest, _sample_service_pb2.AreListedResponse]
+    """Whether the current release reaches these names, by the rules that edges go by."""
 
 @_typing.type_check_only
 class SampleServiceAsyncStub(SampleServiceStub):
@@ -55,6 +59,10 @@ class SampleServiceAsyncStub(SampleServiceStub):
     """The legal orders that entries rest on, by number; FAILED_PRECONDITION where this authority keeps no registry."""
     ListApprovals: _aio.UnaryUnaryMultiCallable[_sample_service_pb2.ListApprovalsRequest, _sample_service_pb2.ListApprovalsResponse]  # type: ignore[assignment]
     """What was approved, in the order of the approvals log; FAILED_PRECONDITION where this authority keeps no registry."""
+    ListRemoved: _aio.UnaryUnaryMultiCallable[_sample_service_pb2.ListRemovedRequest, _sample_service_pb2.ListRemovedResponse]  # type: ignore[assignment]
+    """Names that bound everybody and do so no more, in the order in which releases took them out; of the last 90 days."""
+    AreListed: _aio.UnaryUnaryMultiCallable[_sample_service_pb2.AreListedRequest, _sample_service_pb2.AreListedResponse]  # type: ignore[assignment]
+    """Whether the current release reaches these names, by the rules that edges go by."""
 
 class SampleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller."""
@@ -90,5 +98,21 @@ class SampleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sample_service_pb2.ListApprovalsResponse, _abc.Awaitable[_sample_service_pb2.ListApprovalsResponse]]:
         """What was approved, in the order of the approvals log; FAILED_PRECONDITION where this authority keeps no registry."""
+
+    @_abc_1.abstractmethod
+    def ListRemoved(
+        self,
+        request: _sample_service_pb2.ListRemovedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sample_service_pb2.ListRemovedResponse, _abc.Awaitable[_sample_service_pb2.ListRemovedResponse]]:
+        """Names that bound everybody and do so no more, in the order in which releases took them out; of the last 90 days."""
+
+    @_abc_1.abstractmethod
+    def AreListed(
+        self,
+        request: _sample_service_pb2.AreListedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sample_service_pb2.AreListedResponse, _abc.Awaitable[_sample_service_pb2.AreListedResponse]]:
+        """Whether the current release reaches these names, by the rules that edges go by."""
 
 def add_SampleServiceServicer_to_server(servicer: SampleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -106,3 +106,10 @@ def test_a_parent_is_told_where_nothing_blocks_it() -> None:
         "bad.co.uk": "",
         "a.b.co.uk": "b.co.uk",
     }
+
+
+def test_the_authoritys_own_names_are_drawn_alone() -> None:
+    index = Index(large(), 3, DATES, {"g3.example", "s2.example", "unknown.example"})
+    assert {d.name for d in index.draw(50, SEED, controls_only=True)} == {"g3.example", "s2.example"}
+    assert {d.name for d in index.draw(50, SEED, added_after=1, controls_only=True)} == {"s2.example"}
+    assert Index(large(), 3, DATES).draw(50, SEED, controls_only=True) == []

@@ -1,0 +1,147 @@
+"""Names that releases ceased to block, kept beside the release history: whoever blocks them still is late.
+
+    removals.tsv   a header line, then NAME TAB SERIAL TAB ADDED TAB BOUND TAB CATEGORY TAB ORDER, by serial and name
+
+A row says that a release took out the last entry on a name, or the last one that bound everybody; entries on the names
+above it are no matter of its.
+
+Holds always: the rows of a release follow from its clear list and the one published before it, which are read once, in
+order, a line at a time; writing them again changes nothing; the file is confidential, as the list is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
+from blocklist_sync.artifact.errors import ArtifactError
+from blocklist_sync.artifact.orders import check_text
+from blocklist_sync.artifact.rules import Match, Rule, decide
+from blocklist_sync.central.entries import Kind
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log.fold import StateReader
+from lachan import durable
+
+FORMAT = "lachan-removals 1"
+MAX_ROWS = 1_000_000
+"""The newest are kept."""
+MAX_BYTES = 512 << 20
+KEEP_SECONDS = 90 * 86_400
+"""For how long a removal is of interest: unblocking takes days."""
+# Sorts behind every name: names are ASCII without this letter.
+_END = "\x7f"
+
+
+class Removal(NamedTuple):
+    """A name that a release ceased to block by an entry of its own."""
+
+    name: str
+    serial: int
+    added_serial: int
+    """The release that had brought the last of its entries."""
+    bound: bool
+    """Whether it bound everybody until then."""
+    category: Category
+    order: str
+
+
+def binds(kind: Kind) -> bool:
+    """Whether an entry of a kind is in force for everybody."""
+    return kind.order.mandated or kind.category in ALWAYS_MANDATED
+
+
+def _blocking(kinds: Sequence[tuple[Kind, int]], categories: Sequence[Category]) -> bool:
+    rules = (Rule(kind.scope, kind.exception, False, kind.category, binds(kind), 0) for kind, _ in kinds)
+    return decide((Match("", 0, rule) for rule in rules), categories) is not None
+
+
+def _names(path: Path, stack: ExitStack) -> Iterator[tuple[str, list[tuple[Kind, int]]]]:
+    """A clear list by name: its kinds, and the serials that brought them."""
+    try:
+        reader = StateReader(stack.enter_context(path.open(encoding="utf-8", newline="\n")), path)
+    except OSError as error:
+        raise CentralError(f"{path}: {error.strerror}") from error
+    before = ""
+    for name, rows in groupby(reader, itemgetter(0)):
+        if name <= before:
+            raise CentralError(f"{path}: {name!r} stands behind {before!r}: not sorted")
+        before = name
+        yield name, [(reader.kinds[kind], serial) for _, kind, serial in rows]
+
+
+def taken_out(before: Path, after: Path, serial: int) -> Iterator[Removal]:
+    """What a clear list does not block any more that an earlier one did.
+
+    Args:
+        before: The list published before.
+        after: The list of the release.
+        serial: The release's.
+
+    Raises:
+        CentralError: One of them cannot be read.
+    """
+    with ExitStack() as stack:
+        later = _names(after, stack)
+        name, kinds = next(later, (_END, []))
+        for old, held in _names(before, stack):
+            while name < old:
+                name, kinds = next(later, (_END, []))
+            still = kinds if name == old else []
+            if held == still:
+                continue
+            bound = _blocking(held, ()) and not _blocking(still, ())
+            if bound or (_blocking(held, tuple(Category)) and not _blocking(still, tuple(Category))):
+                kind, added = max(
+                    ((kind, added) for kind, added in held if not kind.exception),
+                    key=lambda one: (binds(one[0]), one[1], one[0].category, one[0].order),
+                )
+                yield Removal(old, serial, added, bound, kind.category, kind.order.text)
+
+
+def _parsed(line: str) -> Removal:
+    name, serial, added, bound, category, order = line.split("\t")
+    return Removal(name, int(serial), int(added), bound == "1", Category(int(category)), check_text(order))
+
+
+def read(path: Path) -> list[Removal]:
+    """The rows of a file, oldest release first; none where there is no file yet.
+
+    Raises:
+        CentralError: A line is malformed.
+    """
+    if not path.exists():
+        return []
+    head, *lines = durable.read(path, MAX_BYTES).decode().split("\n")
+    if head != FORMAT:
+        raise CentralError(f"{path}:1: not {FORMAT!r}")
+    found: list[Removal] = []
+    try:
+        found.extend(_parsed(line) for line in lines if line)
+    except (ValueError, ArtifactError) as error:
+        raise CentralError(f"{path}:{len(found) + 2}: malformed: {error}") from error
+    return found
+
+
+def note(path: Path, new: Sequence[Removal], oldest: int) -> None:
+    """Adds a release's rows.
+
+    Args:
+        path: The file.
+        new: What the release took out.
+        oldest: Rows of releases before this serial go.
+
+    Raises:
+        CentralError: The file is malformed.
+        FileError: It cannot be written.
+    """
+    if not new:
+        return
+    rows = {(row.serial, row.name): row for row in [*read(path), *new] if row.serial >= oldest}
+    kept = [row for _, row in sorted(rows.items())][-MAX_ROWS:]
+    text = "".join("\t".join(map(str, (*row[:3], int(row.bound), int(row.category), row.order))) + "\n" for row in kept)
+    durable.write(path, [f"{FORMAT}\n{text}".encode()])
