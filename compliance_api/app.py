@@ -178,6 +178,7 @@ class _Service:
             ProbeService(self._assigner, observe, stamper, metrics, now),
             AuditService(Audit(Proofs(engine))),
             self._challenging.service,
+            self.entrance.membership,
             self.entrance.credentials,
         )
         self._cite = Cite(lists, Citations(engine))

@@ -18,6 +18,7 @@ from compliance_api.issuing import Issuer
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.enrolment import CredentialService, EnrolmentService
+from compliance_api.rpc.membership import MembershipService
 from compliance_api.settings import ServiceSettings
 from compliance_api.storage.enrolments import Enrolments
 from compliance_api.storage.members import Members
@@ -75,6 +76,7 @@ class Entrance:
         self.directory = Directory(self._members, registry)
         shares = settings.limits.shares()
         self.guard = Guard(self.directory, lambda: self._credential.material.ca, shares, clock, self._refused)
+        self.membership = MembershipService(self.directory)
         self.credentials: CredentialService | None = None
         self._door: grpc.aio.Server | None = None
         self.port = 0

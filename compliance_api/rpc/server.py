@@ -16,6 +16,7 @@ from compliance_api.rpc.audit import AuditService
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.challenge import ChallengeService
 from compliance_api.rpc.enrolment import CredentialService
+from compliance_api.rpc.membership import MembershipService
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
 from lachan import channel
@@ -23,12 +24,14 @@ from lachan.compliance.v1 import (
     audit_service_pb2,
     challenge_service_pb2,
     enrolment_service_pb2,
+    membership_service_pb2,
     probe_service_pb2,
     report_service_pb2,
 )
 from lachan.compliance.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from lachan.compliance.v1.challenge_service_pb2_grpc import add_ChallengeServiceServicer_to_server
 from lachan.compliance.v1.enrolment_service_pb2_grpc import add_CredentialServiceServicer_to_server
+from lachan.compliance.v1.membership_service_pb2_grpc import add_MembershipServiceServicer_to_server
 from lachan.compliance.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
 from lachan.compliance.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from lachan.tls import TlsMaterial
@@ -39,6 +42,7 @@ _NAMES = (
     probe_service_pb2.DESCRIPTOR.services_by_name["ProbeService"].full_name,
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
     challenge_service_pb2.DESCRIPTOR.services_by_name["ChallengeService"].full_name,
+    membership_service_pb2.DESCRIPTOR.services_by_name["MembershipService"].full_name,
 )
 _CREDENTIALS = enrolment_service_pb2.DESCRIPTOR.services_by_name["CredentialService"].full_name
 
@@ -55,6 +59,7 @@ class Server:
         probes: ProbeService,
         audit: AuditService,
         challenges: ChallengeService,
+        membership: MembershipService,
         credentials: CredentialService | None,
     ) -> None:
         """Binds `address`, with `guard` before every service.
@@ -68,6 +73,7 @@ class Server:
         add_ProbeServiceServicer_to_server(probes, self._server)
         add_AuditServiceServicer_to_server(audit, self._server)
         add_ChallengeServiceServicer_to_server(challenges, self._server)
+        add_MembershipServiceServicer_to_server(membership, self._server)
         if credentials is not None:
             add_CredentialServiceServicer_to_server(credentials, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

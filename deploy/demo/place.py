@@ -175,6 +175,12 @@ class Place:
                 "client_ca": tls["ca"],
             },
             "grpc": {"listen": f"{ADDRESS}:{self.ports.list_grpc}", "tls": tls},
+            "revocations": {
+                "service": f"{ADDRESS}:{self.ports.compliance}",
+                "tls": tls,
+                "kept": str(self.folder / "revocations.json"),
+                "interval": "2s",
+            },
             "log_folder": str(self.log),
             # One server of PostgreSQL for both authorities, a database and a role for each.
             "registry": {"database": {"embedded": str(self.folder / "postgres")}},

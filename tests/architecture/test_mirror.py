@@ -98,6 +98,10 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     ),
     "blocklist_sync/central/registry/service.py": (REGISTRY, "who may call is known by TLS alone"),
     "blocklist_sync/central/release/candidate.py": (LIST_SERVICE, "a folder is killed at every step of its use"),
+    "blocklist_sync/central/serving/admission.py": (
+        "tests/integration/test_blocklist_revocations.py",
+        "who is at the other end is known by TLS alone",
+    ),
     "blocklist_sync/central/serving/rpc.py": (REGISTRY, "a composition root, run as a process"),
     "blocklist_sync/central/serving/server.py": (LIST_SERVICE, "a composition root, run as a process"),
     "blocklist_sync/central/verbs/ceremony.py": (ROAD, "a ceremony goes through several commands"),

@@ -206,7 +206,7 @@ async def test_the_host_is_found_without_the_machines_own_resolver(authority: Li
 @contextlib.contextmanager
 def cache(folder: Path, upstream: int, papers: Papers) -> Iterator[tuple[int, Path]]:
     """An nginx with the example's configuration; its port, and its log of what it did."""
-    own = papers.of("lachan://so-test/service/cache")
+    own = papers.of("lachan://isp-a/node/cache")
     port = free_port()
     text = (ROOT / "deploy" / "nginx" / "list-cache.conf").read_text()
     for written, meant in (

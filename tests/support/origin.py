@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from blocklist_sync.central.serving.admission import Admission, protocol
 from blocklist_sync.central.serving.server import tls_context
 from blocklist_sync.central.serving.settings import HttpsSettings
 from blocklist_sync.central.serving.static import application
@@ -26,6 +27,7 @@ def origin(repository: Path, papers: Papers) -> Iterator[int]:
     )
     config = uvicorn.Config(
         application(repository),
+        http=protocol(Admission("so-test", None)),
         host="127.0.0.1",
         port=0,
         lifespan="off",

@@ -16,17 +16,20 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from blocklist_sync.central.serving.admission import Admission
 from blocklist_sync.central.serving.bulletin import Bulletin
 from blocklist_sync.central.serving.counting import CallCounter
 from blocklist_sync.central.serving.metrics import Metrics
+from blocklist_sync.central.serving.revocations import Shown
 from blocklist_sync.central.serving.settings import PushSettings
 from lachan import channel, log, tls
 from lachan.blocklist.v1 import release_service_pb2 as pb
 from lachan.blocklist.v1 import release_service_pb2_grpc as rpc
-from lachan.tls import Identity, Role, TlsError
+from lachan.tls import TlsError
 
 CLOSE_SECONDS = 1.0
 SPARE_CALLS = 256
+_CODES = {"closing": grpc.StatusCode.UNAVAILABLE, "revoked": grpc.StatusCode.PERMISSION_DENIED}
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -34,8 +37,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class _Stream:
     """One edge that listens."""
 
-    def __init__(self, node: Identity) -> None:
-        self.node = node
+    def __init__(self, shown: Shown) -> None:
+        self.shown = shown
+        self.node = shown.identity
         self.wake = asyncio.Event()
         self.ended = ""
 
@@ -43,8 +47,11 @@ class _Stream:
 class ReleaseService(rpc.ReleaseServiceServicer):
     """Announces what a bulletin says."""
 
-    def __init__(self, bulletin: Bulletin, settings: PushSettings) -> None:
+    def __init__(self, bulletin: Bulletin, settings: PushSettings, admission: Admission) -> None:
         self._bulletin = bulletin
+        self._admission = admission
+        if admission.followed is not None:
+            admission.followed.tell(self._look_again)
         self._settings = settings
         # By age: the first of a node is its oldest.
         self._streams: list[_Stream] = []
@@ -62,6 +69,12 @@ class ReleaseService(rpc.ReleaseServiceServicer):
         self._closed = True
         for stream in self._streams:
             self._end(stream, "closing")
+
+    def _look_again(self) -> None:
+        """Ends the streams of who was ended."""
+        for stream in self._streams:
+            if self._admission.ended(stream.shown):
+                self._end(stream, "revoked")
 
     @staticmethod
     def _end(stream: _Stream, reason: str) -> None:
@@ -89,20 +102,20 @@ class ReleaseService(rpc.ReleaseServiceServicer):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stream.wake.wait(), self._settings.heartbeat)
             self.dropped[stream.ended] += 1
-            code = grpc.StatusCode.UNAVAILABLE if stream.ended == "closing" else grpc.StatusCode.RESOURCE_EXHAUSTED
+            code = _CODES.get(stream.ended, grpc.StatusCode.RESOURCE_EXHAUSTED)
             await context.abort(code, f"ended by the server: {stream.ended}")
 
     @contextlib.asynccontextmanager
     async def _admitted(self, context: Context) -> AsyncIterator[_Stream]:
-        node = await self._caller(context)
-        own = [stream for stream in self._streams if stream.node == node and not stream.ended]
+        shown = await self._caller(context)
+        own = [stream for stream in self._streams if stream.node == shown.identity and not stream.ended]
         if len(own) >= self._settings.max_streams_per_node:
             # Rather a connection that is dead and does not know it than the edge that has just come back.
             self._end(own[0], "replaced")
         elif self._closed or len(self._streams) >= self._settings.max_streams:
             self.dropped["full"] += 1
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no more streams here")
-        stream = _Stream(node)
+        stream = _Stream(shown)
         self._streams.append(stream)
         forget = self._bulletin.subscribe(stream.wake.set)
         try:
@@ -111,16 +124,16 @@ class ReleaseService(rpc.ReleaseServiceServicer):
             forget()
             self._streams.remove(stream)
 
-    @staticmethod
-    async def _caller(context: Context) -> Identity:
+    async def _caller(self, context: Context) -> Shown:
         try:
-            caller = channel.caller(context)
+            shown = Shown.of(channel.peer(context)[0])
         except TlsError as error:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
-        if caller.role is not Role.NODE:
-            log.get().warning("caller refused", caller=str(caller))
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "for nodes alone")
-        return caller
+        refusal = self._admission.refusal(shown, people=False)
+        if refusal is not None:
+            log.get().warning("caller refused", caller=str(shown.identity), reason=refusal)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, refusal)
+        return shown
 
 
 class Announcements:
@@ -142,14 +155,18 @@ class Announcements:
         await self._server.stop(CLOSE_SECONDS)
 
 
-async def start(settings: PushSettings, repository: Path, metrics: Metrics) -> Announcements:
+async def start(
+    settings: PushSettings, repository: Path, metrics: Metrics, admission: Admission | None = None
+) -> Announcements:
     """Serves announcements of what is published in `repository`; how many listen is told to `metrics`.
+
+    Without an `admission` that follows revocations, every node's certificate counts until it ends.
 
     Raises:
         TlsError: The address or the material cannot be used.
     """
     bulletin = Bulletin(repository)
-    service = ReleaseService(bulletin, settings)
+    service = ReleaseService(bulletin, settings, admission or Admission(None, None))
     # Streams are bounded by the service, which says so; this bounds what is refused at once.
     metrics.streams.set_function(lambda: service.streams)
     server = channel.server([CallCounter(metrics)], most=settings.max_streams + SPARE_CALLS)

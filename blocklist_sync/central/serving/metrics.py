@@ -36,6 +36,11 @@ class Metrics:
             registry=self.registry,
         )
         self.streams = Gauge("lachan_list_streams", "Edges that listen for announcements.", registry=self.registry)
+        self.revocations = Gauge(
+            "lachan_list_revocations_timestamp_seconds",
+            "When the compliance service told last whose certificates count no longer; 0 if it never did.",
+            registry=self.registry,
+        )
         self.unreadable = Counter(
             "lachan_list_looks_failed", "Looks at the repository or the registry that failed.", registry=self.registry
         )

@@ -12,12 +12,13 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 import uvicorn
 from sqlalchemy import URL
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.public import enquiry
@@ -25,10 +26,14 @@ from blocklist_sync.central.public.enquiry import Limit
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.serving import announcing, rpc, static
+from blocklist_sync.central.serving.admission import Admission, protocol
 from blocklist_sync.central.serving.metrics import Metrics
+from blocklist_sync.central.serving.revocations import Followed
 from blocklist_sync.central.serving.settings import HttpsSettings, ListSettings, MetricsSettings, PublicSettings
 from blocklist_sync.central.serving.watch import Watch
-from lachan import endpoint, log
+from lachan import endpoint, log, tls
+from lachan.channel import Renewing
+from lachan.tls import TlsError
 
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 5
@@ -72,9 +77,15 @@ def _listen(address: str) -> socket.socket:
         raise CentralError(f"{address}: cannot be bound: {error}") from error
 
 
-def _web(app: Starlette, settings: HttpsSettings | PublicSettings, context: ssl.SSLContext) -> _Server:
+def _web(
+    app: Starlette,
+    settings: HttpsSettings | PublicSettings,
+    context: ssl.SSLContext,
+    http: type[asyncio.Protocol] = H11Protocol,
+) -> _Server:
     config = uvicorn.Config(
         app,
+        http=http,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -100,6 +111,43 @@ def _metrics(settings: MetricsSettings, metrics: Metrics) -> Iterator[int]:
     host, _, port = settings.listen.rpartition(":")
     with endpoint.serve(host.strip("[]"), int(port), metrics.registry) as (_, bound):
         yield bound
+
+
+def _organisation(settings: ListSettings) -> str | None:
+    """Whose list it is, by the certificates of this server; None if none of them says."""
+    shown = [settings.https.certificate]
+    shown += [face.tls.certificate for face in (settings.grpc, settings.push) if face is not None]
+    for certificate in shown:
+        with contextlib.suppress(TlsError):
+            return tls.identity_of(tls.read_pem(certificate)).organisation
+    return None
+
+
+@contextlib.asynccontextmanager
+async def _admission(settings: ListSettings, metrics: Metrics) -> AsyncIterator[Admission]:
+    """Who is let in, kept up to date where that is told."""
+    told = settings.revocations
+    if told is None:
+        if not settings.https.open:
+            log.get().warning("revocations are told by nobody: every certificate counts until it ends")
+        yield Admission(_organisation(settings), None)
+        return
+    followed = Followed(told.kept)
+    channel = Renewing(told.service, told.tls)
+    following = asyncio.create_task(_follow(followed, channel, told.interval, metrics))
+    try:
+        yield Admission(_organisation(settings), followed)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await channel.close()
+
+
+async def _follow(followed: Followed, channel: Renewing, interval: float, metrics: Metrics) -> None:
+    while True:
+        if await followed.follow(channel.channel()):
+            metrics.revocations.set_to_current_time()
+        await asyncio.sleep(interval)
 
 
 def _now() -> datetime:
@@ -130,16 +178,20 @@ async def serve(
     metrics = Metrics()
     service = await rpc.start(settings, settings.grpc, database, metrics) if settings.grpc is not None else None
     grpc_port = service.port if service is not None else None
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        admission = await stack.enter_async_context(_admission(settings, metrics))
         listener = stack.enter_context(_listen(settings.https.listen))
         port = listener.getsockname()[1]
-        webs = [(_web(static.application(settings.repository), settings.https, context), listener)]
+        guarded = H11Protocol if settings.https.open else protocol(admission)
+        webs = [(_web(static.application(settings.repository), settings.https, context, guarded), listener)]
         public_port = None
         if settings.public is not None:
             asked = stack.enter_context(_listen(settings.public.listen))
             public_port = asked.getsockname()[1]
             webs.append((_enquiries(settings, settings.public), asked))
-        announcements = await announcing.start(settings.push, settings.repository, metrics) if settings.push else None
+        announcements = (
+            await announcing.start(settings.push, settings.repository, metrics, admission) if settings.push else None
+        )
         push_port = announcements.port if announcements else None
         metrics_port = stack.enter_context(_metrics(settings.metrics, metrics)) if settings.metrics else None
         watch = Watch(metrics, Repository(settings.repository), service.registry if service else None, _now)

@@ -31,8 +31,28 @@ class HttpsSettings(Settings):
     certificate: ConfigPath
     key: ConfigPath
     client_ca: ConfigPath | None = None
-    """With it, only edges with a certificate from this authority may download."""
+    """Nodes with a certificate from these authorities may download, and people of the list's own organisation."""
+    open: bool = False
+    """Anybody may download: for a server behind one that asks for certificates."""
     max_connections: Annotated[int, Field(ge=1, le=65_536)] = 1024
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> Self:
+        if self.open == (self.client_ca is not None):
+            raise ValueError("say either client_ca, whose certificates let in, or open: true, which lets anybody in")
+        return self
+
+
+class RevocationSettings(Settings):
+    """Where it is told whose certificates count no longer."""
+
+    service: HostPort
+    """The compliance service, which keeps the membership."""
+    tls: TlsFiles
+    """As a service of the authority (lachan://ORGANISATION/service/NAME)."""
+    kept: ConfigPath
+    """The file in which what was told last outlives this process."""
+    interval: Annotated[Duration, Field(ge=0.1, le=3600)] = 10.0
 
 
 class GrpcSettings(Settings):
@@ -96,6 +116,7 @@ class ListSettings(Settings):
     grpc: GrpcSettings | None = None
     push: PushSettings | None = None
     public: PublicSettings | None = None
+    revocations: RevocationSettings | None = None
     registry: RegistrySettings | None = None
     metrics: MetricsSettings | None = None
     log: LogSettings = LogSettings()

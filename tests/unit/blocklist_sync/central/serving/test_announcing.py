@@ -9,16 +9,18 @@ from typing import Any
 import grpc
 import pytest
 
+from blocklist_sync.central.serving.admission import Admission
 from blocklist_sync.central.serving.announcing import ReleaseService
 from blocklist_sync.central.serving.bulletin import Announcement, Bulletin
 from blocklist_sync.central.serving.settings import PushSettings
 from lachan import channel
 from lachan.blocklist.v1 import release_service_pb2 as pb
-from lachan.tls import Identity, Role, TlsFiles
+from lachan.tls import TlsFiles
+from tests.support import foreign
 from tests.support.wait import until
 
 FILES = TlsFiles(ca=Path("a"), certificate=Path("b"), key=Path("c"))
-NODE = Identity("isp-a", Role.NODE, "n1")
+NODE = foreign.root("ours").leaf("lachan://isp-a/node/n1")
 
 
 class EndedError(Exception):
@@ -45,12 +47,12 @@ class Context:
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReleaseService:
-    def caller(_: Any) -> Identity:
-        return NODE
+    def peer(_: Any) -> tuple[bytes, bytes]:
+        return NODE.pem, b""
 
-    monkeypatch.setattr(channel, "caller", caller)
+    monkeypatch.setattr(channel, "peer", peer)
     settings = PushSettings(listen="127.0.0.1:0", tls=FILES, heartbeat=0.05, write_timeout=0.1)
-    return ReleaseService(Bulletin(tmp_path), settings)
+    return ReleaseService(Bulletin(tmp_path), settings, Admission(None, None))
 
 
 async def test_one_who_takes_nothing_is_dropped(service: ReleaseService) -> None:

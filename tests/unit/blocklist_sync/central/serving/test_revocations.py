@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.serving import revocations
+from blocklist_sync.central.serving.revocations import Followed, Revocations, Shown, collected
+from lachan.compliance.v1 import membership_service_pb2 as pb
+from lachan.compliance.v1.membership_service_pb2_grpc import (
+    MembershipServiceServicer,
+    add_MembershipServiceServicer_to_server,
+)
+from lachan.tls import Identity, Role, TlsError
+from tests.support import foreign
+
+ROOT = foreign.root("ours")
+N1, N2 = (Identity("a", Role.NODE, name) for name in ("n1", "n2"))
+KNOWN = Revocations(7, {str(N1): 0, str(N2): 1000}, frozenset([b"c" * 32]))
+
+
+async def told(*parts: pb.ListRevocationsResponse) -> AsyncIterator[pb.ListRevocationsResponse]:
+    for part in parts:
+        yield part
+
+
+def test_what_a_certificate_says() -> None:
+    leaf = ROOT.leaf(str(N1))
+    shown = Shown.of(leaf.pem)
+    assert (shown.identity, len(shown.fingerprint)) == (N1, 32)
+    assert shown.begins == int(leaf.certificate.not_valid_before_utc.timestamp())
+    with pytest.raises(TlsError):
+        Shown.of(b"")
+
+
+@pytest.mark.parametrize(
+    ("shown", "ended"),
+    [
+        (Shown(N1, b"x", 5000), True),
+        (Shown(N2, b"x", 1000), True),
+        (Shown(N2, b"x", 1001), False),
+        (Shown(N2, b"c" * 32, 5000), True),
+        (Shown(Identity("b", Role.NODE, "n1"), b"x", 0), False),
+    ],
+)
+def test_who_was_ended(shown: Shown, *, ended: bool) -> None:
+    assert KNOWN.ended(shown) is ended
+    assert not Revocations().ended(shown)
+
+
+def test_what_is_kept_is_read_again() -> None:
+    assert Revocations.read(KNOWN.dump()) == KNOWN
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b'{"format": 2}', KNOWN.dump().replace(b"lachan", b"lychan"), KNOWN.dump()[:-3]]
+)
+def test_what_is_spoilt_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "kept").write_bytes(data)
+    with pytest.raises(CentralError, match="kept: "):
+        Followed(tmp_path / "kept")
+
+
+async def test_a_whole_is_put_together_from_its_parts() -> None:
+    first = pb.ListRevocationsResponse(revision=7, parties=[pb.EndedParty(party=str(N1))], certificates=[b"c" * 32])
+    second = pb.ListRevocationsResponse(revision=7, parties=[pb.EndedParty(party=str(N2), until=1000)])
+    assert await collected(told(first, second)) == KNOWN
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [pb.ListRevocationsResponse(revision=1), pb.ListRevocationsResponse(revision=2)],
+        [pb.ListRevocationsResponse(certificates=[b"short"])],
+        [pb.ListRevocationsResponse(parties=[pb.EndedParty(party=str(N1), until=-1)])],
+    ],
+)
+async def test_what_the_contract_does_not_say_is_refused(parts: list[pb.ListRevocationsResponse]) -> None:
+    with pytest.raises(CentralError):
+        await collected(told(*parts))
+
+
+async def test_a_flood_is_left_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocations, "MAX_CERTIFICATES", 2)
+
+    async def endless() -> AsyncIterator[pb.ListRevocationsResponse]:
+        for number in range(1 << 32):
+            yield pb.ListRevocationsResponse(certificates=[number.to_bytes(32)])
+            await asyncio.sleep(0)
+
+    with pytest.raises(CentralError, match="more than"):
+        await collected(endless())
+
+
+class Telling(MembershipServiceServicer):
+    """A compliance service."""
+
+    def __init__(self) -> None:
+        self.parts: list[pb.ListRevocationsResponse] = []
+
+    async def ListRevocations(  # noqa: N802  named by the contract
+        self, request: pb.ListRevocationsRequest, context: Any
+    ) -> AsyncIterator[pb.ListRevocationsResponse]:
+        del request, context
+        for part in self.parts:
+            yield part
+
+
+async def test_what_was_known_stays_until_something_newer_is_told(tmp_path: Path) -> None:
+    service, server = Telling(), grpc.aio.server()
+    add_MembershipServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    kept, heard = tmp_path / "kept", list[int]()
+    followed = Followed(kept)
+    followed.tell(lambda: heard.append(followed.known.revision))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        service.parts = [pb.ListRevocationsResponse(revision=7, parties=[pb.EndedParty(party=str(N1))])]
+        assert await followed.follow(channel)
+        assert await followed.follow(channel)
+        held = Followed(kept).known
+        assert (held, heard) == (Revocations(7, {str(N1): 0}), [7])
+        for worse in (
+            [],
+            [pb.ListRevocationsResponse(revision=6)],
+            [pb.ListRevocationsResponse(revision=8, parties=[pb.EndedParty(party="nobody")])],
+        ):
+            service.parts = worse
+            assert not await followed.follow(channel)
+        await server.stop(0)
+        assert not await followed.follow(channel)
+    assert followed.known == Followed(kept).known == held
