@@ -21,6 +21,7 @@ from compliance_api.verbs import (
     nonces,
     observations,
     organisation,
+    person,
     unreported,
     upkeep,
     verdict,
@@ -37,6 +38,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(observations.app, name="observations")
 app.add_typer(organisation.app, name="organisation")
 app.add_typer(enrolment.app, name="enrolment")
+app.add_typer(person.app, name="person")
 app.command()(enrolment.token)
 app.command()(enrolment.revoke)
 app.command()(evidence.evidence)
@@ -178,9 +180,20 @@ def ca_init(out: Out) -> None:
     terminal.line(str(out / "ca.pem"))
 
 
+@ca.command("below")
+def ca_below(
+    authority: Annotated[Path, typer.Option("--ca", help="Folder that `ca init` wrote.")],
+    out: Out,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650)] = 730,
+) -> None:
+    """Make an authority below that one, for `enrolment.issuer`: the other's key can then lie where no service runs."""
+    pki.below(authority, out, datetime.now(UTC), days)
+    terminal.line(str(out / "ca.pem"))
+
+
 @ca.command("issue")
 def ca_issue(
-    authority: Annotated[Path, typer.Option("--ca", help="Folder that `ca init` wrote.")],
+    authority: Annotated[Path, typer.Option("--ca", help="Folder that `ca init` or `ca below` wrote.")],
     uri: Annotated[str, typer.Option("--uri", help="lachan://ORGANISATION/ROLE/NAME: node, probe, service, person.")],
     out: Out,
     dns: Annotated[list[str] | None, typer.Option("--dns", help="Host name it serves under.")] = None,

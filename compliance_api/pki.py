@@ -2,7 +2,8 @@
 
 Holds always: keys are P-256 (gRPC accepts no Ed25519), written once with mode 0600 and never over another file; a leaf
 names exactly one party of this system (`lachan://ORGANISATION/ROLE/NAME`) and cannot sign others; a certificate appears
-on disk only beside its key.
+on disk only beside its key. Below the authority there may be one more, which signs leaves alone, so that the key of the
+first need not lie where the service runs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from compliance_api.errors import ComplianceError
 from lachan.tls import Identity, TlsError, read_pem
 
 CA_DAYS = 3650
+ROOT = "root.pem"
+"""Beside an authority that stands below another: the one that everybody trusts."""
 # Clocks differ: a certificate holds from a little before it was made.
 BACKDATED = timedelta(minutes=5)
 MAX_NAMES = 20
@@ -103,12 +106,54 @@ def init(out: Path, now: datetime, name: str = "Lá Chắn CA") -> None:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (
         _builder(subject, subject, key.public_key(), now - BACKDATED, now + timedelta(days=CA_DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_usage(authority=True), critical=True)
         .sign(key, hashes.SHA256())
     )
     _write(out / "ca-key.pem", _key_pem(key), 0o600)
     _write(out / "ca.pem", pem(certificate), 0o644)
+
+
+def below(ca: Path, out: Path, now: datetime, days: int, name: str = "Lá Chắn issuing CA") -> None:
+    """Makes an authority below another in `out`: `ca.pem`, `ca-key.pem`, and `root.pem`, the one that everybody trusts.
+
+    Args:
+        ca: The folder that `init` wrote.
+        out: Where to write; made if it is not there.
+        now: The current time.
+        days: How long it holds, never beyond the other's own end.
+        name: Its common name.
+
+    Raises:
+        PkiError: The other may have none below it, or ends sooner; a file exists or cannot be written.
+    """
+    authority, authority_key = load(ca / "ca.pem", ca / "ca-key.pem")
+    if authority.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0:
+        raise PkiError(f"{ca / 'ca.pem'}: may sign leaves alone, and no authority below it")
+    _within(authority, now, days)
+    _folder(out, ("ca.pem", "ca-key.pem", ROOT))
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        _builder(subject, authority.subject, key.public_key(), now - BACKDATED, now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .add_extension(_issued_by(authority), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    _write(out / "ca-key.pem", _key_pem(key), 0o600)
+    _write(out / "ca.pem", pem(certificate), 0o644)
+    _write(out / ROOT, pem(authority), 0o644)
+
+
+def _within(authority: x509.Certificate, now: datetime, days: int) -> None:
+    if now + timedelta(days=days) > authority.not_valid_after_utc:
+        raise PkiError(f"{days} days reach beyond the authority's own end, {authority.not_valid_after_utc.date()}")
+
+
+def _issued_by(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
 
 def load(ca: Path, ca_key: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
@@ -140,15 +185,13 @@ def certify(
 ) -> bytes:
     """A leaf in PEM form, for the holder of a key."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, party.name)])
-    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
-    issued_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
     return pem(
         _builder(subject, authority.subject, key, begin, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(usage, critical=False)
-        .add_extension(issued_by, critical=False)
+        .add_extension(_issued_by(authority), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
@@ -173,7 +216,7 @@ def issue(
     """Makes `ca.pem`, `certificate.pem` and `key.pem` in `out` for one party.
 
     Args:
-        ca: The folder that `init` wrote.
+        ca: The folder that `init` or `below` wrote.
         out: Where to write; made if it is not there.
         uri: `lachan://ORGANISATION/ROLE/NAME`.
         now: The current time.
@@ -186,12 +229,14 @@ def issue(
     """
     authority, authority_key = load(ca / "ca.pem", ca / "ca-key.pem")
     identity, names = _names(uri, dns, addresses)
-    if now + timedelta(days=days) > authority.not_valid_after_utc:
-        raise PkiError(f"{days} days reach beyond the authority's own end, {authority.not_valid_after_utc.date()}")
+    _within(authority, now, days)
+    trusted, between = pem(authority), b""
+    if (ca / ROOT).exists():
+        trusted, between = read_pem(ca / ROOT), trusted
     _folder(out, ("ca.pem", "certificate.pem", "key.pem"))
     key = ec.generate_private_key(ec.SECP256R1())
     begin, end = now - BACKDATED, now + timedelta(days=days)
     certificate = certify(authority, authority_key, identity, names, key.public_key(), begin, end)
     _write(out / "key.pem", _key_pem(key), 0o600)
-    _write(out / "certificate.pem", certificate, 0o644)
-    _write(out / "ca.pem", pem(authority), 0o644)
+    _write(out / "certificate.pem", certificate + between, 0o644)
+    _write(out / "ca.pem", trusted, 0o644)

@@ -2,7 +2,8 @@
 
 Holds always: what is decided here follows from the membership alone, as it stands at this moment; a party that was
 enrolled is believed by the certificates it was issued and by no other, whoever holds the key that signs certificates;
-what a revocation ended never counts again, whatever is enrolled under its name later.
+what a revocation ended never counts again, whatever is enrolled under its name later; where one person of an
+organisation was enrolled, nobody speaks as another who was not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from compliance_api.domain.organisation import Node, Organisation, Probe, Registry
+from compliance_api.domain.organisation import Node, Organisation, Person, Probe, Registry
 from lachan.tls import Identity, Role
 
 
@@ -72,9 +73,12 @@ class Membership:
             return None if shown.fingerprint in self.issued[who] else Objection.NOT_ISSUED
         if who in self.revoked_at and shown.not_before <= self.revoked_at[who]:
             return Objection.REVOKED
-        known: Organisation | Node | Probe | None = self.registry.organisation(who.organisation)
+        owner = self.registry.organisation(who.organisation)
+        known: Organisation | Node | Probe | Person | None = owner
         if who.role is Role.NODE:
             known = self.registry.node(who.organisation, who.name)
         elif who.role is Role.PROBE:
             known = self.registry.probe(who.organisation, who.name)
+        elif who.role is Role.PERSON and owner is not None and owner.people:
+            known = self.registry.person(who.organisation, who.name)
         return None if known else Objection.UNKNOWN

@@ -124,6 +124,17 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Person:
+    """Somebody who acts for an organisation, with a key of their own."""
+
+    name: str
+    # The raw Ed25519 key that their statements are signed with, 32 bytes.
+    key: bytes
+    # The units, as the law calls them, whose steps they take; an operator's people take their operator's.
+    units: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Organisation:
     """One institution with what it runs."""
 
@@ -138,6 +149,8 @@ class Organisation:
     # Nodes that were revoked or left out: they may not call and are not asked any more, but are judged for what they
     # did.
     former: tuple[Node, ...] = ()
+    # Those who were ever enrolled: once there is one, nobody else speaks as a person of the organisation.
+    people: tuple[Person, ...] = ()
 
     @property
     def judged(self) -> tuple[Node, ...]:
@@ -163,6 +176,7 @@ class _Content:
     nodes: Mapping[tuple[str, str], Node]
     probes: Mapping[tuple[str, str], Probe]
     former: Mapping[tuple[str, str], Node]
+    people: Mapping[tuple[str, str], Person]
 
 
 def _content(jurisdictions: tuple[Jurisdiction, ...], organisations: tuple[Organisation, ...]) -> _Content:
@@ -173,6 +187,7 @@ def _content(jurisdictions: tuple[Jurisdiction, ...], organisations: tuple[Organ
         {(one.identifier, node.name): node for one in organisations for node in one.nodes},
         {(one.identifier, probe.name): probe for one in organisations for probe in one.probes},
         {(one.identifier, node.name): node for one in organisations for node in one.former},
+        {(one.identifier, person.name): person for one in organisations for person in one.people},
     )
 
 
@@ -220,3 +235,7 @@ class Registry:
     def probe(self, organisation: str, name: str) -> Probe | None:
         """A probe by its certificate's two names."""
         return self._content.probes.get((organisation, name))
+
+    def person(self, organisation: str, name: str) -> Person | None:
+        """Somebody by their certificate's two names, where they were enrolled."""
+        return self._content.people.get((organisation, name))

@@ -16,9 +16,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.enrolment import Enrolment, Issued, State, Token
-from compliance_api.domain.organisation import Registry
+from compliance_api.domain.organisation import Person, Registry
 from compliance_api.errors import ComplianceError
 from compliance_api.issuing import issued_of
+from compliance_api.storage import people
 from compliance_api.storage.members import (
     ENROLMENT,
     LEFT_OUT,
@@ -29,7 +30,7 @@ from compliance_api.storage.members import (
     read,
 )
 from compliance_api.storage.tables import certificates, enrolment_tokens, enrolments, parties, revocations
-from compliance_api.usecases.entry import party_of
+from compliance_api.usecases.entry import party_of, person_of
 from compliance_api.usecases.membership import Event
 from lachan.tls import Identity, Role
 
@@ -134,6 +135,16 @@ class EnrolmentChange:
         Raises:
             ComplianceError: The registry says nothing of it, and neither does the entry.
         """
+        if party.role is Role.PERSON:
+            await people.admit(self._connection, party.organisation, person_of(party.name, key, entry), now)
+        else:
+            await self._admit_machine(party, key, entry)
+        standing = _where(revocations, party) & (revocations.c.fingerprint == b"") & revocations.c.lifted_at.is_(None)
+        await self._connection.execute(update(revocations).where(standing).values(lifted_at=now))
+        await note_nodes(self._connection, await self.registry(), now)
+        self._changed = True
+
+    async def _admit_machine(self, party: Identity, key: bytes, entry: dict[str, Any]) -> None:
         own = _where(parties, party)
         row = (await self._connection.execute(select(parties).where(own))).first()
         if row is None and not entry:
@@ -149,10 +160,16 @@ class EnrolmentChange:
             .values(values)
             .on_conflict_do_update(index_elements=["organisation", "role", "name"], set_=fresh)
         )
-        standing = _where(revocations, party) & (revocations.c.fingerprint == b"") & revocations.c.lifted_at.is_(None)
-        await self._connection.execute(update(revocations).where(standing).values(lifted_at=now))
-        await note_nodes(self._connection, await self.registry(), now)
-        self._changed = True
+
+    async def people(self, organisation: str) -> list[Person]:
+        """Its people who were enrolled and not revoked since."""
+        there = await read(self._connection)
+        owner = there.registry.organisation(organisation)
+        return [
+            one
+            for one in (owner.people if owner is not None else ())
+            if Identity(organisation, Role.PERSON, one.name) not in there.revoked
+        ]
 
     async def living(self, party: Identity, now: datetime) -> list[Issued]:
         """Certificates that were issued to a party, have not ended and were not revoked."""

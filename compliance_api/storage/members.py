@@ -29,6 +29,7 @@ from compliance_api.domain.organisation import (
     Registry,
 )
 from compliance_api.errors import ComplianceError
+from compliance_api.storage import people
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import (
     certificates,
@@ -141,6 +142,8 @@ async def read(connection: AsyncConnection, *, unenrolled: bool = False) -> Memb
                 found[row.organisation].append(party)
         if row.origin == ENROLMENT:
             enrolled.add(_who(row))
+    there = await people.read(connection)
+    enrolled |= people.identities(there)
     owners = [
         Organisation(
             row.organisation,
@@ -151,6 +154,7 @@ async def read(connection: AsyncConnection, *, unenrolled: bool = False) -> Memb
             tuple(one for one in found[row.organisation] if isinstance(one, Probe)),
             row.roots,
             tuple(former[row.organisation]),
+            there.get(row.organisation, ()),
         )
         for row in await connection.execute(select(organisations).order_by(organisations.c.position))
     ]
@@ -233,6 +237,11 @@ def _refuse(file: Registry, before: Registry, origins: dict[Identity, str]) -> N
             problems.append(f"{who} is enrolled, but its organisation is not in the file")
         elif who in wanted and wanted[who].key and wanted[who].key != had[who].key:
             problems.append(f"{who} is enrolled with another key than the file's")
+    problems += [
+        f"{one.identifier} has people who are enrolled, but is not in the file"
+        for one in before.organisations
+        if one.people and file.organisation(one.identifier) is None
+    ]
     if problems:
         raise ComplianceError("; ".join(sorted(problems)[:MAX_PROBLEMS]))
 

@@ -1,29 +1,30 @@
-"""Lets nodes and probes in, and out: tokens, newcomers, certificates, revocations.
+"""Lets nodes, probes and people in, and out: tokens, newcomers, certificates, revocations.
 
 Holds always: nobody is in before a person of their own organisation has confirmed the fingerprint that the newcomer
 itself showed; a token is good once, for one party, for a time; every decision is one transaction that stands in the
-ledger with who made it; the authority decides for its own parties alone, except that it may end anybody.
+ledger with who made it; the authority decides for its own parties alone, except that it may end anybody, and that it
+lets in the first person of an organisation, since nobody else is there to do so.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from compliance_api.domain.enrolment import Enrolment, Issued, State, Terms, Token
-from compliance_api.domain.organisation import Node, OrganisationKind, Probe, Registry
+from compliance_api.domain.organisation import Node, OrganisationKind, Person, Probe, Registry
 from compliance_api.errors import ComplianceError, InvalidRequestError, NotPermittedError, Violation
+from compliance_api.usecases.enrolment_ports import Change, Issuer, Store
 from compliance_api.usecases.entry import entry_of
 from compliance_api.usecases.membership import Event
 from lachan import application, canonical
 from lachan.application import ApplicationError
 from lachan.invitation import SECRET_BYTES, Invitation, hash_of
 from lachan.signing import SigningError, VerifyKey
-from lachan.tls import Identity, Role, TlsError
+from lachan.tls import IDENTIFIER, Identity, Role, TlsError
 
 ID_BYTES = 16
 KEY_BYTES = 32
@@ -31,77 +32,10 @@ MAX_REASON_CHARACTERS = 200
 MAX_LIVING = 8
 """Certificates of one party at once: a stolen one cannot be turned into any number of others."""
 MAX_SHOWN = 1000
-PARTIES = (Role.NODE, Role.PROBE)
+MAX_UNITS = 16
+PARTIES = (Role.NODE, Role.PROBE, Role.PERSON)
+_WITH_UNITS = (OrganisationKind.AUTHORITY, OrganisationKind.AGENCY)
 ONE_TICK = timedelta(microseconds=1)
-
-
-class Change(Protocol):
-    """One transaction in which nobody else changes the membership."""
-
-    async def registry(self) -> Registry:
-        """Everybody, with those whose key is not known yet."""
-
-    async def token(self, token_hash: bytes) -> Token | None:
-        """A token."""
-
-    async def add_token(self, token: Token) -> None:
-        """Keeps a token."""
-
-    async def spend(self, token_hash: bytes, now: datetime) -> None:
-        """Marks a token as used."""
-
-    async def enrolment(self, *, enrolment_id: bytes = b"", token_hash: bytes = b"") -> Enrolment | None:
-        """An enrolment by its id or by its token."""
-
-    async def add_enrolment(self, enrolment: Enrolment) -> None:
-        """Keeps an enrolment."""
-
-    async def decide(self, enrolment_id: bytes, state: State, by: str, now: datetime, chain: bytes) -> None:
-        """Keeps what was decided of it."""
-
-    async def enrolments(self, organisation: str | None, limit: int) -> list[Enrolment]:
-        """Those of an organisation, or all; newest first."""
-
-    async def admit(self, party: Identity, key: bytes, entry: dict[str, Any], now: datetime) -> None:
-        """Puts a party into the registry, with a key that no file can change; lifts its revocations."""
-
-    async def living(self, party: Identity, now: datetime) -> list[Issued]:
-        """Certificates that were issued to a party, have not ended and were not revoked."""
-
-    async def add_certificate(self, issued: Issued, now: datetime) -> None:
-        """Keeps a certificate."""
-
-    async def last_revoked(self, party: Identity) -> datetime | None:
-        """When the party was last revoked."""
-
-    async def revoke(
-        self, party: Identity, fingerprint: bytes, by: str, reason: str, now: datetime, *, lifted: bool = False
-    ) -> None:
-        """Ends a party, or one certificate; `lifted` where the party goes on with others."""
-
-    def note(self, event: Event) -> None:
-        """Enters something into the ledger at the end of the transaction."""
-
-
-class Store(Protocol):
-    """Keeps enrolments."""
-
-    def change(self, *, alone: bool = True) -> AbstractAsyncContextManager[Change]:
-        """Begins a transaction; it is committed where the block ends well. What only reads need not be alone."""
-
-
-class Issuer(Protocol):
-    """Signs certificates."""
-
-    def issue(self, party: Identity, csr: bytes, now: datetime, seconds: float) -> Issued:
-        """A certificate for the key of a CSR that was read before."""
-
-    def adopt(self, party: Identity, csr: bytes, chain: bytes, roots: bytes, now: datetime) -> Issued:
-        """A certificate that the party's own organisation signed for the key of this CSR.
-
-        Raises:
-            TlsError: It is another's, for another key, or none of its organisation's authorities vouches for it.
-        """
 
 
 @dataclass(frozen=True)
@@ -137,7 +71,7 @@ def _id(value: bytes) -> bytes:
     return value
 
 
-def _entry(registry: Registry, party: Identity, said: Node | Probe | None) -> dict[str, Any]:
+def _entry(registry: Registry, party: Identity, said: Node | Probe | Person | None) -> dict[str, Any]:
     """What a token carries into the registry; empty where that says it already.
 
     Raises:
@@ -147,6 +81,8 @@ def _entry(registry: Registry, party: Identity, said: Node | Probe | None) -> di
     if owner is None:
         raise ComplianceError(f"{party.organisation} is not in the registry")
     if said is None:
+        if party.role is Role.PERSON:
+            raise ComplianceError(f"{party}: say what units they act for, even if none")
         known = registry.node if party.role is Role.NODE else registry.probe
         if known(party.organisation, party.name) is None:
             raise ComplianceError(f"{party} is not in the registry: say what it is to say of it")
@@ -158,6 +94,12 @@ def _entry(registry: Registry, party: Identity, said: Node | Probe | None) -> di
         if beyond:
             raise ComplianceError(f"{owner.identifier} does not answer in {', '.join(beyond)}")
         return entry_of(replace(said, jurisdictions=said.jurisdictions or owner.jurisdictions))
+    if isinstance(said, Person):
+        if said.units and owner.kind not in _WITH_UNITS:
+            raise ComplianceError(f"{owner.identifier} is neither authority nor agency: its people have no units")
+        if len(said.units) > MAX_UNITS or not all(IDENTIFIER.fullmatch(one) for one in said.units):
+            raise ComplianceError(f"at most {MAX_UNITS} units, each 1 to 63 of a-z, 0-9 and inner hyphens")
+        return entry_of(said)
     unknown = [name for name in sorted({said.custodian, *said.operators}) if registry.organisation(name) is None]
     if unknown:
         raise ComplianceError(f"not in the registry: {', '.join(unknown)}")
@@ -190,7 +132,7 @@ class Enrolling:
         self._entropy = entropy
 
     async def invite(
-        self, actor: Actor, party: Identity, said: Node | Probe | None, server: str, pin: bytes
+        self, actor: Actor, party: Identity, said: Node | Probe | Person | None, server: str, pin: bytes
     ) -> Invitation:
         """A token for one party.
 
@@ -205,7 +147,9 @@ class Enrolling:
             ComplianceError: The party cannot be enrolled.
         """
         if party.role not in PARTIES:
-            raise ComplianceError(f"{party}: nodes and probes are enrolled; others have certificates by `ca issue`")
+            raise ComplianceError(
+                f"{party}: nodes, probes and people are enrolled; services have certificates by `ca issue`"
+            )
         now = self._clock()
         secret = self._entropy(SECRET_BYTES)
         expires_at = now + timedelta(seconds=self._terms.token)
@@ -287,13 +231,29 @@ class Enrolling:
 
     async def _pending(self, change: Change, actor: Actor, enrolment_id: bytes, now: datetime) -> Enrolment:
         found = await change.enrolment(enrolment_id=_id(enrolment_id))
-        if found is None or found.party.organisation != actor.organisation:
+        if found is None or not await self._decides(change, actor, found.party):
             # Whose it is, is nobody else's business.
             raise NotPermittedError(f"{actor.name}: there is no such enrolment of {actor.organisation}")
         state = found.at(now).state
         if state is not State.PENDING:
             raise ComplianceError(f"the enrolment of {found.party} is {state} already")
         return found
+
+    async def _decides(self, change: Change, actor: Actor, party: Identity) -> bool:
+        """Whether it is this actor who lets the party in."""
+        if party.organisation == actor.organisation:
+            return True
+        if not actor.keeps_registry or party.role is not Role.PERSON:
+            return False
+        return not await change.people(party.organisation)
+
+    async def _refuse_shared(self, change: Change, found: Enrolment) -> None:
+        """Raises InvalidRequestError where somebody else signs with this key: two names would be one hand."""
+        party = found.party
+        for owner in (await change.registry()).organisations:
+            for one in owner.people:
+                if one.key == found.key and (owner.identifier, one.name) != (party.organisation, party.name):
+                    raise _violation("key", f"{Identity(owner.identifier, Role.PERSON, one.name)} signs with this key")
 
     async def confirm(self, actor: Actor, enrolment_id: bytes, fingerprint: bytes, chain: bytes = b"") -> Enrolment:
         """Lets a newcomer in.
@@ -318,6 +278,8 @@ class Enrolling:
             owner = (await change.registry()).organisation(party.organisation)
             if owner is None:
                 raise ComplianceError(f"{party.organisation} is not in the registry any more")
+            if party.role is Role.PERSON:
+                await self._refuse_shared(change, found)
             issued = await self._certificate(change, found, owner.roots, chain, now)
             await change.admit(party, found.key, found.entry, now)
             await change.add_certificate(issued, now)
@@ -371,12 +333,12 @@ class Enrolling:
         """A further certificate for who is in; the same CSR again brings the same one.
 
         Raises:
-            NotPermittedError: The caller is no node or probe.
+            NotPermittedError: The caller is no party that is enrolled.
             ComplianceError: It was not enrolled here, or has too many certificates.
             InvalidRequestError: The CSR does not hold.
         """
         if caller.role not in PARTIES:
-            raise NotPermittedError(f"{caller} is neither node nor probe")
+            raise NotPermittedError(f"{caller} is neither node nor probe nor person")
         try:
             key = application.public_bytes(application.read(csr, caller))
         except ApplicationError as error:

@@ -9,17 +9,18 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from compliance_api.domain.organisation import Node, Probe
+from compliance_api.domain.organisation import Node, Person, Probe
 from compliance_api.errors import ComplianceError
 from lachan.tls import Role
 
 _NODE = TypeAdapter(Node)
 _PROBE = TypeAdapter(Probe)
+_PERSON = TypeAdapter(Person)
 
 
-def entry_of(party: Node | Probe) -> dict[str, Any]:
+def entry_of(party: Node | Probe | Person) -> dict[str, Any]:
     """All that the registry says of a party, but its name and key."""
-    adapter: TypeAdapter[Any] = _NODE if isinstance(party, Node) else _PROBE
+    adapter: TypeAdapter[Any] = _NODE if isinstance(party, Node) else _PROBE if isinstance(party, Probe) else _PERSON
     found: dict[str, Any] = adapter.dump_python(party, mode="json", exclude={"name", "key"})
     # Sets have no order, and what stands in the ledger has to.
     return {
@@ -38,4 +39,17 @@ def party_of(role: Role, name: str, key: bytes, entry: dict[str, Any]) -> Node |
         found: Node | Probe = adapter.validate_python({**entry, "name": name, "key": key})
     except ValueError as error:
         raise ComplianceError(f"{role} {name}: what is kept of it cannot be read: {error}") from error
+    return found
+
+
+def person_of(name: str, key: bytes, entry: dict[str, Any]) -> Person:
+    """Somebody from what a token carried of them.
+
+    Raises:
+        ComplianceError: It is nobody.
+    """
+    try:
+        found: Person = _PERSON.validate_python({**entry, "name": name, "key": key})
+    except ValueError as error:
+        raise ComplianceError(f"person {name}: what is kept of them cannot be read: {error}") from error
     return found

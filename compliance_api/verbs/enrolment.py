@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compliance_api.errors import ComplianceError
+from compliance_api.verbs.calling import Person, Service, call
 from compliance_api.verbs.database import Config, Json, Place, using
 from lachan import application, terminal, tls
 from lachan.tls import Identity
@@ -23,17 +24,14 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from compliance_api.admission import EnrolmentSettings
+    from compliance_api.domain.organisation import Node, Probe
+    from compliance_api.domain.organisation import Person as Somebody
     from compliance_api.usecases.enrolment import Actor, Enrolling
 
 app = typer.Typer(no_args_is_help=True, help="Newcomers who wait for their organisation.")
 
 Optional = Annotated[Path | None, typer.Option("--config", help="compliance.yaml, where the service runs.")]
-Service = Annotated[str | None, typer.Option("--service", help="HOST:PORT of the service's gRPC.")]
-Person = Annotated[
-    Path | None, typer.Option("--as", help="Folder with your ca.pem, certificate.pem and key.pem: a person's.")
-]
 Number = Annotated[str, typer.Argument(help="The enrolment, as `enrolment list` shows it.")]
-CALL_SECONDS = 20.0
 
 
 def now() -> datetime:
@@ -62,19 +60,21 @@ def _keeper(place: Place) -> Actor:
 
 
 def token(
-    party: Annotated[str, typer.Argument(help="lachan://ORGANISATION/node/NAME, or /probe/.")],
+    party: Annotated[str, typer.Argument(help="lachan://ORGANISATION/node/NAME, or /probe/, or /person/.")],
     config_file: Config,
     entry: Annotated[
         Path | None, typer.Option("--entry", help="YAML of the node or probe, as in organisations.yaml, without key.")
     ] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option("--unit", help="Of a person: a unit, as the law calls it, that they act for.")
+    ] = None,
 ) -> None:
-    """Make a token by which one node or probe can be enrolled, once; it is shown here and kept nowhere."""
+    """Make a token by which one node, probe or person can be enrolled, once; it is shown here and kept nowhere."""
     from compliance_api.anchors import anchor_of, pin_of
-    from compliance_api.settings import load_entry
 
     who = Identity.parse(party)
     with using(config_file, "token") as place:
-        said = load_entry(entry, who) if entry is not None else None
+        said = _said(who, entry, unit or [])
         pin = pin_of(anchor_of(tls.load(place.settings.tls)))
 
         async def invite(engine: AsyncEngine) -> str:
@@ -83,6 +83,18 @@ def token(
 
         text = asyncio.run(place.run(invite))
     terminal.line(text)
+
+
+def _said(who: Identity, entry: Path | None, units: list[str]) -> Node | Probe | Somebody | None:
+    """What the registry is to say of who is invited."""
+    from compliance_api.domain.organisation import Person as Somebody
+    from compliance_api.settings import load_entry
+
+    if who.role is tls.Role.PERSON and entry is None:
+        return Somebody(who.name, b"", frozenset(units))
+    if units or who.role is tls.Role.PERSON:
+        raise ComplianceError("a person has units and no entry, all others may have an entry and no unit")
+    return load_entry(entry, who) if entry is not None else None
 
 
 def revoke(
@@ -111,27 +123,10 @@ def revoke(
 
 def _call(service: str | None, person: Path | None, method: str, **fields: Any) -> Any:
     """One call of CredentialService, as a person."""
-    import grpc
-
-    from lachan import channel
     from lachan.compliance.v1 import enrolment_service_pb2 as pb
     from lachan.compliance.v1.enrolment_service_pb2_grpc import CredentialServiceStub
 
-    if service is None or person is None:
-        raise ComplianceError("either --config, or --service and --as")
-    material = tls.load(
-        tls.TlsFiles(ca=person / "ca.pem", certificate=person / "certificate.pem", key=person / "key.pem")
-    )
-    request = getattr(pb, f"{method}Request")(**fields)
-
-    async def call() -> Any:
-        async with channel.connect(service, material) as opened:
-            try:
-                return await getattr(CredentialServiceStub(opened), method)(request, timeout=CALL_SECONDS)
-            except grpc.aio.AioRpcError as error:
-                raise ComplianceError(f"{error.code().name}: {error.details()}") from error
-
-    return asyncio.run(call())
+    return call(service, person, CredentialServiceStub, method, getattr(pb, f"{method}Request")(**fields))
 
 
 @app.command("list")

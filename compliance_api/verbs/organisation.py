@@ -50,6 +50,7 @@ def show(config_file: Config, json: Json = False) -> None:
         for role, name in [
             *(("node", node.name) for node in one.judged),
             *(("probe", probe.name) for probe in one.probes),
+            *(("person", person.name) for person in one.people),
         ]
     ]
     if json:

@@ -59,6 +59,7 @@ MEMBERSHIP = {
     "membership",
     "organisations",
     "parties",
+    "people",
     "revocations",
 }
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api import pki
-from compliance_api.anchors import shown
+from compliance_api.anchors import Anchors, shown
 from compliance_api.domain.credential import Objection
 from compliance_api.domain.enrolment import Enrolment, Issued, State, Terms
 from compliance_api.domain.organisation import (
@@ -25,6 +25,7 @@ from compliance_api.domain.organisation import (
     Node,
     Organisation,
     OrganisationKind,
+    Person,
     Probe,
     Registry,
     Transport,
@@ -88,7 +89,7 @@ class Office:
     folder: Path
     at: datetime
 
-    async def invite(self, party: Identity = E1, said: Node | Probe | None = None) -> Invitation:
+    async def invite(self, party: Identity = E1, said: Node | Probe | Person | None = None) -> Invitation:
         made = await self.task.invite(KEEPER, party, said, "127.0.0.1:1", PIN)
         return Invitation.parse(made.text())
 
@@ -99,6 +100,17 @@ class Office:
         who = Newcomer(await self.invite(party))
         asked = await self.ask(who)
         await self.task.confirm(Actor.person(Identity(party.organisation, Role.PERSON, "x")), *both(asked))
+        return who, asked
+
+    async def person(
+        self, party: Identity, by: Actor, key: SigningKey | None = None, units: frozenset[str] = frozenset()
+    ) -> tuple[Newcomer, Enrolment]:
+        who = Newcomer(await self.invite(party, Person(party.name, b"", units)))
+        if key is not None:
+            who.key = key
+            who.csr = who.request(who.secret)
+        asked = await self.ask(who)
+        await self.task.confirm(by, *both(asked))
         return who, asked
 
     async def collect(self, who: Newcomer, asked: Enrolment) -> Enrolment:
@@ -179,10 +191,13 @@ async def test_a_party_that_no_file_names_comes_with_its_token(office: Office) -
         (Identity("a", Role.NODE, "e2"), replace(SAID, jurisdictions=frozenset({"elsewhere"}))),
         (Identity("so", Role.PROBE, "p1"), Probe("p1", b"", "v", "n", "nobody", Line.CONSUMER)),
         (Identity("a", Role.PERSON, "an"), None),
+        (Identity("a", Role.PERSON, "an"), Person("an", b"", frozenset({"legal"}))),
+        (Identity("so", Role.PERSON, "an"), Person("an", b"", frozenset({"Legal"}))),
+        (Identity("so", Role.SERVICE, "an"), None),
     ],
 )
 async def test_nobody_is_invited_against_the_registry(
-    office: Office, party: Identity, said: Node | Probe | None
+    office: Office, party: Identity, said: Node | Probe | Person | None
 ) -> None:
     with pytest.raises(ComplianceError):
         await office.invite(party, said)
@@ -315,7 +330,7 @@ async def test_a_renewal_is_for_who_calls_and_for_who_was_enrolled_here(office: 
     with pytest.raises(ComplianceError, match="who issued it renews it"):
         await office.task.renew(B1, application.request(key, B1))
     with pytest.raises(NotPermittedError):
-        await office.task.renew(Identity("a", Role.PERSON, "an"), application.request(key, E1))
+        await office.task.renew(Identity("a", Role.SERVICE, "an"), application.request(key, E1))
 
 
 async def test_a_revoked_node_is_out_and_comes_back_by_a_new_enrolment_alone(office: Office) -> None:
@@ -407,3 +422,57 @@ async def test_who_has_no_authorities_hands_in_no_certificate(office: Office) ->
     asked = await office.ask(who)
     with pytest.raises(InvalidRequestError, match="no authorities of its own"):
         await office.task.confirm(AN, *both(asked), THEIRS.leaf(str(E1)).pem)
+
+
+FIRST, SECOND = (Identity("a", Role.PERSON, name) for name in ("chi", "dung"))
+
+
+async def test_the_authority_lets_in_the_first_person_of_an_organisation_and_no_other(office: Office) -> None:
+    chi, asked = await office.person(FIRST, KEEPER)
+    chain = (await office.collect(chi, asked)).chain
+    assert await office.objection(chain) is None
+    assert (await office.members.load()).registry.person("a", "chi") == Person("chi", chi.key.public.raw)
+    # The ledger says whose word it was.
+    assert [one["by"] for one in await office.events() if one["event"] == "confirmed"] == ["so: root"]
+    with pytest.raises(NotPermittedError, match="no such enrolment of so"):
+        await office.person(SECOND, KEEPER)
+    await office.person(SECOND, Actor.person(FIRST))
+    # Whoever has the authority's key makes a certificate of somebody who was never let in.
+    out = office.folder / "minted"
+    uri = str(Identity("a", Role.PERSON, "an"))
+    pki.issue(office.folder / "ca", out, uri, office.at, dns=[], addresses=[], days=1)
+    assert await office.objection((out / "certificate.pem").read_bytes()) is Objection.UNKNOWN
+    # Once nobody is left, somebody has to be the first again; what was revoked does not come back with them.
+    for one in (FIRST, SECOND):
+        await office.task.revoke(KEEPER, one, b"", "left")
+    assert await office.objection(chain) is Objection.REVOKED
+    await office.person(SECOND, KEEPER)
+    assert await office.objection(chain) is Objection.REVOKED
+    with pytest.raises(ComplianceError, match="has people who are enrolled"):
+        await office.members.apply(Registry(FILE.jurisdictions, FILE.organisations[:1]), "test", office.at)
+
+
+async def test_one_hand_has_one_name(office: Office) -> None:
+    key = SigningKey.generate()
+    legal = frozenset({"legal"})
+    await office.person(Identity("so", Role.PERSON, "an"), KEEPER, key, legal)
+    with pytest.raises(InvalidRequestError, match="lachan://so/person/an signs with this key"):
+        await office.person(Identity("so", Role.PERSON, "tran-an"), KEEPER, key)
+    # Under the same name it is the same hand, with other units perhaps.
+    await office.person(Identity("so", Role.PERSON, "an"), KEEPER, key)
+    assert (await office.members.load()).registry.person("so", "an") == Person("an", key.public.raw)
+
+
+async def test_a_person_renews_their_own_certificate(office: Office) -> None:
+    await office.person(FIRST, KEEPER)
+    issued = await office.task.renew(FIRST, application.request(application.new_key(), FIRST))
+    assert await office.objection(issued.chain) is None
+
+
+async def test_the_key_that_lets_in_may_stand_below_one_that_lies_elsewhere(office: Office) -> None:
+    pki.below(office.folder / "ca", office.folder / "issuing", office.at, 30)
+    issuer = Issuer(office.folder / "issuing" / "ca.pem", office.folder / "issuing" / "ca-key.pem")
+    issued = issuer.issue(E1, Newcomer(await office.invite()).csr, office.at, 3600)
+    leaf, between = issued.chain.split(b"-----END CERTIFICATE-----\n", 1)
+    trusted = (office.folder / "ca" / "ca.pem").read_bytes()
+    Anchors().verify(leaf + b"-----END CERTIFICATE-----\n", between, trusted, office.at)

@@ -62,7 +62,7 @@ class World:
         return self.service.addresses["grpc"]
 
     def run(self, *words: str, command: tuple[str, ...] = COMMAND, fails: bool = False) -> str:
-        if command is COMMAND and "--service" in words:
+        if command is COMMAND and ("--service" in words or words[0] == "person"):
             # Nothing of this machine is in it: a process of its own would only take longer.
             with ThreadPoolExecutor(1) as elsewhere:
                 told = elsewhere.submit(CliRunner().invoke, app, words).result()
@@ -269,3 +269,33 @@ async def test_the_secret_is_told_to_nobody_but_the_service_of_the_token(world: 
         await newcomer.authority_of(replace(lured, pin=bytes(32)))
     await server.stop(None)
     assert asked == ["GetAuthority", "GetAuthority"]
+
+
+def test_people_come_in_by_tokens_and_the_second_by_the_first(world: World) -> None:
+    config = ("--config", str(world.service.config))
+
+    def folder(name: str) -> str:
+        return str(world.folder / "people" / name)
+
+    def begin(name: str, *units: str) -> str:
+        given = world.run("token", f"lachan://so/person/{name}", *config, *units)
+        return world.run("person", "enroll", "--as", folder(name), "--token", given).splitlines()[2].strip()
+
+    fingerprint = begin("chi", "--unit", "inspection")
+    listed = json.loads(world.run("enrolment", "list", *config, "--json"))["enrolments"]
+    number = next(one["enrolment"] for one in listed if one["party"] == "lachan://so/person/chi")
+    world.run("enrolment", "confirm", number, fingerprint, *config)
+    assert "enrolled" in world.run("person", "enroll", "--as", folder("chi"), "--resume")
+    fingerprint = begin("dung")
+    by = ("--service", world.target, "--as", folder("chi"))
+    told = json.loads(world.run("enrolment", "list", *by, "--json"))["enrolments"]
+    number = next(one["enrolment"] for one in told if one["party"] == "lachan://so/person/dung")
+    world.run("enrolment", "confirm", number, fingerprint, *by)
+    assert "enrolled" in world.run("person", "enroll", "--as", folder("dung"), "--resume")
+    assert "renewed until" in world.run("person", "renew", "--as", folder("dung"), "--service", world.target)
+    for words, complaint in (
+        (("person", "enroll", "--as", folder("x")), "--resume"),
+        (("person", "enroll", "--as", folder("x"), "--token", world.token("a/node/e10", {"name": "e10"})), "no person"),
+    ):
+        assert complaint in world.run(*words, fails=True)
+    assert "no unit" in world.run("token", "lachan://a/node/e11", "--unit", "legal", *config, fails=True)

@@ -27,6 +27,7 @@ from compliance_api.storage.tables.membership import (
     membership,
     organisations,
     parties,
+    people,
     revocations,
 )
 from compliance_api.storage.tables.probing import (
@@ -70,6 +71,7 @@ __all__ = [
     "observations",
     "organisations",
     "parties",
+    "people",
     "period_verdicts",
     "questions",
     "releases",

@@ -5,7 +5,7 @@ Holds always: rows are only ever added. What a later look changes is a new versi
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from compliance_api.storage.tables.base import metadata, moment
@@ -88,5 +88,11 @@ finding_steps = Table(
     Column("next_unit", Text),
     moment("due_at", nullable=True),
     Column("log_index", BigInteger, nullable=False),
+    # What the person signed, as they signed it, and the key that it holds by.
+    Column("statement", LargeBinary, nullable=False, server_default=text("''")),
+    Column("signature", LargeBinary, nullable=False, server_default=text("''")),
+    Column("key", LargeBinary, nullable=False, server_default=text("''")),
+    # An answer that came on paper, and that the authority entered.
+    Column("paper", Boolean, nullable=False, server_default=text("false")),
     Index(None, "operator_id", "due_at"),
 )

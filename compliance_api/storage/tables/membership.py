@@ -58,6 +58,18 @@ parties = Table(
     Column("entry", JSONB, nullable=False),
 )
 
+# Apart from the parties: a release before this one takes every party for a node or a probe.
+people = Table(
+    "people",
+    metadata,
+    Column("organisation", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    # Of their statements.
+    Column("key", LargeBinary, nullable=False),
+    Column("units", ARRAY(Text), nullable=False),
+    moment("enrolled_at"),
+)
+
 certificates = Table(
     "certificates",
     metadata,

@@ -79,3 +79,18 @@ def test_an_authority_that_cannot_be_used_is_named(folder: Path, tmp_path: Path)
     (folder / "ca" / "ca-key.pem").write_bytes((tmp_path / "other" / "ca-key.pem").read_bytes())
     with pytest.raises(PkiError, match="does not belong"):
         issue(folder)
+
+
+def test_one_authority_stands_below_another_and_signs_leaves_alone(folder: Path) -> None:
+    pki.below(folder / "ca", folder / "issuing", NOW, 100)
+    made = x509.load_pem_x509_certificate((folder / "issuing" / "ca.pem").read_bytes())
+    made.verify_directly_issued_by(x509.load_pem_x509_certificate((folder / "ca" / "ca.pem").read_bytes()))
+    pki.issue(folder / "issuing", folder / "leaf", "lachan://a/person/an", NOW, dns=[], addresses=[], days=9)
+    leaf, between = x509.load_pem_x509_certificates((folder / "leaf" / "certificate.pem").read_bytes())
+    leaf.verify_directly_issued_by(made)
+    assert between == made
+    assert (folder / "leaf" / "ca.pem").read_bytes() == (folder / "ca" / "ca.pem").read_bytes()
+    with pytest.raises(PkiError, match="no authority below it"):
+        pki.below(folder / "issuing", folder / "deeper", NOW, 9)
+    with pytest.raises(PkiError, match="beyond the authority's own end"):
+        pki.below(folder / "ca", folder / "longer", NOW, 4000)

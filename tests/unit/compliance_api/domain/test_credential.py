@@ -4,7 +4,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from compliance_api.domain.credential import Membership, Objection, Shown
-from compliance_api.domain.organisation import Label, Line, Node, Organisation, OrganisationKind, Probe, Registry
+from compliance_api.domain.organisation import (
+    Label,
+    Line,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Person,
+    Probe,
+    Registry,
+)
 from lachan.tls import Identity, Role
 
 NAME = Label("x", "x")
@@ -76,3 +85,12 @@ def test_one_certificate_can_be_revoked() -> None:
     one = replace(NOW, revoked_certificates=frozenset({b"f"}))
     assert one.objection(shown(NODE)) is Objection.REVOKED
     assert one.objection(shown(NODE, b"g")) is None
+
+
+def test_where_people_are_enrolled_nobody_speaks_as_another() -> None:
+    a, so = REGISTRY.organisations
+    enrolled = replace(NOW, registry=Registry((), (replace(a, people=(Person("an", b"k"),)), so)))
+    assert enrolled.objection(shown(PERSON)) is None
+    assert enrolled.objection(shown(Identity("a", Role.PERSON, "binh"))) is Objection.UNKNOWN
+    # Where nobody is yet, whoever its authorities vouch for.
+    assert enrolled.objection(shown(Identity("so", Role.PERSON, "binh"))) is None
