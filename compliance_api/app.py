@@ -225,6 +225,14 @@ class _Service:
 
     async def _draw(self) -> None:
         try:
+            # A probe's share of a challenge goes with its round: whoever takes that first would get no share of what is
+            # drawn after it.
+            await self._challenging.draw()
+        finally:
+            await self._rounds()
+
+    async def _rounds(self) -> None:
+        try:
             await self._assigner.draw_rounds(now())
         finally:
             self._metrics.sample_age.set(self._names.age(now()) or 0.0)

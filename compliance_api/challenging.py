@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.challenge import State
+from compliance_api.domain.challenge import State, hour_of
 from compliance_api.domain.law import LawBook
 from compliance_api.domain.observation import Path
 from compliance_api.domain.organisation import Registry
@@ -26,7 +26,6 @@ from compliance_api.usecases.extras import Extras, NonceZone
 from compliance_api.usecases.paths import PathFinder
 from compliance_api.usecases.sample import NameSource
 
-DRAW_SECONDS = 60.0
 EVALUATE_SECONDS = 600.0
 PATHS_SECONDS = 15.0
 # Word of a nonce comes by the name server's next write, which may be a minute later.
@@ -85,6 +84,7 @@ class Challenging:
         store = Challenges(engine)
         zone = NonceZone(nonces.zone, nonces.secret()) if nonces is not None else None
         self._clock = clock
+        self._drawn: datetime | None = None
         self._metrics = ChallengeMetrics(metrics)
         self._seeds = Seeds(engine)
         self._assignments = Assignments(engine)
@@ -97,15 +97,18 @@ class Challenging:
     def tasks(self) -> list[Task]:
         """What is done again and again: its name, every how many seconds, and how."""
         return [
-            ("challenges", DRAW_SECONDS, self.draw),
             ("outcomes", EVALUATE_SECONDS, self.evaluate),
             ("paths", PATHS_SECONDS, self.find),
             ("copies", EVALUATE_SECONDS, self.copies),
         ]
 
     async def draw(self) -> None:
-        """Draws the challenges of this hour."""
-        self._metrics.drawn.inc(await self._challenger.draw(self._clock()))
+        """Draws the challenges of this hour, once."""
+        now = self._clock()
+        hour = hour_of(now)
+        if self._drawn != hour:
+            self._metrics.drawn.inc(await self._challenger.draw(now))
+            self._drawn = hour
 
     async def evaluate(self) -> None:
         """Sums up what challenges say, and tells the seeds of days long past."""

@@ -273,14 +273,19 @@ async def challenged(connection: AsyncConnection, extent: Extent) -> SlopeRecord
 
 
 async def copied(connection: AsyncConnection, extent: Extent) -> list[CopyRecord]:
-    """Counters of days that began in that time and are another node's, some windows later.
+    """Counters of days that began in that time and are another node's.
 
-    Of two nodes that agree in the very same windows either may be the one that was copied: neither is accused of it.
+    Of two operators' nodes that agree in the very same windows either may be the one that was copied: neither is
+    accused of it. Where both are one operator's, whichever was copied, that operator did it.
     """
     kept = copied_counters.c
+    later = and_(kept.other_node.in_(extent.nodes), kept.lag > 0)
+    own = and_(
+        kept.operator_id == kept.other_operator, or_(*(one.in_(extent.nodes) for one in (kept.other_node, kept.node)))
+    )
     rows = await connection.execute(
         select(copied_counters)
-        .where(kept.other_operator == extent.operator, kept.other_node.in_(extent.nodes), kept.lag > 0)
+        .where(kept.other_operator == extent.operator, or_(later, own))
         .where(kept.starts_at >= extent.start, kept.starts_at < extent.end)
         .order_by(kept.starts_at, kept.other_node, kept.operator_id, kept.node)
     )

@@ -27,8 +27,10 @@ from compliance_api.domain.law import LawBook
 from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.observation import Path as Way
 from compliance_api.nonces.server import write
+from compliance_api.storage import evidence
 from compliance_api.storage.assignments import Assignments
 from compliance_api.storage.counters import Counters
+from compliance_api.storage.evidence import Extent
 from compliance_api.storage.paths import Paths
 from compliance_api.storage.seeds import Seeds
 from compliance_api.storage.tables import assignments, challenge_outcomes, challenges, ledger_leaves, reports, seeds
@@ -215,26 +217,45 @@ async def test_copied_counters_are_found_a_day_at_a_time(databases: postgres.Ser
         day = LegalDay.of(made.clock()).after(-1)
         rng = np.random.default_rng(4)
         first = rng.poisson(3000, 288).tolist()
-        series = {"honest": first, "copies": first, "other": rng.poisson(3000, 288).tolist()}
+        own = rng.poisson(3000, 288).tolist()
+        series = {
+            ("honest", "edge-1"): first,
+            ("copies", "edge-1"): first,
+            ("other", "edge-1"): own,
+            ("other", "edge-2"): own,
+        }
         async with made.engine.begin() as connection:
             rows = [
-                stored(operator, day.start + timedelta(minutes=5 * place), place, count)
-                for operator, counts in series.items()
+                stored(*node, day.start + timedelta(minutes=5 * place), place, count)
+                for node, counts in series.items()
                 for place, count in enumerate(counts)
             ]
             await connection.execute(insert(reports), rows)
         finder = CopyFinder(registry, laws, Counters(made.engine))
         found = await finder.look(day.end + timedelta(hours=7))
-        assert [(one.operator, one.other_operator, one.lag) for one in found] == [("copies", "honest", 0)]
+        assert [(one.operator, one.other_operator, one.lag) for one in found] == [
+            ("copies", "honest", 0),
+            ("other", "other", 0),
+        ]
         assert await finder.look(day.end + timedelta(hours=8)) == []
-        assert await Counters(made.engine).found("honest", day.start, day.end) == found
+        assert await Counters(made.engine).found("honest", day.start, day.end) == found[:1]
+        # Which of two operators was copied nobody knows; who copies his own node did it, wherever that is judged.
+        async with made.engine.connect() as connection:
+            for operator, nodes, accused in (
+                ("honest", ["edge-1"], []),
+                ("copies", ["edge-1"], []),
+                ("other", ["edge-1"], ["edge-2"]),
+                ("other", ["edge-2"], ["edge-2"]),
+            ):
+                told = await evidence.copied(connection, Extent(operator, nodes, day.start, day.end))
+                assert [one.node for one in told] == accused
 
 
-def stored(operator: str, start: datetime, sequence: int, queries: int) -> dict[str, Any]:
-    digest = f"{operator}/{sequence}".encode().ljust(32, b"d")
+def stored(operator: str, node: str, start: datetime, sequence: int, queries: int) -> dict[str, Any]:
+    digest = f"{operator}/{node}/{sequence}".encode().ljust(32, b"d")
     return {
         "operator_id": operator,
-        "node": "edge-1",
+        "node": node,
         "boot_epoch": bytes(16),
         "sequence": sequence,
         "digest": digest,
