@@ -18,15 +18,13 @@ from pydantic import Field, ValidationError
 
 from compliance_api.ledger import pack
 from compliance_api.ledger.pack import Document, LeafIndex, PackError
+from compliance_api.ledger.signatures import SIGNED, Signed
+from compliance_api.ledger.wire import Message
 from lachan.ledger.leaf import Kind
 
 EVIDENCE = "evidence.json"
 FINDING = "finding.json"
 MAX_BYTES = 1 << 26
-
-_VARINT, _BYTES = 0, 2
-_CITED = frozenset({Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION})
-_MAX_VARINT_BYTES = 10
 
 
 class Piece(Document):
@@ -35,7 +33,7 @@ class Piece(Document):
     index: LeafIndex
     kind: Kind
     subject: Annotated[str, Field(max_length=300)]
-    state: Literal["opened", "withheld", "erased", "missing"]
+    state: Literal["opened", "erased", "missing"]
     reference: Annotated[str, Field(max_length=200)] = ""
     """What findings cite it as: a report's SHA-256, an observation's `ASSIGNMENT/INDEX`; empty for other kinds."""
 
@@ -48,6 +46,8 @@ class Evidence(Document):
     operator: Annotated[str, Field(max_length=100)]
     finding: Annotated[str, Field(max_length=100)]
     pieces: Annotated[list[Piece], Field(max_length=pack.MAX_LEAVES)]
+    withheld: dict[str, int] | None = None
+    """Of a redacted one, how many leaves of each kind are not in it."""
 
 
 def parse(data: bytes) -> Evidence:
@@ -65,55 +65,19 @@ def parse(data: bytes) -> Evidence:
     return made
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for count in range(_MAX_VARINT_BYTES):
-        if at >= len(data):
-            break
-        value |= (data[at] & 0x7F) << (7 * count)
-        at += 1
-        if data[at - 1] < 0x80:
-            return value, at
-    raise PackError("no number where one must be")
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """The fields of a protobuf message, of the two forms that are needed; the first other one ends them."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, at = _varint(data, at)
-        if tag & 7 == _BYTES:
-            if at + number > len(data):
-                raise PackError("a field is longer than its message")
-            yield tag >> 3, data[at : at + number]
-            at += number
-        elif tag & 7 == _VARINT:
-            yield tag >> 3, number
-        else:
-            return
-
-
 def reference(kind: Kind, content: bytes) -> str:
     """What findings cite a leaf as, read from its content.
 
     Raises:
         PackError: It is no such content.
     """
-    if kind not in _CITED:
+    if kind not in SIGNED:
         return ""
-    message = dict(_fields(content)).get(1, b"")
-    if not isinstance(message, bytes):
-        raise PackError("no signed message")
+    message = Signed.read(content).message
     if kind is not Kind.OBSERVATION:
         return hashlib.sha256(message).hexdigest()
-    found: dict[int, bytes | int] = {}
-    for number, value in _fields(message):
-        found.setdefault(number, value)
-    assignment, index = found.get(1, b""), found.get(2, 0)
-    if not isinstance(assignment, bytes) or not isinstance(index, int):
-        raise PackError("no observation")
-    return f"{assignment.hex()}/{index}"
+    found = Message(message)
+    return f"{found.data(1).hex()}/{found.number(2)}"
 
 
 def cited(data: bytes) -> set[tuple[str, str]]:
@@ -127,7 +91,7 @@ def cited(data: bytes) -> set[tuple[str, str]]:
         found = {(str(one["kind"]), str(one["reference"])) for one in pieces}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise PackError(f"{FINDING}: no finding with its evidence") from error
-    return {one for one in found if one[0] in _CITED}
+    return {one for one in found if one[0] in SIGNED}
 
 
 def cited_at_opening(content: bytes) -> set[tuple[str, str]]:
@@ -137,7 +101,7 @@ def cited_at_opening(content: bytes) -> set[tuple[str, str]]:
         found = {(str(kind), str(name)) for kind, name in pieces}
     except (ValueError, TypeError, AttributeError, RecursionError):
         return set()
-    return {one for one in found if one[0] in _CITED}
+    return {one for one in found if one[0] in SIGNED}
 
 
 def missing(

@@ -16,7 +16,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from compliance_api.ledger import evidence, pack
+from compliance_api.ledger.evidence import Piece
 from compliance_api.ledger.pack import Contents, Folder, PackError
+from compliance_api.ledger.signatures import SIGNED, ForgedError, Signers, UnknownKeyError
 from lachan import durable
 from lachan.durable import FileError
 from lachan.ledger import leaf, note, policy, tree
@@ -54,6 +56,10 @@ class Flaw(StrEnum):
     """A leaf claims to have been entered before it was."""
     POSTDATED = "postdated"
     """A leaf claims to have been entered after it was."""
+    FORGED = "forged"
+    """A message does not bear the signature of whom it is said to be of."""
+    UNKNOWN_KEY = "unknown_key"
+    """The pack does not open the leaf that told the ledger of a signer's key."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class _Verifier:
         self._heads: list[Believed] = []
         self._opened: dict[int, tuple[Kind, str]] = {}
         self._cited: dict[int, set[tuple[str, str]]] = {}
+        self._signers = Signers()
         self.outcome = Outcome()
 
     def _name(self, flaw: Flaw, place: str, error: Exception | str) -> None:
@@ -224,6 +231,7 @@ class _Verifier:
             opening.check(commitment)
             if evidence.EVIDENCE in self._files.names:
                 self._opened[index] = opening.kind, evidence.reference(opening.kind, data)
+                self._signers.learn(index, opening.kind, data)
                 if opening.kind is Kind.FINDING:
                     self._cited[index] = evidence.cited_at_opening(data)
         except ProofError as error:
@@ -252,8 +260,24 @@ class _Verifier:
                 self._name(Flaw.DROPPED, name, detail)
             for name, detail in evidence.differing(told, self._opened):
                 self._name(Flaw.EDITED, name, detail)
+            self._check_signatures(told.pieces)
         except (PackError, FileError) as error:
             self._name(Flaw.FILE, place, error)
+
+    def _check_signatures(self, pieces: Sequence[Piece]) -> None:
+        for one in pieces:
+            found = self._opened.get(one.index)
+            if found is None or found[0] not in SIGNED:
+                continue
+            name = pack.content_name(one.index)
+            try:
+                self._signers.check(one.index, found[0], self._files.read(name, leaf.MAX_CONTENT_BYTES), one.subject)
+            except ForgedError as error:
+                self._name(Flaw.FORGED, name, error)
+            except UnknownKeyError as error:
+                self._name(Flaw.UNKNOWN_KEY, name, error)
+            except (PackError, FileError) as error:
+                self._name(Flaw.FILE, name, error)
 
     def _check_time(self, index: int, name: str, entered_at: int) -> None:
         without = [one.latest for one in self._heads if one.checkpoint.size <= index]

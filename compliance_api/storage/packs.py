@@ -76,6 +76,8 @@ class _Found:
     contents: dict[int, bytes] = field(default_factory=dict)
     seen: list[Row[Any]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    # ORGANISATION/NAME of probes whose signatures are in it.
+    probes: set[str] = field(default_factory=set)
 
 
 def _json(value: Any) -> bytes:
@@ -117,6 +119,7 @@ async def _signed_observations(connection: AsyncConnection, found: _Found, first
         found.seen.append(one)
         found.names |= {f"assignment/{one.assignment_id.hex()}", f"order/{one.order_reference}"}
         found.names |= {f"release/{one.added_serial}", f"shapes/{one.shapes}"}
+        found.probes.add(f"{one.probe_organisation}/{one.probe}")
 
 
 async def _extent(connection: AsyncConnection, row: Row[Any]) -> tuple[int, int]:
@@ -178,6 +181,10 @@ async def _entries(connection: AsyncConnection, found: _Found, first: int, end: 
             & (kept.log_index < end)
             & (kept.entered_at >= int(row.since.timestamp()) - SEED_SECONDS),
             kept.log_index.in_(laws),
+            # Whose keys the signatures are held against.
+            kept.kind.in_([Kind.ENROLMENT, Kind.REVOCATION])
+            & kept.subject.in_(found.subjects | found.probes)
+            & (kept.log_index < end),
         )
     )
     return list((await connection.execute(wanted.order_by(kept.log_index).limit(PIECES_MAX + 1))).all())
@@ -243,14 +250,19 @@ async def _proofs(connection: AsyncConnection, indexes: Sequence[int], size: int
     return found
 
 
-State = Literal["opened", "withheld", "erased", "missing"]
+State = Literal["opened", "erased", "missing"]
 
 
-def _opening(row: Row[Any], found: _Found, *, redacted: bool) -> tuple[State, Opening | None]:
+def _shown(row: Row[Any], operator: str) -> bool:
+    """Whether an operator may see a leaf: its own keys it may, a probe's it may not."""
+    kind = Kind(row.kind)
+    own = kind in {Kind.ENROLMENT, Kind.REVOCATION} and row.subject.startswith(f"{operator}/")
+    return own or kind in _SHOWN_TO_OPERATORS
+
+
+def _opening(row: Row[Any], found: _Found) -> tuple[State, Opening | None]:
     """A leaf's state in the pack, and what opens it there."""
     kind = Kind(row.kind)
-    if redacted and kind not in _SHOWN_TO_OPERATORS:
-        return "withheld", None
     if row.salt is None:
         return "erased", None
     content = row.content if row.content is not None else found.contents.get(row.log_index)
@@ -328,13 +340,21 @@ async def files(
             rows = await _entries(connection, found, first, end)
             if not 0 < len(rows) <= PIECES_MAX:
                 raise PackBuildError(f"the evidence is {len(rows)} leaves, not 1 to {PIECES_MAX}")
-            # Where a leaf is gone somebody has been at the ledger, and the pack says so by what it lacks.
-            indexes = sorted({*(row.log_index for row in rows), *found.contents, *await _gone(connection, first, end)})
+            withheld = [row for row in rows if redacted and not _shown(row, found.finding.operator_id)]
+            if redacted:
+                # Not even by their commitments: a place between two reports tells the minute of a question.
+                rows = [row for row in rows if _shown(row, found.finding.operator_id)]
+                indexes = [row.log_index for row in rows]
+            else:
+                # Where a leaf is gone somebody has been at the ledger, and the pack says so by what it lacks.
+                gone = await _gone(connection, first, end)
+                indexes = sorted({*(row.log_index for row in rows), *found.contents, *gone})
             heads = await _heads(connection, indexes, _dated(rows), through)
             steps = await _steps(connection, heads)
             head = checkpoint.parse(heads[-1].text)
             proofs = await _proofs(connection, indexes, head.size)
-    return dict(_packed(found, rows, indexes, heads, steps, proofs, redacted=redacted))
+    hidden = Counter(str(row.kind) for row in withheld) if redacted else None
+    return dict(_packed(found, rows, indexes, heads, steps, proofs, hidden))
 
 
 def _dated(rows: Sequence[Row[Any]]) -> list[int]:
@@ -352,14 +372,13 @@ def _packed(
     heads: Sequence[Note],
     steps: Mapping[tuple[int, int], Sequence[bytes]],
     proofs: Mapping[int, Sequence[bytes]],
-    *,
-    redacted: bool,
+    withheld: Mapping[str, int] | None,
 ) -> Iterator[tuple[str, bytes]]:
     leaves: dict[int, tuple[pack.Leaf, bytes | None]] = {}
     pieces: dict[int, Piece] = {}
     for row in rows:
         index, kind = row.log_index, Kind(row.kind)
-        state, opening = _opening(row, found, redacted=redacted)
+        state, opening = _opening(row, found)
         leaves[index] = pack.Leaf.of(row.commitment, proofs[index], opening), opening.content if opening else None
         name = evidence.reference(kind, opening.content) if opening else ""
         pieces[index] = Piece(index=index, kind=kind, subject=row.subject, state=state, reference=name)
@@ -367,14 +386,15 @@ def _packed(
     for index in set(indexes) - set(pieces):
         pieces[index] = Piece(index=index, kind=Kind.OBSERVATION, subject=operator, state="missing")
     told = Evidence(
-        form="redacted" if redacted else "full",
+        form="full" if withheld is None else "redacted",
         operator=operator,
         finding=found.finding.finding_id.hex(),
         pieces=[pieces[index] for index in indexes],
+        withheld=None if withheld is None else dict(sorted(withheld.items())),
     )
     origin = checkpoint.parse(heads[-1].text).origin
     yield evidence.EVIDENCE, told.encode()
-    yield evidence.FINDING, _finding(found.finding, redacted=redacted)
+    yield evidence.FINDING, _finding(found.finding, redacted=withheld is not None)
     yield VANTAGES, _vantages(found.seen)
     yield READ_ME, _READ_ME.encode()
     yield from pack.ledger_files(origin, heads, steps, leaves, indexes)

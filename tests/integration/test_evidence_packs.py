@@ -32,8 +32,9 @@ from lachan.compliance.v1 import report_pb2
 from lachan.ledger import checkpoint, note
 from lachan.ledger.batch import signed
 from lachan.ledger.leaf import Kind
+from lachan.signing import REPORT, SigningKey
 from tests.support.compliance import COMMAND, Authority
-from tests.support.evidence import ASSIGNMENT, FINDING, LISTED, PROBE, RESOLVER, VANTAGE, Dispute
+from tests.support.evidence import ASSIGNMENT, FINDING, KEYS, LISTED, PROBE, RESOLVER, VANTAGE, Dispute
 from tests.support.ledger import Parties
 from tests.support.sequencing import circle
 
@@ -80,7 +81,7 @@ async def test_a_pack_is_verified_where_there_is_only_the_verifier_and_the_keys(
     command = [sys.executable, "-m", "compliance_api.ledger", "../pack", "--keys", "../keys", "--pinned", "../pinned"]
     told = await asyncio.to_thread(ran, command, alone)
     assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.splitlines()[-1].startswith("holds: 11 leaves opened, 0 by")
+    assert told.stdout.splitlines()[-1].startswith("holds: 13 leaves opened, 0 by")
     assert "cosigned by w1, w2, w3" in told.stdout
     one = next((tmp_path / "place" / "pack" / "ledger" / "leaves").glob("*.content"))
     one.write_bytes(one.read_bytes() + b" ")
@@ -119,7 +120,7 @@ async def test_a_pack_is_rebuilt_byte_for_byte(dispute: Dispute, tmp_path: Path)
     told = evidence.parse(first[evidence.EVIDENCE])
     kinds = [str(one.kind) for one in told.pieces]
     assert sorted(kinds) == sorted(
-        ["law", "release", "order", "assignment", "finding", *["report"] * 3, *["observation"] * 3]
+        ["law", "release", "order", "assignment", "finding", *["enrolment"] * 2, *["report"] * 3, *["observation"] * 3]
     )
     assert {one.state for one in told.pieces} == {"opened"}
 
@@ -133,16 +134,14 @@ async def test_the_operator_s_form_leads_to_no_probe_and_no_name(dispute: Disput
     assert ASSIGNMENT not in everything
     (seen,) = json.loads((folder / packs.VANTAGES).read_bytes())
     assert (seen["vantage_point"], seen["result"], seen["observations"]) == (VANTAGE, "not_blocked", 3)
-    states = {str(one.kind): one.state for one in evidence.parse((folder / evidence.EVIDENCE).read_bytes()).pieces}
-    assert states == {
-        "law": "opened",
-        "release": "opened",
-        "order": "opened",
-        "report": "opened",
-        "assignment": "withheld",
-        "observation": "withheld",
-        "finding": "withheld",
+    told = evidence.parse((folder / evidence.EVIDENCE).read_bytes())
+    assert {(str(one.kind), one.state) for one in told.pieces} == {
+        (kind, "opened") for kind in ("law", "release", "order", "report", "enrolment")
     }
+    assert told.withheld == {"assignment": 1, "enrolment": 1, "finding": 1, "observation": 3}
+    # Nor by what stands between two reports: when each leaf that is shown was entered tells nothing of the others.
+    observed = [pack.leaf_name(index) for index in await leaves(dispute, Kind.OBSERVATION)]
+    assert not any((folder / name).exists() for name in observed)
 
 
 async def test_an_edited_report_is_named(dispute: Dispute, tmp_path: Path) -> None:
@@ -162,6 +161,24 @@ async def test_an_edited_report_is_named(dispute: Dispute, tmp_path: Path) -> No
     found = problems(await packed(dispute, tmp_path / "leaf"), dispute.circle.parties)
     assert (Flaw.NOT_INCLUDED, pack.leaf_name(index)) in found
     assert {place for flaw, place in found if flaw is Flaw.NOT_INCLUDED} == {pack.leaf_name(index)}
+
+
+async def test_what_the_operator_or_the_probe_did_not_sign_is_named(dispute: Dispute, tmp_path: Path) -> None:
+    """An authority with the ledger in its hands enters a report and an observation that nobody made."""
+    authority = SigningKey.generate()
+    claimed = report_pb2.Report(organisation="a", node="edge-1", sequence=9).SerializeToString()
+    content = signed(claimed, authority.sign(REPORT, claimed), KEYS["a/node/edge-1"].public.key_id)
+    index = await dispute.enter(Kind.REPORT, content, "a/edge-1")
+    async with dispute.engine.begin() as connection:
+        row = (await connection.execute(select(reports).where(reports.c.node == "edge-1").limit(1))).one()
+        made = {**row._asdict(), "sequence": 9, "digest": hashlib.sha256(claimed).digest(), "report": claimed}
+        made |= {"signature": content[-98:-34], "key_id": KEYS["a/node/edge-1"].public.key_id, "log_index": index}
+        await connection.execute(insert(reports).values(made))
+    await dispute.observe(7, authority)
+    await dispute.sequencer.round()
+    found = problems(await packed(dispute, tmp_path / "pack"), dispute.circle.parties)
+    seen = (await leaves(dispute, Kind.OBSERVATION))[-1]
+    assert found == [(Flaw.FORGED, pack.content_name(index)), (Flaw.FORGED, pack.content_name(seen))]
 
 
 async def test_a_dropped_observation_is_named(dispute: Dispute, tmp_path: Path) -> None:

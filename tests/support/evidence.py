@@ -17,10 +17,12 @@ from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import findings, ledger_leaves, observations
 from compliance_api.usecases.grouping import Call, Groups
+from lachan import canonical
 from lachan.compliance.v1 import probe_service_pb2 as probes
 from lachan.compliance.v1 import report_pb2
 from lachan.ledger.batch import signed
 from lachan.ledger.leaf import Kind, Opening
+from lachan.signing import OBSERVATION, REPORT, SigningKey, VerifyKey
 from tests.support.cases import law
 from tests.support.claims import claim, enrol
 from tests.support.sequencing import Circle
@@ -30,7 +32,15 @@ ASSIGNMENT = b"a" * 16
 LISTED, PROBE, VANTAGE, RESOLVER = "listed.bad.example", "probe-seven", "hcm-1", "198.51.100.53"
 
 
-def _observed(number: int, at: datetime) -> tuple[dict[str, Any], bytes]:
+KEYS = {name: SigningKey.generate() for name in ("a/node/edge-1", "a/node/edge-2", f"so/probe/{PROBE}")}
+
+
+def told_of(party: str, key: VerifyKey) -> bytes:
+    """What the ledger is told where somebody is let in."""
+    return canonical.encode({"event": "confirmed", "party": f"lachan://{party}", "by": "x", "key": key.raw.hex()})
+
+
+def observed(number: int, at: datetime, key: SigningKey) -> tuple[dict[str, Any], bytes]:
     name = f"n{number}.{LISTED}"
     message = probes.Observation(
         assignment_id=ASSIGNMENT,
@@ -63,10 +73,15 @@ def _observed(number: int, at: datetime) -> tuple[dict[str, Any], bytes]:
         "shape": "none",
         "reference_alive": True,
         "observation": message,
-        "signature": b"s" * 64,
-        "key_id": b"k" * 32,
+        "signature": key.sign(OBSERVATION, message),
+        "key_id": key.public.key_id,
     }
-    return row, signed(message, b"s" * 64, b"k" * 32)
+    return row, signed(message, row["signature"], row["key_id"])
+
+
+def _assignment() -> bytes:
+    what = {"type": "assignment", "assignment": ASSIGNMENT.hex(), "operator": "a", "probe": f"so/{PROBE}"}
+    return canonical.encode(what | {"questions": 3})
 
 
 class Dispute:
@@ -82,8 +97,8 @@ class Dispute:
         async with self.engine.begin() as connection:
             return await append(connection, [NewLeaf(kind, content, subject)])
 
-    async def observe(self, number: int) -> None:
-        row, content = _observed(number, self.now - timedelta(minutes=30 - number))
+    async def observe(self, number: int, key: SigningKey = KEYS[f"so/probe/{PROBE}"]) -> None:
+        row, content = observed(number, self.now - timedelta(minutes=30 - number), key)
         async with self.engine.begin() as connection:
             index = await append(connection, [NewLeaf(Kind.OBSERVATION, content, "a/edge-1")])
             await connection.execute(insert(observations).values({**row, "log_index": index}))
@@ -96,7 +111,9 @@ class Dispute:
         ).SerializeToString()
         made = claim(sequence)
         link = replace(made.link, digest=hashlib.sha256(data).digest(), window_start=start)
-        call = Call("a", node, [replace(made, link=link, report=data)])
+        key = KEYS[f"a/node/{node}"]
+        own = {"signature": key.sign(REPORT, data), "key_id": key.public.key_id}
+        call = Call("a", node, [replace(made, link=link, report=data, **own)])
         await Groups(Reports(self.engine), lambda: self.now).add(call)
         return link.digest.hex()
 
@@ -104,10 +121,13 @@ class Dispute:
         """Law, assignment, reports and observations under heads of their own, and the finding that cites them."""
         await enrol(self.engine, [("a", "edge-1"), ("a", "edge-2")], self.now - timedelta(days=1))
         await Laws(self.engine).learn(LawBook(laws=(law(),)), self.now - timedelta(days=1))
+        for party, key in KEYS.items():
+            organisation, _, name = party.split("/")
+            await self.enter(Kind.ENROLMENT, told_of(party, key.public), f"{organisation}/{name}")
         await self.sequencer.round()
         await self.enter(Kind.RELEASE, b'{"serial":1}', "release/1")
         await self.enter(Kind.ORDER, b'{"number":"OR-1"}', "order/OR-1")
-        await self.enter(Kind.ASSIGNMENT, json.dumps({"names": [LISTED]}).encode(), f"assignment/{ASSIGNMENT.hex()}")
+        await self.enter(Kind.ASSIGNMENT, _assignment(), f"assignment/{ASSIGNMENT.hex()}")
         await self.sequencer.round()
         digests = [await self.report(1), await self.report(2)]
         # Another node's, and another operator's matters, in between.

@@ -1,0 +1,136 @@
+"""Whether the messages in a pack bear the signatures of those whom the ledger was told of.
+
+Holds always: a key counts for a party from the leaf on by which the ledger was told of it, and for nobody else; whose
+an observation must be is read from its assignment, which was entered before it was used; a report that is called
+unverified must be that.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from compliance_api.ledger.pack import PackError
+from compliance_api.ledger.wire import Message
+from lachan.ledger.leaf import Kind
+from lachan.signing import OBSERVATION, REPORT, SigningError, VerifyKey
+
+SIGNED = frozenset({Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION})
+_ADMITTED = frozenset({"registered", "confirmed"})
+"""Events of kind enrolment by which the ledger is told of a key."""
+
+
+class ForgedError(PackError):
+    """A signature does not hold, or is not of whom it must be."""
+
+
+class UnknownKeyError(PackError):
+    """A message whose signer the ledger was told nothing of."""
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A signed message as a leaf has it (`lachan.ledger.batch`)."""
+
+    message: bytes
+    signature: bytes
+    key_id: bytes
+
+    @classmethod
+    def read(cls, content: bytes) -> Signed:
+        """From a leaf's content.
+
+        Raises:
+            PackError: It is none.
+        """
+        found = Message(content)
+        return cls(found.data(1), found.data(2), found.data(3))
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    try:
+        made = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return made if isinstance(made, dict) else {}
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+class Signers:
+    """Whose key is which, as the opened leaves of a pack tell it."""
+
+    def __init__(self) -> None:
+        # By party: the leaf that told of a key, and the key; in order.
+        self._keys: dict[str, list[tuple[int, VerifyKey]]] = {}
+        # By assignment: the probe that was given it.
+        self._probes: dict[bytes, str] = {}
+
+    def learn(self, index: int, kind: Kind, content: bytes) -> None:
+        """Takes in a leaf, in the order of the ledger; those that tell of nobody are passed over."""
+        told = _document(content) if kind in {Kind.ENROLMENT, Kind.ASSIGNMENT} else {}
+        try:
+            if kind is Kind.ENROLMENT and told.get("event") in _ADMITTED:
+                key = VerifyKey.from_raw(bytes.fromhex(str(told["key"])))
+                self._keys.setdefault(str(told["party"]), []).append((index, key))
+            elif kind is Kind.ASSIGNMENT and told.get("type") == "assignment":
+                organisation, _, name = str(told["probe"]).partition("/")
+                self._probes[bytes.fromhex(str(told["assignment"]))] = f"lachan://{organisation}/probe/{name}"
+        except (KeyError, ValueError, SigningError):
+            # Whose signature rests on it is named as one of nobody's.
+            return
+
+    def check(self, index: int, kind: Kind, content: bytes, subject: str) -> None:
+        """Checks a leaf of one of the kinds in `SIGNED`.
+
+        Args:
+            index: The leaf's.
+            kind: One of `SIGNED`.
+            content: What it commits to.
+            subject: ORGANISATION/NODE whom it is said to be about.
+
+        Raises:
+            ForgedError: The signature does not hold, or the report is another node's.
+            UnknownKeyError: The ledger was told of no key for its signer before it.
+            PackError: It is no signed message.
+        """
+        found = Signed.read(content)
+        organisation, _, node = subject.partition("/")
+        if kind is Kind.UNVERIFIED_REPORT:
+            # The key that counted then, and no earlier one.
+            for known in self._before(index, f"lachan://{organisation}/node/{node}")[-1:]:
+                if _holds(known, REPORT, found):
+                    raise ForgedError("is called unverified, and its signature holds")
+            return
+        if kind is Kind.REPORT:
+            own = Message(found.message)
+            told = f"{_text(own.data(1))}/{_text(own.data(2))}"
+            if told != subject:
+                raise ForgedError(f"is a report of {told!a}, and is said to be of {subject}")
+            signer, context = f"lachan://{organisation}/node/{node}", REPORT
+        else:
+            assignment = Message(found.message).data(1)
+            if assignment not in self._probes:
+                raise UnknownKeyError(f"its assignment {assignment.hex()[:64]} is not opened in the pack")
+            signer, context = self._probes[assignment], OBSERVATION
+        known_keys = self._before(index, signer)
+        if not known_keys:
+            raise UnknownKeyError(f"the pack opens no leaf in front of it that tells the key of {signer}")
+        if not any(_holds(key, context, found) for key in known_keys):
+            raise ForgedError(f"does not bear the signature of {signer}")
+
+    def _before(self, index: int, party: str) -> list[VerifyKey]:
+        return [key for at, key in self._keys.get(party, ()) if at < index]
+
+
+def _holds(key: VerifyKey, context: bytes, found: Signed) -> bool:
+    if key.key_id != found.key_id:
+        return False
+    try:
+        key.verify(context, found.message, found.signature)
+    except SigningError:
+        return False
+    return True
