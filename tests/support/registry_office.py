@@ -115,7 +115,12 @@ class Office:
             "repository": repository,
             "log_folder": log_folder,
             "metrics": {"listen": "127.0.0.1:0"},
-            "https": {"listen": "127.0.0.1:0", "certificate": tls["certificate"], "key": tls["key"]},
+            "https": {
+                "listen": "127.0.0.1:0",
+                "certificate": tls["certificate"],
+                "key": tls["key"],
+                "client_ca": tls["ca"],
+            },
             "grpc": {"listen": f"127.0.0.1:{self.port}", "tls": tls},
             "registry": {"database": {"embedded": "db"}, **registry},
             "log": {"form": "json"},
