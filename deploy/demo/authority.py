@@ -137,7 +137,7 @@ class Authority:
                 (
                     *("import", source.file, "--release", self._place.release, "--out", drafts),
                     *("--category", source.category, "--order", source.order, source.reach),
-                    *("--submit", self._place.config(EDITOR), "--reason", f"As {source.order} asks", "--json"),
+                    *("--submit", self._place.config(EDITOR), "--reason", f"As {source.order} asks", "--yes", "--json"),
                 )
             )
         self._side_by_side(*registering)

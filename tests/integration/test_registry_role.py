@@ -59,7 +59,7 @@ def test_the_service_does_all_it_does_with_reading_and_adding_alone(server: post
         identifier = office.told(*asked, person="editor")["id"]
         office.run("approve", identifier, "--yes", person="first")
         office.run("review", identifier, "--reason", "x", "--again-after", "90d", person="second")
-        other = office.told(*asked, person="editor")["id"]
+        other = office.told("propose", "worse.example", *asked[2:], person="editor")["id"]
         office.run("reject", other, "--reason", "x", person="second")
         assert office.told("explain", "bad.example", person="third")["history"]
     finally:

@@ -161,9 +161,19 @@ def test_what_an_import_drafts_is_proposed_within_the_rails(office: Office, tmp_
     importing = ("import", source, "--order", "15/QĐ", "--category", "scam", "--release", office.folder / "release")
     importing = (*importing, "--out", tmp_path / "drafts", "--submit", office.colleagues["editor"].config)
     assert "give --reason" in office.run(*importing, person="editor", status=1)
-    (proposed,) = office.told(*importing, "--reason", "As ordered", person="editor")["proposals"]
+    reasoned = (*importing, "--reason", "As ordered")
+    # Nobody is there to be asked, so nothing is proposed unless it was said before.
+    assert "give --yes" in office.run(*reasoned, person="editor", status=1)
+    (proposed,) = office.told(*reasoned, "--yes", person="editor")["proposals"]
     assert (proposed["header"]["added"], proposed["approvals_needed"]) == (2, 2)
     assert [one["rail"] for one in proposed["header"]["rails"]] == ["never-block-platforms"]
+    # Nobody has decided yet, and the same file proposes nothing twice; nor once it is approved and in no release yet.
+    again = office.told(*reasoned, "--yes", person="editor")
+    assert (again["proposals"], len(again["waiting"])) == ([], 1)
+    assert f"15/QĐ: refused by the registry: {proposed['id']} (proposed)" in again["waiting"][0]
+    for person in ("first", "second"):
+        office.run("approve", proposed["id"], "--yes", person=person)
+    assert f"{proposed['id']} (approved)" in office.told(*reasoned, "--yes", person="editor")["waiting"][0]
     # The registry holds every proposal against the rails itself.
     proposing = ("--order", "15/QĐ", "--category", "scam", "--reason", "As ordered")
     assert "never-block-platforms" in office.run("propose", "youtube.com", *proposing, person="editor", status=1)

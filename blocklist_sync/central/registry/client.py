@@ -24,6 +24,7 @@ from blocklist_sync.central import canonical
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import approvals
 from blocklist_sync.central.log.changes import BLOCK_BYTES, MAX_TEXT_BYTES
+from blocklist_sync.central.registry.errors import ConflictError
 from blocklist_sync.central.registry.spool import MAX_SCAN_BYTES, inflate
 from lachan import channel, durable, tls
 from lachan.blocklist.v1 import registry_service_pb2 as pb
@@ -304,6 +305,7 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
     """What a call brings, made again while the registry is busy: the work in hand is a person's.
 
     Raises:
+        ConflictError: It is there already.
         CentralError: It is refused, nobody answers, or the registry stays busy.
     """
     for _ in range(BUSY_ATTEMPTS):
@@ -311,7 +313,7 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
             return await call()
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-                raise CentralError(_reason(error)) from error
+                raise _refusal(error) from error
         await asyncio.sleep(BUSY_SECONDS)
     with refusals():
         return await call()
@@ -322,12 +324,18 @@ def refusals() -> Iterator[None]:
     """The one place where gRPC's errors become ours.
 
     Raises:
+        ConflictError: It is there already.
         CentralError: The call was refused, or nobody answered.
     """
     try:
         yield
     except grpc.aio.AioRpcError as error:
-        raise CentralError(_reason(error)) from error
+        raise _refusal(error) from error
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> CentralError:
+    there = error.code() is grpc.StatusCode.ALREADY_EXISTS
+    return ConflictError(_reason(error)) if there else CentralError(_reason(error))
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

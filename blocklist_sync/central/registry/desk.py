@@ -28,6 +28,7 @@ from blocklist_sync.central.registry.errors import (
     NotPermittedError,
 )
 from blocklist_sync.central.registry.record import APPROVED, PROPOSED, REJECTED, WITHDRAWN, Record
+from blocklist_sync.central.registry.releases import Released
 from blocklist_sync.central.registry.spool import Spool
 from blocklist_sync.central.registry.tables import approvals, change_chunks, decisions, proposals, reviews
 
@@ -82,16 +83,31 @@ class Desk:
         return proposal
 
     async def submit(
-        self, proposal: Proposal, signature: bytes, person: Person, spool: Spool, summary: Summary
+        self,
+        proposal: Proposal,
+        signature: bytes,
+        person: Person,
+        spool: Spool,
+        summary: Summary,
+        published: Released | None = None,
     ) -> tuple[Record, bool]:
         """Stores a proposal that `check` has taken; the same one again changes nothing.
+
+        Args:
+            proposal: What was checked.
+            signature: Its proposer's.
+            person: The proposer.
+            spool: The changes.
+            summary: What they come to.
+            published: The release published last.
 
         Returns:
             The record, and whether it is new.
 
         Raises:
             InvalidRequestError: The changes are others than the header says.
-            ConflictError: Its id is another proposal's.
+            ConflictError: Its id is another proposal's, or another makes the same changes and waits for a decision or
+                for its release: a list imported twice before it takes effect is proposed once.
         """
         try:
             headers.check_changes(proposal, summary)
@@ -116,6 +132,12 @@ class Desk:
         }
         # Nobody who decides waits for a long one to be written; whoever sends the same waits here, and finds it.
         async with self._engine.begin() as connection:
+            await record.hold_changes(connection, summary.digest)
+            waiting = await record.waiting(connection, proposal, summary.size, published)
+            if waiting is not None:
+                raise ConflictError(
+                    f"{waiting.proposal.id} ({waiting.state}) makes the same changes, not published yet"
+                )
             adding = postgresql.insert(proposals).values(row).on_conflict_do_nothing().returning(proposals.c.id)
             new = await connection.scalar(adding) is not None
             if new:

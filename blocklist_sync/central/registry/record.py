@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklist_sync.central.log import proposals as headers
 from blocklist_sync.central.log.approvals import Approval
 from blocklist_sync.central.log.proposals import Proposal
+from blocklist_sync.central.registry.releases import Released
 from blocklist_sync.central.registry.tables import approvals, decisions, proposals, reviews
 
 PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"
+MAX_ALIKE = 1000
 STATES = (PROPOSED, APPROVED, REJECTED, WITHDRAWN)
 
 
@@ -96,6 +98,30 @@ async def one(connection: AsyncConnection, condition: ColumnElement[bool]) -> Re
     """The one record that meets a condition, if there is one."""
     found = await load(connection, query()[0].where(condition))
     return found[0] if found else None
+
+
+async def hold_changes(connection: AsyncConnection, digest: bytes) -> None:
+    """Until the transaction ends, nobody else hands in the changes of this digest."""
+    key = int.from_bytes(digest[:8], signed=True)
+    await connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+async def waiting(connection: AsyncConnection, asked: Proposal, size: int, published: Released | None) -> Record | None:
+    """Another proposal of the same changes that is undecided, or approved and not in the release published last."""
+    alike = and_(
+        proposals.c.id != asked.id,
+        proposals.c.changes_size == size,
+        proposals.c.added == asked.added,
+        proposals.c.removed == asked.removed,
+    )
+    late = decisions.c.outcome == APPROVED
+    if published is not None:
+        behind = or_(decisions.c.log_index > published.log_length, decisions.c.effect_at > published.as_of)
+        late = and_(late, behind)
+    selected = query()[0].where(alike, or_(decisions.c.outcome.is_(None), late)).order_by(proposals.c.number)
+    # The digest stands in the header alone; whatever is as long and as many is most likely the same.
+    found = await load(connection, selected.limit(MAX_ALIKE))
+    return next((one for one in found if one.proposal.changes_sha256 == asked.changes_sha256), None)
 
 
 def _record(row: Row[Any], given: Sequence[Approval]) -> Record:

@@ -123,7 +123,9 @@ class RegistryService(RegistryServiceServicer):
             summary = spool.finish()
             overridden = {rail.rail for rail in proposal.rails}
             await asyncio.to_thread(self._guard.check, spool, overridden)
-            held, new = await self._desk.submit(proposal, signature, person, spool, summary)
+            published = await self._published()
+            newest = published[-1] if published else None
+            held, new = await self._desk.submit(proposal, signature, person, spool, summary, newest)
         finally:
             spool.close()
         _log.info(

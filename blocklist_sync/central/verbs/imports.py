@@ -6,7 +6,9 @@ when somebody else approves it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +27,7 @@ from blocklist_sync.central.intake.formats import Format
 from blocklist_sync.central.intake.imports import Terms
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.rails import Finding, RailError
+from blocklist_sync.central.registry.errors import ConflictError
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.runs import Runs
 from blocklist_sync.central.verbs.progress import Bar
@@ -152,15 +155,38 @@ def show(outcome: Outcome) -> None:
         )
 
 
-def _submitted(outcome: Outcome, person: Path | None, reason: str) -> list[dict[str, Any]]:
-    """The proposals that the registry has now, where they were to be handed in."""
-    if person is None:
-        return []
-    if not reason:
-        raise CentralError("--submit: a proposal says why: give --reason")
-    from blocklist_sync.central.verbs import proposal, registry
+@dataclass(frozen=True)
+class _Submission:
+    """In whose name drafts become proposals, and why."""
 
-    return [registry.proposal_document(proposal.from_draft(person, draft.path, reason)) for draft in outcome.drafts]
+    person: Path
+    reason: str
+    agreed: bool
+
+    def __post_init__(self) -> None:
+        if not self.reason:
+            raise CentralError("--submit: a proposal says why: give --reason")
+
+    def make(self, outcome: Outcome) -> dict[str, Any]:
+        """The proposals that the registry has now, and what waits there already and was not proposed again."""
+        from blocklist_sync.central.verbs import proposal, registry
+
+        proposed: list[dict[str, Any]] = []
+        waiting: list[str] = []
+        for draft in outcome.drafts:
+            try:
+                proposed.append(registry.proposal_document(proposal.from_draft(self.person, draft.path, self.reason)))
+            except ConflictError as error:
+                waiting.append(f"{draft.order.text}: {error}")
+        return {"proposals": proposed, "waiting": waiting}
+
+    def allowed(self, outcome: Outcome, *, as_json: bool) -> bool:
+        """Whether to go on, seen what would be proposed."""
+        if self.agreed or not outcome.drafts:
+            return True
+        if as_json or not sys.stdin.isatty():
+            raise CentralError("--submit: nobody can be asked here: give --yes, or propose the drafts by themselves")
+        return typer.confirm("Propose this?", err=True)
 
 
 def _run(
@@ -170,8 +196,7 @@ def _run(
     max_refused: int,
     as_json: bool,
     out: Path | None = None,
-    person: Path | None = None,
-    reason: str = "",
+    submission: _Submission | None = None,
 ) -> None:
     refusals = Refusals(max_refused)
     guard = rails.load(rails_file)
@@ -192,15 +217,27 @@ def _run(
     told = document(outcome, refusals)
     if not as_json:
         show(outcome)
-    proposed = _submitted(outcome, person, reason)
+    if submission is not None and submission.allowed(outcome, as_json=as_json):
+        made = submission.make(outcome)
+        told |= made
+        if not as_json:
+            _show_proposals(made)
     if as_json:
-        terminal.document(told | ({"proposals": proposed} if person is not None else {}))
-    elif proposed:
+        terminal.document(told)
+
+
+def _show_proposals(made: dict[str, Any]) -> None:
+    if made["proposals"]:
         terminal.table(
             "Proposals",
             ("id", "state", "order", "approvals needed"),
-            [(one["id"], one["state"], one["header"]["order"]["number"], one["approvals_needed"]) for one in proposed],
+            [
+                (one["id"], one["state"], one["header"]["order"]["number"], one["approvals_needed"])
+                for one in made["proposals"]
+            ],
         )
+    for one in made["waiting"]:
+        terminal.line(f"not proposed again: {one}")
 
 
 def import_(
@@ -220,12 +257,14 @@ def import_(
         typer.Option(metavar="PERSON", help="Propose the drafts, signed as deploy/examples/person.yaml says."),
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the proposals; kept for ever.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Propose without asking, for programs.")] = False,
     max_refused: MaxRefused = SHOWN,
     as_json: Json = False,
 ) -> None:
-    """Drafts proposals from source files; importing what is in force already drafts nothing."""
+    """Drafts proposals from source files; what is in force is not drafted, what waits not proposed, a second time."""
+    submission = _Submission(submit, reason, yes) if submit is not None else None
     request = Request(files, terms(category, order, mandated, exact, form), replace, leave_out)
-    _run(request, release, rails_file, max_refused, as_json, out, submit, reason)
+    _run(request, release, rails_file, max_refused, as_json, out, submission)
 
 
 def diff(
