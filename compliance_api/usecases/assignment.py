@@ -8,10 +8,10 @@ later, each group shuffled for each probe; abuse of children is never asked abou
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from compliance_api.domain.draws import Draws, derived
 from compliance_api.domain.law import Confirmation, Law, LawBook, LawError
@@ -35,6 +35,9 @@ PARTS = 1_000_000
 A = 1
 
 _log = log.get()
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -304,8 +307,7 @@ class Assigner:
         blocked = {one.qname: one for each in seen for one in each.blocked}
         candidates = {one.qname for group in (pool.names, pool.recent, pool.aged) for one in group}
         asked = await self._store.asked(name, now - timedelta(days=FRESH_DAYS), sorted(candidates))
-        again, others, unlisted = (tuple(one for _, one in sorted(group.items())) for group in (firm, loose, blocked))
-        return Inputs(pool, again, others, unlisted, asked)
+        return Inputs(pool, _by_name(firm), _by_name(loose), _by_name(blocked), asked)
 
     async def _draw(
         self,
@@ -382,3 +384,7 @@ class Assigner:
         rng.shuffle(first)
         rng.shuffle(later)
         return first + later
+
+
+def _by_name(found: Mapping[str, T]) -> tuple[T, ...]:
+    return tuple(one for _, one in sorted(found.items()))
