@@ -143,6 +143,11 @@ def canonical(text: str) -> str:
     return name
 
 
+def is_public_suffix(name: str) -> bool:
+    """Whether a name in canonical form is a public suffix by the list of today."""
+    return _suffixes().is_public(name)
+
+
 def wire_labels(name: str) -> list[bytes]:
     """The labels of a canonical name from root to leaf, each behind its length byte (RFC 1035, section 3.1)."""
     return [bytes((len(label),)) + label.encode() for label in reversed(name.split("."))]

@@ -18,6 +18,7 @@ PAGES = "tests/integration/test_edge_pages.py"
 WORKERS = "tests/faults/test_worker_faults.py"
 ROAD = "tests/unit/blocklist_sync/central/verbs/test_release.py"
 LIST_SERVICE = "tests/integration/test_blocklist_service.py"
+FINDINGS = "tests/integration/test_registry_findings.py"
 MIRRORS = "tests/integration/test_blocklist_mirrors.py"
 PUSH = "tests/integration/test_blocklist_push.py"
 SOURCES = "tests/integration/test_sources.py"
@@ -76,6 +77,9 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
         "real servers that lie, cut and lead back",
     ),
     "blocklist_sync/central/registry/migrations/versions/0002_signatures.py": (REGISTRY, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/migrations/versions/0003_findings.py": (FINDINGS, "needs PostgreSQL"),
+    "blocklist_sync/central/registry/weighing.py": (FINDINGS, "needs PostgreSQL"),
+    "blocklist_sync/central/verbs/findings.py": (FINDINGS, "verbs are run as commands"),
     "blocklist_sync/central/registry/signatures.py": (SIGNING, "needs PostgreSQL, keys and a release folder"),
     "blocklist_sync/central/verbs/signing.py": (SIGNING, "verbs are run as commands"),
     "blocklist_sync/central/registry/book.py": (REGISTRY, "needs PostgreSQL"),
@@ -138,7 +142,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/rpc/enrolment.py": (ENROLMENT, "who may call is known by TLS alone"),
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
     "compliance_api/storage/activity.py": (UPKEEP, "needs PostgreSQL"),
-    "compliance_api/storage/unsettled.py": ("tests/integration/test_asked_again.py", "needs PostgreSQL"),
     "compliance_api/storage/shapes.py": ("tests/integration/test_shapes_kept.py", "needs PostgreSQL"),
     "compliance_api/verbs/observations.py": (
         "tests/integration/test_probes_to_console.py",
@@ -154,7 +157,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/members.py": (MEMBERSHIP, "needs PostgreSQL"),
     "compliance_api/storage/casework.py": (STORES, "needs PostgreSQL"),
-    "compliance_api/storage/finding_versions.py": ("tests/integration/test_cited_evidence.py", "needs PostgreSQL"),
     "compliance_api/storage/evidence.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/laws.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),

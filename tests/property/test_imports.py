@@ -18,7 +18,8 @@ from blocklist_sync.central.intake.formats import Refusal
 from blocklist_sync.central.intake.imports import Terms, Wanted
 from blocklist_sync.central.log import changes
 from blocklist_sync.central.rails.neverblock import NeverBlock, Protected, Severity
-from blocklist_sync.central.rails.rails import Rails, RailSettings, check
+from blocklist_sync.central.rails.rails import Rails, RailSettings
+from blocklist_sync.central.rails.screening import check
 from blocklist_sync.central.rails.survey import Survey
 from blocklist_sync.central.runs import Runs
 from tests.support.blocklist import MANDATE, OFFER

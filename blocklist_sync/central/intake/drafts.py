@@ -27,7 +27,7 @@ from blocklist_sync.central.intake.formats import Refusal
 from blocklist_sync.central.intake.imports import Terms, Wanted
 from blocklist_sync.central.log import changes
 from blocklist_sync.central.log.changes import Summary
-from blocklist_sync.central.rails import rails
+from blocklist_sync.central.rails import rails, screening
 from blocklist_sync.central.rails.rails import Finding, RailError, Rails
 from blocklist_sync.central.rails.survey import State, Survey
 from blocklist_sync.central.runs import Runs
@@ -168,7 +168,7 @@ def draw_up(
         for change in diff.compare(before, _counted(wanted, passed), belongs, counts):
             sets.add(change)
         state = survey.state()
-        whole = rails.check(sets, state, guard, progress.stage("rails", len(sets)))
+        whole = screening.check(sets, state, guard, progress.stage("rails", len(sets)))
         drafts = []
         if out is not None and len(sets):
             if found := rails.refused(whole):
@@ -179,7 +179,7 @@ def draw_up(
                 findings = whole
                 if len(sets.of) > 1:
                     shared = [finding for finding in whole if finding.rail in _OF_THE_WHOLE]
-                    findings = rails.merged(shared, rails.check(spool, state, guard))
+                    findings = rails.merged(shared, screening.check(spool, state, guard))
                 drafts.append(_write(out, order, _told(spool, write), findings, sources, wanted.counts))
     return Outcome(wanted.counts, counts, whole, state, drafts)
 

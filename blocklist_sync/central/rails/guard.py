@@ -14,8 +14,9 @@ from blocklist_sync.central import inforce
 from blocklist_sync.central.diff import Change, Counts, Spool, compare
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.rails import rails
+from blocklist_sync.central.rails import rails, screening
 from blocklist_sync.central.rails.rails import Finding, RailError, Rails
+from blocklist_sync.central.rails.screening import Screened
 from blocklist_sync.central.rails.survey import State, Survey
 from blocklist_sync.central.runs import Runs
 
@@ -37,11 +38,11 @@ def require(findings: Iterable[Finding], overridden: Collection[str]) -> list[Fi
     return found
 
 
-def between(before: Path, after: Path, guarding: Rails) -> list[Finding]:
+def between(before: Path | None, after: Path, guarding: Rails) -> list[Finding]:
     """What the rails say of the way from one clear list to another: from what is published to what is to be.
 
     Args:
-        before: `entries.tsv` of what is published; an empty list where there is none.
+        before: `entries.tsv` of what is published; an empty list where it is not there, or None.
         after: That of the candidate.
         guarding: The rails.
 
@@ -50,13 +51,13 @@ def between(before: Path, after: Path, guarding: Rails) -> list[Finding]:
     """
     survey = Survey()
     with Runs() as ours, Runs() as theirs, Spool() as spool:
-        held = survey.watch(inforce.from_entries(before, ours))
+        held = survey.watch(inforce.from_entries(before, ours) if before is not None else ())
         for change in compare(held, inforce.from_entries(after, theirs), _whatever, Counts()):
             spool.add(change)
-        return rails.check(spool, survey.state(), guarding)
+        return screening.check(spool, survey.state(), guarding)
 
 
-def weigh(guarding: Rails, before: Path, after: Path) -> list[Finding]:
+def weigh(guarding: Rails, before: Path | None, after: Path) -> list[Finding]:
     """The same, where no rail refuses: approvers of a release are several, and see what else was found.
 
     Raises:
@@ -110,15 +111,13 @@ class Guard:
                 self._held = (version, survey.state())
             return self._held[1]
 
-    def check(self, changes: Iterable[Change], overridden: Collection[str]) -> list[Finding]:
-        """What the rails say of changes that may be proposed.
+    def screen(self, changes: Iterable[Change]) -> Screened:
+        """Holds changes against the rails and the list in force.
 
         Args:
             changes: What comes and goes; read twice, so no iterator.
-            overridden: The rails that the proposal says it overrides.
 
         Raises:
-            RailError: They may not be.
             CentralError: The list cannot be read.
         """
-        return require(rails.check(changes, self.state(), self._rails), overridden)
+        return screening.screen(changes, self.state(), self._rails)

@@ -1,14 +1,12 @@
-"""What must not pass unnoticed: rails over a set of changes, as data with a reason each.
+"""What must not pass unnoticed: rails as data with a reason each, and what they say.
 
-Holds always: `check` is a function of what it is given; every finding says its rail, why, how many names and the first
-of them; a rail refuses, asks for a second approver, or only shows names to those who decide. Exceptions and removals
-block nothing, so only what is added as a block is held against names; removals count where the list shrinks.
+Holds always: every finding says its rail, why, how many names and the first of them; a rail refuses, asks for a second
+approver, or only shows names to those who decide.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -16,13 +14,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from blocklist_sync.artifact.names import NameRefusedError, Reason, canonical
-from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central.diff import Change
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.rails import topsites
 from blocklist_sync.central.rails.neverblock import NeverBlock, Protected, Severity
-from blocklist_sync.central.rails.survey import State
 from blocklist_sync.central.rails.topsites import TopSites
 from lachan import config
 from lachan.config import ConfigPath, Settings
@@ -190,129 +184,10 @@ def load(path: Path | None) -> Rails:
     return prepare(RailSettings() if path is None else config.load(path, RailSettings))
 
 
-class _Findings:
-    """What was found so far, a finding for each rail and reason."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, Severity, str], tuple[int, list[str]]] = {}
-
-    def add(self, rail: str, severity: Severity, why: str, name: str) -> None:
-        count, names = self._found.get((rail, severity, why), (0, []))
-        if len(names) < SHOWN:
-            names.append(name)
-        self._found[rail, severity, why] = (count + 1, names)
-
-    def done(self) -> list[Finding]:
-        return [Finding(*key, count, tuple(names)) for key, (count, names) in self._found.items()]
-
-
-def _by_name(change: Change, rails: Rails, found: _Findings) -> None:
-    """Holds a block that comes against what its name is."""
-    name, subtree = change.name, change.kind.scope is Scope.SUBTREE
-    settings = rails.settings
-    if settings.public_suffix.enabled:
-        try:
-            canonical(name)
-        except NameRefusedError as error:
-            if error.reason is Reason.PUBLIC_SUFFIX:
-                why = "a public suffix: everybody under it would be blocked"
-                found.add("public-suffix", settings.public_suffix.severity, why, name)
-    hurt = rails.protected.set_of(name, subtree)
-    if hurt is not None:
-        found.add(f"never-block-{hurt.id}", hurt.severity, hurt.why, name)
-    if settings.confusable.enabled and (alike := rails.protected.looks_like(name)):
-        why = "spelled so that people take it for a name that must never be blocked"
-        found.add("confusable", settings.confusable.severity, why, f"{name} ({alike})")
-    if settings.top_sites.enabled and len(rails.popular):
-        _by_use(name, subtree, rails, found)
-
-
 def screen(rails: Rails, name: str, subtree: bool) -> str | None:
     """Why a block of a name, and of what is below it if `subtree`, would be refused whoever approved it."""
     hurt = rails.protected.set_of(name, subtree)
     return hurt.why if hurt is not None and hurt.severity is Severity.REFUSE else None
-
-
-def _by_use(name: str, subtree: bool, rails: Rails, found: _Findings) -> None:
-    rail = rails.settings.top_sites
-    rank = rails.popular.rank(name)
-    if rank is not None:
-        why = f"among the {len(rails.popular)} names that most people use"
-        found.add("top-sites", rail.severity, why, f"{name} ({rank})")
-    elif subtree and rails.popular.below(name) >= rail.listed_below:
-        why = f"above {rail.listed_below} or more names that many people use"
-        found.add("too-broad", rail.severity, why, name)
-
-
-def _shares(state: State, settings: RailSettings, come: Counter[str], go: Counter[str]) -> list[Finding]:
-    """Holds the amount of changes against the list in force; an empty list has nothing to lose."""
-    found = []
-    total, coming, going = state.entries, come.total(), go.total()
-    for rail, share, count, what in (
-        ("change", settings.change, coming + going, "entries come or go"),
-        ("removal", settings.removal, going, "entries go"),
-    ):
-        if share.enabled and total and count >= share.at_least and count * 100 > share.percent * total:
-            why = f"{count} {what}, more than {share.percent:g} % of the {total} in force"
-            found.append(Finding(rail, share.severity, why, count))
-    emptied, halved = settings.emptied, settings.halved
-    for order, gone in sorted(go.items()):
-        before = state.of_order.get(order, 0)
-        left = before - gone + come[order]
-        if not before:
-            continue
-        if left <= 0 and emptied.enabled:
-            found.append(Finding("emptied", emptied.severity, f"all {before} entries of {order} go", gone))
-        elif halved.enabled and before - left >= halved.at_least and (before - left) * 100 > halved.percent * before:
-            why = f"{before - left} of {before} entries of {order} go, more than {halved.percent:g} %"
-            found.append(Finding("halved", halved.severity, why, before - left))
-    return found
-
-
-def check(
-    changes: Iterable[Change], state: State, rails: Rails, passed: Callable[[int], None] | None = None
-) -> list[Finding]:
-    """Holds a set of changes against every rail.
-
-    Args:
-        changes: What comes and goes; read twice, so no iterator.
-        state: The list in force in numbers (`survey.Survey`).
-        rails: The rails.
-        passed: Told of each change, once it is behind.
-
-    Returns:
-        The findings, those that refuse first; empty where nothing is to be said.
-    """
-    settings = rails.settings
-    found = _Findings()
-    come: Counter[str] = Counter()
-    go: Counter[str] = Counter()
-    parents = state.parents.copy()
-    before = ""
-    for change in changes:
-        name, kind, added = change
-        (come if added else go)[kind.order.text] += 1
-        if added and not kind.exception:
-            _by_name(change, rails, found)
-            if name != before:
-                before = name
-                parents.add(name)
-        if passed is not None:
-            passed(1)
-    many = parents.of_more_than(settings.parent.listed_below) if settings.parent.enabled else {}
-    if many:
-        why = f"more than {settings.parent.listed_below} listed names are below it: it may serve many others as well"
-        for change in changes:
-            if (
-                change.added
-                and change.name in many
-                and change.kind.scope is Scope.SUBTREE
-                and not change.kind.exception
-            ):
-                shown = f"{change.name} ({many[change.name]})"
-                found.add("parent", settings.parent.severity, why, shown)
-    findings = [*found.done(), *_shares(state, settings, come, go)]
-    return merged(findings)
 
 
 def merged(*findings: Iterable[Finding]) -> list[Finding]:

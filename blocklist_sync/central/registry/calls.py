@@ -104,17 +104,24 @@ async def _made(context: Context, method: str, seconds: float) -> AsyncIterator[
 
 
 def unary(
-    work: Callable[[Service, Request, Context], Awaitable[Response]],
+    work: Callable[[Service, Request, Context], Awaitable[Response]], seconds: float = status.CALL_SECONDS
 ) -> Callable[[Service, Request, Context], Coroutine[Any, Any, Response]]:
     """A call with one question and one answer."""
 
     @functools.wraps(work)
     async def answer(self: Service, request: Request, context: Context) -> Response:
-        async with _made(context, work.__name__, status.CALL_SECONDS):
+        async with _made(context, work.__name__, seconds):
             return await work(self, request, context)
         raise AssertionError("the block returns or raises")
 
     return answer
+
+
+def weighing(
+    work: Callable[[Service, Request, Context], Awaitable[Response]],
+) -> Callable[[Service, Request, Context], Coroutine[Any, Any, Response]]:
+    """The same, where the answer takes as much reading as an upload."""
+    return unary(work, UPLOAD_SECONDS)
 
 
 def upload(

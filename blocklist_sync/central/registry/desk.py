@@ -7,6 +7,7 @@ with another key (said here, by the table's constraint, and by the log's verifie
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import insert, or_, select
@@ -31,6 +32,7 @@ from blocklist_sync.central.registry.record import APPROVED, PROPOSED, REJECTED,
 from blocklist_sync.central.registry.releases import Released
 from blocklist_sync.central.registry.spool import Spool
 from blocklist_sync.central.registry.tables import approvals, change_chunks, decisions, proposals, reviews
+from blocklist_sync.central.registry.weighing import Weighing
 
 CLOCK_SECONDS = 300
 """How far a person's clock may be ahead of this one."""
@@ -45,9 +47,10 @@ Clock = Callable[[], datetime]
 class Desk:
     """Takes what people do."""
 
-    def __init__(self, engine: AsyncEngine, book: Book, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, book: Book, weighing: Weighing, clock: Clock) -> None:
         self._engine = engine
         self._book = book
+        self._weighing = weighing
         self._clock = clock
 
     async def check(self, data: bytes, signature: bytes, person: Person) -> Proposal:
@@ -106,6 +109,7 @@ class Desk:
 
         Raises:
             InvalidRequestError: The changes are others than the header says.
+            RailError: Rails stand against them.
             ConflictError: Its id is another proposal's, or another makes the same changes and waits for a decision or
                 for its release: a list imported twice before it takes effect is proposed once.
         """
@@ -130,6 +134,8 @@ class Desk:
             "removed": proposal.removed,
             "added_at": self._clock(),
         }
+        screened = await self._weighing.screen(spool)
+        now = self._clock()
         # Nobody who decides waits for a long one to be written; whoever sends the same waits here, and finds it.
         async with self._engine.begin() as connection:
             await record.hold_changes(connection, summary.digest)
@@ -146,6 +152,8 @@ class Desk:
             held = await record.one(connection, same)
             if held is None or held.proposal != proposal:
                 raise ConflictError(f"{proposal.id} is another proposal's id")
+            if new:
+                held = replace(held, findings=await self._weighing.come_in(connection, held, screened, now))
             return held, new
 
     async def approve(self, identifier: str, person: Person, decided_at: int, signature: bytes) -> Record:
@@ -155,19 +163,25 @@ class Desk:
             NotFoundError: There is no such proposal.
             ConflictError: It was decided, or the person has approved it otherwise.
             InvalidRequestError: The approval does not count.
+            RailError: A rail refuses, as the list is now.
         """
         now = self._clock()
         given = Approval(person.id, decided_at, signature.hex())
         if decided_at > now.timestamp() + CLOCK_SECONDS:
             raise InvalidRequestError([("decided_at", "ahead of the registry's clock")])
+        # Weighed before anybody has to wait: this may take a while, and what is weighed does not change.
+        held = await self.get(identifier)
+        if given in held.approvals:
+            return held
+        self._takes(held, given, (await self._book.people()).get(person.id))
+        screened = await self._weighing.screen_again(identifier)
         async with self._book.deciding() as (connection, people):
             held = await _held(connection, identifier)
             if given in held.approvals:
                 return held
-            _undecided(held)
-            if person.id in {one.approver for one in held.approvals}:
-                raise ConflictError(f"{person.id} has approved it already")
-            self._counts(held, given, people.get(person.id))
+            self._takes(held, given, people.get(person.id))
+            found = await self._weighing.approved(connection, held, screened, now)
+            held = replace(held, findings=held.findings + found)
             await connection.execute(
                 insert(approvals).values(
                     proposal_id=identifier,
@@ -182,7 +196,7 @@ class Desk:
             )
             # Whoever was retired since does not count any more.
             counted = [one for one in held.approvals if self._still(held, one, people.get(one.approver))] + [given]
-            if len(counted) >= held.proposal.approvers_needed:
+            if len(counted) >= held.approvers_needed:
                 await self._enter(connection, held, counted, person, now)
             return await _held(connection, identifier)
 
@@ -283,6 +297,13 @@ class Desk:
         selected = select(decisions.c.proposal_id).where(decisions.c.log_index == index)
         async with self._engine.connect() as connection:
             return await connection.scalar(selected) or ""
+
+    def _takes(self, held: Record, given: Approval, approver: Person | None) -> None:
+        """Whether a proposal can be given an approval now."""
+        _undecided(held)
+        if given.approver in {one.approver for one in held.approvals}:
+            raise ConflictError(f"{given.approver} has approved it already")
+        self._counts(held, given, approver)
 
     def _counts(self, held: Record, given: Approval, approver: Person | None) -> None:
         try:

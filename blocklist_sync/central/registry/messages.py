@@ -86,7 +86,7 @@ def record_message(held: Record) -> pb.Proposal:
         signature=held.signature,
         added_at=held.added_at,
         state=held.state,
-        approvals_needed=held.proposal.approvers_needed,
+        approvals_needed=held.approvers_needed,
         approvals=[
             pb.Approval(approver=one.approver, decided_at=one.decided_at, signature=bytes.fromhex(one.signature))
             for one in held.approvals
@@ -96,8 +96,12 @@ def record_message(held: Record) -> pb.Proposal:
 
 
 def told_message(told: Told) -> pb.Proposal:
-    """A proposal with its release and its stages."""
+    """A proposal with what rails found in it, its release and its stages."""
     message = record_message(told.record)
+    message.findings.extend(
+        pb.RailFinding(rail=one.rail, severity=one.severity.value, why=one.why, count=one.count, names=one.names)
+        for one in told.record.findings
+    )
     message.serial = told.serial
     message.published_at = told.published_at
     message.stages.extend(stage_message(stage) for stage in told.stages)

@@ -13,8 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from blocklist_sync.central.log import proposals as headers
 from blocklist_sync.central.log.approvals import Approval
 from blocklist_sync.central.log.proposals import Proposal
+from blocklist_sync.central.rails import rails
+from blocklist_sync.central.rails.neverblock import Severity
+from blocklist_sync.central.rails.rails import Finding
 from blocklist_sync.central.registry.releases import Released
-from blocklist_sync.central.registry.tables import approvals, decisions, proposals, reviews
+from blocklist_sync.central.registry.tables import approvals, decisions, findings, proposals, reviews
 
 PROPOSED, APPROVED, REJECTED, WITHDRAWN = "proposed", "approved", "rejected", "withdrawn"
 MAX_ALIKE = 1000
@@ -48,11 +51,18 @@ class Record:
     reviews: int
     next_review_by: int
     """When its entries are due next: the header's date, or the last review's; 0 where they are reviewed for good."""
+    findings: tuple[Finding, ...] = ()
+    """What rails found, when it came in and when it was approved."""
 
     @property
     def state(self) -> str:
         """One of `STATES`."""
         return self.outcome.outcome if self.outcome else PROPOSED
+
+    @property
+    def approvers_needed(self) -> int:
+        """How many people have to approve it: by its header, and by what rails found."""
+        return max(self.proposal.approvers_needed, 2 if rails.overridable(self.findings) else 1)
 
 
 def last_review() -> Any:
@@ -87,11 +97,16 @@ async def load(connection: AsyncConnection, selected: Select[Any]) -> list[Recor
     """The records that a query selects, in its order."""
     rows = (await connection.execute(selected)).all()
     given: dict[str, list[Approval]] = {row.id: [] for row in rows}
+    found: dict[str, list[Finding]] = {row.id: [] for row in rows}
     if rows:
         of_these = select(approvals).where(approvals.c.proposal_id.in_(given))
         for row in await connection.execute(of_these.order_by(approvals.c.decided_at, approvals.c.approver)):
             given[row.proposal_id].append(Approval(row.approver, row.decided_at, row.signature.hex()))
-    return [_record(row, given[row.id]) for row in rows]
+        told = select(findings).where(findings.c.proposal_id.in_(given))
+        for row in await connection.execute(told.order_by(findings.c.proposal_id, findings.c.position)):
+            one = Finding(row.rail, Severity(row.severity), row.why, row.total, tuple(row.names))
+            found[row.proposal_id].append(one)
+    return [_record(row, given[row.id], found[row.id]) for row in rows]
 
 
 async def one(connection: AsyncConnection, condition: ColumnElement[bool]) -> Record | None:
@@ -124,7 +139,7 @@ async def waiting(connection: AsyncConnection, asked: Proposal, size: int, publi
     return next((one for one in found if one.proposal.changes_sha256 == asked.changes_sha256), None)
 
 
-def _record(row: Row[Any], given: Sequence[Approval]) -> Record:
+def _record(row: Row[Any], given: Sequence[Approval], found: Sequence[Finding]) -> Record:
     proposal = headers.parse(row.header)
     outcome = None
     if row.outcome is not None:
@@ -142,4 +157,5 @@ def _record(row: Row[Any], given: Sequence[Approval]) -> Record:
         outcome=outcome,
         reviews=row.reviewed if reviewed else 0,
         next_review_by=(row.next_review_by or 0) if reviewed else proposal.review_by,
+        findings=tuple(found),
     )

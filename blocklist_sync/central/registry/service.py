@@ -12,10 +12,9 @@ from typing import Any
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
 from blocklist_sync.central.log.approvals import MAX_STEPS, Person
-from blocklist_sync.central.rails.guard import Guard
 from blocklist_sync.central.registry import messages
 from blocklist_sync.central.registry.book import Book
-from blocklist_sync.central.registry.calls import MAX_UPLOADS, download, unary, upload
+from blocklist_sync.central.registry.calls import MAX_UPLOADS, download, unary, upload, weighing
 from blocklist_sync.central.registry.desk import CLOCK_SECONDS, Clock, Desk
 from blocklist_sync.central.registry.errors import InvalidRequestError, NotPermittedError
 from blocklist_sync.central.registry.history import History
@@ -44,7 +43,6 @@ class RegistryService(RegistryServiceServicer):
         orders: OrderStore,
         history: History,
         releases: Releases,
-        guard: Guard,
         signatures: SignatureDesk,
         clock: Clock,
     ) -> None:
@@ -53,7 +51,6 @@ class RegistryService(RegistryServiceServicer):
         self._orders = orders
         self._history = history
         self._releases = releases
-        self._guard = guard
         self._signatures = signatures
         self._clock = clock
         self.uploads = asyncio.Semaphore(MAX_UPLOADS)
@@ -121,8 +118,6 @@ class RegistryService(RegistryServiceServicer):
                     raise InvalidRequestError([("changes", f"pieces of at most {PIECE_BYTES} bytes")])
                 await asyncio.to_thread(spool.feed, part.changes)
             summary = spool.finish()
-            overridden = {rail.rail for rail in proposal.rails}
-            await asyncio.to_thread(self._guard.check, spool, overridden)
             published = await self._published()
             newest = published[-1] if published else None
             held, new = await self._desk.submit(proposal, signature, person, spool, summary, newest)
@@ -166,7 +161,7 @@ class RegistryService(RegistryServiceServicer):
         async for deflated in self._pieces(held.proposal.id):
             yield pb.DownloadChangesResponse(deflated=deflated)
 
-    @unary
+    @weighing
     async def ApproveProposal(  # noqa: N802  named by the contract
         self, request: pb.ApproveProposalRequest, context: Context
     ) -> pb.ApproveProposalResponse:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
 from blocklist_sync.central.diff import Change
-from blocklist_sync.central.entries import kind_line
+from blocklist_sync.central.entries import Kind, kind_line, parse_kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import changes
 from blocklist_sync.central.log.changes import FORMAT, ChangesError, Parser, Summary
@@ -80,12 +81,9 @@ class Spool:
 
     def __iter__(self) -> Iterator[Change]:
         """The changes of a text that has ended, as often as asked."""
-        kinds = self._parser.kinds
         for piece in self.pieces():
             if piece.position:
-                for line in inflate(piece.deflated).decode("ascii").splitlines():
-                    name, number, sign = line.split("\t")
-                    yield Change(name, kinds[int(number)], sign == "+")
+                yield from _changes(piece.deflated, self._parser.kinds)
 
     def close(self) -> None:
         """Forgets everything."""
@@ -97,6 +95,49 @@ class Spool:
         deflated = zlib.compress(text.encode("ascii"), LEVEL)
         self._file.write(deflated)
         self._index.append((lines[0].name, lines[-1].name, len(deflated)))
+
+
+class Stored:
+    """The pieces of a text out of the database again, aside in a file without a name."""
+
+    def __init__(self) -> None:
+        self._kinds: list[Kind] = []
+        self._sizes: list[int] = []
+        self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115  closed by __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, deflated: bytes) -> None:
+        """Takes the next piece; the first one is the table of kinds.
+
+        Raises:
+            CentralError: It is none.
+        """
+        if not self._sizes:
+            _, *lines = inflate(deflated).decode().splitlines()
+            self._kinds = [parse_kind(line) for line in lines]
+        self._file.write(deflated)
+        self._sizes.append(len(deflated))
+
+    def __iter__(self) -> Iterator[Change]:
+        """The changes, as often as asked.
+
+        Raises:
+            CentralError: A piece cannot be read.
+        """
+        self._file.seek(sum(self._sizes[:1]))
+        for size in self._sizes[1:]:
+            yield from _changes(self._file.read(size), self._kinds)
+
+
+def _changes(deflated: bytes, kinds: Sequence[Kind]) -> Iterator[Change]:
+    for line in inflate(deflated).decode("ascii").splitlines():
+        name, number, sign = line.split("\t")
+        yield Change(name, kinds[int(number)], sign == "+")
 
 
 def _flaw(name: str) -> str:

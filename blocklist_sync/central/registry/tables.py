@@ -190,5 +190,22 @@ signatures = Table(
     CheckConstraint("threshold >= 1", name="counted"),
 )
 
+findings = Table(
+    "findings",
+    metadata,
+    Column("proposal_id", UUID(as_uuid=False), ForeignKey("proposals.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("rail", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    # The first ones.
+    Column("names", ARRAY(Text), nullable=False),
+    # When the proposal came in, or when somebody approved it.
+    _time("found_at"),
+    CheckConstraint("total >= 1", name="counted"),
+    CheckConstraint("severity IN ('second-approver', 'review')", name="severity"),
+)
+
 HISTORY = tuple(table.name for table in metadata.sorted_tables)
 """Every table: none of them may be rewritten."""

@@ -65,6 +65,10 @@ class Examined:
     delegations: Targets
     signed_by: tuple[str, ...]
     threshold: int
+    before: Path | None
+    """The published list, as this machine folded it; None before the first."""
+    after: Path
+    """The candidate's."""
 
 
 class Memory:
@@ -167,6 +171,8 @@ class Examination:
             self._delegations,
             tuple(sorted(_signed_by(self._sources.document, self._delegations))),
             (self._delegations.delegations.roles or {})[LIST_ROLE].threshold,  # type: ignore[union-attr]  # was read
+            before,
+            rebuilt.state.path,
         )
 
     def _check_place(self, offered: Offer) -> None:

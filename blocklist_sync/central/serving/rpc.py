@@ -28,6 +28,7 @@ from blocklist_sync.central.registry.history import History
 from blocklist_sync.central.registry.orders import OrderStore
 from blocklist_sync.central.registry.service import RegistryService
 from blocklist_sync.central.registry.signatures import SignatureDesk
+from blocklist_sync.central.registry.weighing import Weighing
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.serving.counting import CallCounter
@@ -148,14 +149,14 @@ def _registry(
     folder = ReleaseFolder(settings.release)
     log_folder = LogFolder(settings.log_folder) if settings.log_folder else None
     book = Book(engine, delegated.of(settings.repository), organisation)
+    guard = Guard(rails.load(registry.rails), folder.entries_path)
     history, published = History(engine, registry), releases.of(folder)
     service = RegistryService(
         book,
-        Desk(engine, book, _now),
+        Desk(engine, book, Weighing(engine, guard, folder), _now),
         orders,
         history,
         published,
-        Guard(rails.load(registry.rails), folder.entries_path),
         SignatureDesk(engine, folder, Repository(settings.repository), log_folder, _now),
         _now,
     )

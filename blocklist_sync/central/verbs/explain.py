@@ -15,7 +15,7 @@ from blocklist_sync.artifact.names import canonical
 from blocklist_sync.artifact.rules import Match, decide
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.candidate import ReleaseFolder
-from blocklist_sync.central.verbs import registry
+from blocklist_sync.central.verbs import findings, registry
 from blocklist_sync.central.verbs.registry import Json
 from lachan import terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
@@ -137,5 +137,13 @@ def _show_history(qname: str, answer: pb.ExplainNameResponse) -> None:
         )
     columns = ("proposed", "change", "entry", "order", "proposer", "fate", "in effect from", "serial", "proposal")
     terminal.table(f"History of {qname}", columns, rows)
+    # A proposal may have changed several entries on the name.
+    found = {(one.proposal.id, rail) for one in answer.events for rail in findings.told(one.proposal)}
+    if found:
+        told = [
+            (proposal, rail.rail, rail.severity.value, rail.count, rail.why)
+            for proposal, rail in sorted(found, key=str)
+        ]
+        terminal.table("What rails found", ("proposal", "rail", "asks for", "names", "why"), told)
     if answer.truncated:
         terminal.complain("there is more than is shown")

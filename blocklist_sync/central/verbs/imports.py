@@ -26,10 +26,11 @@ from blocklist_sync.central.intake.drafts import Outcome, Request
 from blocklist_sync.central.intake.formats import Format
 from blocklist_sync.central.intake.imports import Terms
 from blocklist_sync.central.rails import rails
-from blocklist_sync.central.rails.rails import Finding, RailError
+from blocklist_sync.central.rails.rails import RailError
 from blocklist_sync.central.registry.errors import ConflictError
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.runs import Runs
+from blocklist_sync.central.verbs.findings import show_findings
 from blocklist_sync.central.verbs.progress import Bar
 from blocklist_sync.central.verbs.refusals import SHOWN, Refusals
 from lachan import terminal
@@ -109,13 +110,6 @@ def document(outcome: Outcome, refusals: Refusals) -> dict[str, Any]:
             for draft in outcome.drafts
         ],
     }
-
-
-def show_findings(findings: Iterable[Finding]) -> None:
-    """What rails found, as a table; nothing where they found nothing."""
-    rows = [(finding.rail, finding.severity.value, finding.count, finding.detail) for finding in findings]
-    if rows:
-        terminal.table("Rails", ("rail", "asks for", "names", "why"), rows)
 
 
 def show(outcome: Outcome) -> None:

@@ -26,7 +26,7 @@ from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import changes, proposals
 from blocklist_sync.central.log.changes import Reader
 from blocklist_sync.central.log.proposals import Order, Proposal, Rail
-from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
+from blocklist_sync.central.registry.client import CALL_SECONDS, TRANSFER_SECONDS, RegistryClient
 from blocklist_sync.central.verbs import registry, standing
 from blocklist_sync.central.verbs.registry import Config, Json, ProposalId, Reason
 from lachan import durable, terminal
@@ -271,7 +271,8 @@ async def _approve(
     decided_at = max(int(time.time()), proposal.proposed_at)
     signature = await asyncio.to_thread(proposals.sign_approval, signer, proposal, decided_at)
     request = pb.ApproveProposalRequest(id=proposal.id, decided_at=decided_at, signature=signature)
-    return (await client.call(client.stub.ApproveProposal(request, timeout=CALL_SECONDS))).proposal
+    # Every rail is held against its changes again, of which there may be millions.
+    return (await client.call(client.stub.ApproveProposal(request, timeout=TRANSFER_SECONDS))).proposal
 
 
 def approve(

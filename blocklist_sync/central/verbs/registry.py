@@ -13,11 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 from securesystemslib.signer import Signer
 
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.intake import drafts
 from blocklist_sync.central.log import proposals
 from blocklist_sync.central.log.proposals import Proposal
 from blocklist_sync.central.registry import client
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
 from blocklist_sync.central.release import holder
+from blocklist_sync.central.verbs import findings
 from lachan import config, terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
@@ -159,6 +161,7 @@ def proposal_document(message: pb.Proposal) -> dict[str, Any]:
         "serial": message.serial,
         "published_at": message.published_at,
         "stages": [stage_document(stage) for stage in message.stages],
+        "findings": [drafts.told(finding) for finding in findings.told(message)],
     }
 
 
@@ -188,6 +191,7 @@ def show_proposal(message: pb.Proposal, *, as_json: bool) -> None:
     if message.serial:
         rows.append(("published", f"{at(message.published_at)} with serial {message.serial}"))
     terminal.table("Proposal", ("", ""), rows)
+    findings.show_findings(findings.told(message))
     if message.stages:
         show_stages((stage_document(stage) for stage in message.stages), "Stages")
 

@@ -36,7 +36,8 @@ from blocklist_sync.central.verbs.common import (
     open_signer,
     seconds,
 )
-from blocklist_sync.central.verbs.imports import RailsOption, show_findings
+from blocklist_sync.central.verbs.findings import show_findings
+from blocklist_sync.central.verbs.imports import RailsOption
 from lachan import durable, terminal
 
 LogOption = Annotated[Path, typer.Option("--log", help="The folder of the approvals log.")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,10 @@ from tuf.api.metadata import Metadata, Targets
 from blocklist_sync.artifact import policy as policy_bundle
 from blocklist_sync.central import mirror
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.intake import drafts
 from blocklist_sync.central.log.folder import LogFolder
+from blocklist_sync.central.rails import guard, rails
+from blocklist_sync.central.rails.rails import Finding, Rails
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
 from blocklist_sync.central.release import check as checking
 from blocklist_sync.central.release import repository as repositories
@@ -29,6 +33,8 @@ from blocklist_sync.central.release.sign import Examination, Examined, Memory, S
 from blocklist_sync.central.release.sign import sign as sign_release
 from blocklist_sync.central.verbs import registry
 from blocklist_sync.central.verbs.common import Json, PassphraseFile, PublicFile, open_signer
+from blocklist_sync.central.verbs.findings import show_findings
+from blocklist_sync.central.verbs.imports import RailsOption
 from blocklist_sync.central.verbs.release import TargetsFile, pending_targets, show_difference
 from lachan import durable, terminal
 
@@ -113,7 +119,19 @@ class _Machine:
         return registry.asking(person, lambda client: client.submit_signature(document.signed_bytes, keyid, given))
 
 
-def _show_examined(examined: Examined, *, as_json: bool) -> None:
+def _weighed(examined: Examined, guarding: Rails) -> Sequence[Finding]:
+    """What this machine's own rails say of what it would sign; whoever signs is one of those who decide.
+
+    Raises:
+        RailError: A rail refuses.
+    """
+    if examined.offer.rollback is not None or examined.difference.empty:
+        # What comes back was published once; nothing may stand in the way of a roll-back.
+        return ()
+    return guard.weigh(guarding, examined.before, examined.after)
+
+
+def _show_examined(examined: Examined, findings: Sequence[Finding], *, as_json: bool) -> None:
     offered, published = examined.offer, examined.published
     summary = {
         "serial": offered.serial,
@@ -127,11 +145,13 @@ def _show_examined(examined: Examined, *, as_json: bool) -> None:
         "threshold": examined.threshold,
     }
     if as_json:
-        terminal.document(summary | {"difference": examined.difference.document()})
+        found = [drafts.told(finding) for finding in findings]
+        terminal.document(summary | {"difference": examined.difference.document(), "findings": found})
         return
     shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in summary.items()}
     terminal.table("Candidate, rebuilt here", ("", ""), shown.items())
     show_difference(examined.difference)
+    show_findings(findings)
     for warning in examined.warnings:
         terminal.line(f"! {warning}")
 
@@ -158,6 +178,7 @@ def sign(
     targets: TargetsFile = None,
     public: PublicFile = None,
     passphrase_file: PassphraseFile = None,
+    rails_file: RailsOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking, once everything was found to hold.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -181,7 +202,7 @@ def sign(
             pending_targets(targets),
         )
         examined = Examination(sources, remembered, int(time.time())).run()
-        _show_examined(examined, as_json=as_json)
+        _show_examined(examined, _weighed(examined, rails.load(rails_file)), as_json=as_json)
         if not yes and not typer.confirm("Sign this?", err=True):
             raise CentralError("not signed")
         settings = machine.settings

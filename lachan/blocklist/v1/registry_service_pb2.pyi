@@ -435,6 +435,7 @@ class Proposal(_message.Message):
     SERIAL_FIELD_NUMBER: _builtins.int
     PUBLISHED_AT_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     header: _builtins.bytes
     """Canonical JSON: what was signed."""
@@ -443,6 +444,7 @@ class Proposal(_message.Message):
     state: _builtins.str
     """proposed, approved, rejected or withdrawn."""
     approvals_needed: _builtins.int
+    """By the header, and by what rails found."""
     serial: _builtins.int
     """The first published release with it; 0 before that."""
     published_at: _builtins.int
@@ -452,6 +454,10 @@ class Proposal(_message.Message):
     def decision(self) -> Global___Decision: ...
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]: ...
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___RailFinding]:
+        """What rails found when it came in and when it was approved; not in pages of proposals."""
+
     def __init__(
         self,
         *,
@@ -466,14 +472,53 @@ class Proposal(_message.Message):
         serial: _builtins.int = ...,
         published_at: _builtins.int = ...,
         stages: _abc.Iterable[Global___Stage] | None = ...,
+        findings: _abc.Iterable[Global___RailFinding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "approvals", b"approvals", "approvals_needed", b"approvals_needed", "decision", b"decision", "header", b"header", "id", b"id", "published_at", b"published_at", "serial", b"serial", "signature", b"signature", "stages", b"stages", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "approvals", b"approvals", "approvals_needed", b"approvals_needed", "decision", b"decision", "findings", b"findings", "header", b"header", "id", b"id", "published_at", b"published_at", "serial", b"serial", "signature", b"signature", "stages", b"stages", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Proposal: _TypeAlias = Proposal  # noqa: Y015
+
+@_typing.final
+class RailFinding(_message.Message):
+    """What a rail found in a proposal's changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RAIL_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    rail: _builtins.str
+    severity: _builtins.str
+    """second-approver or review: what it asks of those who decide."""
+    why: _builtins.str
+    count: _builtins.int
+    """How many names or entries."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first names, at most ten."""
+
+    def __init__(
+        self,
+        *,
+        rail: _builtins.str = ...,
+        severity: _builtins.str = ...,
+        why: _builtins.str = ...,
+        count: _builtins.int = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "names", b"names", "rail", b"rail", "severity", b"severity", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RailFinding: _TypeAlias = RailFinding  # noqa: Y015
 
 @_typing.final
 class ListProposalsRequest(_message.Message):

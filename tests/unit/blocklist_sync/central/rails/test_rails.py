@@ -13,7 +13,8 @@ from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.log.proposals import Rail, check_identifier, check_prose
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.neverblock import Severity
-from blocklist_sync.central.rails.rails import Finding, Rails, RailSettings, check
+from blocklist_sync.central.rails.rails import Finding, Rails, RailSettings
+from blocklist_sync.central.rails.screening import check
 from blocklist_sync.central.rails.survey import State, Survey
 from lachan import config
 

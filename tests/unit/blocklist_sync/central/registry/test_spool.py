@@ -9,7 +9,7 @@ import pytest
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.changes import ChangesError
 from blocklist_sync.central.registry import spool
-from blocklist_sync.central.registry.spool import Spool, inflate
+from blocklist_sync.central.registry.spool import Spool, Stored, inflate
 from tests.support.registry import GAMBLING, text
 
 
@@ -30,6 +30,10 @@ def test_pieces_are_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
     # The changes in them are read as often as asked.
     expected = [(f"n{number:03}.example", GAMBLING, bool(number % 2)) for number in range(95)]
     assert list(held) == list(held) == expected
+    with Stored() as stored:
+        for piece in pieces:
+            stored.add(piece.deflated)
+        assert list(stored) == list(stored) == expected
     held.close()
 
 
