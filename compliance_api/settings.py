@@ -127,7 +127,7 @@ class AssignmentSettings(Settings):
     handed_in_within: Interval = 7 * 86400.0
     # By how much a probe's clock may differ.
     clock_tolerance: Interval = 5.0
-    # Of a question; drawn for each.
+    # Of a question: every name is asked for its A record and by one of the others beside it.
     types: Annotated[tuple[Literal["A", "AAAA", "HTTPS"], ...], Field(min_length=1, max_length=3)] = ("A",)
     # Two resolvers that do not filter, of two different people: a name that either does not know proves nothing.
     reference: EndpointSettings

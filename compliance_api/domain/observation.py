@@ -38,6 +38,8 @@ class Arm(enum.StrEnum):
     EGRESS = "egress"
 
 
+# Names that are not on the list when they are asked.
+UNLISTED = frozenset({Arm.CONTROL, Arm.NEIGHBOUR})
 # What a verdict's sightings are made of.
 JUDGED = frozenset({Arm.LISTED, Arm.CONTROL, Arm.NEIGHBOUR})
 
@@ -77,6 +79,10 @@ class Shape(enum.StrEnum):
     TRUNCATED = "truncated"
     UNREACHABLE = "unreachable"
     MALFORMED = "malformed"
+
+
+# How a name that is alive may be kept from whoever asks, without an answer that says so.
+FAILING = frozenset({Shape.FAILURE, Shape.MALFORMED, Shape.TRUNCATED})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from compliance_api.domain.draws import Draws, derived
 from compliance_api.domain.law import Law
+from compliance_api.domain.observation import Arm
 from lachan import canonical
 
 # lachan.compliance.v1.Category: csam and sexual_exploitation.
@@ -36,6 +37,8 @@ class ListedName:
     parent: str = ""
     # Drawn because it had been missed: it confirms or clears, and is no draw of the day.
     again: bool = False
+    # The types by which it was missed; empty for a name that is drawn.
+    types: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,29 +101,56 @@ def aged(names: Iterable[ListedName], releases: Iterable[Release], law: Law, now
 
 
 @dataclass(frozen=True)
+class Unlisted:
+    """A name never listed."""
+
+    qname: str
+    arm: Arm
+    # The types by which it was blocked.
+    types: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """Names that spoke against an operator and are neither confirmed nor cleared yet."""
+
+    # Listed ones, missed from so many lines that they may be confirmed; and the others.
+    firm: tuple[ListedName, ...] = ()
+    loose: tuple[ListedName, ...] = ()
+    blocked: tuple[Unlisted, ...] = ()
+
+
+@dataclass(frozen=True)
 class Inputs:
     """All that a draw takes beside its seed."""
 
     pool: Pool
-    # Names that the operator was seen not to block: asked again, so that a miss is settled.
+    # Names that the operator was seen not to block: asked again, so that a miss is settled. Those that several lines
+    # missed are confirmed by it, the others seldom.
     again: tuple[ListedName, ...] = ()
+    loose: tuple[ListedName, ...] = ()
+    # Names never listed that the operator was seen to block.
+    blocked: tuple[Unlisted, ...] = ()
     # Names of the pool that were asked of the operator lately: not fresh.
     asked: frozenset[str] = frozenset()
 
     def encode(self) -> bytes:
         """As they are kept."""
-        groups = {"names": self.pool.names, "recent": self.pool.recent, "aged": self.pool.aged, "again": self.again}
-        plain = {key: [_plain(one) for one in group] for key, group in groups.items()}
-        return canonical.encode({"serial": self.pool.serial, "asked": sorted(self.asked), **plain})
+        pool = self.pool
+        groups = {"names": pool.names, "recent": pool.recent, "aged": pool.aged, "again": self.again}
+        plain = {key: [_plain(one) for one in group] for key, group in {**groups, "loose": self.loose}.items()}
+        plain["blocked"] = [[one.qname, one.arm, *one.types] for one in self.blocked]
+        return canonical.encode({"serial": pool.serial, "asked": sorted(self.asked), **plain})
 
     @classmethod
     def decode(cls, data: bytes) -> Inputs:
-        """From what was kept."""
+        """From what was kept, by an earlier release too."""
         raw = json.loads(data)
-        names, recent, old, again = (
-            tuple(_name(one) for one in raw[key]) for key in ("names", "recent", "aged", "again")
+        names, recent, old, again, loose = (
+            tuple(_name(one) for one in raw.get(key, ())) for key in ("names", "recent", "aged", "again", "loose")
         )
-        return cls(Pool(raw["serial"], names, recent, old), again, frozenset(raw["asked"]))
+        blocked = tuple(Unlisted(qname, Arm(arm), tuple(types)) for qname, arm, *types in raw.get("blocked", ()))
+        return cls(Pool(raw["serial"], names, recent, old), again, loose, blocked, frozenset(raw["asked"]))
 
 
 def _plain(name: ListedName) -> list[Any]:
@@ -132,19 +162,22 @@ def _plain(name: ListedName) -> list[Any]:
         int(name.added_at.timestamp()),
         f"{name.fingerprint:016x}",
         name.parent,
+        *name.types,
     ]
 
 
 def _name(plain: Sequence[Any]) -> ListedName:
-    qname, category, order, serial, at, fingerprint, parent = plain
-    return ListedName(qname, category, order, serial, datetime.fromtimestamp(at, UTC), int(fingerprint, 16), parent)
+    qname, category, order, serial, at, fingerprint, parent, *types = plain
+    added_at = datetime.fromtimestamp(at, UTC)
+    return ListedName(qname, category, order, serial, added_at, int(fingerprint, 16), parent, types=tuple(types))
 
 
 def draw(inputs: Inputs, count: int, old: int, seed: bytes) -> list[ListedName]:
-    """Draws `count` distinct names and `old` aged ones, or as many as there are.
+    """Draws `count` distinct names and `old` aged ones, or as many as there are, and some that are asked again.
 
-    A quarter of `count` at most goes to names asked again, half of the rest to recent ones, what remains to all: fresh
-    ones first, evenly over categories and ages, so that every name of a kind has the same chance.
+    Half of `count` goes to recent names, what remains to all: fresh ones first, evenly over categories and ages, so
+    that every name of a kind has the same chance. Beside them are asked again as many names as there are that several
+    lines missed, up to `count`, and of those that few did a quarter of it.
     """
     chosen: dict[str, ListedName] = {}
     total = 0
@@ -155,7 +188,7 @@ def draw(inputs: Inputs, count: int, old: int, seed: bytes) -> list[ListedName]:
         # At random among equals, before they are put in order.
         members = sorted(draws.sample(left, len(left)), key=order)
         for name in draws.evenly(members, min(wanted, total - len(chosen))):
-            chosen[name.qname] = replace(name, again=label == "again")
+            chosen[name.qname] = replace(name, again=label in {"again", "loose"})
 
     def fresh(names: Sequence[ListedName]) -> list[ListedName]:
         return [one for one in names if one.qname not in inputs.asked]
@@ -164,8 +197,10 @@ def draw(inputs: Inputs, count: int, old: int, seed: bytes) -> list[ListedName]:
     total = old
     take("aged", fresh(pool.aged), old, lambda one: one.added_at)
     take("aged, asked before", pool.aged, old, lambda one: one.added_at)
+    for label, names, wanted in (("again", inputs.again, count), ("loose", inputs.loose, max(1, count // 4))):
+        total = len(chosen) + wanted
+        take(label, names, wanted, lambda _: 0)
     total = len(chosen) + count
-    take("again", inputs.again, max(1, count // 4), lambda _: 0)
     recent = (total - len(chosen) + 1) // 2
     take("recent", fresh(pool.recent), recent, _stratum)
     take("all", fresh(pool.names), count, _stratum)

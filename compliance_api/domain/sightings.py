@@ -18,12 +18,12 @@ from compliance_api.domain.accusations import quote_day
 from compliance_api.domain.case import Case, ReportRecord
 from compliance_api.domain.claims import quote, quote_release, replacement, stale_claims
 from compliance_api.domain.finding import Evidence, Finding, FindingKind, cite
-from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting, confirmed
+from compliance_api.domain.observation import UNLISTED, Arm, Path, Result, Shape, Sighting, confirmed
 from compliance_api.domain.statistics.day import Line, faulty_lines, parts
 from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
 from compliance_api.domain.statistics.parameters import DayRules, Family
 from compliance_api.domain.statistics.tail import exceeded
-from compliance_api.domain.tally import UNLISTED, due, quote_sighting, settled
+from compliance_api.domain.tally import due, quote_sighting, settled
 from compliance_api.domain.window import inside
 
 

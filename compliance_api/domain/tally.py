@@ -18,17 +18,23 @@ from compliance_api.domain.course import CountedDay, ReleaseSeen
 from compliance_api.domain.finding import Evidence, EvidenceKind
 from compliance_api.domain.law import Law
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting, confirmed, settle
+from compliance_api.domain.observation import (
+    FAILING,
+    UNLISTED,
+    Arm,
+    Path,
+    Result,
+    Shape,
+    Sighting,
+    confirmed,
+    settle,
+)
 from compliance_api.domain.organisation import Transport
 from compliance_api.domain.statistics.day import ALL, STRATA, DayTally, Line, judge_day
 from compliance_api.domain.statistics.parameters import Family
 
 QUOTED = 10
 """Pieces of evidence that a count quotes, for each family of bad days."""
-UNLISTED = frozenset({Arm.CONTROL, Arm.NEIGHBOUR})
-"""Names that are not on the list when they are asked."""
-# How a name that is alive may be kept from whoever asks, without an answer that says so.
-_FAILING = frozenset({Shape.FAILURE, Shape.MALFORMED, Shape.TRUNCATED})
 # A resolver served a session where it answered so many of the names never listed, and of those that it did not ignore
 # this part: one that fails for everybody now and then hides nothing.
 _ANSWERED = 3
@@ -177,7 +183,7 @@ class _Counter:
         """Names that fail for confirmed eyes, in sessions that were served otherwise."""
         served = self.served()
         failed = _by_name(
-            one for one in listed if one.shape in _FAILING and one.reference_alive and one.assignment in served
+            one for one in listed if one.shape in FAILING and one.reference_alive and one.assignment in served
         )
         found = []
         for qname, seen in failed.items():

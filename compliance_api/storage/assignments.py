@@ -12,14 +12,15 @@ from sqlalchemy import Row, and_, exists, func, insert, or_, select, tuple_, upd
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.domain.observation import Arm, Result
+from compliance_api.domain.observation import Arm
 from compliance_api.domain.organisation import Endpoint, Transport
-from compliance_api.domain.sampling import ListedName, Release
+from compliance_api.domain.sampling import Release, Unsettled
 from compliance_api.domain.unreported import Unreported
 from compliance_api.storage.entering import enter_news, of_release
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import assignments, draws, extra_questions, observations, questions, releases, rounds
-from compliance_api.usecases.assignment import PURPOSE, Assignment, Round
+from compliance_api.storage.unsettled import unsettled
+from compliance_api.usecases.assignment import PURPOSE, Assignment, Round, Wanted
 from compliance_api.usecases.observe import Issued
 from compliance_api.usecases.question import Question
 from lachan import canonical
@@ -172,20 +173,10 @@ class Assignments:
         async with self._engine.connect() as connection:
             return frozenset((await connection.execute(wanted)).scalars())
 
-    async def to_ask_again(self, operator: str, node: str, since: datetime, limit: int) -> list[ListedName]:
-        """Listed names that a node was seen not to block since then."""
-        seen = observations.c
-        wanted = (
-            select(seen.qname, seen.category, seen.order_reference, seen.added_serial, seen.added_at)
-            .where(seen.operator_id == operator, seen.asked_at >= since, seen.node == node)
-            .where(seen.arm == Arm.LISTED, seen.result == Result.NOT_BLOCKED, seen.added_at.is_not(None))
-            .distinct()
-            .order_by(seen.qname)
-            .limit(limit)
-        )
+    async def unsettled(self, operator: str, node: str, wanted: Wanted) -> Unsettled:
+        """Names that spoke against a node, and that nobody asked again long enough afterwards."""
         async with self._engine.connect() as connection:
-            rows = await connection.execute(wanted)
-            return [ListedName(*row) for row in rows]
+            return await unsettled(connection, operator, node, wanted)
 
     async def open_round(
         self, probe: Identity, operators: Sequence[str], handed: Sequence[str], now: datetime

@@ -25,7 +25,7 @@ from compliance_api.domain.law import Law
 from compliance_api.domain.legal_day import Period
 from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Coverage, Verdict
-from compliance_api.storage import evidence
+from compliance_api.storage import evidence, finding_versions
 from compliance_api.storage.casework import ID_BYTES, enter
 from compliance_api.storage.evidence import Extent
 from compliance_api.storage.tables import finding_citations, findings, verdict_changes, verdicts
@@ -78,9 +78,10 @@ class Cases:
         at = verdict.coverage.period_end
         async with self._engine.begin() as connection:
             if await _save_verdict(connection, verdict, at):
-                opened = await _save_findings(connection, verdict, at)
+                opened, renewed = await _save_findings(connection, verdict, at)
                 step = opening(procedure, verdict.operator, at)
                 await enter(connection, [(row, step) for row in opened])
+                await finding_versions.renew(connection, renewed)
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:
@@ -123,17 +124,21 @@ def _evidence(piece: Evidence) -> dict[str, str]:
     return {**values, "at": piece.at.isoformat()}
 
 
-async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: datetime) -> list[dict[str, Any]]:
+async def _save_findings(
+    connection: AsyncConnection, verdict: Verdict, at: datetime
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Renews the open findings that were found again, opens new ones, and closes the others.
 
     Returns:
-        The new ones that accuse.
+        Of those that accuse, the new ones, and the others as they are now.
     """
     place = and_(findings.c.operator_id == verdict.operator, findings.c.jurisdiction == verdict.jurisdiction)
     keys = [(finding.kind.value, finding.node) for finding in verdict.findings]
     still = tuple_(findings.c.kind, findings.c.node).in_(keys)
     await connection.execute(update(findings).where(place, findings.c.closed_at.is_(None), ~still).values(closed_at=at))
-    opened, cited = [], []
+    opened: list[dict[str, Any]] = []
+    renewed: list[dict[str, Any]] = []
+    cited = []
     for finding in verdict.findings:
         row = _finding(verdict, finding, at)
         new = postgresql.insert(findings).values(row)
@@ -148,16 +153,16 @@ async def _save_findings(connection: AsyncConnection, verdict: Verdict, at: date
                         for name in ("last_seen", "counts", "evidence", "law", "citation_vi", "citation_en")
                     },
                 },
-            ).returning(findings.c.finding_id)
+            ).returning(findings)
         )
-        identifier = kept.scalar_one()
-        if identifier == row["finding_id"] and finding.accuses:
-            opened.append(row)
-        key = {"operator_id": verdict.operator, "finding_id": identifier, "cited_at": at}
+        now = dict(kept.mappings().one())
+        if finding.accuses:
+            (opened if now["finding_id"] == row["finding_id"] else renewed).append(now)
+        key = {"operator_id": verdict.operator, "finding_id": now["finding_id"], "cited_at": at}
         cited += [{**key, "kind": one.kind, "reference": one.reference} for one in finding.evidence]
     if cited:
         await connection.execute(postgresql.insert(finding_citations).on_conflict_do_nothing(), cited)
-    return opened
+    return opened, renewed
 
 
 def _finding(verdict: Verdict, finding: Finding, at: datetime) -> dict[str, Any]:

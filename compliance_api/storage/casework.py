@@ -8,7 +8,7 @@ it was opened.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, insert, select
@@ -19,6 +19,7 @@ from compliance_api.domain.finding import FindingKind
 from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.procedure import Procedure
 from compliance_api.errors import ComplianceError
+from compliance_api.storage import finding_versions as versions
 from compliance_api.storage import laws
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import finding_steps, findings
@@ -51,23 +52,10 @@ def _step(row: Row[Any]) -> Step:
 
 def leaf(finding: Mapping[str, Any], step: Step) -> NewLeaf:
     """What the ledger is told: the step, and of an opening what was found."""
-    identifier = finding["finding_id"].hex()
-    document = {
-        "finding": identifier,
-        "operator": finding["operator_id"],
-        "jurisdiction": finding["jurisdiction"],
-        "kind": str(finding["kind"]),
-        "node": finding["node"],
-        "step": step.document(),
-    }
+    document = {**versions.about(finding), "step": step.document()}
     if step.state is State.OPEN:
-        document |= {
-            "since": finding["since"].isoformat(),
-            "law": finding["law"],
-            "counts": finding["counts"],
-            "evidence": [[one["kind"], one["reference"]] for one in finding["evidence"]],
-        }
-    return NewLeaf(Kind.FINDING, canonical.encode(document), f"finding/{identifier}")
+        document |= versions.said(finding)
+    return NewLeaf(Kind.FINDING, canonical.encode(document), f"finding/{document['finding']}")
 
 
 async def enter(connection: AsyncConnection, new: Sequence[tuple[Mapping[str, Any], Step]]) -> None:
@@ -93,6 +81,8 @@ async def enter(connection: AsyncConnection, new: Sequence[tuple[Mapping[str, An
             for number, (finding, step) in enumerate(new)
         ],
     )
+    opened = [(finding, 1, first + number) for number, (finding, step) in enumerate(new) if step.state is State.OPEN]
+    await versions.keep(connection, opened)
 
 
 def _procedure(history: LawHistory, row: Row[Any]) -> Procedure:
@@ -144,7 +134,10 @@ class Casework:
             procedure = _procedure(await laws.history(connection), row)
             matter = Matter(row.operator_id, procedure, before, row.closed_at is None)
             step = take(matter, deed, now)
-            await enter(connection, [(dict(zip(row._fields, row, strict=True)), step)])
+            finding = dict(zip(row._fields, row, strict=True))
+            # The step is taken about what the finding says now.
+            await versions.renew(connection, [finding], timedelta(0))
+            await enter(connection, [(finding, step)])
         return _case(row, [*before, step])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, and_, bindparam, func, select, text
+from sqlalchemy import BigInteger, Row, and_, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,8 +27,11 @@ from compliance_api.domain.statistics.parameters import Family, ProcessRule
 from compliance_api.domain.tally import Handed
 from compliance_api.storage import evidence
 from compliance_api.storage.evidence import Extent
+from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import observations, tallies
 from compliance_api.usecases.count import Counted, Place
+from lachan import canonical
+from lachan.ledger.leaf import Kind
 
 # What there is for each of some days, from its beginning to its closing: observations of names, and sessions whose way
 # is known. Days with none before their end are left out.
@@ -109,17 +112,22 @@ class Tallies:
             return await evidence.published(connection)
 
     async def add(self, place: Place, counted: Counted) -> None:
-        """Stores a count, unless another process has stored that version."""
-        statement = postgresql.insert(tallies).values(_row(place, counted)).on_conflict_do_nothing()
+        """Stores a count and enters it into the ledger, unless another process has stored that version."""
+        row = _row(place, counted)
+        statement = postgresql.insert(tallies).values(row).on_conflict_do_nothing().returning(tallies.c.version)
         async with self._engine.begin() as connection:
-            await connection.execute(statement)
+            if (await connection.execute(statement)).first() is None:
+                return
+            index = await append(connection, [_leaf(row)])
+            own = [tallies.c[name] == row[name] for name in ("day_seconds", "day", "version")]
+            await connection.execute(update(tallies).where(_own(place), *own).values(log_index=index))
 
     async def counted(
         self, place: Place, since: datetime, until: datetime, laws: LawHistory, known_at: datetime | None = None
     ) -> list[CountedDay]:
         """Every count of every day that began in that time, as far as it was made by `known_at`."""
         wanted = (
-            select(*(one for one in tallies.c if one.name != "lines"))
+            select(*(one for one in tallies.c if one.name not in {"lines", "log_index"}))
             .where(_own(place), tallies.c.begins_at >= since, tallies.c.begins_at < until)
             .order_by(tallies.c.begins_at, tallies.c.version)
         )
@@ -171,6 +179,20 @@ def _row(place: Place, counted: Counted) -> dict[str, Any]:
             for one in day.releases
         ],
     }
+
+
+def _leaf(row: Mapping[str, Any]) -> NewLeaf:
+    """What the ledger is told of a count: all that judging the day anew takes, and no name that was asked."""
+    own = {name: value for name, value in row.items() if name not in {"operator_id", "begins_at", "counted_at"}}
+    own |= {
+        "operator": row["operator_id"],
+        "begins_at": row["begins_at"].isoformat(),
+        "counted_at": row["counted_at"].isoformat(),
+        "evidence": {
+            family: [[one["kind"], one["reference"]] for one in pieces] for family, pieces in row["evidence"].items()
+        },
+    }
+    return NewLeaf(Kind.TALLY, canonical.encode(own), f"tally/{row['operator_id']}/{row['jurisdiction']}")
 
 
 def _read_moment(text_: str | None) -> datetime | None:

@@ -8,16 +8,16 @@ later, each group shuffled for each probe; abuse of children is never asked abou
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from compliance_api.domain.draws import Draws, derived
-from compliance_api.domain.law import Law, LawBook, LawError
+from compliance_api.domain.law import Confirmation, Law, LawBook, LawError
 from compliance_api.domain.observation import Arm
 from compliance_api.domain.organisation import Endpoint, Node, Organisation, Probe, Registry
-from compliance_api.domain.sampling import SENSITIVE_CATEGORIES, Inputs, ListedName, draw, parents
+from compliance_api.domain.sampling import SENSITIVE_CATEGORIES, Inputs, Pool, Unsettled, draw, parents
 from compliance_api.errors import NotPermittedError
 from compliance_api.usecases.question import Question
 from compliance_api.usecases.sample import NameSource, SeedStore
@@ -32,8 +32,12 @@ PURPOSE = "rounds"
 FRESH_DAYS = 30
 # Of which shares are counted.
 PARTS = 1_000_000
+A = 1
 
 _log = log.get()
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,19 @@ class Work:
     spread: float
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which of the names that spoke against a node are asked again."""
+
+    # Seen from then on, and until then for the first time: those that can be confirmed by now, in days not closed yet.
+    since: datetime
+    until: datetime
+    # What confirms them. Asked by as many eyes so long after the first time, they are confirmed or cleared.
+    rule: Confirmation
+    # So many of a kind.
+    limit: int = MAX_AGAIN
+
+
 class AssignmentStore(Protocol):
     """Keeps rounds and assignments."""
 
@@ -99,8 +116,8 @@ class AssignmentStore(Protocol):
     async def asked(self, operator: str, since: datetime, names: Sequence[str]) -> frozenset[str]:
         """Those of the names that rounds drawn since then hold."""
 
-    async def to_ask_again(self, operator: str, node: str, since: datetime, limit: int) -> list[ListedName]:
-        """Listed names that a node was seen not to block since then."""
+    async def unsettled(self, operator: str, node: str, wanted: Wanted) -> Unsettled:
+        """Names that spoke against a node, and that nobody asked again long enough afterwards."""
 
     async def open_round(
         self, probe: Identity, operators: Sequence[str], handed: Sequence[str], now: datetime
@@ -152,6 +169,9 @@ class Plan:
 def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Question]:
     """The questions of one round: names by its seed alone, types and flags by the seed and the resolver.
 
+    Every name is asked for its IPv4 address, for hardly a name that is alive has none, and by one of the other types
+    beside it, where the references tell whether there is such a record. What was missed is asked again as it was.
+
     Args:
         plan: How rounds are made up.
         inputs: What is drawn from.
@@ -159,25 +179,51 @@ def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Qu
         resolver: Whom they are for: each of an operator's is asked the same names.
     """
     names = draw(inputs, plan.listed, plan.aged, seed)
-    controls = Draws(derived(seed, "controls")).sample(plan.controls, plan.controls_asked or len(plan.controls))
-    listed = {one.qname for one in (*inputs.pool.names, *inputs.pool.recent, *inputs.pool.aged)}
-    unlisted = [
-        *((name, Arm.CONTROL) for name in controls if name not in listed),
-        *((name, Arm.NEIGHBOUR) for name in (*plan.neighbours, *parents(names, plan.parents, seed))),
-    ]
     draws = Draws(derived(seed, "types", resolver))
+    others = [one for one in plan.qtypes if one != A]
     share = int(plan.dnssec_share * PARTS)
 
-    def asked(qname: str, arm: Arm, one: ListedName | None = None) -> Question:
-        qtype, do = draws.choice(plan.qtypes), draws.below(PARTS) < share
-        if one is None:
-            return Question(qname, qtype, arm, dnssec_ok=do)
-        return Question(qname, qtype, arm, one.category, one.order, one.added_serial, one.added_at, do, again=one.again)
+    def types(missed: Sequence[int] = ()) -> Sequence[int]:
+        if missed or A not in plan.qtypes:
+            return missed or [draws.choice(plan.qtypes)]
+        return [A, draws.choice(others)] if others else [A]
 
-    return [
-        *(asked(one.qname, Arm.LISTED, one) for one in names),
-        *(asked(qname, arm) for qname, arm in dict.fromkeys(unlisted)),
+    found = [
+        Question(
+            one.qname,
+            qtype,
+            Arm.LISTED,
+            one.category,
+            one.order,
+            one.added_serial,
+            one.added_at,
+            draws.below(PARTS) < share,
+            again=one.again,
+        )
+        for one in names
+        for qtype in types(one.types)
     ]
+    for qname, (arm, missed) in _unlisted(plan, inputs, [*parents(names, plan.parents, seed)], seed).items():
+        found += [
+            Question(qname, qtype, arm, dnssec_ok=draws.below(PARTS) < share, again=bool(missed))
+            for qtype in types(missed)
+        ]
+    return found
+
+
+def _unlisted(
+    plan: Plan, inputs: Inputs, ancestors: Sequence[str], seed: bytes
+) -> dict[str, tuple[Arm, tuple[int, ...]]]:
+    """Names never listed, with the types by which they were blocked before; without those that are listed by now."""
+    controls = Draws(derived(seed, "controls")).sample(plan.controls, plan.controls_asked or len(plan.controls))
+    blocked = Draws(derived(seed, "blocked")).sample(inputs.blocked, len(controls) + plan.parents)
+    listed = {one.qname for one in (*inputs.pool.names, *inputs.pool.recent, *inputs.pool.aged)}
+    drawn: dict[str, tuple[Arm, tuple[int, ...]]] = {
+        **dict.fromkeys((*plan.neighbours, *ancestors), (Arm.NEIGHBOUR, ())),
+        **{name: (Arm.CONTROL, ()) for name in controls if name not in listed},
+    }
+    again = {one.qname: (one.arm, one.types) for one in blocked if one.qname not in listed and one.qname not in drawn}
+    return drawn | again
 
 
 class Assigner:
@@ -241,16 +287,27 @@ class Assigner:
         kept = await self._store.inputs(name, number)
         if kept is None:
             pool = await self._names.pool(law, now)
-            since = now - timedelta(seconds=law.period)
-            again: dict[str, ListedName] = {}
-            for node in operator.nodes:
-                found = await self._store.to_ask_again(name, node.name, since, MAX_AGAIN)
-                again |= {one.qname: one for one in found}
-            candidates = {one.qname for group in (pool.names, pool.recent, pool.aged) for one in group}
-            asked = await self._store.asked(name, now - timedelta(days=FRESH_DAYS), sorted(candidates))
-            made = Inputs(pool, tuple(again[qname] for qname in sorted(again)), asked)
+            made = await self._made(operator, pool, self._wanted(law, now), now)
             kept = await self._store.keep_inputs(name, number, day, made.encode())
         return derived(seed, str(number)), Inputs.decode(kept)
+
+    def _wanted(self, law: Law, now: datetime) -> Wanted:
+        """What can still be confirmed, and in this round."""
+        closed = law.day.of(now - timedelta(seconds=law.day.closes_after)).start
+        since = min(closed, now - timedelta(seconds=law.period))
+        apart = timedelta(seconds=law.confirmation.sessions_apart - self._plan.spread)
+        return Wanted(since, now - max(apart, timedelta()), law.confirmation)
+
+    async def _made(self, operator: Organisation, pool: Pool, wanted: Wanted, now: datetime) -> Inputs:
+        """What an operator's rounds of an interval are drawn from."""
+        name = operator.identifier
+        seen = [await self._store.unsettled(name, node.name, wanted) for node in operator.nodes]
+        firm = {one.qname: one for each in seen for one in each.firm}
+        loose = {one.qname: one for each in seen for one in each.loose if one.qname not in firm}
+        blocked = {one.qname: one for each in seen for one in each.blocked}
+        candidates = {one.qname for group in (pool.names, pool.recent, pool.aged) for one in group}
+        asked = await self._store.asked(name, now - timedelta(days=FRESH_DAYS), sorted(candidates))
+        return Inputs(pool, _by_name(firm), _by_name(loose), _by_name(blocked), asked)
 
     async def _draw(
         self,
@@ -327,3 +384,7 @@ class Assigner:
         rng.shuffle(first)
         rng.shuffle(later)
         return first + later
+
+
+def _by_name(found: Mapping[str, T]) -> tuple[T, ...]:
+    return tuple(one for _, one in sorted(found.items()))

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     APPROVAL = "approval"
     RELEASE = "release"
     LAW = "law"
+    TALLY = "tally"
+    """A legal day of what probes saw, as it was counted."""
     FINDING = "finding"
     OPENING = "opening"
     """Committed counts that a node opened."""

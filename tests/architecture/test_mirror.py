@@ -142,6 +142,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/rpc/enrolment.py": (ENROLMENT, "who may call is known by TLS alone"),
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
     "compliance_api/storage/activity.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/unsettled.py": ("tests/integration/test_asked_again.py", "needs PostgreSQL"),
     "compliance_api/storage/shapes.py": ("tests/integration/test_shapes_kept.py", "needs PostgreSQL"),
     "compliance_api/verbs/observations.py": (
         "tests/integration/test_probes_to_console.py",
@@ -157,6 +158,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/ledger.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/members.py": (MEMBERSHIP, "needs PostgreSQL"),
     "compliance_api/storage/casework.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/finding_versions.py": ("tests/integration/test_cited_evidence.py", "needs PostgreSQL"),
     "compliance_api/storage/evidence.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/laws.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),

@@ -17,7 +17,13 @@ from compliance_api.storage.tables.challenges import (
     seeds,
     session_paths,
 )
-from compliance_api.storage.tables.judging import finding_steps, law_versions, period_verdicts, tallies
+from compliance_api.storage.tables.judging import (
+    finding_steps,
+    finding_versions,
+    law_versions,
+    period_verdicts,
+    tallies,
+)
 from compliance_api.storage.tables.ledger import ledger_checkpoints, ledger_leaves, ledger_tiles
 from compliance_api.storage.tables.membership import (
     certificates,
@@ -57,6 +63,7 @@ __all__ = [
     "extra_questions",
     "finding_citations",
     "finding_steps",
+    "finding_versions",
     "findings",
     "hourly_rollups",
     "jurisdictions",

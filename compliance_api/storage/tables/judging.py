@@ -38,6 +38,8 @@ tallies = Table(
     Column("lines", JSONB, nullable=False),
     Column("evidence", JSONB, nullable=False),
     Column("releases", JSONB, nullable=False),
+    # Its leaf; empty for a count of a release that entered none.
+    Column("log_index", BigInteger, nullable=True),
 )
 
 period_verdicts = Table(
@@ -65,6 +67,23 @@ law_versions = Table(
     moment("known_from"),
     # Canonical JSON; empty where the text was taken back.
     Column("content", Text),
+    Column("log_index", BigInteger, nullable=False),
+)
+
+# What a finding said when it was opened, and at most once a day as it went on: what a pack holds and a leaf stands for.
+finding_versions = Table(
+    "finding_versions",
+    metadata,
+    Column("operator_id", Text, primary_key=True),
+    Column("finding_id", LargeBinary, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    moment("since"),
+    moment("last_seen"),
+    Column("counts", JSONB, nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    Column("law", Text, nullable=False),
+    Column("citation_vi", Text, nullable=False),
+    Column("citation_en", Text, nullable=False),
     Column("log_index", BigInteger, nullable=False),
 )
 

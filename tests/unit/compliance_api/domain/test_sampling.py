@@ -27,11 +27,11 @@ def drawn(count: int, *, old: int = 0, seed: bytes = b"seed", **inputs: Any) -> 
     return [one.qname for one in draw(made, count, old, seed)]
 
 
-def test_half_are_recent_and_a_quarter_is_asked_again() -> None:
+def test_half_are_recent_and_what_is_asked_again_takes_no_place_from_them() -> None:
     found = drawn(20, again=names("again", 50))
-    assert len(set(found)) == 20
-    assert sum(name.startswith("again") for name in found) == 5
-    assert sum(name.startswith("recent") for name in found) == 8
+    assert len(set(found)) == 40
+    assert sum(name.startswith("again") for name in found) == 20
+    assert sum(name.startswith("recent") for name in found) == 10
 
 
 def test_it_is_repeatable_from_its_seed_and_from_nothing_else() -> None:
@@ -118,3 +118,11 @@ def test_recent_names_are_looked_for_ever_further_back() -> None:
 def test_a_name_that_is_asked_again_says_so_and_only_that_one() -> None:
     found = draw(Inputs(POOL, again=names("missed", 3)), 12, 0, b"seed")
     assert {one.qname for one in found if one.again} == {one.qname for one in names("missed", 3)}
+
+
+def test_as_many_as_were_missed_by_several_are_asked_again_beside_the_drawn_and_a_few_of_the_others() -> None:
+    made = Inputs(POOL, again=names("missed", 40), loose=names("loose", 40))
+    found = draw(made, 12, 0, b"seed")
+    again = [one.qname for one in found if one.again]
+    assert (sum("missed" in one for one in again), sum("loose" in one for one in again)) == (12, 3)
+    assert len(found) == 12 + 12 + 3

@@ -22,9 +22,9 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
-from compliance_api.domain.sampling import Inputs, ListedName, Pool
+from compliance_api.domain.sampling import Inputs, ListedName, Pool, Unlisted, Unsettled
 from compliance_api.errors import NotPermittedError
-from compliance_api.usecases.assignment import Assigner, Assignment, Plan, Round, questions
+from compliance_api.usecases.assignment import Assigner, Assignment, Plan, Round, Wanted, questions
 from lachan.tls import Identity, Role
 from tests.support.cases import NOW, TEXT
 
@@ -86,6 +86,7 @@ class Memory:
         self.rounds: list[Round] = []
         self.assignments: list[Assignment] = []
         self.kept: dict[tuple[str, int], bytes] = {}
+        self.against = Unsettled()
         # Drawn anew, one round in a hundred has none of a category that its test looks for.
         self.entropy = random.Random(1).randbytes
 
@@ -98,8 +99,9 @@ class Memory:
     async def add_round(self, one: Round) -> None:
         self.rounds.append(one)
 
-    async def to_ask_again(self, *_: object) -> list[ListedName]:
-        return []
+    async def unsettled(self, _operator: str, _node: str, wanted: Wanted) -> Unsettled:
+        self.wanted = wanted
+        return self.against
 
     async def inputs(self, operator: str, number: int) -> bytes | None:
         return self.kept.get((operator, number))
@@ -223,7 +225,7 @@ async def test_every_resolver_is_asked_the_same_names_and_the_draw_is_repeatable
     udp, tcp = store.rounds
     assert [one.qname for one in udp.questions] == [one.qname for one in tcp.questions]
     assert [one.qtype for one in udp.questions] != [one.qtype for one in tcp.questions]
-    assert [one.arm for one in udp.questions].count(Arm.CONTROL) == 1
+    assert [one.arm for one in udp.questions].count(Arm.CONTROL) == 2
     kept = Inputs.decode(store.kept["a", udp.number])
     for one in store.rounds:
         assert tuple(questions(plan, kept, one.seed, f"e/{one.endpoint}")) == one.questions
@@ -231,3 +233,49 @@ async def test_every_resolver_is_asked_the_same_names_and_the_draw_is_repeatable
     assert await made.draw_rounds(NOW + timedelta(seconds=60)) == 2
     listed = [{one.qname for one in drawn.questions if one.arm is Arm.LISTED} for drawn in store.rounds]
     assert not listed[0] & listed[2]
+
+
+def asked(plan: Plan, inputs: Inputs) -> dict[str, list[int]]:
+    """The types by which each name is asked."""
+    found: dict[str, list[int]] = {}
+    for one in questions(plan, inputs, b"seed", "e"):
+        found.setdefault(one.qname, []).append(one.qtype)
+    return found
+
+
+def test_every_name_is_asked_for_its_address_and_by_another_type_beside_it() -> None:
+    found = asked(replace(PLAN, qtypes=(1, 28, 65)), Inputs(POOL))
+    assert len(found) == 15
+    assert all(types in ([1, 28], [1, 65]) for types in found.values())
+    assert {types[1] for types in found.values()} == {28, 65}
+    assert set(map(tuple, asked(PLAN, Inputs(POOL)).values())) == {(1,)}
+    assert set(map(tuple, asked(replace(PLAN, qtypes=(28,)), Inputs(POOL)).values())) == {(28,)}
+
+
+def test_what_spoke_against_an_operator_is_asked_again_as_it_was() -> None:
+    missed = replace(POOL.names[0], qname="missed.example", types=(28,))
+    blocked = Unlisted("blocked.example", Arm.NEIGHBOUR, (65,)), Unlisted("n1.example", Arm.CONTROL, (1,))
+    inputs = Inputs(POOL, again=(missed,), blocked=blocked)
+    plan = replace(PLAN, qtypes=(1, 28, 65))
+    again = [one for one in questions(plan, inputs, b"seed", "e") if one.again]
+    assert [(one.qname, one.qtype, one.arm) for one in again] == [
+        ("missed.example", 28, Arm.LISTED),
+        # The other one is listed by now.
+        ("blocked.example", 65, Arm.NEIGHBOUR),
+    ]
+    assert Inputs.decode(inputs.encode()) == inputs
+
+
+async def test_names_that_can_be_confirmed_in_an_open_day_are_asked_again() -> None:
+    store = Memory()
+    store.against = Unsettled((replace(POOL.names[0], qname="missed.example", types=(1,)),))
+    made = assigner(store)
+    await made.draw_rounds(NOW)
+    (drawn,) = store.rounds
+    assert [one.qname for one in drawn.questions if one.again] == ["missed.example"]
+    # 12:00 UTC is 19:00 in Viet Nam: yesterday is closed, and what was seen six hours ago may be confirmed.
+    assert store.wanted.since == NOW - timedelta(days=1)
+    assert store.wanted.until == NOW - timedelta(hours=6) + timedelta(seconds=PLAN.spread)
+    await made.draw_rounds(NOW + timedelta(hours=10))
+    # At five in the morning yesterday is still open.
+    assert store.wanted.since == NOW - timedelta(hours=19)
