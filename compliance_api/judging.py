@@ -76,7 +76,8 @@ async def recompute(engine: AsyncEngine, place: Place, period_name: str, known_a
             problem = error
             continue
         if known_at is None:
-            _, law = laws.in_force(place.jurisdiction, wanted.last.start, wanted.last.end)
-            await judge.check(place, laws, wanted, await counter.course(place, laws, law, wanted.end))
+            law = laws.timeline(place.jurisdiction).first(wanted.last.start, wanted.last.end)
+            if law is not None:
+                await judge.check(place, laws, wanted, await counter.course(place, laws, law, wanted.end))
         return reached
     raise ComplianceError(str(problem)) from problem

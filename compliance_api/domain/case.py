@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.course import Course
+from compliance_api.domain.finding import Clause, FindingKind
 from compliance_api.domain.law import Law
 from compliance_api.domain.observation import Sighting
+from compliance_api.domain.timeline import Timeline
 from compliance_api.domain.window import Absence
 
 
@@ -27,6 +29,8 @@ class NodeRecord:
     first_window: datetime | None
     # From each revocation until it was enrolled again.
     away: tuple[Absence, ...] = ()
+    # The windows that it reported shortly before the period, or the last one before: start and end, oldest first.
+    heard: tuple[tuple[datetime, datetime], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class Case:
 
     operator: str
     jurisdiction: str
+    # In force at the end of the period; what the case is about may lie under earlier ones.
     law: Law
     now: datetime
     nodes: Sequence[NodeRecord]
@@ -129,8 +134,23 @@ class Case:
     copies: Sequence[CopyRecord] = ()
     # Until when reports on the period were waited for; None where that is its end.
     waited_until: datetime | None = None
+    # Every law that was in force here; None where that is only the one.
+    laws: Timeline | None = None
 
     @property
     def start(self) -> datetime:
         """When the period began."""
         return self.now - timedelta(seconds=self.law.period)
+
+    @property
+    def timeline(self) -> Timeline:
+        """The laws of the place over time."""
+        return self.laws or Timeline.of(self.law)
+
+    def law_at(self, moment: datetime) -> Law:
+        """The law of a moment, or the case's own where there was none then."""
+        return self.timeline.at(moment) or self.law
+
+    def clause(self, kind: FindingKind, at: datetime) -> Clause:
+        """The passage behind a kind of finding, of the law that was in force when it was due."""
+        return self.law_at(at).clause(kind)

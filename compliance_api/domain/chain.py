@@ -2,7 +2,8 @@
 
 Holds always: `follow` is a pure step from the last accepted report to the next; a break is judged once, where it
 happens, and the chain goes on from there, so that one lost link is one finding; what a node declared lost is not a
-break.
+break. What comes late of an earlier boot moves nothing, as long as it is about the time before the head: an epoch that
+was followed by another does not go on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+MAX_PAST = 32
+"""Epochs before a head's own that are remembered. Reports are sent in order: those that come late are of the last."""
 
 
 class Relation(enum.StrEnum):
@@ -65,6 +69,8 @@ class Head:
     sequence: int
     digest: bytes
     window_end: datetime
+    # The epochs that followed one another up to this one, the last one first, at most `MAX_PAST`.
+    past: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,17 @@ class Step:
     head: Head
 
 
-def _head(link: Link) -> Head:
-    return Head(link.boot_epoch, link.previous_boot_epoch, link.sequence, link.digest, link.window_end)
+def _head(link: Link, before: Head | None = None) -> Head:
+    """The head after a link.
+
+    An epoch is past only where another followed it: one that was left by a break may go on, and breaks again.
+    """
+    past = before.past if before is not None else ()
+    if before is not None and before.boot_epoch not in {link.boot_epoch, *past}:
+        followed = link.previous_boot_epoch == before.boot_epoch or link.spool_lost
+        past = (before.boot_epoch, *past)[:MAX_PAST] if followed else past
+    past = tuple(epoch for epoch in past if epoch != link.boot_epoch)
+    return Head(link.boot_epoch, link.previous_boot_epoch, link.sequence, link.digest, link.window_end, past)
 
 
 def _first(link: Link) -> Relation:
@@ -92,7 +107,7 @@ def _number(head: Head, link: Link) -> Relation | None:
         if link.sequence <= head.sequence:
             return Relation.LATE
         return None if link.sequence == head.sequence + 1 else Relation.GAP
-    if link.boot_epoch == head.previous_boot_epoch:
+    if link.boot_epoch in {head.previous_boot_epoch, *head.past} and link.window_start < head.window_end:
         return Relation.LATE
     if link.previous_boot_epoch != head.boot_epoch:
         return Relation.WRONG_EPOCH
@@ -112,4 +127,4 @@ def follow(head: Head | None, link: Link) -> Step:
         relation = Relation.WRONG_DIGEST
     elif relation is None and link.window_start < head.window_end:
         relation = Relation.BACKWARDS
-    return Step(relation or Relation.EXTENDS, _head(link))
+    return Step(relation or Relation.EXTENDS, _head(link, head))

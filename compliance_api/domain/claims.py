@@ -1,18 +1,25 @@
 """Findings that reports alone bring: what is missing, what contradicts itself, and what admits an old list.
 
-Holds always: silence is counted only after the deadline; a node has the law's time after its first window ever before
-an old list is held against it; declared losses of windows are still missing windows.
+Holds always: whatever a report says or fails to say is judged by the law in force in its window, and by none where
+there was none; silence is counted only after the deadline, and not while the node was off by what probes saw; a node
+has the law's time after its first window ever, and after an outage, before an old list is held against it; declared
+losses of windows are still missing windows.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from compliance_api.domain import silence
 from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.finding import Evidence, EvidenceKind, Finding, FindingKind, cite
+from compliance_api.domain.law import Law
+from compliance_api.domain.silence import Silence
 from compliance_api.domain.window import Owed, owed
 
 
@@ -26,33 +33,72 @@ def quote_release(release: ReleaseRecord) -> Evidence:
     return Evidence(EvidenceKind.RELEASE, release.published_at, str(release.serial))
 
 
-def windows_owed(case: Case, node: NodeRecord) -> Owed:
-    """The windows that a node owes within the period: from its first one, or from enrolment where none ever came.
+@dataclass(frozen=True)
+class Duty:
+    """What a node owed within the period under one law."""
+
+    law: Law
+    owed: Owed
+
+    @property
+    def tolerated(self) -> int:
+        """Windows that may be missing: of a day's, where fewer were due."""
+        duty = self.law.report
+        return math.floor(duty.tolerated_missing * max(self.owed.expected, self.law.day.length / duty.window))
+
+
+def _owes_from(case: Case, node: NodeRecord) -> datetime:
+    """When a node's duty to report begins: with its first window, or once the time for that after enrolment is over.
+
+    Whoever is late with the first one owes those before it as well.
+    """
+    begins, law = case.timeline.running(node.enrolled_at) or (node.enrolled_at, case.law)
+    latest = begins + timedelta(seconds=law.report.first_within)
+    return min(node.first_window, latest) if node.first_window is not None else latest
+
+
+def duties(case: Case, node: NodeRecord) -> list[Duty]:
+    """The windows that a node owes within the period, under each of its laws.
 
     None that ended while it was revoked: nobody would have taken a report on it.
     """
-    duty = case.law.report
-    begin = node.first_window or node.enrolled_at + timedelta(seconds=duty.first_within)
-    until = min(case.now, (case.waited_until or case.now) - timedelta(seconds=duty.deadline))
     received = [report.window_start for report in case.reports if report.node == node.name]
-    return owed(max(begin, case.start), until, duty.window, received, node.away)
+    waited = case.waited_until or case.now
+    found = []
+    for start, end, law in case.timeline.within(max(case.start, _owes_from(case, node)), case.now):
+        until = min(end, waited - timedelta(seconds=law.report.deadline))
+        found.append(Duty(law, owed(start, until, law.report.window, received, node.away)))
+    return found
+
+
+def windows_owed(case: Case, node: NodeRecord) -> Owed:
+    """The windows that a node owes within the period, whatever the law."""
+    each = [duty.owed for duty in duties(case, node)]
+    missing = tuple(window for one in each for window in one.missing)
+    return Owed(sum(one.expected for one in each), sum(one.received for one in each), missing)
 
 
 def missing_reports(case: Case) -> Iterator[Finding]:
-    """Windows owed and not reported, where they are more than the law tolerates."""
+    """Windows owed and not reported, more than the law tolerates, but those in which the node was off."""
     for node in case.nodes:
-        windows = windows_owed(case, node)
-        missing = len(windows.missing)
-        if missing <= case.law.report.tolerated_missing * windows.expected:
-            continue
-        yield Finding(
-            FindingKind.MISSING_REPORTS,
-            windows.missing[0],
-            {"windows_missing": missing, "windows_expected": windows.expected},
-            cite([quote(report) for report in _neighbours(case, node, windows.missing[0])]),
-            case.law.clause(FindingKind.MISSING_REPORTS),
-            node.name,
-        )
+        expected, missing = 0, list[datetime]()
+        for duty in duties(case, node):
+            if len(duty.owed.missing) <= duty.tolerated:
+                continue
+            off = silence.off(case, node, duty.owed.missing, duty.law)
+            held = [window for window in duty.owed.missing if window not in off]
+            if len(held) > duty.tolerated:
+                expected += duty.owed.expected
+                missing += held
+        if missing:
+            yield Finding(
+                FindingKind.MISSING_REPORTS,
+                missing[0],
+                {"windows_missing": len(missing), "windows_expected": expected},
+                cite([quote(report) for report in _neighbours(case, node, missing[0])]),
+                case.clause(FindingKind.MISSING_REPORTS, missing[-1]),
+                node.name,
+            )
 
 
 def _neighbours(case: Case, node: NodeRecord, hole: datetime) -> list[ReportRecord]:
@@ -68,20 +114,20 @@ def _neighbours(case: Case, node: NodeRecord, hole: datetime) -> list[ReportReco
 
 def broken_chain(case: Case) -> Iterator[Finding]:
     """Links that do not hold and were not declared lost."""
-    for node, reports in _by_node([report for report in case.reports if report.relation.broken]):
+    for node, reports in _by_node([report for report in lawful(case) if report.relation.broken]):
         yield Finding(
             FindingKind.BROKEN_CHAIN,
             min(report.window_start for report in reports),
             {"breaks": len(reports)},
             cite([quote(report, report.relation) for report in reports]),
-            case.law.clause(FindingKind.BROKEN_CHAIN),
+            case.clause(FindingKind.BROKEN_CHAIN, max(report.window_start for report in reports)),
             node,
         )
 
 
 def equivocation(case: Case) -> Iterator[Finding]:
     """Two signed reports under one number."""
-    for node, reports in _by_node([report for report in case.reports if report.relation is Relation.EQUIVOCATION]):
+    for node, reports in _by_node([report for report in lawful(case) if report.relation is Relation.EQUIVOCATION]):
         rivals = {report.rival for report in reports}
         sides = [report for report in case.reports if report.digest in rivals]
         yield Finding(
@@ -89,14 +135,16 @@ def equivocation(case: Case) -> Iterator[Finding]:
             min(report.window_start for report in reports),
             {"conflicting_reports": len(reports)},
             cite([quote(report, f"sequence {report.sequence}") for report in [*reports, *sides]]),
-            case.law.clause(FindingKind.EQUIVOCATION),
+            case.clause(FindingKind.EQUIVOCATION, max(report.window_start for report in reports)),
             node,
         )
 
 
 def bad_signature(case: Case) -> Iterator[Finding]:
     """Report bytes that the node sent over its own connection, but that its key did not sign."""
-    ordered = sorted(case.unverified, key=lambda one: one.node)
+    ordered = sorted(
+        (one for one in case.unverified if case.timeline.at(one.received_at) is not None), key=lambda one: one.node
+    )
     for node, group in groupby(ordered, key=lambda one: one.node):
         items = list(group)
         yield Finding(
@@ -111,9 +159,14 @@ def bad_signature(case: Case) -> Iterator[Finding]:
                     for one in items
                 ]
             ),
-            case.law.clause(FindingKind.BAD_SIGNATURE),
+            case.clause(FindingKind.BAD_SIGNATURE, max(one.received_at for one in items)),
             node,
         )
+
+
+def lawful(case: Case) -> list[ReportRecord]:
+    """The reports on windows that began under a law."""
+    return [report for report in case.reports if case.timeline.at(report.window_start) is not None]
 
 
 def _by_node(reports: Sequence[ReportRecord]) -> Iterator[tuple[str, list[ReportRecord]]]:
@@ -126,21 +179,37 @@ def replacement(releases: Sequence[ReleaseRecord], serial: int) -> ReleaseRecord
     return next((release for release in releases if release.serial > serial), None)
 
 
-def admits_stale(case: Case, node: NodeRecord, report: ReportRecord) -> bool:
-    """Whether a report itself says that its list had been replaced for longer than the law allows."""
-    newer = replacement(case.releases, report.list_serial)
-    if newer is None:
-        return False
-    allowed = min(case.law.list.maximum_age, case.law.block_deadline(urgent=newer.urgent))
-    begins = max(newer.published_at, node.first_window or node.enrolled_at)
-    return report.window_end > begins + timedelta(seconds=allowed)
+def _replaced_due(case: Case, node: NodeRecord, newer: ReleaseRecord, silent: Sequence[Silence]) -> datetime | None:
+    """When a node must have replaced the list that a release followed; None where no law says so.
+
+    By the law at the publication; the deadline of a node that was silent when it ended ends after its return.
+    """
+    found = case.timeline.running(newer.published_at)
+    if found is None:
+        return None
+    begins, law = found
+    begins = max(begins, node.first_window or node.enrolled_at)
+    due = begins + timedelta(seconds=min(law.list.maximum_age, law.block_deadline(urgent=newer.urgent)))
+    return silence.excused_until(silent, due, law.list.catch_up)
 
 
 def stale_claims(case: Case) -> dict[str, list[ReportRecord]]:
-    """The reports of each node that admit an old list, oldest window first."""
+    """The reports of each node that admit a list replaced for longer than the law allows, oldest window first."""
     found: dict[str, list[ReportRecord]] = {}
+    reports = lawful(case)
     for node in case.nodes:
-        own = [report for report in case.reports if report.node == node.name and admits_stale(case, node, report)]
+        silent = silence.silences(case, node)
+        dues: dict[int, datetime | None] = {}
+        own = []
+        for report in reports:
+            newer = replacement(case.releases, report.list_serial) if report.node == node.name else None
+            if newer is None:
+                continue
+            if newer.serial not in dues:
+                dues[newer.serial] = _replaced_due(case, node, newer, silent)
+            due = dues[newer.serial]
+            if due is not None and report.window_end > due:
+                own.append(report)
         if own:
             found[node.name] = sorted(own, key=lambda report: report.window_start)
     return found

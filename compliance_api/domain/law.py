@@ -7,13 +7,14 @@ for each moment and place there is at most one; a period is judged by the law th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from compliance_api.domain.burden import Burden
 from compliance_api.domain.finding import Clause, FindingKind
+from compliance_api.domain.law_text import Added
 from compliance_api.domain.legal_day import CALENDAR, LegalDay
 from compliance_api.domain.observation import ConfirmationRule
 from compliance_api.domain.organisation import Label
@@ -54,8 +55,9 @@ class ReportDuty(Settings):
     deadline: Span = 900.0
     # After a node's enrolment, for its first report.
     first_within: Span = 86400.0
-    # Part of the windows due that may be missing.
-    tolerated_missing: Share = 0.0
+    # Part of the windows due that may be missing: of a day's, where fewer are due. Of 288 windows 14, which are an hour
+    # of outage with the windows that it cuts at either end.
+    tolerated_missing: Share = 0.05
 
 
 class ListDuty(Settings):
@@ -68,6 +70,8 @@ class ListDuty(Settings):
     unblock_deadline: Span = 86400.0
     # For how long a node may run a list that a newer release has replaced.
     maximum_age: Span = 86400.0
+    # After an outage during which that time ended, for the node to fetch the list.
+    catch_up: Annotated[Duration, Field(ge=0, le=CALENDAR), Added()] = 3600.0
     # Names published less than this before they are asked show how old a list is.
     aged_until: Span = 604800.0
     # Part of the names of newer releases that must be missed before a list is called stale by observation.
@@ -199,6 +203,14 @@ class Law(Settings):
     def block_deadline(self, *, urgent: bool) -> float:
         """Seconds from publication until a name must be blocked."""
         return min(self.list.urgent_block_deadline, self.list.block_deadline) if urgent else self.list.block_deadline
+
+    def block_due(self, published_at: datetime, *, urgent: bool) -> datetime:
+        """When a name published then must be blocked, as far as this text alone says."""
+        return published_at + timedelta(seconds=self.block_deadline(urgent=urgent))
+
+    def unblock_due(self, removed_at: datetime) -> datetime:
+        """When a name taken out then must be answered again, as far as this text alone says."""
+        return removed_at + timedelta(seconds=self.list.unblock_deadline)
 
 
 class LawBook(Settings):

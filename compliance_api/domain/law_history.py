@@ -1,19 +1,20 @@
 """The law in both times: since when a text is in force, and since when it is known here.
 
 Holds always: what was known is never changed, a changed or withdrawn text is a new version beside the old; a moment is
-judged by the law in force then, as it was known at the end of what is judged. So a text that is made to reach back
-changes nothing that happened before anybody could know it, and shows as backdated.
+judged by the law in force then, as it was known then. So a text that is made to reach back changes nothing that
+happened before anybody could know it, and shows as backdated.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from compliance_api.domain.law import Law, LawBook, LawError
+from compliance_api.domain.law_text import form
+from compliance_api.domain.timeline import Span, Timeline
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class LawVersion:
 
 
 def content(law: Law) -> str:
-    """A text as data, in one form: sorted keys, no blanks, rates in the fewest digits that read back as the same."""
-    return json.dumps(law.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """A text as data, in one form."""
+    return form(law)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,42 @@ class LawHistory:
             names = ", ".join(one.name for one, _ in found)
             raise LawError(f"{names} are in force in {jurisdiction} at the same time, {at.isoformat()}")
         return found[0]
+
+    def timeline(self, jurisdiction: str) -> Timeline:
+        """The laws of a place, each from when it was in force and known; none while several contradict each other."""
+        changes = {one.known_from for one in self.versions}
+        for one in self.versions:
+            if one.law is not None:
+                changes |= {one.law.effective_from, one.law.effective_until or one.law.effective_from}
+        spans: list[Span] = []
+        moments = sorted(changes)
+        for start, end in zip(moments, [*moments[1:], None], strict=True):
+            try:
+                _, law = self.in_force(jurisdiction, start, start)
+            except LawError:
+                continue
+            if spans and spans[-1].law is law and spans[-1].until == start:
+                spans[-1] = replace(spans[-1], until=end)
+            else:
+                spans.append(Span(start, end, law))
+        return Timeline(tuple(spans))
+
+    def until(self, known_at: datetime | None) -> LawHistory:
+        """As it was known at a moment; None for as it is known now."""
+        if known_at is None:
+            return self
+        return LawHistory(tuple(one for one in self.versions if one.known_from <= known_at))
+
+    def version_of(self, law: Law) -> LawVersion:
+        """The version that a text of this history is.
+
+        Raises:
+            LawError: It is none of them.
+        """
+        found = next((one for one in self.versions if one.law is law), None)
+        if found is None:
+            raise LawError(f"{law.id} is no text of this history")
+        return found
 
     def version(self, name: str, number: int) -> LawVersion:
         """One version of one text.

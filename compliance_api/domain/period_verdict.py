@@ -69,7 +69,7 @@ def decide(case: Case, period: Period, laws: Mapping[str, LawVersion]) -> Period
     Args:
         case: Everything known of the period; its course may go on beyond it.
         period: The day or month.
-        laws: By name, the versions of the law that judged its days, and the case.
+        laws: The versions of the law that were in force in it, by a name to sort them by.
     """
     whole = replace(case, course=cut(case.course, period))
     verdict = judge(whole)

@@ -16,7 +16,7 @@ from itertools import groupby
 
 from compliance_api.domain.accusations import quote_day
 from compliance_api.domain.case import Case, ReportRecord
-from compliance_api.domain.claims import quote, quote_release, replacement, stale_claims
+from compliance_api.domain.claims import lawful, quote, quote_release, replacement, stale_claims
 from compliance_api.domain.finding import Evidence, Finding, FindingKind, cite
 from compliance_api.domain.observation import UNLISTED, Arm, Path, Result, Shape, Sighting, confirmed
 from compliance_api.domain.statistics.day import Line, faulty_lines, parts
@@ -84,7 +84,7 @@ def picture(case: Case) -> Picture:
     urgent = {release.serial: release.urgent for release in case.releases}
     finished = settled(case.sightings)
     here = [one for one in finished if one.path is not Path.ELSEWHERE]
-    listed = [one for one in here if one.arm is Arm.LISTED and due(one, case.law, urgent)]
+    listed = [one for one in here if one.arm is Arm.LISTED and due(one, case.timeline, urgent)]
     unlisted = [one for one in here if one.arm in UNLISTED and one.removed_at is None]
     conclusive = [one for one in [*listed, *unlisted] if one.result is not Result.INCONCLUSIVE]
     points = {one.vantage_point for one in finished}
@@ -196,15 +196,15 @@ def _false_serials(case: Case, observed: ObservedList | None) -> list[ReportReco
     if observed is None:
         return []
     misses = [one for record in observed.newer_missed for one in record.missed]
-    margin = case.law.counters.clock_tolerance
+    margins = {report.digest: case.law_at(report.window_start).counters.clock_tolerance for report in case.reports}
     return [
         report
-        for report in case.reports
+        for report in lawful(case)
         if report.enforcing
         and any(
             one.node == report.node
             and one.added_serial <= report.list_serial
-            and one.asked_at >= report.list_activated_at + timedelta(seconds=margin)
+            and one.asked_at >= report.list_activated_at + timedelta(seconds=margins[report.digest])
             and report.window_start <= one.asked_at < report.window_end
             for one in misses
         )
@@ -233,14 +233,14 @@ def _received(blocks: Sequence[Sighting], lines: int, rules: DayRules) -> int:
 
 def _short_counts(case: Case, seen: Picture) -> list[tuple[ReportRecord, int]]:
     """Reports that claim fewer blocked answers than probes alone received in the window."""
-    margin = case.law.counters.clock_tolerance
-    rules = case.law.day_rules()
     by_node: dict[str, list[Sighting]] = {}
     for one in seen.blocks:
         by_node.setdefault(one.node, []).append(one)
     times = {node: [one.asked_at for one in blocks] for node, blocks in by_node.items()}
     short = []
-    for report in case.reports:
+    for report in lawful(case):
+        law = case.law_at(report.window_start)
+        margin = law.counters.clock_tolerance
         blocks = by_node.get(report.node, [])
         # In order of time, so only those of the window are looked at.
         begin = bisect_left(times.get(report.node, []), report.window_start)
@@ -248,10 +248,16 @@ def _short_counts(case: Case, seen: Picture) -> list[tuple[ReportRecord, int]]:
         there = [
             one for one in blocks[begin:end] if inside(one.asked_at, report.window_start, report.window_seconds, margin)
         ]
-        received = _received(there, seen.lines, rules)
+        received = _received(there, seen.lines, law.day_rules())
         if report.blocked < received:
             short.append((report, received))
     return short
+
+
+def _enough(case: Case, windows: Sequence[ReportRecord]) -> bool:
+    """Whether they are as many as the law of each of them asks for."""
+    wanted = {case.law_at(report.window_start).counters.mismatched_windows for report in windows}
+    return len(windows) >= max(wanted, default=1)
 
 
 def counter_mismatch(case: Case, seen: Picture, observed: ObservedList | None) -> Iterator[Finding]:
@@ -263,17 +269,16 @@ def counter_mismatch(case: Case, seen: Picture, observed: ObservedList | None) -
     accused = {Family.STALE_LIST, Family.FILTERING} & set(case.course.accused())
     false = _false_serials(case, observed) if accused else []
     short = _short_counts(case, seen)
-    wanted = case.law.counters.mismatched_windows
     counts: dict[str, int] = {}
     evidence: list[Evidence] = []
-    if observed and len(false) >= wanted:
+    if observed and _enough(case, false):
         counts |= {
             "windows_claiming_newer_list": len(false),
             "serial_claimed": max(report.list_serial for report in false),
             "serial_observed": observed.serial,
         }
         evidence += [quote(report, f"serial {report.list_serial}") for report in false]
-    if len(short) >= wanted:
+    if _enough(case, [report for report, _ in short]):
         counts |= {
             "windows_counting_too_few": len(short),
             "blocked_claimed": sum(report.blocked for report, _ in short),

@@ -32,6 +32,7 @@ from compliance_api.domain.observation import (
 from compliance_api.domain.organisation import Transport
 from compliance_api.domain.statistics.day import ALL, STRATA, DayTally, Line, judge_day
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.timeline import Deadlines
 
 QUOTED = 10
 """Pieces of evidence that a count quotes, for each family of bad days."""
@@ -98,20 +99,18 @@ def quote_sighting(sighting: Sighting) -> Evidence:
     )
 
 
-def due(sighting: Sighting, law: Law, urgent: Mapping[int, bool]) -> bool:
+def due(sighting: Sighting, deadlines: Deadlines, urgent: Mapping[int, bool]) -> bool:
     """Whether a listed name had to be blocked when it was asked, at the earliest that it can have been."""
     if sighting.added_at is None:
         return False
-    deadline = law.block_deadline(urgent=urgent.get(sighting.added_serial, False))
-    return (sighting.earliest or sighting.asked_at) >= sighting.added_at + timedelta(seconds=deadline)
+    by = deadlines.block_due(sighting.added_at, urgent=urgent.get(sighting.added_serial, False))
+    return by is not None and (sighting.earliest or sighting.asked_at) >= by
 
 
-def _released(sighting: Sighting, law: Law) -> bool:
+def _released(sighting: Sighting, deadlines: Deadlines) -> bool:
     """Whether a name that was taken out had to be answered again when it was asked."""
-    deadline = timedelta(seconds=law.list.unblock_deadline)
-    return (
-        sighting.removed_at is not None and (sighting.earliest or sighting.asked_at) >= sighting.removed_at + deadline
-    )
+    by = deadlines.unblock_due(sighting.removed_at) if sighting.removed_at is not None else None
+    return by is not None and (sighting.earliest or sighting.asked_at) >= by
 
 
 def settled(sightings: Iterable[Sighting]) -> list[Sighting]:
@@ -233,19 +232,23 @@ class _Counter:
         return max(independent, key=lambda those: len({one.vantage_point for one in those}), default=[])
 
 
-def count(evidence: DayEvidence, releases: Sequence[ReleaseRecord], law: Law) -> Count:
+def count(
+    evidence: DayEvidence, releases: Sequence[ReleaseRecord], law: Law, deadlines: Deadlines | None = None
+) -> Count:
     """Counts a legal day.
 
     Args:
         evidence: Everything seen from its beginning until it was closed.
         releases: Those known, for which of them were urgent.
         law: In force on the day.
+        deadlines: Of the laws in force when names were published or taken out; None where that was the law of the day.
     """
+    deadlines = deadlines or law
     urgent = {release.serial: release.urgent for release in releases}
     finished = settled(evidence.sightings)
     here = [one for one in finished if one.path is not Path.ELSEWHERE]
     counter = _Counter(evidence, law, here)
-    listed = [one for one in here if one.arm is Arm.LISTED and due(one, law, urgent)]
+    listed = [one for one in here if one.arm is Arm.LISTED and due(one, deadlines, urgent)]
     counted = {one.reference for one in listed}
     names = counter.names(lambda one: one.reference in counted)
     missed = counter.hits(names, Result.NOT_BLOCKED)
@@ -259,7 +262,7 @@ def count(evidence: DayEvidence, releases: Sequence[ReleaseRecord], law: Law) ->
     late = counter.hits(aged, Result.NOT_BLOCKED)
     lines, seen = counter.strata(listed)
     foreign = counter.foreign()
-    released = counter.names(lambda one: one.arm in UNLISTED and _released(one, law))
+    released = counter.names(lambda one: one.arm in UNLISTED and _released(one, deadlines))
     kept = counter.hits(released, Result.BLOCKED)
     tally = DayTally(
         len(names),

@@ -5,7 +5,7 @@ Holds always: it only reads, in the caller's transaction; every reading is of on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,6 +38,11 @@ from compliance_api.storage.tables import (
 )
 from lachan.tls import Role
 
+HEARD = timedelta(days=2)
+"""How long before a stretch of time the beginning of a silence is looked for: longer than a time to catch up."""
+HEARD_AT_MOST = timedelta(days=40)
+"""The same for a node that was silent throughout."""
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -58,13 +63,19 @@ class Extent:
 async def nodes(connection: AsyncConnection, extent: Extent) -> list[NodeRecord]:
     """The nodes of that time, as their chains know them: known before its end, and not away throughout."""
     away = await _away(connection, extent)
-    rows = await connection.execute(
-        select(chain_heads.c.node, chain_heads.c.enrolled_at, chain_heads.c.first_window)
+    heads = await connection.execute(
+        select(chain_heads.c.node, chain_heads.c.enrolled_at, chain_heads.c.first_window, chain_heads.c.window_end)
         .where(chain_heads.c.operator_id == extent.operator, chain_heads.c.node.in_(extent.nodes))
         .where(or_(chain_heads.c.enrolled_at < extent.end, chain_heads.c.first_window < extent.end))
         .order_by(chain_heads.c.node)
     )
-    found = [NodeRecord(row.node, row.enrolled_at, row.first_window, away.get(row.node, ())) for row in rows]
+    rows = heads.all()
+    newest = {row.node: row.window_end for row in rows if row.window_end is not None}
+    heard = await _heard(connection, extent, newest)
+    found = [
+        NodeRecord(row.node, row.enrolled_at, row.first_window, away.get(row.node, ()), tuple(heard.get(row.node, ())))
+        for row in rows
+    ]
     return [one for one in found if not any(gone.covers(extent.start) and gone.covers(extent.end) for gone in one.away)]
 
 
@@ -80,6 +91,34 @@ async def _away(connection: AsyncConnection, extent: Extent) -> dict[str, tuple[
     found: dict[str, tuple[Absence, ...]] = {}
     for row in rows:
         found[row.name] = (*found.get(row.name, ()), Absence(row.revoked_at, row.lifted_at))
+    return found
+
+
+async def _heard(
+    connection: AsyncConnection, extent: Extent, newest: Mapping[str, datetime]
+) -> dict[str, list[tuple[datetime, datetime]]]:
+    """The windows that each node reported shortly before that time, oldest first; or the last one before.
+
+    Args:
+        connection: In a transaction.
+        extent: Whose, and the time.
+        newest: When the last window ended that each node ever reported.
+    """
+    kept = reports.c
+    windows = select(kept.node, kept.window_start, kept.window_seconds).where(
+        kept.operator_id == extent.operator, kept.window_start < extent.start, extent.knew(kept.accepted_at)
+    )
+    recent = windows.where(kept.node.in_(extent.nodes), kept.window_start >= extent.start - HEARD)
+    rows = list(await connection.execute(recent.order_by(kept.window_start)))
+    # Whoever was silent for longer and is back: rare, so each is looked for by itself.
+    back = {node for node, end in newest.items() if end > extent.start} - {row.node for row in rows}
+    for node in sorted(back):
+        before = windows.where(kept.node == node, kept.window_start >= extent.start - HEARD_AT_MOST)
+        rows += await connection.execute(before.order_by(kept.window_start.desc()).limit(1))
+    found: dict[str, list[tuple[datetime, datetime]]] = {}
+    for row in rows:
+        end = row.window_start + timedelta(seconds=row.window_seconds)
+        found.setdefault(row.node, []).append((row.window_start, end))
     return found
 
 

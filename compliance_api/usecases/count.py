@@ -1,8 +1,8 @@
 """Counts legal days once they are closed, and again where more was handed in since.
 
-Holds always: a day is counted from what is stored and judged by the law in force on it as it was known at its end; a
-count is stored under the next number and never changed; a day without observations is not counted; one turn counts a
-bounded number of days, the oldest first.
+Holds always: a day is counted from what is stored and judged by the law in force and known at its beginning, what was
+published before by the deadlines of that time; a count is stored under the next number and never changed; a day without
+observations is not counted; one turn counts a bounded number of days, the oldest first.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Protocol
 
 from compliance_api.domain.case import ReleaseRecord
 from compliance_api.domain.course import CountedDay, Course, follow
-from compliance_api.domain.law import Law, LawError
-from compliance_api.domain.law_history import LawHistory, LawVersion
+from compliance_api.domain.law import Law
+from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.legal_day import CALENDAR, OFFSET, LegalDay
 from compliance_api.domain.observation import Sighting
 from compliance_api.domain.tally import Count, DayEvidence, Handed, count, judged
+from compliance_api.domain.timeline import Timeline
 
 MAX_DAYS = 20
 """Counted in one turn."""
@@ -78,13 +79,13 @@ class TallyStore(Protocol):
         """Every count of every day that began in that time, as far as it was made by `known_at`."""
 
 
-def law_of(laws: LawHistory, jurisdiction: str, day: LegalDay) -> tuple[LawVersion, Law] | None:
-    """The law that judges a day; None where there is none, or its days are others."""
-    try:
-        version, law = laws.in_force(jurisdiction, day.start, day.end)
-    except LawError:
-        return None
-    return (version, law) if int(law.day.length) == day.length else None
+def law_of(laws: Timeline, day: LegalDay) -> Law | None:
+    """The law that judges a day: the one at its beginning, or else the first one on it.
+
+    None where there is none, or its days are others.
+    """
+    law = laws.first(day.start, day.end)
+    return law if law is not None and int(law.day.length) == day.length else None
 
 
 class DayCounter:
@@ -111,44 +112,40 @@ class DayCounter:
                 return []
             first = LegalDay.of(oldest, seconds).number
         due = []
+        timeline = laws.timeline(place.jurisdiction)
         for number in range(max(current.number - MAX_BACK, 0), current.number):
             day = LegalDay(number, seconds)
-            found = law_of(laws, place.jurisdiction, day)
-            if found is None or day.end + timedelta(seconds=found[1].day.closes_after) > now:
+            law = law_of(timeline, day)
+            if law is None or day.end + timedelta(seconds=law.day.closes_after) > now:
                 continue
-            recent = day.end + timedelta(seconds=found[1].day.recounted_within) >= now
+            recent = day.end + timedelta(seconds=law.day.recounted_within) >= now
             if recent or (number >= first and number not in newest):
-                due.append((day, *found))
+                due.append((day, law))
         if not due:
             return []
         # A law's days may close otherwise than another's of the same length.
         seen: dict[int, int] = {}
-        for after in sorted({law.day.closes_after for _, _, law in due}):
-            days = [day for day, _, law in due if law.day.closes_after == after]
+        for after in sorted({law.day.closes_after for _, law in due}):
+            days = [day for day, law in due if law.day.closes_after == after]
             seen |= await self._store.seen(place, days, after)
         done: list[Counted] = []
-        for day, version, law in due:
+        for day, law in due:
             number, before = newest.get(day.number, (0, 0))
             if seen.get(day.number, 0) == before or len(done) >= MAX_DAYS:
                 continue
-            done.append(await self._one(place, day, number + 1, version, law, now, seen.get(day.number, 0)))
+            made = await self.recount(place, day, law, timeline)
+            judged_day = judged(day, number + 1, now, law, made, seen.get(day.number, 0))
+            done.append(Counted(judged_day, made, laws.version_of(law).version))
+            await self._store.add(place, done[-1])
         return done
 
-    async def _one(
-        self, place: Place, day: LegalDay, number: int, version: LawVersion, law: Law, now: datetime, weight: int
-    ) -> Counted:
-        made = await self.recount(place, day, law)
-        counted = Counted(judged(day, number, now, law, made, weight), made, version.version)
-        await self._store.add(place, counted)
-        return counted
-
-    async def recount(self, place: Place, day: LegalDay, law: Law) -> Count:
-        """What a day's evidence amounts to now."""
+    async def recount(self, place: Place, day: LegalDay, law: Law, laws: Timeline) -> Count:
+        """What a day's evidence amounts to now, by its law and those that were in force before."""
         end = day.end + timedelta(seconds=law.day.closes_after)
         sightings = await self._store.evidence(place, day.start, end)
         handed = await self._store.handed(place, day.start, day.end)
         releases = await self._store.releases()
-        return await asyncio.to_thread(count, DayEvidence(day, sightings, handed), releases, law)
+        return await asyncio.to_thread(count, DayEvidence(day, sightings, handed), releases, law, laws)
 
     async def course(
         self, place: Place, laws: LawHistory, law: Law, until: datetime, known_at: datetime | None = None

@@ -1,14 +1,16 @@
 """Reaches the verdicts, again and again.
 
-Holds always: a verdict rests on what is stored and on the law in force, on nothing that lives in this process; days are
-counted before they are judged; a node that has left is judged for the time in which it was there; a verdict is stored
-with its findings in one transaction; one operator that cannot be judged does not keep the others from it.
+Holds always: a verdict rests on what is stored and on the law in force at the time that each piece of it is about, on
+nothing that lives in this process; days are counted before they are judged; a node that has left is judged for the time
+in which it was there; a verdict is stored with its findings in one transaction; one operator that cannot be judged does
+not keep the others from it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -71,6 +73,7 @@ class Judge:
             await self._periods.close(place, laws, counted, now)
             course = await self._counter.course(place, laws, law, now)
             case = await self._store.case(place.operator, place.jurisdiction, place.nodes, law, now, course)
+            case = replace(case, laws=laws.timeline(place.jurisdiction))
             # A long period is some work; receiving reports must not wait for it.
             verdict = await asyncio.to_thread(judge, case)
             await self._store.save(verdict, law.procedure)

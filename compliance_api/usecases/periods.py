@@ -1,7 +1,8 @@
 """Reaches the verdict on a legal day or a month, once its days are counted and whenever one is counted again.
 
-Holds always: it is reached from what is stored, by the law in force on the period's last day as it was known at its
-end; recomputing it counts every day anew from its evidence, and says where that is not what was stored.
+Holds always: it is reached from what is stored, each day and each report by the law in force and known then, the whole
+by that of the period's last day; recomputing it counts every day anew from its evidence, and says where that is not
+what was stored.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Protocol
 
 from compliance_api.domain.case import Case
 from compliance_api.domain.course import Course
-from compliance_api.domain.law import Law
+from compliance_api.domain.law import Law, LawError
 from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.legal_day import CALENDAR, LegalDay, Period, period
 from compliance_api.domain.period_verdict import PeriodVerdict, decide
+from compliance_api.domain.timeline import Timeline
 from compliance_api.errors import ComplianceError
 from compliance_api.usecases.count import Counted, DayCounter, Place, law_of
 
@@ -56,17 +58,19 @@ class PeriodJudge:
         Raises:
             LawError: There is no law to judge it by.
         """
-        version, law = laws.in_force(place.jurisdiction, wanted.last.start, wanted.last.end)
+        laws = laws.until(known_at)
+        timeline = laws.timeline(place.jurisdiction)
+        law = timeline.first(wanted.last.start, wanted.last.end)
+        if law is None:
+            raise LawError(f"no law was in force and known in {place.jurisdiction} on {wanted.last.name}")
         course = await self._counter.course(place, laws, law, wanted.end, known_at)
         case = await self._cases.of_days(place, wanted, law, course, known_at)
+        of_period = [one for _, _, one in timeline.within(wanted.start, wanted.end)]
         # Long enough for every report on it to be due.
-        waited = wanted.end + timedelta(seconds=law.report.deadline)
-        case = replace(case, waited_until=waited)
-        used = {version.name: version}
-        for step in course.steps:
-            if wanted.first <= step.day <= wanted.last:
-                found = law_of(laws, place.jurisdiction, step.day)
-                used |= {found[0].name: found[0]} if found else {}
+        waited = wanted.end + timedelta(seconds=max(one.report.deadline for one in of_period))
+        case = replace(case, waited_until=waited, laws=timeline)
+        versions = [laws.version_of(one) for one in of_period]
+        used = {f"{one.name}/{one.version:09}": one for one in versions}
         return await asyncio.to_thread(decide, case, wanted, used)
 
     async def close(self, place: Place, laws: LawHistory, counted: Iterable[Counted], now: datetime) -> int:
@@ -93,12 +97,12 @@ class PeriodJudge:
         for step in course.steps:
             if not wanted.first <= step.day <= wanted.last:
                 continue
-            await self._check_day(place, laws, step.day, step.counted.digest)
+            await self._check_day(place, laws.timeline(place.jurisdiction), step.day, step.counted.digest)
 
-    async def _check_day(self, place: Place, laws: LawHistory, day: LegalDay, digest: str) -> None:
-        found = law_of(laws, place.jurisdiction, day)
-        if found is None:
+    async def _check_day(self, place: Place, laws: Timeline, day: LegalDay, digest: str) -> None:
+        law = law_of(laws, day)
+        if law is None:
             return
-        made = await self._counter.recount(place, day, found[1])
+        made = await self._counter.recount(place, day, law, laws)
         if made.observations and made.digest != digest:
             raise RecountError(f"{day.name}: what is stored of the day gives {made.digest}, its count says {digest}")

@@ -30,7 +30,7 @@ def law(**changes: Any) -> Law:
         "authority": TEXT,
         "default_citation": TEXT,
         "period": "1h",
-        "report": {"window": "1m", "deadline": "5m", "first_within": "10m"},
+        "report": {"window": "1m", "deadline": "5m", "first_within": "10m", "tolerated_missing": 0.0},
         "list": {"block_deadline": "5m", "urgent_block_deadline": "1m", "maximum_age": "5m"},
         "day": {"length": "1m", "closes_after": "1m", "recounted_within": "10m"},
         "burden": {"bad": {"minimum_names": 10, "line_fault_rate": 0.000001}, "days": {"accusation": 20}},

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from compliance_api.domain.chain import Head, Link, Relation, follow
+from compliance_api.domain.chain import MAX_PAST, Head, Link, Relation, follow
 
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
 E1, E2, E3 = (bytes([number]) * 16 for number in (1, 2, 3))
@@ -50,7 +50,7 @@ def test_a_chain_begins_and_goes_on_across_boots() -> None:
 def test_each_break_has_its_name(following: Link, relation: Relation) -> None:
     step = follow(head(FIRST), following)
     assert step.relation is relation
-    assert step.head == head(following), "one lost link is one break"
+    assert replace(step.head, past=()) == head(following), "one lost link is one break"
 
 
 def test_a_number_below_the_last_one_moves_nothing() -> None:
@@ -58,8 +58,54 @@ def test_a_number_below_the_last_one_moves_nothing() -> None:
     assert follow(fifth, link(3)) == follow(fifth, link(3))
     assert follow(fifth, link(3)).relation is Relation.LATE
     assert follow(fifth, link(3)).head is fifth
-    second_epoch = head(link(1, epoch=E2, before=E1))
+    second_epoch = head(replace(link(1, epoch=E2, before=E1), window_start=T0 + timedelta(hours=1)))
     assert follow(second_epoch, link(9)).relation is Relation.LATE
+
+
+def boots(number: int) -> tuple[Head, list[Link]]:
+    """A node that was started so many times, an hour apart, with one report each."""
+    links = [FIRST]
+    at = head(FIRST)
+    for boot in range(2, number + 1):
+        before = links[-1]
+        one = link(1, epoch=bytes([boot]) * 16, before=before.boot_epoch, previous=before.digest)
+        links.append(replace(one, window_start=T0 + timedelta(hours=boot)))
+        step = follow(at, links[-1])
+        assert step.relation is Relation.EXTENDS
+        at = step.head
+    return at, links
+
+
+def test_a_late_report_of_two_boots_ago_is_late_and_moves_nothing() -> None:
+    at, links = boots(5)
+    late = replace(link(2, previous=links[0].digest), window_start=T0 + timedelta(minutes=2))
+    step = follow(at, late)
+    assert (step.relation, step.head) == (Relation.LATE, at)
+    following = link(2, epoch=at.boot_epoch, before=at.previous_boot_epoch, previous=at.digest)
+    assert follow(step.head, replace(following, window_start=at.window_end)).relation is Relation.EXTENDS
+
+
+def test_the_epochs_remembered_are_bounded() -> None:
+    at, links = boots(MAX_PAST + 5)
+    assert len(at.past) == MAX_PAST
+    assert at.past == tuple(one.boot_epoch for one in links[-2 : -2 - MAX_PAST : -1])
+    assert follow(at, replace(links[0], sequence=2)).relation is Relation.WRONG_EPOCH
+
+
+def test_an_epoch_that_was_followed_by_another_does_not_go_on() -> None:
+    """Whoever leaves a chain for a new one, and goes on with the old: nobody would look at the old one's links."""
+    at, _ = boots(2)
+    forked = replace(link(2, previous=FIRST.digest), window_start=at.window_end)
+    step = follow(at, forked)
+    assert step.relation is Relation.WRONG_EPOCH
+    assert follow(step.head, replace(forked, sequence=4, digest=b"x" * 32)).relation is Relation.GAP
+
+
+def test_an_epoch_left_by_a_break_is_not_past() -> None:
+    strange = replace(link(1, epoch=E3, before=E2), window_start=T0 + timedelta(hours=1))
+    left = follow(head(FIRST), strange)
+    assert (left.relation, left.head.past) == (Relation.WRONG_EPOCH, ())
+    assert follow(left.head, SECOND).relation is Relation.WRONG_EPOCH
 
 
 def test_a_node_that_starts_in_the_middle_hides_something_unless_it_says_so() -> None:

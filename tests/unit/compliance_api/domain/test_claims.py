@@ -41,6 +41,24 @@ def test_a_node_that_never_reported_has_time_from_its_enrolment() -> None:
     assert found.evidence == ()
 
 
+def test_a_node_whose_first_report_is_late_owes_what_lies_before_it() -> None:
+    """Silent for half an hour after its time was over; then it reports, and begins anew, it thinks."""
+    late = [NodeRecord("edge-1", START - timedelta(minutes=5), START + timedelta(minutes=35))]
+    case = honest(nodes=late, reports=[report(minute) for minute in range(35, 60)])
+    (found,) = claims.missing_reports(case)
+    assert (found.since, found.counts["windows_missing"]) == (START + timedelta(minutes=5), 30)
+    in_time = [NodeRecord("edge-1", START + timedelta(minutes=30), START + timedelta(minutes=35))]
+    assert list(claims.missing_reports(replace(case, nodes=in_time))) == []
+
+
+def test_what_the_law_tolerates_of_a_day_it_tolerates_of_a_part_of_it() -> None:
+    """The first hour of a node, with a window lost."""
+    duty = {"window": "1m", "deadline": "5m", "first_within": "10m"}
+    case = honest(law=law(report=duty, day={"length": "1h"}), reports=[report(minute) for minute in (0, *range(4, 60))])
+    assert list(claims.missing_reports(case)) == []
+    assert list(claims.missing_reports(replace(case, reports=case.reports[1:])))
+
+
 def test_a_node_that_was_revoked_owes_what_it_owed_until_then() -> None:
     (node,) = honest().nodes
     gone = replace(node, away=(Absence(START + timedelta(minutes=30)),))
