@@ -132,10 +132,14 @@ def slow_block(case: Case) -> Iterator[Finding]:
 
 
 def unenrolled(case: Case) -> Iterator[Finding]:
-    """Lines that are handed a resolver which nobody enrolled."""
+    """Lines that are handed resolvers which nobody enrolled, or that meet such at enrolled addresses."""
     bad = case.course.run(Family.UNENROLLED)
-    counts = _sums(bad, "foreign", "handed")
-    told = {"lines_elsewhere": counts["foreign"], "lines_asked": counts["handed"]}
+    counts = _sums(bad, "foreign", "handed", "astray", "direct")
+    told: dict[str, int] = {}
+    if counts["foreign"] or not counts["astray"]:
+        told |= {"lines_elsewhere": counts["foreign"], "lines_asked": counts["handed"]}
+    if counts["astray"]:
+        told |= {"lines_astray": counts["astray"], "lines_shown": counts["direct"]}
     yield _finding(case, FindingKind.UNENROLLED_RESOLVER, Family.UNENROLLED, bad, told)
 
 

@@ -108,7 +108,7 @@ class Burden(Settings):
             ("filtering", filtering),
             ("over_blocked and released", bad.over_blocked.level + bad.released.level),
             ("aged", bad.aged.level),
-            ("foreign", bad.line_fault_level),
+            ("foreign", 2 * bad.line_fault_level),
         ):
             if spent > days.honest:
                 raise ValueError(f"the levels of {name} sum up to {spent:g}, above days.honest")

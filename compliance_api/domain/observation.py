@@ -218,11 +218,11 @@ def classify(resolver: Exchange, references: Sequence[Exchange], shapes: BlockSh
 
 
 class Path(enum.StrEnum):
-    """Whether the session that an observation belongs to is known to have ended at the node it was meant for."""
+    """Whether the session that an observation belongs to seems to have ended at the node it was meant for: a hint."""
 
     UNKNOWN = "unknown"
     VERIFIED = "verified"
-    # Somebody else answered, or asked on the resolver's behalf.
+    # Somebody else answered, as far as that can be seen; the accused could make it look so.
     ELSEWHERE = "elsewhere"
 
 
@@ -293,6 +293,9 @@ class Eyes:
     custodians: int
     # Seconds between the first and the last session.
     apart: float
+    # Path-verified ones of the vantage points, and of those that asked.
+    verified: int = 0
+    verified_asked: int = 0
 
 
 @dataclass(frozen=True)
@@ -304,18 +307,29 @@ class ConfirmationRule:
     custodians: int
     # Seconds between the first and the last session.
     sessions_apart: float
-    # Part of the vantage points with a settled answer from the same nodes that must have seen it.
+    # Part of the vantage points with a settled answer from the same nodes that must have seen it: of the path-verified
+    # ones, where these are enough to decide.
     share: float = 0.0
 
     def met(self, eyes: Eyes) -> bool:
         """Whether so many eyes are enough."""
         return (
             eyes.vantage_points >= self.vantage_points
-            and eyes.vantage_points >= self.share * eyes.asked
+            and self._shared(eyes)
             and eyes.networks >= self.networks
             and eyes.custodians >= self.custodians
             and eyes.apart >= self.sessions_apart
         )
+
+    def _shared(self, eyes: Eyes) -> bool:
+        """Whether a large enough part saw it.
+
+        The path-verified ones decide where they are as many as a confirmation needs and most of those that asked. Fewer
+        are not believed against the others: a node chooses to whom it shows itself.
+        """
+        if eyes.verified_asked >= self.vantage_points and 2 * eyes.verified_asked > eyes.asked:
+            return eyes.verified >= self.share * eyes.verified_asked
+        return eyes.vantage_points >= self.share * eyes.asked
 
 
 def confirmed(sightings: Sequence[Sighting], rule: ConfirmationRule, against: Sequence[Sighting] = ()) -> bool:
@@ -330,12 +344,19 @@ def confirmed(sightings: Sequence[Sighting], rule: ConfirmationRule, against: Se
         return False
     asked_at = [one.asked_at for one in sightings]
     nodes = {one.node for one in sightings}
-    seen = {one.vantage_point for one in sightings}
+    others = [one for one in against if one.node in nodes]
     eyes = Eyes(
-        len(seen),
-        len(seen | {one.vantage_point for one in against if one.node in nodes}),
+        len(_points(sightings)),
+        len(_points([*sightings, *others])),
         len({one.access_network for one in sightings}),
         len({one.custodian for one in sightings}),
         (max(asked_at) - min(asked_at)).total_seconds(),
+        len(_points(sightings, Path.VERIFIED)),
+        len(_points([*sightings, *others], Path.VERIFIED)),
     )
     return rule.met(eyes)
+
+
+def _points(sightings: Iterable[Sighting], way: Path | None = None) -> set[str]:
+    """The vantage points of sightings that went that way; of all where none is given."""
+    return {one.vantage_point for one in sightings if way is None or one.path is way}

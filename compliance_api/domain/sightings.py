@@ -1,9 +1,9 @@
 """What probes saw within the period, and the findings that come of holding claims against it.
 
 Holds always: a listed name counts only from the law's deadline after its publication on; a miss counts only when
-confirmed by the law's rule; what came from elsewhere than the node asked counts for nothing. One period's sightings
-alone accuse nobody of not filtering: they say which list is in force once the course of days accuses, and contradict a
-report only where as many lines as interception explains have been set aside.
+confirmed by the law's rule; no sighting of a name is left out for what its session showed of its way. One period's
+sightings alone accuse nobody of not filtering: they say which list is in force once the course of days accuses, and
+contradict a report only where as many lines as interception explains have been set aside.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
 from compliance_api.domain.statistics.parameters import DayRules, Family
 from compliance_api.domain.statistics.tail import exceeded
 from compliance_api.domain.tally import due, quote_sighting, settled
+from compliance_api.domain.ways import lines
 from compliance_api.domain.window import inside
 
 
@@ -59,8 +60,9 @@ class Picture:
     # Sightings of listed names that the node answered with a block: what it must have counted. Silence and refusal are
     # not, for a packet may be lost and a client be turned away; nor is a block of what is not on the list.
     blocks: Sequence[Sighting]
-    # Vantage points that asked, and those among them that met somebody else than the node alone.
+    # Vantage points that asked; those that showed their way, and of these who seem to meet somebody else than the node.
     lines: int
+    shown: int
     elsewhere: int
 
 
@@ -83,25 +85,30 @@ def picture(case: Case) -> Picture:
     """Puts a case's observations in order: sessions settled, names not yet due left out."""
     urgent = {release.serial: release.urgent for release in case.releases}
     finished = settled(case.sightings)
-    here = [one for one in finished if one.path is not Path.ELSEWHERE]
-    listed = [one for one in here if one.arm is Arm.LISTED and due(one, case.timeline, urgent)]
-    unlisted = [one for one in here if one.arm in UNLISTED and one.removed_at is None]
+    way = lines(finished)
+    listed = [one for one in finished if one.arm is Arm.LISTED and due(one, case.timeline, urgent)]
+    unlisted = [one for one in finished if one.arm in UNLISTED and one.removed_at is None]
     conclusive = [one for one in [*listed, *unlisted] if one.result is not Result.INCONCLUSIVE]
-    points = {one.vantage_point for one in finished}
     return Picture(
         _records(listed),
         _records(unlisted),
         frozenset(one.vantage_point for one in conclusive),
-        [one for one in here if _answered_block(one)],
-        len(points),
-        len(points - {one.vantage_point for one in here}),
+        [one for one in finished if _answered_block(one)],
+        len({one.vantage_point for one in finished}),
+        way.asked,
+        way.elsewhere,
     )
 
 
 def _answered_block(one: Sighting) -> bool:
-    """Whether a node that had the list must have counted it."""
+    """Whether a node that had the list must have counted it.
+
+    A session that seems to have ended elsewhere may have been with another of the operator's nodes: what that one
+    counted is no contradiction. Whoever makes it seem so hides nothing but what challenges look for.
+    """
     silent = one.shape in {Shape.TIMEOUT, Shape.REFUSED}
-    return one.arm is Arm.LISTED and one.result is Result.BLOCKED and not silent
+    here = one.path is not Path.ELSEWHERE
+    return one.arm is Arm.LISTED and one.result is Result.BLOCKED and not silent and here
 
 
 def _quoted(records: Sequence[NameRecord]) -> list[Evidence]:

@@ -2,7 +2,8 @@
 
 Holds always: the count is a pure function of the sightings, whatever order they come in; a name belongs to the days on
 which it was asked, and may be confirmed until the day is closed; names asked again because they had been missed confirm
-and clear, but are never counted as drawn; what came from elsewhere than the node asked counts for nothing.
+and clear, but are never counted as drawn; no sighting is left out for what a session showed of its way, which the
+accused could spoil: lines that somebody intercepts are set aside by their number alone.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from compliance_api.domain.course import CountedDay, ReleaseSeen
 from compliance_api.domain.finding import Evidence, EvidenceKind
 from compliance_api.domain.law import Law
 from compliance_api.domain.legal_day import LegalDay
+from compliance_api.domain.met import Met, meetings
 from compliance_api.domain.observation import (
     FAILING,
     UNLISTED,
     Arm,
-    Path,
     Result,
     Shape,
     Sighting,
@@ -33,6 +34,8 @@ from compliance_api.domain.organisation import Transport
 from compliance_api.domain.statistics.day import ALL, STRATA, DayTally, Line, judge_day
 from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.timeline import Deadlines
+from compliance_api.domain.ways import lines as lines_by_way
+from compliance_api.domain.ways import spread
 
 QUOTED = 10
 """Pieces of evidence that a count quotes, for each family of bad days."""
@@ -46,27 +49,12 @@ _TYPES = {1: "a", 28: "aaaa", 65: "https"}
 
 
 @dataclass(frozen=True)
-class Handed:
-    """A line that asked through the resolvers that its network handed to it, and whom it met."""
-
-    asked_at: datetime
-    # What the observation is stored under.
-    reference: str
-    vantage_point: str
-    access_network: str
-    custodian: str
-    # Who really asked the authority's servers for it, as they saw it.
-    resolver: str
-    enrolled: bool
-
-
-@dataclass(frozen=True)
 class DayEvidence:
     """Everything seen of an operator from the beginning of a legal day until it was closed."""
 
     day: LegalDay
     sightings: Sequence[Sighting]
-    handed: Sequence[Handed] = ()
+    met: Sequence[Met] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +66,7 @@ class Count:
     observations: int
     # SHA-256 of the references and what each of them said.
     digest: str
-    # Lines that met somebody else than the node they asked, among all that asked.
+    # Lines that showed their way, and those that seem to meet somebody else than the node they ask.
     lines: int
     elsewhere: int
     # The oldest and newest pieces behind what counts against the operator.
@@ -114,12 +102,12 @@ def _released(sighting: Sighting, deadlines: Deadlines) -> bool:
 
 
 def settled(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """The sightings of every session, finished, in an order that does not depend on how they came."""
+    """The sightings of every session, finished, with the way of their line, in an order that is always the same."""
     ordered = sorted(sightings, key=lambda one: (one.assignment, one.asked_at, one.reference))
     finished: list[Sighting] = []
     for _, session in groupby(ordered, key=lambda one: one.assignment):
         finished.extend(settle(session))
-    return sorted(finished, key=lambda one: (one.asked_at, one.reference))
+    return sorted(spread(finished), key=lambda one: (one.asked_at, one.reference))
 
 
 def _by_name(sightings: Iterable[Sighting]) -> dict[str, list[Sighting]]:
@@ -215,22 +203,6 @@ class _Counter:
         }
         return tuple(lines[point] for point in points), seen
 
-    def foreign(self) -> list[Handed]:
-        """The lines that met the resolver nobody enrolled which most of them met, where confirmed eyes did."""
-        eyes = self.law.confirmation
-        met: dict[str, list[Handed]] = {}
-        for one in self.evidence.handed:
-            if not one.enrolled:
-                met.setdefault(one.resolver, []).append(one)
-        independent = [
-            those
-            for _, those in sorted(met.items())
-            if len({one.vantage_point for one in those}) >= eyes.vantage_points
-            and len({one.access_network for one in those}) >= eyes.networks
-            and len({one.custodian for one in those}) >= eyes.custodians
-        ]
-        return max(independent, key=lambda those: len({one.vantage_point for one in those}), default=[])
-
 
 def count(
     evidence: DayEvidence, releases: Sequence[ReleaseRecord], law: Law, deadlines: Deadlines | None = None
@@ -246,9 +218,8 @@ def count(
     deadlines = deadlines or law
     urgent = {release.serial: release.urgent for release in releases}
     finished = settled(evidence.sightings)
-    here = [one for one in finished if one.path is not Path.ELSEWHERE]
-    counter = _Counter(evidence, law, here)
-    listed = [one for one in here if one.arm is Arm.LISTED and due(one, deadlines, urgent)]
+    counter = _Counter(evidence, law, finished)
+    listed = [one for one in finished if one.arm is Arm.LISTED and due(one, deadlines, urgent)]
     counted = {one.reference for one in listed}
     names = counter.names(lambda one: one.reference in counted)
     missed = counter.hits(names, Result.NOT_BLOCKED)
@@ -261,7 +232,9 @@ def count(
     )
     late = counter.hits(aged, Result.NOT_BLOCKED)
     lines, seen = counter.strata(listed)
-    foreign = counter.foreign()
+    rules = law.day_rules()
+    handed = meetings(evidence.met, rules, handed=True)
+    direct = meetings(evidence.met, rules, handed=False)
     released = counter.names(lambda one: one.arm in UNLISTED and _released(one, deadlines))
     kept = counter.hits(released, Result.BLOCKED)
     tally = DayTally(
@@ -274,18 +247,21 @@ def count(
         len(blocked),
         len(aged),
         len(late),
-        len({one.vantage_point for one in evidence.handed}),
-        len({one.vantage_point for one in foreign}),
+        handed.told,
+        handed.lines,
         len(released),
         len(kept),
+        direct.told,
+        direct.lines,
+        handed.untold,
     )
-    points = {one.vantage_point for one in finished}
+    way = lines_by_way(finished)
     return Count(
         tally,
-        len(finished) + len(evidence.handed),
-        digest(finished, evidence.handed),
-        len(points),
-        len(points - {one.vantage_point for one in here}),
+        len(finished) + len(evidence.met),
+        digest(finished, evidence.met),
+        way.asked,
+        way.elsewhere,
         {
             Family.FILTERING: _quoted([*missed, *evaded] or _loose(listed)),
             Family.OVER_BLOCKING: _quoted([*blocked, *kept]),
@@ -293,7 +269,7 @@ def count(
             Family.UNENROLLED: _ends(
                 [
                     Evidence(EvidenceKind.OBSERVATION, one.asked_at, one.reference, detail=one.resolver)
-                    for one in foreign
+                    for one in (*handed.foreign, *direct.foreign)
                 ]
             ),
         },
@@ -344,13 +320,13 @@ def _ends(pieces: Sequence[Evidence]) -> tuple[Evidence, ...]:
     return tuple(ordered if len(ordered) <= QUOTED else ordered[: QUOTED // 2] + ordered[-(QUOTED // 2) :])
 
 
-def digest(sightings: Iterable[Sighting], handed: Iterable[Handed] = ()) -> str:
+def digest(sightings: Iterable[Sighting], met: Iterable[Met] = ()) -> str:
     """What a count rests on, in one hash: who saw what of which name, by reference, in order of time."""
     lines = [
         f"{one.reference} {one.asked_at.isoformat()} {one.qname} {one.result} {one.shape} {one.path}"
         for one in sightings
     ]
-    lines += sorted(f"{one.reference} {one.asked_at.isoformat()} {one.resolver} {one.enrolled}" for one in handed)
+    lines += sorted(f"{one.reference} {one.asked_at.isoformat()} {one.resolver} {one.enrolled}" for one in met)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -135,15 +135,21 @@ def _doubts(case: Case, seen: Picture, coverage: Coverage) -> dict[str, tuple[in
         doubts["controls_answered"] = coverage.controls_asked - blocked, needed
     if any((last := case.course.last_known(family)) and last.bad[family] for family in Family):
         doubts["last_day_good"] = 0, 1
+    if case.course.steps:
+        # Lines are handed resolvers, and of too few of them it can be told whose: the operator enrolled no address that
+        # its resolvers ask from, and none of them says who it is.
+        told = case.course.steps[-1].counted.counts
+        if told.get("untold", 0) and told.get("handed", 0) < case.law.confirmation.vantage_points:
+            doubts["lines_told"] = told.get("handed", 0), case.law.confirmation.vantage_points
     return doubts
 
 
 def _unmeasurable(case: Case, seen: Picture) -> list[Finding]:
     """More lines that meet somebody else than the node they ask than interception explains."""
-    granted = faulty_lines(seen.lines, case.law.day_rules())
+    granted = faulty_lines(seen.shown, case.law.day_rules())
     if seen.elsewhere <= granted:
         return []
-    counts = {"lines_elsewhere": seen.elsewhere, "lines_asked": seen.lines}
+    counts = {"lines_elsewhere": seen.elsewhere, "lines_asked": seen.shown}
     return [Finding(FindingKind.UNMEASURABLE, case.now, counts, (), case.law.clause(FindingKind.UNMEASURABLE))]
 
 

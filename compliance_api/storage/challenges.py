@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,12 +18,14 @@ from sqlalchemy import Row, and_, func, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from compliance_api.domain.answered import Answered, countable
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.challenge import HOUR, Challenge, ChallengeOutcome, Opened, Rule, State
-from compliance_api.domain.observation import Path
+from compliance_api.domain.observation import Path, Shape
 from compliance_api.domain.sampling import ListedName
 from compliance_api.domain.statistics.slope import Moments
 from compliance_api.storage.ledger import NewLeaf, append
+from compliance_api.storage.paths import way_of_session
 from compliance_api.storage.tables import (
     challenge_outcomes,
     challenges,
@@ -235,7 +236,9 @@ class Challenges:
             done = await connection.execute(late.values(state=State.UNANSWERED).returning(challenges.c.challenge_id))
             return len(done.all())
 
-    async def results(self, operator: str, start: datetime, end: datetime) -> list[Opened]:
+    async def results(
+        self, operator: str, start: datetime, end: datetime, explained: Callable[[int], int]
+    ) -> list[Opened]:
         """What became of the challenges whose hours lie between; answered queries are counted anew."""
         wanted = (
             select(challenges)
@@ -248,7 +251,7 @@ class Challenges:
             async with connection.begin():
                 for row in (await connection.execute(wanted)).all():
                     one = _challenge(row)
-                    answered = await _answered(connection, one) if row.state == State.OPENED else {}
+                    answered = await _answered(connection, one, explained) if row.state == State.OPENED else {}
                     found.append(Opened(one, State(row.state), row.reported or {}, row.beyond or 0, answered))
         return found
 
@@ -304,26 +307,28 @@ def _own(challenge: Challenge) -> Any:
     return and_(challenges.c.operator_id == challenge.operator, challenges.c.challenge_id == challenge.challenge_id)
 
 
-async def _answered(connection: AsyncConnection, challenge: Challenge) -> dict[str, int]:
-    """By qname, exchanges answered at the node within the hour, of sessions that are not known to have ended elsewhere.
+async def _answered(
+    connection: AsyncConnection, challenge: Challenge, explained: Callable[[int], int]
+) -> dict[str, int]:
+    """By qname, exchanges that the node answered within the hour, as far as it must have counted them.
 
     Whatever a probe asked the node for counts, be it for the challenge or not: the node counted it too.
     """
     seen, path = observations.c, session_paths.c
     session = and_(path.operator_id == seen.operator_id, path.assignment_id == seen.assignment_id)
     wanted = (
-        select(seen.qname, seen.observation)
+        select(seen.qname, seen.observation, seen.vantage_point, seen.shape, way_of_session().label("way"))
         .outerjoin(session_paths, session)
         .where(seen.operator_id == challenge.operator, seen.node == challenge.node)
         .where(seen.asked_at >= challenge.hour, seen.asked_at < challenge.hour + HOUR)
         .where(seen.qname.in_([rule.qname for rule in challenge.rules]))
-        .where(func.coalesce(path.path, Path.UNKNOWN) != Path.ELSEWHERE)
     )
-    found: Counter[str] = Counter()
+    found: list[Answered] = []
     for row in await connection.execute(wanted):
         try:
             told = probe_service_pb2.Observation.FromString(row.observation)
         except DecodeError:
             continue
-        found[row.qname] += told.resolver.outcome == probe_service_pb2.OUTCOME_ANSWERED
-    return dict(found)
+        if told.resolver.outcome == probe_service_pb2.OUTCOME_ANSWERED:
+            found.append(Answered(row.qname, row.vantage_point, Path(row.way), Shape(row.shape)))
+    return countable(found, explained)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_api.domain.case import (
@@ -23,8 +23,8 @@ from compliance_api.domain.case import (
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.observation import JUDGED, Arm, Path, Result, Shape, Sighting
 from compliance_api.domain.organisation import Transport
-from compliance_api.domain.tally import Handed
 from compliance_api.domain.window import Absence
+from compliance_api.storage.paths import way_of_session
 from compliance_api.storage.tables import (
     chain_heads,
     challenge_outcomes,
@@ -201,7 +201,7 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
             kept.qtype,
             kept.dnssec_ok,
             kept.again,
-            func.coalesce(session_paths.c.path, kept.path).label("path"),
+            way_of_session().label("path"),
             kept.earliest,
             kept.latest,
         )
@@ -249,48 +249,6 @@ async def published(connection: AsyncConnection) -> list[ReleaseRecord]:
         select(releases.c.serial, releases.c.published_at, releases.c.urgent).order_by(releases.c.serial)
     )
     return [ReleaseRecord(row.serial, row.published_at, row.urgent) for row in rows]
-
-
-async def handed(connection: AsyncConnection, extent: Extent) -> list[Handed]:
-    """Sessions of that time through the resolvers that lines are handed out, with who asked the authority for them.
-
-    A session whose nonce nobody asked for is of no line; of several addresses the first one that nobody enrolled
-    counts, in the order of their texts.
-    """
-    way, kept = session_paths.c, observations.c
-    # The question that told who asked for the line; a session of before such were asked has its first one.
-    question = func.coalesce(func.min(kept.question).filter(kept.arm == Arm.EGRESS), func.min(kept.question))
-    asked = (
-        select(
-            kept.operator_id,
-            kept.assignment_id,
-            func.min(kept.asked_at).label("asked_at"),
-            question.label("question"),
-        )
-        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
-        .where(kept.asked_at >= extent.start, kept.asked_at < extent.end)
-        .group_by(kept.operator_id, kept.assignment_id)
-        .subquery()
-    )
-    rows = await connection.execute(
-        select(session_paths, asked.c.asked_at, asked.c.question)
-        .join(asked, and_(asked.c.operator_id == way.operator_id, asked.c.assignment_id == way.assignment_id))
-        .where(way.handed, func.cardinality(way.egress) > 0)
-        .order_by(asked.c.asked_at, way.assignment_id)
-    )
-    return [
-        Handed(
-            row.asked_at,
-            f"{row.assignment_id.hex()}/{row.question}",
-            row.vantage_point,
-            row.access_network,
-            row.custodian,
-            min(row.foreign_egress or row.egress),
-            # Where an operator enrolled no address at all, none of them is foreign.
-            not row.foreign_egress or row.path != Path.ELSEWHERE,
-        )
-        for row in rows
-    ]
 
 
 async def challenged(connection: AsyncConnection, extent: Extent) -> SlopeRecord | None:

@@ -72,6 +72,7 @@ def _row(one: Observed) -> dict[str, Any]:
         "shape": one.seen.shape,
         "reference_alive": one.seen.reference_alive,
         "shapes": one.shapes,
+        "path": one.path,
         "ended": one.ended or None,
         "observation": one.observation,
         "signature": one.signature,

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, exists, func, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.observation import Arm
+from compliance_api.domain.observation import Arm, Path
+from compliance_api.domain.organisation import Transport
 from compliance_api.storage.tables import (
     assignments,
     egress_sightings,
@@ -22,11 +23,20 @@ from compliance_api.storage.tables import (
     rounds,
     session_paths,
 )
-from compliance_api.usecases.paths import Decided, Session
+from compliance_api.usecases.paths import Decided, Said, Session
 
 MAX_ADDRESSES = 16
 """Addresses kept for one nonce, give or take one batch: who sees a nonce may ask for it from anywhere."""
 NONCES = (Arm.WHOAMI, Arm.EGRESS)
+
+
+def way_of_session() -> ColumnElement[str]:
+    """The way of an observation, with its session's beside it in an outer join.
+
+    What it shows by itself, a certificate that holds, outweighs what its session does not show.
+    """
+    own = observations.c.path
+    return case((own == Path.VERIFIED, own), else_=func.coalesce(session_paths.c.path, own))
 
 
 class Paths:
@@ -119,10 +129,13 @@ class Paths:
                 if (row.operator_id, row.assignment_id) in found:
                     parts = found[row.operator_id, row.assignment_id]
                     parts.line = (row.vantage_point, row.access_network, row.custodian)
-            told = select(seen.operator_id, seen.assignment_id, seen.qname, seen.observation)
+            told = select(
+                seen.operator_id, seen.assignment_id, seen.qname, seen.observation, seen.asked_at, seen.transport
+            )
             for word in await connection.execute(told.where(ours, seen.arm == Arm.WHOAMI)):
                 if (word.operator_id, word.assignment_id) in found:
-                    found[word.operator_id, word.assignment_id].whoami = (word.qname, word.observation)
+                    said = Said(word.qname, word.observation, word.asked_at, Transport(word.transport))
+                    found[word.operator_id, word.assignment_id].whoami = said
             asking = select(extra.operator_id, extra.assignment_id).where(
                 extra.operator_id.in_(operators), extra.assignment_id.in_(ids), extra.arm == Arm.WHOAMI
             )
@@ -149,6 +162,7 @@ class Paths:
                 "answered_by": one.answered_by,
                 "egress": sorted(one.session.egress),
                 "foreign_egress": list(one.foreign),
+                "enrolled": one.enrolled,
                 "handed": one.session.handed,
                 "vantage_point": one.session.vantage_point,
                 "access_network": one.session.access_network,
@@ -175,7 +189,7 @@ class Paths:
 class _Parts:
     def __init__(self) -> None:
         self.line = ("", "", "")
-        self.whoami: tuple[str, bytes] | None = None
+        self.whoami: Said | None = None
         self.egress: list[str] = []
 
 

@@ -21,13 +21,14 @@ from compliance_api.domain.course import CountedDay, ReleaseSeen
 from compliance_api.domain.finding import Evidence, EvidenceKind
 from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.legal_day import LegalDay
+from compliance_api.domain.met import Met
 from compliance_api.domain.observation import JUDGED, Sighting
 from compliance_api.domain.statistics.day import Line
 from compliance_api.domain.statistics.parameters import Family, ProcessRule
-from compliance_api.domain.tally import Handed
 from compliance_api.storage import evidence
 from compliance_api.storage.evidence import Extent
 from compliance_api.storage.ledger import NewLeaf, append
+from compliance_api.storage.met import met
 from compliance_api.storage.tables import observations, tallies
 from compliance_api.usecases.count import Counted, Place
 from lachan import canonical
@@ -101,10 +102,10 @@ class Tallies:
         async with self._engine.connect() as connection:
             return await evidence.sightings(connection, Extent(place.operator, place.nodes, start, end))
 
-    async def handed(self, place: Place, start: datetime, end: datetime) -> list[Handed]:
-        """Lines that asked in that time through the resolvers handed to them, and whom they met."""
+    async def met(self, place: Place, start: datetime, end: datetime) -> list[Met]:
+        """Whom lines met in that time, of the sessions that show it."""
         async with self._engine.connect() as connection:
-            return await evidence.handed(connection, Extent(place.operator, place.nodes, start, end))
+            return await met(connection, Extent(place.operator, place.nodes, start, end))
 
     async def releases(self) -> list[ReleaseRecord]:
         """All releases, oldest first."""

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -29,6 +30,7 @@ from compliance_api.domain.challenge import (
 from compliance_api.domain.law import Law, LawBook, LawError
 from compliance_api.domain.organisation import Node, Organisation, Registry
 from compliance_api.domain.sampling import ListedName
+from compliance_api.domain.statistics.day import faulty_lines
 from compliance_api.errors import InvalidRequestError, NotPermittedError, Violation
 from compliance_api.usecases.sample import NameSource, SeedStore
 from lachan.compliance.v1 import challenge_service_pb2 as pb
@@ -89,8 +91,17 @@ class ChallengeStore(Protocol):
     async def expire(self, now: datetime) -> int:
         """Notes those whose deadline is over as unanswered; how many."""
 
-    async def results(self, operator: str, start: datetime, end: datetime) -> list[Opened]:
-        """What became of the challenges whose hours lie between; answered queries are counted anew."""
+    async def results(
+        self, operator: str, start: datetime, end: datetime, explained: Callable[[int], int]
+    ) -> list[Opened]:
+        """What became of the challenges whose hours lie between; answered queries are counted anew.
+
+        Args:
+            operator: Whose.
+            start: The first hour's beginning.
+            end: The last one's end.
+            explained: How many of so many lines interception explains.
+        """
 
     async def save(self, found: ChallengeOutcome, busy: Mapping[bytes, Sequence[str]], now: datetime) -> None:
         """Stores an outcome, and which entries challenges found to be asked often."""
@@ -250,7 +261,8 @@ class Challenger:
             local = (now + LEGAL).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
             end = local + DAY - LEGAL
             start = end - law.challenges.days * DAY
-            results = await self._store.results(operator.identifier, start, end)
+            explained = partial(faulty_lines, rules=law.day_rules())
+            results = await self._store.results(operator.identifier, start, end, explained)
             if not results:
                 continue
             found = outcome(operator.identifier, start, end, results, law.burden.slope_rule())

@@ -18,8 +18,9 @@ from compliance_api.domain.course import CountedDay, Course, follow
 from compliance_api.domain.law import Law
 from compliance_api.domain.law_history import LawHistory
 from compliance_api.domain.legal_day import CALENDAR, OFFSET, LegalDay
+from compliance_api.domain.met import Met
 from compliance_api.domain.observation import Sighting
-from compliance_api.domain.tally import Count, DayEvidence, Handed, count, judged
+from compliance_api.domain.tally import Count, DayEvidence, count, judged
 from compliance_api.domain.timeline import Timeline
 
 MAX_DAYS = 20
@@ -64,8 +65,8 @@ class TallyStore(Protocol):
     async def evidence(self, place: Place, start: datetime, end: datetime) -> list[Sighting]:
         """What probes saw in that time."""
 
-    async def handed(self, place: Place, start: datetime, end: datetime) -> list[Handed]:
-        """Lines that asked in that time through the resolvers handed to them, and whom they met."""
+    async def met(self, place: Place, start: datetime, end: datetime) -> list[Met]:
+        """Whom lines met in that time, of the sessions that show it."""
 
     async def releases(self) -> list[ReleaseRecord]:
         """All releases, oldest first."""
@@ -143,9 +144,9 @@ class DayCounter:
         """What a day's evidence amounts to now, by its law and those that were in force before."""
         end = day.end + timedelta(seconds=law.day.closes_after)
         sightings = await self._store.evidence(place, day.start, end)
-        handed = await self._store.handed(place, day.start, day.end)
+        met = await self._store.met(place, day.start, day.end)
         releases = await self._store.releases()
-        return await asyncio.to_thread(count, DayEvidence(day, sightings, handed), releases, law, laws)
+        return await asyncio.to_thread(count, DayEvidence(day, sightings, met), releases, law, laws)
 
     async def course(
         self, place: Place, laws: LawHistory, law: Law, until: datetime, known_at: datetime | None = None

@@ -17,8 +17,8 @@ from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
-from compliance_api.domain.observation import Seen, classify
-from compliance_api.domain.organisation import Endpoint, Probe, Registry
+from compliance_api.domain.observation import Path, Seen, classify
+from compliance_api.domain.organisation import Endpoint, Probe, Registry, Transport
 from compliance_api.domain.shapes import ShapeBook, ShapesError
 from compliance_api.errors import ComplianceError, InvalidRequestError, NotPermittedError, Violation
 from compliance_api.usecases.assignment import Assignment
@@ -73,6 +73,8 @@ class Observed:
     seen: Seen
     # The text that says what a block looks like.
     shapes: str
+    # Verified where a certificate held for the node's name: nobody else can have answered.
+    path: Path
     observation: bytes
     signature: bytes
     key_id: bytes
@@ -220,6 +222,7 @@ class Observe:
             now,
             classify(resolver, references, shapes),
             shapes.version,
+            _path(issued.endpoint, one),
             signed.observation,
             signed.signature,
             signed.key_id,
@@ -252,6 +255,11 @@ class Observe:
             return self._stamper.time(stamp, commitment)
         except StampError as error:
             raise _ObjectionError(place, str(error)) from error
+
+
+def _path(assigned: Endpoint, one: pb.Observation) -> Path:
+    encrypted = assigned.transport in {Transport.DOT, Transport.DOH}
+    return Path.VERIFIED if encrypted and one.resolver.certificate_holds else Path.UNKNOWN
 
 
 def _asked(assigned: Endpoint, one: pb.Observation) -> Endpoint:

@@ -1,7 +1,8 @@
 """Decides by which way each session of a probe went, from the nonces that it asked for.
 
 Holds always: a node is believed to have answered only where its key signed that very nonce, at about the time it was
-asked; who answers for another node of the same operator is named.
+asked by the service's own stamps; who answers for another node of the same operator is named; a refusal or a failure is
+as good as silence, since a stranger who asks too often brings it about.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Protocol
 from google.protobuf.message import DecodeError
 
 from compliance_api.domain.observation import Path
-from compliance_api.domain.organisation import Registry
-from compliance_api.domain.path import Hints, Whoami, foreign, path
+from compliance_api.domain.organisation import Registry, Transport
+from compliance_api.domain.path import Hints, Whoami, foreign, met_enrolled, path
 from lachan import message
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.message import MessageError
@@ -24,8 +25,20 @@ from lachan.whoami import Whoami as Word
 from lachan.whoami import WhoamiError
 
 MAX_SESSIONS = 500
-# By how much a node's clock may differ from the probe's: its answers are never cached.
+# By how much a node's clock may differ from the service's: its answers are never cached.
 MAX_SKEW_SECONDS = 3600
+_FAILURES = frozenset({message.FORMERR, message.SERVFAIL, message.NOTIMP, message.REFUSED})
+_ENCRYPTED = frozenset({Transport.DOT, Transport.DOH})
+
+
+@dataclass(frozen=True)
+class Said:
+    """What came of the question who answers: the signed observation of it, dated by the service's stamps."""
+
+    qname: str
+    observation: bytes
+    asked_at: datetime
+    transport: Transport = Transport.UDP
 
 
 @dataclass(frozen=True)
@@ -41,9 +54,9 @@ class Session:
     vantage_point: str
     access_network: str
     custodian: str
-    # Whether the node was asked who it is, and the question with the signed observation of it, where it came in.
+    # Whether the node was asked who it is, and what came of it, where that came in.
     asked: bool
-    whoami: tuple[str, bytes] | None
+    whoami: Said | None
     # Who asked the authority's zone for the session's nonce.
     egress: tuple[str, ...]
 
@@ -57,6 +70,8 @@ class Decided:
     # ORGANISATION/NODE that signed the nonce; empty where nobody did.
     answered_by: str
     foreign: tuple[str, ...]
+    # Whether whoever answered is an enrolled resolver; None where that cannot be told.
+    enrolled: bool | None
 
 
 class PathStore(Protocol):
@@ -73,18 +88,15 @@ def answered_by(registry: Registry, session: Session) -> tuple[Whoami, str]:
     """Who signed a session's nonce, and whether that is the node under test."""
     if not session.asked:
         return Whoami.NOT_ASKED, ""
-    if session.whoami is None:
+    told = _told(session.whoami)
+    if session.whoami is None or told is None or told.resolver.outcome != pb.OUTCOME_ANSWERED:
         return Whoami.SILENT, ""
-    qname, data = session.whoami
-    try:
-        told = pb.Observation.FromString(data)
-    except DecodeError:
-        return Whoami.UNSIGNED, ""
-    if told.resolver.outcome != pb.OUTCOME_ANSWERED:
-        return Whoami.SILENT, ""
+    qname = session.whoami.qname
     try:
         response = message.parse(told.resolver.response)
         question = response.question
+        if response.rcode in _FAILURES or (response.rcode == message.NOERROR and not response.answers):
+            return Whoami.SILENT, ""
         strings = [_strings(one.rdata) for one in response.answers if one.rtype == message.TXT]
         if question is None or question.qname.lower() != qname.lower() or len(strings) != 1:
             return Whoami.UNSIGNED, ""
@@ -93,12 +105,29 @@ def answered_by(registry: Registry, session: Session) -> tuple[Whoami, str]:
         own = (organisation, name) == (session.operator, session.node)
         # The node under test may have left since it was asked; others that left and still answer are nobody's.
         node = (registry.judged_node if own else registry.node)(organisation, name)
-        if node is None or abs(word.time - told.asked_at_us / 1_000_000) > MAX_SKEW_SECONDS:
+        if node is None or abs(word.time - session.whoami.asked_at.timestamp()) > MAX_SKEW_SECONDS:
             return Whoami.UNSIGNED, ""
         word.verify(VerifyKey.from_raw(node.key))
     except (MessageError, WhoamiError, SigningError):
         return Whoami.UNSIGNED, ""
-    return Whoami.OWN if own else Whoami.OTHER, word.node
+    if own:
+        return Whoami.OWN, word.node
+    return Whoami.SIBLING if organisation == session.operator else Whoami.OTHER, word.node
+
+
+def _told(said: Said | None) -> pb.Observation | None:
+    try:
+        return pb.Observation.FromString(said.observation) if said is not None else None
+    except DecodeError:
+        return None
+
+
+def _certificate(said: Said | None) -> bool | None:
+    """Whether the certificate held for the node's name; None where there was none to look at."""
+    told = _told(said)
+    if said is None or told is None or said.transport not in _ENCRYPTED or not told.resolver.certificate_sha256:
+        return None
+    return told.resolver.certificate_holds
 
 
 def _strings(rdata: bytes) -> list[bytes]:
@@ -115,14 +144,15 @@ def decide(registry: Registry, session: Session) -> Decided:
     """What a session's nonces amount to."""
     who, name = answered_by(registry, session)
     node = registry.judged_node(session.operator, session.node)
-    own = node.egress if node is not None else ()
     operator = registry.organisation(session.operator)
-    networks = (*own, *(one for each in (operator.nodes if operator else ()) for one in each.egress))
+    nodes = (*((node,) if node is not None else ()), *(operator.nodes if operator else ()))
+    networks = tuple(one for each in nodes for one in each.egress)
     strange = foreign(session.egress, networks)
     # A line's own resolver may be any of the operator's nodes.
-    if session.handed and who is Whoami.OTHER and name.partition("/")[0] == session.operator:
+    if session.handed and who is Whoami.SIBLING:
         who = Whoami.OWN
-    return Decided(session, path(Hints(who, session.egress, strange, bool(own))), name, strange)
+    hints = Hints(who, session.egress, strange, bool(networks), _certificate(session.whoami))
+    return Decided(session, path(hints), name, strange, met_enrolled(hints, handed=session.handed))
 
 
 class PathFinder:

@@ -126,6 +126,7 @@ _COVERAGE_NAMES: Mapping[str, str] = {
     "listed_blocked": N_("listed names last seen blocked"),
     "controls_answered": N_("controls last seen answered"),
     "last_day_good": N_("the last counted day was good"),
+    "lines_told": N_("lines whose handed resolver can be told"),
 }
 
 
@@ -237,9 +238,13 @@ _SAYINGS: Mapping[FindingKind, tuple[_Saying, ...]] = {
     FindingKind.UNENROLLED_RESOLVER: (
         _Saying(
             ("lines_elsewhere", "lines_asked"),
+            N_("%(lines_elsewhere)s of %(lines_asked)s lines were handed a resolver that nobody enrolled."),
+        ),
+        _Saying(
+            ("lines_astray", "lines_shown"),
             N_(
-                "%(lines_elsewhere)s of %(lines_asked)s lines were handed a resolver that nobody enrolled, the same"
-                " one."
+                "On %(lines_astray)s of %(lines_shown)s lines somebody whom nobody enrolled answered at an enrolled"
+                " address."
             ),
         ),
         _DAYS,

@@ -160,6 +160,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/casework.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/finding_versions.py": ("tests/integration/test_cited_evidence.py", "needs PostgreSQL"),
     "compliance_api/storage/evidence.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/met.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/laws.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),

@@ -243,7 +243,7 @@ def everybody(edges: dict[str, Edge], keys: dict[str, SigningKey], **changes: An
                     frozenset({"hcm"}),
                     **{
                         "clients": 20_000,
-                        "egress": ("127.0.0.0/8",),
+                        "egress": ("127.0.0.0/24",),
                         "own_name": OWN_NAME.format(operator),
                         **changes,
                     },
@@ -336,8 +336,8 @@ class Live:
         self.given = Assignments(engine).given
 
 
-async def over_udp(port: int, query: bytes) -> bytes:
-    """As a resolver asks the authority's name server."""
+async def over_udp(port: int, query: bytes, source: str = "127.0.0.1") -> bytes:
+    """As a resolver asks the authority's name server, from an address of its own."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
 
@@ -347,7 +347,7 @@ async def over_udp(port: int, query: bytes) -> bytes:
             if not answer.done():
                 answer.set_result(data)
 
-    transport, _ = await loop.create_datagram_endpoint(Once, remote_addr=("127.0.0.1", port))
+    transport, _ = await loop.create_datagram_endpoint(Once, local_addr=(source, 0), remote_addr=("127.0.0.1", port))
     try:
         transport.sendto(query)
         return await asyncio.wait_for(answer, 20)
@@ -380,7 +380,8 @@ async def ask(
     edge = made.edges[assignment.organisation]
     query = message.query(question.qname, question.qtype, id=question.index)
     if question.arm == probes.ARM_EGRESS:
-        response = await over_udp(made.nonce_port, query)
+        # Whoever answers in between asks from an address of its own.
+        response = await over_udp(made.nonce_port, query, "127.0.9.9" if elsewhere else "127.0.0.1")
         assert message.parse(response).rcode == message.NOERROR
     elif elsewhere:
         # Somebody on the way answers, and the node never hears of it.

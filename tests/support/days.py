@@ -11,9 +11,9 @@ from compliance_api.domain.course import CountedDay, Course
 from compliance_api.domain.law import Law
 from compliance_api.domain.law_history import LawHistory, content, read
 from compliance_api.domain.legal_day import LegalDay, Period
+from compliance_api.domain.met import Met
 from compliance_api.domain.observation import Sighting
 from compliance_api.domain.period_verdict import PeriodVerdict
-from compliance_api.domain.tally import Handed
 from compliance_api.usecases.count import Counted, Place
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ class TallyDrawer:
 
     sightings: list[Sighting] = field(default_factory=list)
     stored: list[Counted] = field(default_factory=list)
-    lines: list[Handed] = field(default_factory=list)
+    lines: list[Met] = field(default_factory=list)
 
     async def first_seen(self, _place: Place) -> datetime | None:
         """When the oldest observation was asked."""
@@ -60,7 +60,7 @@ class TallyDrawer:
         """What probes saw in that time."""
         return self._between(start, end)
 
-    async def handed(self, _place: Place, start: datetime, end: datetime) -> list[Handed]:
+    async def met(self, _place: Place, start: datetime, end: datetime) -> list[Met]:
         """What lines met."""
         return [one for one in self.lines if start <= one.asked_at < end]
 

@@ -50,13 +50,19 @@ class DayTally:
     # Names aged between the deadline and a week, evenly over that time; confirmed misses among them.
     aged: int = 0
     aged_missed: int = 0
-    # Lines that used the resolvers handed to them; those that met the same one that nobody enrolled, with confirmed
-    # eyes.
+    # Lines that used the resolvers handed to them and showed whom they met; those that met one that nobody enrolled,
+    # with confirmed eyes.
     handed: int = 0
     foreign: int = 0
     # Names taken out of the list longer ago than unblocking may take; confirmed blocked ones among them.
     released: int = 0
     still_blocked: int = 0
+    # Lines that asked enrolled addresses and showed whom they met; those that met somebody whom nobody enrolled, with
+    # confirmed eyes.
+    direct: int = 0
+    astray: int = 0
+    # Lines that used the resolvers handed to them, and of which it cannot be told whose those are.
+    untold: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ class Day:
     """What a day was."""
 
     bad: Mapping[Family, bool | None]
-    # What made it bad: `missed`, `evaded`, `open`, `over_blocked`, `released`, `aged`, `foreign`, `scattered:STRATUM`.
+    # What made it bad: `missed`, `evaded`, `open`, `over_blocked`, `released`, `aged`, `foreign`, `astray`,
+    # `scattered:STRATUM`.
     reasons: tuple[str, ...]
 
 
@@ -166,8 +173,9 @@ def judge_day(tally: DayTally, rules: DayRules) -> Day:
             too_many = exceeded(hits, asked, rule)
             bad[family] = bool(bad[family]) or too_many
             reasons += [reason] if too_many else []
-    enough = tally.handed >= rules.vantage_points
-    foreign = tally.foreign >= rules.foreign_share * tally.handed and tally.foreign > faulty_lines(tally.handed, rules)
-    bad[Family.UNENROLLED] = foreign if enough else None
-    reasons += ["foreign"] if bad[Family.UNENROLLED] else []
+    for reason, foreign, lines in (("foreign", tally.foreign, tally.handed), ("astray", tally.astray, tally.direct)):
+        if lines >= rules.vantage_points:
+            too_many = foreign >= rules.foreign_share * lines and foreign > faulty_lines(lines, rules)
+            bad[Family.UNENROLLED] = bool(bad[Family.UNENROLLED]) or too_many
+            reasons += [reason] if too_many else []
     return Day(bad, tuple(reasons))

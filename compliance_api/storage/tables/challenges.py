@@ -142,6 +142,9 @@ session_paths = Table(
     Column("egress", ARRAY(Text), nullable=False),
     # Those of them that the operator never enrolled.
     Column("foreign_egress", ARRAY(Text), nullable=False),
+    # Whether whoever answered is an enrolled resolver; empty where that cannot be told, and in what an earlier release
+    # decided.
+    Column("enrolled", Boolean, nullable=True),
     # Whether the line's own resolver was asked.
     Column("handed", Boolean, nullable=False),
     Column("vantage_point", Text, nullable=False),

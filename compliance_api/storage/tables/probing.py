@@ -140,6 +140,8 @@ observations = Table(
     moment("latest", nullable=True),
     # The text that says what a block looks like.
     Column("shapes", Text, nullable=False, server_default=""),
+    # Addresses in the answer that neither reference gave: where many names share one, it may be a block page's.
+    Column("strange", ARRAY(Text), nullable=True),
     # The service's stamp over the bytes below, serialised.
     Column("ended", LargeBinary, nullable=True),
     Column("observation", LargeBinary, nullable=False),

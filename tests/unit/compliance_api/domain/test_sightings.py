@@ -90,11 +90,12 @@ def test_a_name_counts_only_from_its_deadline_on_by_the_service_s_own_clock() ->
     assert not sightings.picture(replace(honest(), sightings=early)).listed
 
 
-def test_what_came_from_elsewhere_counts_for_nothing() -> None:
+def test_what_seems_to_come_from_elsewhere_is_seen_all_the_same_but_refutes_no_counter() -> None:
     case = cheat()
     elsewhere = [replace(one, path=Path.ELSEWHERE) for one in case.sightings]
     seen = sightings.picture(replace(case, sightings=elsewhere))
-    assert (seen.listed, seen.blocks, seen.lines, seen.elsewhere) == ({}, [], 2, 2)
+    assert seen.listed.keys() == sightings.picture(case).listed.keys()
+    assert (seen.blocks, seen.lines, seen.shown, seen.elsewhere) == ([], 2, 2, 2)
 
 
 def test_counters_below_what_probes_received_are_untrue() -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from compliance_api.domain.case import ReleaseRecord
 from compliance_api.domain.legal_day import LegalDay
+from compliance_api.domain.met import Met
 from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
 from compliance_api.domain.organisation import Transport
 from compliance_api.domain.statistics.parameters import Family
-from compliance_api.domain.tally import QUOTED, Count, DayEvidence, Handed, count, judged
+from compliance_api.domain.tally import QUOTED, Count, DayEvidence, count, judged
 from tests.support.cases import NOW, START, control, law, sighting, watched
 
 # An hour, so that the support's sessions, fifteen minutes apart, lie in one day.
@@ -22,8 +23,8 @@ RELEASES = [ReleaseRecord(1, START - timedelta(days=1), False), ReleaseRecord(2,
 NAMES = [f"n{number}.example" for number in range(12)]
 
 
-def counted(sightings: Sequence[Sighting], handed: Sequence[Handed] = ()) -> Count:
-    return count(DayEvidence(DAY, sightings, handed), RELEASES, LAW)
+def counted(sightings: Sequence[Sighting], met: Sequence[Met] = ()) -> Count:
+    return count(DayEvidence(DAY, sightings, met), RELEASES, LAW)
 
 
 def missed(name: str, minute: float, eye: int, **changes: object) -> Sighting:
@@ -78,12 +79,19 @@ def test_strata_are_by_transport_type_and_quarter() -> None:
     assert (made.tally.seen["dot"][two], made.tally.seen["18-24"]) == ((1, 1), [(1, 0), (1, 1)])
 
 
-def test_what_came_from_elsewhere_or_before_its_deadline_is_left_out() -> None:
+def test_what_seems_to_come_from_elsewhere_counts_like_anything_else() -> None:
+    """Whoever leaks could make it seem so: the lines that interception explains are set aside by their number alone."""
     seen = watched(NAMES, blocked=False)
     elsewhere = counted([replace(one, path=Path.ELSEWHERE) for one in seen])
-    assert (elsewhere.tally.names, elsewhere.elsewhere, elsewhere.lines) == (0, 2, 2)
-    fresh = counted([replace(one, added_at=START + timedelta(minutes=24)) for one in seen])
-    assert fresh.tally.names == 0
+    assert (elsewhere.tally.names, elsewhere.tally.missed) == (12, 12)
+    assert (elsewhere.elsewhere, elsewhere.lines) == (2, 2)
+    assert elsewhere.tally.seen == counted(seen).tally.seen
+    assert (counted(seen).elsewhere, counted(seen).lines) == (0, 0)
+
+
+def test_what_was_not_due_yet_is_left_out() -> None:
+    fresh = [replace(one, added_at=START + timedelta(minutes=24)) for one in watched(NAMES, blocked=False)]
+    assert counted(fresh).tally.names == 0
 
 
 def test_a_wrong_probe_clock_makes_no_name_due() -> None:
@@ -156,17 +164,25 @@ def test_a_name_taken_out_counts_apart_and_only_after_its_deadline() -> None:
     assert counted(early).tally.released == 0
 
 
-def test_lines_that_meet_one_resolver_nobody_enrolled_are_foreign() -> None:
-    def met(eye: int, resolver: str, *, enrolled: bool = False) -> Handed:
-        return Handed(START, f"h/{eye}", f"v{eye}", f"net-{eye % 2}", f"custodian-{eye % 2}", resolver, enrolled)
+def met(eye: int, resolver: str = "198.51.100.9", *, enrolled: bool | None = False, handed: bool = True) -> Met:
+    return Met(START, f"h/{eye}", f"v{eye}", f"net-{eye % 2}", f"custodian-{eye % 2}", resolver, enrolled, handed)
 
-    handed = [met(eye, "198.51.100.9") for eye in range(6)] + [met(7, "203.0.113.1"), met(8, "x", enrolled=True)]
-    made = counted([], handed)
-    assert (made.tally.handed, made.tally.foreign) == (8, 6)
-    assert judged(DAY, 1, NOW, LAW, made).bad[Family.UNENROLLED] is True
-    assert made.evidence[Family.UNENROLLED][0].detail == "198.51.100.9"
-    one_house = [replace(one, custodian="the-same") for one in handed]
-    assert counted([], one_house).tally.foreign == 0
+
+def test_lines_that_are_handed_resolvers_nobody_enrolled_are_foreign() -> None:
+    # A farm: no two lines meet the same one.
+    lines = [met(eye, f"198.51.100.{eye}") for eye in range(8)] + [met(8, enrolled=True), met(9, enrolled=None)]
+    made = counted([], lines)
+    assert (made.tally.handed, made.tally.foreign, made.tally.untold) == (9, 8, 1)
+    said = judged(DAY, 1, NOW, LAW, made)
+    assert (said.bad[Family.UNENROLLED], said.reasons) == (True, ("foreign",))
+    assert made.evidence[Family.UNENROLLED][0].detail == "198.51.100.0"
+
+
+def test_enrolled_addresses_where_somebody_else_answers_are_astray() -> None:
+    made = counted([], [met(eye, handed=False) for eye in range(8)])
+    assert (made.tally.handed, made.tally.direct, made.tally.astray) == (0, 8, 8)
+    said = judged(DAY, 1, NOW, LAW, made)
+    assert (said.bad[Family.UNENROLLED], said.reasons) == (True, ("astray",))
 
 
 def test_the_order_in_which_things_arrived_changes_nothing() -> None:
