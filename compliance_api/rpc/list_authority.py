@@ -22,7 +22,8 @@ MAX_TIME = 4_102_444_800
 MAX_ORDER_CHARACTERS = 200
 MAX_TEXT = 1000
 MAX_SIGNATURES = 16
-MAX_SIGNATURE_BYTES = 64
+# ECDSA's over P-256 are DER of at most 72.
+MAX_SIGNATURE_BYTES = 72
 PAGE = 500
 # One that keeps no registry, or a release that does not tell of it.
 _NO_REGISTRY = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED)

@@ -13,7 +13,7 @@ from securesystemslib.signer import CryptoSigner
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Kind
-from blocklist_sync.central.log import approvals, changes, proposals
+from blocklist_sync.central.log import approvals, changes, keys, proposals
 from blocklist_sync.central.log.approvals import ENROL, RETIRE, Admission, Approval, Person
 from blocklist_sync.central.log.proposals import Order, Proposal
 
@@ -37,7 +37,7 @@ class Member:
 
     @property
     def key(self) -> bytes:
-        return proposals.raw_key(self.signer.public_key)
+        return keys.raw(self.signer.public_key)
 
     @property
     def person(self) -> Person:

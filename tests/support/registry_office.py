@@ -20,7 +20,7 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Targets
 from typer.testing import CliRunner
 
 from blocklist_sync.central.cli import app
-from blocklist_sync.central.log import proposals
+from blocklist_sync.central.log import keys
 from blocklist_sync.central.log.proposals import Order
 from blocklist_sync.central.registry import client
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
@@ -75,7 +75,7 @@ class Colleague:
 
     @property
     def key(self) -> bytes:
-        return proposals.raw_key(self.signer.public_key)
+        return keys.raw(self.signer.public_key)
 
     @asynccontextmanager
     async def calling(self) -> AsyncIterator[RegistryClient]:

@@ -19,7 +19,7 @@ from securesystemslib.signer import Signer
 
 from blocklist_sync.central import canonical
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import proposals
+from blocklist_sync.central.log import keys, proposals
 from blocklist_sync.central.log.proposals import Proposal, ProposalError
 from lachan import durable
 
@@ -51,7 +51,7 @@ class Person:
     unit: str
     roles: tuple[str, ...]
     public_key: str
-    """32 bytes, hexadecimal."""
+    """As `keys.raw` has it, hexadecimal."""
 
     def __post_init__(self) -> None:
         """Holds every field against its bound.
@@ -64,7 +64,8 @@ class Person:
         proposals.check_identifier(self.unit, "unit")
         if not self.roles or list(self.roles) != sorted(set(self.roles) & set(ROLES)):
             raise ProposalError("roles", f"some of {', '.join(ROLES)}, sorted, each once")
-        proposals.check_digest(self.public_key, "public_key")
+        if not keys.is_key(self.public_key):
+            raise ProposalError("public_key", "a key in hexadecimal is expected")
 
     @property
     def key(self) -> bytes:
@@ -141,7 +142,7 @@ class Log:
 def sign_admission(signer: Signer, witness: str, admission: Admission) -> Witness:
     """An approver's signature under somebody's enrolment or retirement."""
     signature = signer.sign(PERSON + admission.digest)
-    return Witness(witness, proposals.raw_key(signer.public_key).hex(), signature.signature)
+    return Witness(witness, keys.raw(signer.public_key).hex(), signature.signature)
 
 
 def person_step(index: int, previous: bytes, admission: Admission, witness: Witness) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from securesystemslib.signer import Key, Signer
+from securesystemslib.signer import Signer
 
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED
 from blocklist_sync.artifact.errors import ArtifactError
@@ -23,14 +23,12 @@ from blocklist_sync.artifact.orders import check_text
 from blocklist_sync.central import canonical
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.changes import MAX_CHANGES, Summary
-from lachan.signing import SigningError, VerifyKey
 
 FORMAT = "lachan-proposal 1"
 PROPOSAL = b"lachan/proposal/v1\0"
 APPROVAL = b"lachan/approval/v1\0"
 
 KEY_BYTES = 32
-SIGNATURE_BYTES = 64
 MAX_TEXT_CHARACTERS = 2000
 MAX_RAILS = 32
 MAX_SECONDS = 1 << 40
@@ -318,26 +316,3 @@ def sign_proposal(signer: Signer, proposal: Proposal) -> bytes:
 def sign_approval(signer: Signer, proposal: Proposal, decided_at: int) -> bytes:
     """An approver's signature."""
     return bytes.fromhex(signer.sign(APPROVAL + approval_message(proposal.digest, decided_at)).signature)
-
-
-def raw_key(key: Key) -> bytes:
-    """The 32 bytes of an Ed25519 key of securesystemslib's.
-
-    Raises:
-        CentralError: It is of another type.
-    """
-    if key.keytype != "ed25519":
-        raise CentralError(f"a key of type {key.keytype}, not ed25519")
-    try:
-        return bytes.fromhex(key.keyval["public"])
-    except (KeyError, ValueError) as error:
-        raise CentralError("an ed25519 key without its public half") from error
-
-
-def holds(key: bytes, context: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether a signature was made with the key, in this context, over this message."""
-    try:
-        VerifyKey.from_raw(key).verify(context, message, signature)
-    except SigningError:
-        return False
-    return True

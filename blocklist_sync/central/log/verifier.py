@@ -22,7 +22,7 @@ from typing import Any
 
 from blocklist_sync.central import canonical
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import proposals
+from blocklist_sync.central.log import keys, proposals
 from blocklist_sync.central.log.approvals import (
     GENESIS,
     MAX_STEP_BYTES,
@@ -159,7 +159,9 @@ class Verifier:
     def _check_witness(self, person: Person, witness: Witness) -> None:
         """Whether the witness may sign for this person."""
         proposals.check_identifier(witness.person, "witness.person")
-        key = bytes.fromhex(proposals.check_digest(witness.public_key, "witness.public_key"))
+        if not keys.is_key(witness.public_key):
+            raise ProposalError("witness.public_key", "a key in hexadecimal is expected")
+        key = bytes.fromhex(witness.public_key)
         if witness.person == person.id or key == person.key:
             raise ProposalError("witness", "nobody signs their own enrolment or retirement")
         if key not in self._delegated:
@@ -233,7 +235,7 @@ def verify_log(steps: Iterable[bytes], delegated: Collection[bytes] | Delegated)
 
     Args:
         steps: Each step's bytes, in order.
-        delegated: The raw public keys that approvers may have (`proposals.raw_key`).
+        delegated: The raw public keys that approvers may have (`keys.raw`).
 
     Raises:
         LogError: A step is not what it must be; the error names it.
@@ -248,7 +250,7 @@ def _signed(public_key: str, context: bytes, message: bytes, signature: Any) -> 
     """Whether a signature in hexadecimal holds."""
     if (
         not isinstance(signature, str)
-        or len(signature) != 2 * proposals.SIGNATURE_BYTES
+        or len(signature) > 2 * keys.MAX_SIGNATURE_BYTES
         or signature != signature.lower()
     ):
         return False
@@ -256,4 +258,4 @@ def _signed(public_key: str, context: bytes, message: bytes, signature: Any) -> 
         raw = bytes.fromhex(signature)
     except ValueError:
         return False
-    return proposals.holds(bytes.fromhex(public_key), context, message, raw)
+    return keys.holds(bytes.fromhex(public_key), context, message, raw)

@@ -15,8 +15,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from blocklist_sync.central.log import approvals as chain
+from blocklist_sync.central.log import keys, verifier
 from blocklist_sync.central.log import proposals as headers
-from blocklist_sync.central.log import verifier
 from blocklist_sync.central.log.approvals import Approval, Person
 from blocklist_sync.central.log.changes import Summary
 from blocklist_sync.central.log.proposals import MAX_TEXT_CHARACTERS, Proposal, ProposalError
@@ -70,7 +70,7 @@ class Desk:
             raise NotPermittedError(f"proposed in the name of {proposal.proposer}, not of {person.id}")
         if "editor" not in person.roles:
             raise NotPermittedError(f"{person.id} is no editor")
-        if not headers.holds(person.key, headers.PROPOSAL, proposal.digest, signature):
+        if not keys.holds(person.key, headers.PROPOSAL, proposal.digest, signature):
             raise InvalidRequestError([("signature", f"not {person.id}'s under this header")])
         now = int(self._clock().timestamp())
         if not now - 86_400 <= proposal.proposed_at <= now + CLOCK_SECONDS:

@@ -21,7 +21,7 @@ from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.artifact import policy
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import proposals
+from blocklist_sync.central.log import keys
 from blocklist_sync.central.log.approvals import Person
 from blocklist_sync.central.log.folder import LogFolder
 from blocklist_sync.central.registry.desk import Clock
@@ -157,7 +157,7 @@ class SignatureDesk:
     def _add(self, person: Person, digest: bytes, keyid: str, signature: str) -> tuple[Metadata[Targets], int]:
         contents, delegations = self._published()
         key = next((one for one in approvers(delegations) if one.keyid == keyid), None)
-        if key is None or proposals.raw_key(key) != person.key:
+        if key is None or keys.raw(key) != person.key:
             raise NotPermittedError(f"{person.id}: not with a key that the published targets delegate to them")
         try:
             with self._folder.locked():

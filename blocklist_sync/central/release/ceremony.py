@@ -20,6 +20,7 @@ from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Root, Snapshot, Targets, Timestamp
 
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import keys as log_keys
 from blocklist_sync.central.release.holder import person_of
 from blocklist_sync.central.release.repository import LIST_PATHS, LIST_ROLE, RETIRED, missing, retired, role_keys
 
@@ -161,6 +162,9 @@ def _assign(root: Root, role: str, holders: Holders) -> None:
 
 def _delegate(targets: Targets, holders: Holders) -> Targets:
     holders.check(LIST_ROLE)
+    for key in holders.keys:
+        # Whoever signs the list approves what is in it, and the log has to know the key.
+        log_keys.raw(key)
     ids = [key.keyid for key in holders.keys]
     role = DelegatedRole(LIST_ROLE, ids, holders.threshold, terminating=True, paths=list(LIST_PATHS))
     targets.delegations = Delegations({key.keyid: key for key in holders.keys}, {LIST_ROLE: role})

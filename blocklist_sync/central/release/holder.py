@@ -3,23 +3,39 @@
     NAME.pem        the private key (PKCS 8, Ed25519), encrypted, mode 0600
     NAME.pub.json   the public key and whose it is: what goes into the metadata
 
+What a device or a service keeps is ECDSA over P-256, as the signers that there are have it (PKCS 11 by the URI
+`hsm:ID?label=TOKEN`, its library named by PYKCS11LIB).
+
 Holds always: a private key is written once and never over another; a passphrase comes from a file or a prompt, never
 from an argument, and neither it nor the key is ever logged or part of a message.
 """
 
 from __future__ import annotations
 
+import functools
 import getpass
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signer, SSlibKey
+from securesystemslib.exceptions import UnsupportedLibraryError
+from securesystemslib.signer import (
+    SIGNER_FOR_URI_SCHEME,
+    CryptoSigner,
+    HSMSigner,
+    Key,
+    SecretsHandler,
+    Signature,
+    Signer,
+    SSlibKey,
+)
 
 from blocklist_sync.central.errors import CentralError
 from lachan import durable
@@ -122,15 +138,34 @@ def adopt(uri: str, public: Key, path: Path, person: str) -> Key:
     _check_person(person)
     if path.exists():
         raise CentralError(f"{path}: a key is never replaced; choose another file")
-    if uri.partition(":")[0] not in SIGNER_FOR_URI_SCHEME:
-        raise CentralError(f"{uri.partition(':')[0]}: no scheme of a signer; there are {', '.join(_schemes())}")
+    _check_scheme(uri)
     public.unrecognized_fields[PERSON] = person
     _write_public(path, public, person)
     return public
 
 
-def _schemes() -> list[str]:
-    return sorted(SIGNER_FOR_URI_SCHEME)
+def _check_scheme(uri: str) -> str:
+    scheme = uri.partition(":")[0]
+    if scheme not in SIGNER_FOR_URI_SCHEME:
+        raise CentralError(f"{scheme}: no scheme of a signer; there are {', '.join(sorted(SIGNER_FOR_URI_SCHEME))}")
+    return scheme
+
+
+def device_key(uri: str, passphrase: Passphrase) -> Key:
+    """The public half of a key, asked of the PKCS 11 token that keeps it.
+
+    Raises:
+        CentralError: It is no such key's URI, or the token cannot be asked.
+    """
+    if _check_scheme(uri) != HSMSigner.SCHEME:
+        raise CentralError("only a PKCS 11 token (hsm:…) tells its public key: give --public")
+    parts = urlsplit(uri)
+    label = dict(parse_qsl(parts.query)).get("label")
+    with _failures(uri):
+        found: Key = HSMSigner.import_(
+            int(parts.path or HSMSigner.SCHEME_KEYID), label, lambda _: passphrase().decode()
+        )[1]
+    return found
 
 
 def public(path: Path) -> Key:
@@ -164,6 +199,12 @@ def public_pem(path: Path) -> Key:
         raise CentralError(f"{path}: not a public key in PEM form") from error
 
 
+def is_uri(source: str) -> bool:
+    """Whether a key is named by a signer's URI, not by its file."""
+    scheme, colon, _ = source.partition(":")
+    return bool(colon) and scheme in SIGNER_FOR_URI_SCHEME
+
+
 def signer(source: str, passphrase: Passphrase, public_file: Path | None = None) -> Signer:
     """Opens a private key.
 
@@ -176,8 +217,7 @@ def signer(source: str, passphrase: Passphrase, public_file: Path | None = None)
         CentralError: It cannot be opened.
         FileError: The file cannot be read.
     """
-    scheme, colon, _ = source.partition(":")
-    if colon and scheme in SIGNER_FOR_URI_SCHEME:
+    if is_uri(source):
         return _device(source, passphrase, public_file)
     path = Path(source)
     key = CryptoSigner(_private(path, durable.read(path, MAX_KEY_FILE_BYTES), passphrase))
@@ -206,10 +246,53 @@ def _private(path: Path, pem: bytes, passphrase: Passphrase) -> Ed25519PrivateKe
 def _device(uri: str, passphrase: Passphrase, public_file: Path | None) -> Signer:
     if public_file is None:
         raise CentralError("a signer named by a URI needs its public key: --public FILE")
+    key = public(public_file)
+    # A device asks for its PIN at every signature, a person gives it once.
+    asked = functools.cache(lambda: passphrase().decode())
+    with _failures(uri):
+        return _Device(uri, Signer.from_priv_key_uri(uri, key, lambda _: asked()))
+
+
+class _Device(Signer):
+    """A signer whose failures are this package's."""
+
+    def __init__(self, uri: str, inner: Signer) -> None:
+        self._uri = uri
+        self._inner = inner
+
+    @property
+    def public_key(self) -> Key:
+        """Its public half."""
+        return self._inner.public_key
+
+    @classmethod
+    def from_priv_key_uri(
+        cls, priv_key_uri: str, public_key: Key, secrets_handler: SecretsHandler | None = None
+    ) -> Signer:
+        """As any signer is made."""
+        with _failures(priv_key_uri):
+            return cls(priv_key_uri, Signer.from_priv_key_uri(priv_key_uri, public_key, secrets_handler))
+
+    def sign(self, payload: bytes) -> Signature:
+        """A signature over the payload.
+
+        Raises:
+            CentralError: The device or service makes none.
+        """
+        with _failures(self._uri):
+            made = self._inner.sign(payload)
+            # Of another key than the one that was adopted, it would be found out by somebody else, and late.
+            self.public_key.verify_signature(made, payload)
+            return made
+
+
+@contextmanager
+def _failures(uri: str) -> Iterator[None]:
+    """What devices and services raise, which is what they like, becomes this package's error."""
     try:
-        return Signer.from_priv_key_uri(uri, public(public_file), lambda _: passphrase().decode())
+        yield
     except CentralError:
         raise
     except Exception as error:
-        # Devices and services raise what they like.
-        raise CentralError(f"{uri.partition(':')[0]}: the signer cannot be opened: {type(error).__name__}") from error
+        told = f": {error}" if isinstance(error, (ValueError, UnsupportedLibraryError)) else ""
+        raise CentralError(f"{uri.partition(':')[0]}: the signer fails: {type(error).__name__}{told}") from error

@@ -10,6 +10,7 @@ what `verified` returns was verified from a root that the caller trusts, role by
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import keys as log_keys
 from blocklist_sync.central.log.verifier import Delegated
 from blocklist_sync.central.release.holder import person_of
 from lachan import durable
@@ -232,8 +234,12 @@ def describe(path: str, data: bytes, custom: Mapping[str, object]) -> TargetFile
 
 
 def raw_keys(keys: Sequence[Key]) -> set[bytes]:
-    """The raw public keys, as the approvals log knows them."""
-    return {bytes.fromhex(key.keyval["public"]) for key in keys if key.keytype == "ed25519"}
+    """The public keys, as the approvals log knows them; whoever has one of another kind decides nothing in it."""
+    found = set()
+    for key in keys:
+        with contextlib.suppress(CentralError):
+            found.add(log_keys.raw(key))
+    return found
 
 
 def approvers(targets: Targets) -> list[Key]:

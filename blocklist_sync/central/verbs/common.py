@@ -57,6 +57,19 @@ def open_signer(key: str, public: Path | None, passphrase_file: Path | None) -> 
     return holder.signer(key, holder.passphrase_from(passphrase_file, f"passphrase of {key}"), public)
 
 
+def open_signers(sources: Sequence[str], public: Sequence[Path], passphrase_file: Path | None) -> list[Signer]:
+    """Several signers, with the public key of each one that is named by a URI, in their order.
+
+    Raises:
+        CentralError: One cannot be opened, or there is a public key too many or too few.
+    """
+    devices = [source for source in sources if holder.is_uri(source)]
+    if len(devices) != len(public):
+        raise CentralError(f"--public: {len(devices)} keys are named by a URI, and {len(public)} public keys are given")
+    halves = iter(public)
+    return [open_signer(one, next(halves) if one in devices else None, passphrase_file) for one in sources]
+
+
 def public_keys(files: Sequence[Path]) -> list[Key]:
     """The public keys in files.
 

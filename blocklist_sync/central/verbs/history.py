@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import approvals, proposals, verifier
+from blocklist_sync.central.log import approvals, keys, verifier
 from blocklist_sync.central.log.approvals import Log
 from blocklist_sync.central.log.verifier import Delegated
 from blocklist_sync.central.registry import delegated
@@ -23,7 +23,7 @@ from lachan.blocklist.v1 import registry_service_pb2 as pb
 
 
 def _keys(repository: Path | None, approvers: Collection[Path]) -> Delegated:
-    named = frozenset(proposals.raw_key(holder.public(path)) for path in approvers)
+    named = frozenset(keys.raw(holder.public(path)) for path in approvers)
     held = delegated.of(repository)() if repository is not None else delegated.NOBODY
     found = Delegated(held.now | named, held.until)
     if not found.now:

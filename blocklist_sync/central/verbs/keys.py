@@ -55,10 +55,16 @@ def show(
 @app.command("adopt")
 def adopt(
     uri: Annotated[str, typer.Option(help="Where the private key is: hsm:…, awskms:…, gcpkms:…")],
-    public: Annotated[Path, typer.Option(help="Its public key as PEM (SubjectPublicKeyInfo).")],
     out: Annotated[Path, typer.Option(help="The .pub.json to write.")],
     person: Annotated[str, typer.Option(help="Whose key it is.")],
+    public: Annotated[
+        Path | None,
+        typer.Option(help="Its public key as PEM (SubjectPublicKeyInfo); a PKCS 11 token (hsm:…) is asked for it."),
+    ] = None,
+    passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
     """Takes in the public half of a key that a device or a service keeps."""
-    _show(holder.adopt(uri, holder.public_pem(public), out, person), as_json=as_json)
+    pin = holder.passphrase_from(passphrase_file, f"PIN of {uri}")
+    key = holder.public_pem(public) if public is not None else holder.device_key(uri, pin)
+    _show(holder.adopt(uri, key, out, person), as_json=as_json)

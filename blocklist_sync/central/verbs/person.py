@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import approvals, proposals
+from blocklist_sync.central.log import approvals, keys
 from blocklist_sync.central.log.approvals import ENROL, RETIRE, Admission, Person
 from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
 from blocklist_sync.central.release import holder
@@ -87,7 +87,7 @@ def enrol(
     as_json: Json = False,
 ) -> None:
     """Enrols somebody, signed by you: an approver, and another person than they are."""
-    key = proposals.raw_key(holder.public(public))
+    key = keys.raw(holder.public(public))
     person = Person(identifier, name, unit, tuple(sorted(set(role))), key.hex())
     _admit(config, ENROL, person, as_json=as_json)
 

@@ -23,7 +23,7 @@ from blocklist_sync.artifact.names import NameRefusedError, canonical
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Kind, kind_line
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import changes, proposals
+from blocklist_sync.central.log import changes, keys, proposals
 from blocklist_sync.central.log.changes import Reader
 from blocklist_sync.central.log.proposals import Order, Proposal, Rail
 from blocklist_sync.central.registry.client import CALL_SECONDS, TRANSFER_SECONDS, RegistryClient
@@ -228,9 +228,7 @@ async def _checked(client: RegistryClient, message: pb.Proposal, path: Path) -> 
     proposal = registry.header_of(message)
     people = await client.call(client.stub.ListPeople(pb.ListPeopleRequest(), timeout=CALL_SECONDS))
     proposer = next((one for one in people.people if one.id == proposal.proposer), None)
-    if proposer is None or not proposals.holds(
-        proposer.public_key, proposals.PROPOSAL, proposal.digest, message.signature
-    ):
+    if proposer is None or not keys.holds(proposer.public_key, proposals.PROPOSAL, proposal.digest, message.signature):
         raise CentralError(f"{proposal.id}: not signed by {proposal.proposer}")
     await client.changes(proposal.id, path)
     proposals.check_changes(proposal, await asyncio.to_thread(changes.check, path))

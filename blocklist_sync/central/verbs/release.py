@@ -33,7 +33,7 @@ from blocklist_sync.central.verbs.common import (
     Release,
     RepositoryFolder,
     artifact_errors,
-    open_signer,
+    open_signers,
     seconds,
 )
 from blocklist_sync.central.verbs.findings import show_findings
@@ -185,6 +185,10 @@ def publish(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Signed documents: root, targets, list; several copies are merged.")
     ] = None,
+    public: Annotated[
+        list[Path] | None,
+        typer.Option(help="The public key of each --online-key that is a URI, in their order."),
+    ] = None,
     passphrase_file: PassphraseFile = None,
     canary_first: Annotated[
         str, typer.Option(metavar="DURATION", help="Canary edges have a new release for so long before others.")
@@ -205,7 +209,7 @@ def publish(
         seconds(snapshot_lifetime, "--snapshot-lifetime"), seconds(timestamp_lifetime, "--timestamp-lifetime")
     )
     hold = seconds(canary_first, "--canary-first")
-    online = [open_signer(key, None, passphrase_file) for key in online_key]
+    online = open_signers(online_key, public or [], passphrase_file)
     folder = ReleaseFolder(release)
     waiting = ""
 

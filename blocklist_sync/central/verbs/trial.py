@@ -17,7 +17,7 @@ from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.intake.formats import Refusal
-from blocklist_sync.central.log import proposals
+from blocklist_sync.central.log import keys
 from blocklist_sync.central.log.approvals import ENROL, Admission, Person
 from blocklist_sync.central.log.folder import LogFolder
 from blocklist_sync.central.log.proposals import Order
@@ -58,7 +58,7 @@ def enrol(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Enrols a person, by an approver's signature."""
-    raw = proposals.raw_key(holder.public(public)).hex()
+    raw = keys.raw(holder.public(public)).hex()
     admission = Admission(ENROL, Person(identifier, name, unit, tuple(sorted(role)), raw), int(time.time()))
     with _opened(log, targets) as held:
         step = held.admit(admission, person, open_signer(key, None, passphrase_file))

@@ -778,7 +778,7 @@ class Person(_message.Message):
     name: _builtins.str
     unit: _builtins.str
     public_key: _builtins.bytes
-    """Ed25519, 32 bytes."""
+    """Ed25519, 32 bytes, or a compressed point of P-256, 33."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Some of approver, custodian, editor; sorted."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from blocklist_sync.central import canonical
-from blocklist_sync.central.log import approvals, proposals, verifier
+from blocklist_sync.central.log import approvals, keys, proposals, verifier
 from blocklist_sync.central.log.approvals import LogError
 from blocklist_sync.central.log.proposals import ProposalError, Rail
 from blocklist_sync.central.log.verifier import Verifier, verify_log
@@ -276,4 +276,4 @@ def test_an_approval_signs_its_time() -> None:
     header = proposal()
     given = approval(header, FIRST)
     message = proposals.approval_message(header.digest, given.decided_at)
-    assert proposals.holds(FIRST.key, proposals.APPROVAL, message, bytes.fromhex(given.signature))
+    assert keys.holds(FIRST.key, proposals.APPROVAL, message, bytes.fromhex(given.signature))

@@ -105,9 +105,28 @@ def test_any_signer_is_opened_by_its_uri(tmp_path: Path) -> None:
     assert holder.person_of(opened.public_key) == "minh"
     with pytest.raises(CentralError, match="needs its public key"):
         holder.signer(uri, never)
-    with pytest.raises(CentralError, match="cannot be opened"):
+    with pytest.raises(CentralError, match="file2: the signer fails: FileNotFoundError"):
         holder.signer(f"file2:{tmp_path}/none", never, adopted)
     with pytest.raises(CentralError, match="no scheme"):
         holder.adopt("carrier-pigeon:1", key, tmp_path / "other.pub.json", "minh")
     with pytest.raises(CentralError, match="never replaced"):
         holder.adopt(uri, key, adopted, "minh")
+
+
+def test_a_device_that_signs_with_another_key_is_found_out(tmp_path: Path) -> None:
+    path, other = tmp_path / "device.pem", tmp_path / "other.pem"
+    adopted = tmp_path / "adopted.pub.json"
+    holder.adopt(f"file2:{path}", holder.create(path, "device", None), adopted, "minh")
+    holder.create(other, "other", None)
+    with pytest.raises(CentralError, match="file2: the signer fails: KeyMismatchError"):
+        holder.signer(f"file2:{other}", never, adopted)
+    signer = holder.signer(f"file2:{path}", never, adopted)
+    assert signer.sign(b"data").keyid == signer.public_key.keyid
+
+
+def test_a_token_alone_tells_its_public_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CentralError, match="give --public"):
+        holder.device_key("awskms:x", never)
+    monkeypatch.delenv("PYKCS11LIB", raising=False)
+    with pytest.raises(CentralError, match="PYKCS11LIB environment variable must be set"):
+        holder.device_key("hsm:2?label=x", lambda: b"1234")
