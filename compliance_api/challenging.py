@@ -18,6 +18,7 @@ from compliance_api.rpc.challenge import ChallengeService
 from compliance_api.storage.assignments import Assignments
 from compliance_api.storage.challenges import Challenges
 from compliance_api.storage.counters import Counters
+from compliance_api.storage.laws import Laws
 from compliance_api.storage.paths import Paths
 from compliance_api.storage.seeds import Seeds
 from compliance_api.usecases.challenge import Challenger
@@ -88,7 +89,7 @@ class Challenging:
         self._metrics = ChallengeMetrics(metrics)
         self._seeds = Seeds(engine)
         self._assignments = Assignments(engine)
-        self._copies = CopyFinder(registry, laws, Counters(engine))
+        self._copies = CopyFinder(registry, Laws(engine), Counters(engine))
         self._challenger = Challenger(registry, laws, store, self._seeds, names, os.urandom)
         self._paths = PathFinder(registry, Paths(engine), SETTLE_SECONDS)
         self.beside = Extras(registry, Live(store, Assignments(engine)), zone, os.urandom, qtypes)

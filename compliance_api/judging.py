@@ -75,9 +75,9 @@ async def recompute(engine: AsyncEngine, place: Place, period_name: str, known_a
         except (PeriodError, LawError) as error:
             problem = error
             continue
-        if known_at is None:
-            law = laws.timeline(place.jurisdiction).first(wanted.last.start, wanted.last.end)
-            if law is not None:
-                await judge.check(place, laws, wanted, await counter.course(place, laws, law, wanted.end))
+        known = laws.until(known_at)
+        law = known.timeline(place.jurisdiction).first(wanted.last.start, wanted.last.end)
+        if law is not None:
+            await judge.check(place, known, wanted, await counter.course(place, known, law, wanted.end, known_at))
         return reached
     raise ComplianceError(str(problem)) from problem

@@ -68,13 +68,13 @@ class Releases:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def save(self, known: Sequence[Release]) -> None:
-        """Stores those not stored yet."""
+    async def save(self, known: Sequence[Release], now: datetime) -> None:
+        """Stores those not stored yet, as known from now on."""
         if not known:
             return
         async with self._engine.begin() as connection:
             statement = postgresql.insert(releases).on_conflict_do_nothing()
-            await connection.execute(statement, [vars(release) for release in known])
+            await connection.execute(statement, [{**vars(release), "learned_at": now} for release in known])
             await enter_news(connection, [of_release(release) for release in known])
 
 

@@ -67,7 +67,7 @@ class Cases:
                     await evidence.reported(connection, extent),
                     await evidence.unverified(connection, extent),
                     await evidence.sightings(connection, extent),
-                    await evidence.published(connection),
+                    await evidence.published(connection, extent),
                     course,
                     await evidence.challenged(connection, extent),
                     await evidence.copied(connection, extent),

@@ -38,8 +38,8 @@ class Counters:
                 found.setdefault((row.operator_id, row.node), [None] * size)[place] = row.queries
         return found
 
-    async def save(self, found: Sequence[CopiedCounters]) -> None:
-        """Stores pairs not stored yet."""
+    async def save(self, found: Sequence[CopiedCounters], now: datetime) -> None:
+        """Stores pairs not stored yet, as found now."""
         rows = [
             {
                 "operator_id": one.operator,
@@ -51,6 +51,7 @@ class Counters:
                 "windows": one.windows,
                 "dispersion": one.dispersion,
                 "noise": one.noise,
+                "found_at": now,
             }
             for one in found
         ]

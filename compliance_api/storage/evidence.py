@@ -59,6 +59,10 @@ class Extent:
         """Whether something had come in by then."""
         return received <= self.known_at if self.known_at is not None else true()
 
+    def knew_of(self, since: ColumnElement[datetime | None]) -> ColumnElement[bool]:
+        """The same of what an earlier release stored without saying since when it was known."""
+        return or_(since.is_(None), since <= self.known_at) if self.known_at is not None else true()
+
 
 async def nodes(connection: AsyncConnection, extent: Extent) -> list[NodeRecord]:
     """The nodes of that time, as their chains know them: known before its end, and not away throughout."""
@@ -67,13 +71,21 @@ async def nodes(connection: AsyncConnection, extent: Extent) -> list[NodeRecord]
         select(chain_heads.c.node, chain_heads.c.enrolled_at, chain_heads.c.first_window, chain_heads.c.window_end)
         .where(chain_heads.c.operator_id == extent.operator, chain_heads.c.node.in_(extent.nodes))
         .where(or_(chain_heads.c.enrolled_at < extent.end, chain_heads.c.first_window < extent.end))
+        .where(extent.knew(chain_heads.c.enrolled_at))
         .order_by(chain_heads.c.node)
     )
     rows = heads.all()
+    silent = await _not_heard_of(connection, extent)
     newest = {row.node: row.window_end for row in rows if row.window_end is not None}
     heard = await _heard(connection, extent, newest)
     found = [
-        NodeRecord(row.node, row.enrolled_at, row.first_window, away.get(row.node, ()), tuple(heard.get(row.node, ())))
+        NodeRecord(
+            row.node,
+            row.enrolled_at,
+            row.first_window if row.node not in silent else None,
+            away.get(row.node, ()),
+            tuple(heard.get(row.node, ())),
+        )
         for row in rows
     ]
     return [one for one in found if not any(gone.covers(extent.start) and gone.covers(extent.end) for gone in one.away)]
@@ -85,12 +97,27 @@ async def _away(connection: AsyncConnection, extent: Extent) -> dict[str, tuple[
     rows = await connection.execute(
         select(kept.name, kept.revoked_at, kept.lifted_at)
         .where(kept.organisation == extent.operator, kept.role == Role.NODE, kept.name.in_(extent.nodes))
-        .where(kept.fingerprint == b"", kept.revoked_at < extent.end)
+        .where(kept.fingerprint == b"", kept.revoked_at < extent.end, extent.knew(kept.revoked_at))
         .order_by(kept.revoked_at)
     )
     found: dict[str, tuple[Absence, ...]] = {}
     for row in rows:
-        found[row.name] = (*found.get(row.name, ()), Absence(row.revoked_at, row.lifted_at))
+        lifted = row.lifted_at if extent.known_at is None or (row.lifted_at or extent.end) <= extent.known_at else None
+        found[row.name] = (*found.get(row.name, ()), Absence(row.revoked_at, lifted))
+    return found
+
+
+async def _not_heard_of(connection: AsyncConnection, extent: Extent) -> set[str]:
+    """The nodes whose first report had not come in yet: what their heads say was not known."""
+    if extent.known_at is None:
+        return set()
+    kept = reports.c
+    found = set()
+    for node in extent.nodes:
+        own = select(kept.accepted_at).where(kept.operator_id == extent.operator, kept.node == node)
+        first = (await connection.execute(own.order_by(kept.log_index).limit(1))).scalar_one_or_none()
+        if first is not None and first > extent.known_at:
+            found.add(node)
     return found
 
 
@@ -169,7 +196,7 @@ async def unverified(connection: AsyncConnection, extent: Extent) -> list[Unveri
     rows = await connection.execute(
         select(kept.node, kept.digest, kept.accepted_at, kept.reason)
         .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
-        .where(kept.accepted_at >= extent.start, kept.accepted_at < extent.end)
+        .where(kept.accepted_at >= extent.start, kept.accepted_at < extent.end, extent.knew(kept.accepted_at))
         .order_by(kept.log_index)
     )
     return [UnverifiedRecord(row.node, row.digest.hex(), row.accepted_at, row.reason) for row in rows]
@@ -207,7 +234,11 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
         )
         .outerjoin(
             session_paths,
-            and_(session_paths.c.operator_id == kept.operator_id, session_paths.c.assignment_id == kept.assignment_id),
+            and_(
+                session_paths.c.operator_id == kept.operator_id,
+                session_paths.c.assignment_id == kept.assignment_id,
+                extent.knew(session_paths.c.decided_at),
+            ),
         )
         .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes), kept.arm.in_(JUDGED))
         .where(kept.asked_at >= extent.start, kept.asked_at < extent.end, extent.knew(kept.received_at))
@@ -243,11 +274,10 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
     ]
 
 
-async def published(connection: AsyncConnection) -> list[ReleaseRecord]:
-    """All releases, oldest first."""
-    rows = await connection.execute(
-        select(releases.c.serial, releases.c.published_at, releases.c.urgent).order_by(releases.c.serial)
-    )
+async def published(connection: AsyncConnection, extent: Extent | None = None) -> list[ReleaseRecord]:
+    """All releases, oldest first; of an extent, those that were known by then."""
+    wanted = select(releases.c.serial, releases.c.published_at, releases.c.urgent).order_by(releases.c.serial)
+    rows = await connection.execute(wanted.where(extent.knew_of(releases.c.learned_at)) if extent else wanted)
     return [ReleaseRecord(row.serial, row.published_at, row.urgent) for row in rows]
 
 
@@ -282,7 +312,7 @@ async def copied(connection: AsyncConnection, extent: Extent) -> list[CopyRecord
     )
     rows = await connection.execute(
         select(copied_counters)
-        .where(kept.other_operator == extent.operator, or_(later, own))
+        .where(kept.other_operator == extent.operator, or_(later, own), extent.knew_of(kept.found_at))
         .where(kept.starts_at >= extent.start, kept.starts_at < extent.end)
         .order_by(kept.starts_at, kept.other_node, kept.operator_id, kept.node)
     )

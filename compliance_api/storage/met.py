@@ -32,7 +32,7 @@ async def met(connection: AsyncConnection, extent: Extent) -> list[Met]:
             func.min(kept.asked_at).label("asked_at"),
             question.label("question"),
         )
-        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes))
+        .where(kept.operator_id == extent.operator, kept.node.in_(extent.nodes), extent.knew(kept.received_at))
         .where(kept.asked_at >= extent.start, kept.asked_at < extent.end)
         .group_by(kept.operator_id, kept.assignment_id)
         .subquery()
@@ -40,7 +40,7 @@ async def met(connection: AsyncConnection, extent: Extent) -> list[Met]:
     rows = await connection.execute(
         select(session_paths, asked.c.asked_at, asked.c.question)
         .join(asked, and_(asked.c.operator_id == way.operator_id, asked.c.assignment_id == way.assignment_id))
-        .where(or_(way.enrolled.is_not(None), way.handed))
+        .where(or_(way.enrolled.is_not(None), way.handed), extent.knew(way.decided_at))
         .order_by(asked.c.asked_at, way.assignment_id)
     )
     return [

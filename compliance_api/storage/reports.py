@@ -21,6 +21,7 @@ from compliance_api.domain.chain import Head, Relation
 from compliance_api.errors import InvalidRequestError, UnavailableError, Violation
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import chain_heads, unverified_reports
+from compliance_api.usecases.claim import EPOCH_BYTES
 from compliance_api.usecases.grouping import Call
 from compliance_api.usecases.standing import Logged, New, Place, Standing, unsigned_key
 from lachan import postgres
@@ -53,12 +54,13 @@ _HIGHEST = text(
 _MOVE = text(
     "UPDATE chain_heads head SET first_window = moved.first_window, boot_epoch = moved.boot_epoch,"
     " previous_boot_epoch = moved.previous_boot_epoch, sequence = moved.sequence, digest = moved.digest,"
-    " window_end = moved.window_end, top_digest = moved.digest, top_sequence = moved.ceiling"
+    " window_end = moved.window_end, top_digest = moved.digest, top_sequence = moved.ceiling,"
+    " past_epochs = moved.past"
     " FROM unnest(CAST(:operators AS text[]), CAST(:nodes AS text[]),"
     " CAST(:first_windows AS timestamptz[]), CAST(:epochs AS bytea[]), CAST(:previous AS bytea[]),"
     " CAST(:sequences AS bigint[]), CAST(:digests AS bytea[]), CAST(:window_ends AS timestamptz[]),"
-    " CAST(:ceilings AS bigint[])) AS moved (operator_id, node, first_window, boot_epoch, previous_boot_epoch,"
-    " sequence, digest, window_end, ceiling)"
+    " CAST(:ceilings AS bigint[]), CAST(:pasts AS bytea[])) AS moved (operator_id, node, first_window, boot_epoch,"
+    " previous_boot_epoch, sequence, digest, window_end, ceiling, past)"
     " WHERE head.operator_id = moved.operator_id AND head.node = moved.node"
 )
 REPORT_COLUMNS = (
@@ -194,7 +196,12 @@ async def _write(connection: AsyncConnection, calls: Sequence[Call], now: dateti
 def _head(row: Row[Any]) -> Head | None:
     if row.digest is None:
         return None
-    return Head(row.boot_epoch, row.previous_boot_epoch, row.sequence, row.digest, row.window_end)
+    past = _split(row.past_epochs) if row.past_epochs and row.top_digest == row.digest else ()
+    return Head(row.boot_epoch, row.previous_boot_epoch, row.sequence, row.digest, row.window_end, past)
+
+
+def _split(epochs: bytes) -> tuple[bytes, ...]:
+    return tuple(epochs[place : place + EPOCH_BYTES] for place in range(0, len(epochs), EPOCH_BYTES))
 
 
 def _ceiling(row: Row[Any]) -> tuple[bytes, int] | None:
@@ -290,5 +297,6 @@ async def _move(connection: AsyncConnection, standings: Sequence[Standing]) -> N
             "digests": [head.digest for _, head in heads],
             "window_ends": [head.window_end for _, head in heads],
             "ceilings": [one.highest for one, _ in heads],
+            "pasts": [b"".join(head.past) for _, head in heads],
         },
     )

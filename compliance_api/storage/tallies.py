@@ -41,9 +41,9 @@ _SEEN = text(
     " FROM unnest(:numbers, :starts, :ends, :closings) AS days (number, begins, ends, closes)"
     " JOIN observations ON observations.operator_id = :operator AND observations.node = ANY(:nodes)"
     " AND observations.asked_at >= days.begins AND observations.asked_at < days.closes"
-    " AND observations.arm = ANY(:arms)"
+    " AND observations.arm = ANY(:arms) AND observations.received_at <= :known_at"
     " LEFT JOIN session_paths ON session_paths.operator_id = observations.operator_id"
-    " AND session_paths.assignment_id = observations.assignment_id"
+    " AND session_paths.assignment_id = observations.assignment_id AND session_paths.decided_at <= :known_at"
     " GROUP BY days.number HAVING bool_or(observations.asked_at < days.ends)"
 ).bindparams(
     bindparam("numbers", type_=ARRAY(BigInteger)),
@@ -52,6 +52,7 @@ _SEEN = text(
     bindparam("closings", type_=ARRAY(DateTime(timezone=True))),
     bindparam("nodes", type_=ARRAY(tallies.c.operator_id.type)),
     bindparam("arms", type_=ARRAY(tallies.c.operator_id.type)),
+    bindparam("known_at", type_=DateTime(timezone=True)),
 )
 
 
@@ -83,12 +84,15 @@ class Tallies:
         async with self._engine.connect() as connection:
             return {row.day: (row.version, row.observations) for row in await connection.execute(wanted)}
 
-    async def seen(self, place: Place, days: Sequence[LegalDay], closes_after: float) -> Mapping[int, int]:
+    async def seen(
+        self, place: Place, days: Sequence[LegalDay], closes_after: float, known_at: datetime
+    ) -> Mapping[int, int]:
         """The weight of each day's evidence until it is closed; days without any of their own are left out."""
         values = {
             "operator": place.operator,
             "nodes": list(place.nodes),
             "arms": sorted(JUDGED),
+            "known_at": known_at,
             "numbers": [day.number for day in days],
             "starts": [day.start for day in days],
             "ends": [day.end for day in days],
@@ -97,20 +101,20 @@ class Tallies:
         async with self._engine.connect() as connection:
             return {row.number: row.weight for row in await connection.execute(_SEEN, values)}
 
-    async def evidence(self, place: Place, start: datetime, end: datetime) -> list[Sighting]:
-        """What probes saw in that time."""
+    async def evidence(self, place: Place, start: datetime, end: datetime, known_at: datetime) -> list[Sighting]:
+        """What probes saw in that time, as far as it had come in by `known_at`."""
         async with self._engine.connect() as connection:
-            return await evidence.sightings(connection, Extent(place.operator, place.nodes, start, end))
+            return await evidence.sightings(connection, Extent(place.operator, place.nodes, start, end, known_at))
 
-    async def met(self, place: Place, start: datetime, end: datetime) -> list[Met]:
+    async def met(self, place: Place, start: datetime, end: datetime, known_at: datetime) -> list[Met]:
         """Whom lines met in that time, of the sessions that show it."""
         async with self._engine.connect() as connection:
-            return await met(connection, Extent(place.operator, place.nodes, start, end))
+            return await met(connection, Extent(place.operator, place.nodes, start, end, known_at))
 
-    async def releases(self) -> list[ReleaseRecord]:
-        """All releases, oldest first."""
+    async def releases(self, known_at: datetime) -> list[ReleaseRecord]:
+        """The releases known by `known_at`, oldest first."""
         async with self._engine.connect() as connection:
-            return await evidence.published(connection)
+            return await evidence.published(connection, Extent("", (), known_at, known_at, known_at))
 
     async def add(self, place: Place, counted: Counted) -> None:
         """Stores a count and enters it into the ledger, unless another process has stored that version."""

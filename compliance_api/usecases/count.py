@@ -56,20 +56,22 @@ class TallyStore(Protocol):
     async def newest(self, place: Place, seconds: int) -> Mapping[int, tuple[int, int]]:
         """Version and weight of the newest count of each day of that length."""
 
-    async def seen(self, place: Place, days: Sequence[LegalDay], closes_after: float) -> Mapping[int, int]:
+    async def seen(
+        self, place: Place, days: Sequence[LegalDay], closes_after: float, known_at: datetime
+    ) -> Mapping[int, int]:
         """The weight of each day's evidence until it is closed; days without any of their own are left out.
 
         It grows with every observation of a name and with every session whose way became known.
         """
 
-    async def evidence(self, place: Place, start: datetime, end: datetime) -> list[Sighting]:
-        """What probes saw in that time."""
+    async def evidence(self, place: Place, start: datetime, end: datetime, known_at: datetime) -> list[Sighting]:
+        """What probes saw in that time, as far as it had come in by `known_at`."""
 
-    async def met(self, place: Place, start: datetime, end: datetime) -> list[Met]:
+    async def met(self, place: Place, start: datetime, end: datetime, known_at: datetime) -> list[Met]:
         """Whom lines met in that time, of the sessions that show it."""
 
-    async def releases(self) -> list[ReleaseRecord]:
-        """All releases, oldest first."""
+    async def releases(self, known_at: datetime) -> list[ReleaseRecord]:
+        """The releases known by `known_at`, oldest first."""
 
     async def add(self, place: Place, counted: Counted) -> None:
         """Stores a count, unless another process has stored that version."""
@@ -128,24 +130,24 @@ class DayCounter:
         seen: dict[int, int] = {}
         for after in sorted({law.day.closes_after for _, law in due}):
             days = [day for day, law in due if law.day.closes_after == after]
-            seen |= await self._store.seen(place, days, after)
+            seen |= await self._store.seen(place, days, after, now)
         done: list[Counted] = []
         for day, law in due:
             number, before = newest.get(day.number, (0, 0))
             if seen.get(day.number, 0) == before or len(done) >= MAX_DAYS:
                 continue
-            made = await self.recount(place, day, law, timeline)
+            made = await self.recount(place, day, law, timeline, now)
             judged_day = judged(day, number + 1, now, law, made, seen.get(day.number, 0))
             done.append(Counted(judged_day, made, laws.version_of(law).version))
             await self._store.add(place, done[-1])
         return done
 
-    async def recount(self, place: Place, day: LegalDay, law: Law, laws: Timeline) -> Count:
-        """What a day's evidence amounts to now, by its law and those that were in force before."""
+    async def recount(self, place: Place, day: LegalDay, law: Law, laws: Timeline, known_at: datetime) -> Count:
+        """What a day's evidence that had come in by a moment amounts to, by its law and those in force before."""
         end = day.end + timedelta(seconds=law.day.closes_after)
-        sightings = await self._store.evidence(place, day.start, end)
-        met = await self._store.met(place, day.start, day.end)
-        releases = await self._store.releases()
+        sightings = await self._store.evidence(place, day.start, end, known_at)
+        met = await self._store.met(place, day.start, day.end, known_at)
+        releases = await self._store.releases(known_at)
         return await asyncio.to_thread(count, DayEvidence(day, sightings, met), releases, law, laws)
 
     async def course(

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from compliance_api.domain.case import Case
-from compliance_api.domain.course import Course
+from compliance_api.domain.course import CountedDay, Course
 from compliance_api.domain.law import Law, LawError
 from compliance_api.domain.law_history import LawHistory
-from compliance_api.domain.legal_day import CALENDAR, LegalDay, Period, period
+from compliance_api.domain.legal_day import CALENDAR, Period, period
 from compliance_api.domain.period_verdict import PeriodVerdict, decide
 from compliance_api.domain.timeline import Timeline
 from compliance_api.errors import ComplianceError
@@ -84,7 +84,8 @@ class PeriodJudge:
                 names[day.name[:7]] = day.length
         new = 0
         for name, seconds in sorted(names.items()):
-            reached = await self.reach(place, laws, period(name, seconds))
+            # What comes in from now on is no part of it: so that it is recomputed as of now, byte for byte.
+            reached = await self.reach(place, laws, period(name, seconds), known_at=now)
             new += await self._store.save(reached, now)
         return new
 
@@ -97,12 +98,13 @@ class PeriodJudge:
         for step in course.steps:
             if not wanted.first <= step.day <= wanted.last:
                 continue
-            await self._check_day(place, laws.timeline(place.jurisdiction), step.day, step.counted.digest)
+            await self._check_day(place, laws.timeline(place.jurisdiction), step.counted)
 
-    async def _check_day(self, place: Place, laws: Timeline, day: LegalDay, digest: str) -> None:
-        law = law_of(laws, day)
+    async def _check_day(self, place: Place, laws: Timeline, counted: CountedDay) -> None:
+        law = law_of(laws, counted.day)
         if law is None:
             return
-        made = await self._counter.recount(place, day, law, laws)
-        if made.observations and made.digest != digest:
-            raise RecountError(f"{day.name}: what is stored of the day gives {made.digest}, its count says {digest}")
+        made = await self._counter.recount(place, counted.day, law, laws, counted.counted_at)
+        if made.observations and made.digest != counted.digest:
+            told = f"what is stored of the day gives {made.digest}, its count says {counted.digest}"
+            raise RecountError(f"{counted.day.name}: {told}")

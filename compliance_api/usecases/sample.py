@@ -45,8 +45,8 @@ class ListAuthority(Protocol):
 class ReleaseStore(Protocol):
     """Keeps the history of releases."""
 
-    async def save(self, releases: Sequence[Release]) -> None:
-        """Stores those not stored yet."""
+    async def save(self, releases: Sequence[Release], now: datetime) -> None:
+        """Stores those not stored yet, as known from now on."""
 
 
 class SeedStore(Protocol):
@@ -108,7 +108,7 @@ class NameSource:
 
     async def _fetch(self, law: Law, now: datetime) -> Pool:
         releases = await self._authority.releases(RELEASES)
-        await self._store.save(releases)
+        await self._store.save(releases, now)
         serial, names = await self._authority.names(self._size, await self._seed(now, "names"), 0)
         recent: list[ListedName] = []
         week = max((one.serial for one in releases if now - one.published_at > WEEK), default=0)

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 Operator = Annotated[str, typer.Argument(help="The operator's id.")]
 Jurisdiction = Annotated[str, typer.Argument(help="Where.")]
 Period = Annotated[str, typer.Argument(help="A legal day (2026-11-21) or a month (2026-11).")]
-KnownAt = Annotated[
-    str | None, typer.Option("--known-at", help="With the counts made up to this moment (ISO 8601) alone.")
-]
+KnownAt = Annotated[str | None, typer.Option("--known-at", help="With what was known by this moment (ISO 8601) alone.")]
 
 
 def verdict(

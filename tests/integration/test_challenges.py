@@ -31,6 +31,7 @@ from compliance_api.storage import evidence
 from compliance_api.storage.assignments import Assignments
 from compliance_api.storage.counters import Counters
 from compliance_api.storage.evidence import Extent
+from compliance_api.storage.laws import Laws
 from compliance_api.storage.paths import Paths
 from compliance_api.storage.seeds import Seeds
 from compliance_api.storage.tables import assignments, challenge_outcomes, challenges, ledger_leaves, reports, seeds
@@ -231,7 +232,8 @@ async def test_copied_counters_are_found_a_day_at_a_time(databases: postgres.Ser
                 for place, count in enumerate(counts)
             ]
             await connection.execute(insert(reports), rows)
-        finder = CopyFinder(registry, laws, Counters(made.engine))
+        await Laws(made.engine).learn(laws, day.start)
+        finder = CopyFinder(registry, Laws(made.engine), Counters(made.engine))
         found = await finder.look(day.end + timedelta(hours=7))
         assert [(one.operator, one.other_operator, one.lag) for one in found] == [
             ("copies", "honest", 0),

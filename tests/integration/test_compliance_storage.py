@@ -42,6 +42,7 @@ from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import chain_heads, metadata, observations, reports, session_paths, verdict_changes
 from compliance_api.storage.tallies import Tallies
 from compliance_api.usecases.assignment import Round
+from compliance_api.usecases.claim import Claim
 from compliance_api.usecases.count import Counted, Place
 from compliance_api.usecases.grouping import Call, Groups
 from lachan import postgres
@@ -156,6 +157,21 @@ async def test_two_reports_under_one_number_are_both_kept(engine: AsyncEngine) -
     assert [one.rival for one in case.reports] == ["", first.link.digest.hex(), first.link.digest.hex()]
 
 
+async def test_a_late_report_of_three_boots_ago_moves_no_head(engine: AsyncEngine) -> None:
+    """Each report by a process of its own, so that what is known of earlier boots is what was stored."""
+    boots: list[Claim] = []
+    for boot in range(1, 5):
+        before = boots[-1].link if boots else None
+        epoch, after = bytes([boot]) * 16, before.boot_epoch if before else b""
+        one = claim(1, before.digest if before else b"", epoch=epoch, after=after)
+        boots.append(replace(one, link=replace(one.link, window_start=T0 + timedelta(hours=boot))))
+    late = claim(2, boots[0].link.digest, epoch=boots[0].link.boot_epoch)
+    on = claim(2, boots[3].link.digest, epoch=boots[3].link.boot_epoch, after=boots[2].link.boot_epoch)
+    on = replace(on, link=replace(on.link, window_start=T0 + timedelta(hours=5)))
+    told = [(await taking(engine).add(Call("a", "edge-1", [one])))[0].relation for one in (*boots, late, on)]
+    assert told == [Relation.BEGINS, *[Relation.EXTENDS] * 3, Relation.LATE, Relation.EXTENDS]
+
+
 async def test_what_was_not_signed_never_takes_a_number(engine: AsyncEngine) -> None:
     store = taking(engine)
     forged = claim(1, flaw="the signature does not hold")
@@ -232,8 +248,8 @@ async def test_a_finding_lives_from_the_first_to_the_last_evaluation_that_finds_
 
 async def test_the_console_shows_a_nodes_newest_report_and_release(engine: AsyncEngine) -> None:
     await taking(engine).add(Call("a", "edge-1", chain(3)))
-    await Releases(engine).save([Release(4, b"d" * 32, T0, 1000, False), Release(5, b"e" * 32, NOW, 2000, True)])
-    await Releases(engine).save([Release(5, b"x" * 32, T0, 1, False)])
+    await Releases(engine).save([Release(4, b"d" * 32, T0, 1000, False), Release(5, b"e" * 32, NOW, 2000, True)], NOW)
+    await Releases(engine).save([Release(5, b"x" * 32, T0, 1, False)], NOW)
     await Cases(engine).save(judge(honest()), Procedure())
     endpoint = Endpoint("2001:db8::1", 53, Transport.TCP)
     nodes = tuple(Node(name, b"", (endpoint,), frozenset({"hcm"})) for name in ("edge-1", "edge-2"))
@@ -268,7 +284,7 @@ async def test_counted_days_are_kept_in_versions_and_followed_as_they_were(engin
     assert await store.counted(place, T0, NOW, laws, known_at=NOW - timedelta(seconds=1)) == []
     assert follow(stored) == follow([counts[0].judged, counts[2].judged])
     assert await store.newest(place, 60) == {day.number: (2, 24)}
-    assert (await store.first_seen(place), await store.seen(place, [day], 60)) == (None, {})
+    assert (await store.first_seen(place), await store.seen(place, [day], 60, NOW)) == (None, {})
 
 
 async def test_the_law_is_learnt_once_and_every_change_of_it_is_ledgered(engine: AsyncEngine) -> None:
@@ -310,7 +326,7 @@ async def test_a_session_whose_way_becomes_known_has_its_day_counted_again(engin
         for number in (1, 2, 3):
             key = {"assignment_id": bytes([number]) * 16}
             await connection.execute(insert(observations).values({**asked, **texts, **rest, **key, "shape": "nodata"}))
-    assert await store.seen(place, [day], 60) == {day.number: 3}
+    assert await store.seen(place, [day], 60, NOW) == {day.number: 3}
     async with engine.begin() as connection:
         for number, path, foreign in (
             (1, "elsewhere", ["192.0.2.9"]),
@@ -324,16 +340,17 @@ async def test_a_session_whose_way_becomes_known_has_its_day_counted_again(engin
                 "foreign_egress": foreign,
             }
             await connection.execute(insert(session_paths).values({**way, **values}))
-    assert await store.seen(place, [day], 60) == {day.number: 6}
+    assert await store.seen(place, [day], 60, NOW) == {day.number: 6}
     # As an earlier release decided: of the second it cannot be told whom it met, for its operator enrolled no address.
-    lines = await store.met(place, day.start, day.end)
+    lines = await store.met(place, day.start, day.end, NOW)
     assert [(one.resolver, one.enrolled, one.handed) for one in lines] == [
         ("192.0.2.9", False, True),
         ("192.0.2.9", None, True),
         ("192.0.2.9", True, True),
     ]
     assert [one.reference for one in lines] == [f"{bytes([number]).hex() * 16}/0" for number in (1, 2, 3)]
-    assert [one.path for one in await store.evidence(place, day.start, day.end)] == ["elsewhere", "unknown", "verified"]
+    told = await store.evidence(place, day.start, day.end, NOW)
+    assert [one.path for one in told] == ["elsewhere", "unknown", "verified"]
 
 
 def test_what_an_operator_let_pass_is_read_from_its_report() -> None:

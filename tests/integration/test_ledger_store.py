@@ -63,7 +63,7 @@ async def test_reports_have_their_bytes_in_a_table_of_their_own(engine: AsyncEng
 async def test_what_the_list_authority_tells_is_entered_once(engine: AsyncEngine) -> None:
     first = Release(7, b"d" * 32, datetime(2026, 1, 2, tzinfo=UTC), 5, urgent=False)
     for _ in range(2):
-        await asyncio.gather(*(Releases(engine).save([first]) for _ in range(3)))
+        await asyncio.gather(*(Releases(engine).save([first], first.published_at) for _ in range(3)))
     order = Cited(Kind.ORDER, "order/1", {"issuer": "Sở", "number": "1"})
     assert await Citations(engine).save([order]) == 1
     assert await Citations(engine).save([order]) == 0

@@ -45,7 +45,9 @@ class TallyDrawer:
             if one.judged.day.length == seconds
         }
 
-    async def seen(self, _place: Place, days: Sequence[LegalDay], closes_after: float) -> Mapping[int, int]:
+    async def seen(
+        self, _place: Place, days: Sequence[LegalDay], closes_after: float, _known_at: datetime
+    ) -> Mapping[int, int]:
         """How many observations each day has."""
         return {
             day.number: len(self._between(day.start, day.end + timedelta(seconds=closes_after)))
@@ -56,15 +58,15 @@ class TallyDrawer:
     def _between(self, start: datetime, end: datetime) -> list[Sighting]:
         return [one for one in self.sightings if start <= one.asked_at < end]
 
-    async def evidence(self, _place: Place, start: datetime, end: datetime) -> list[Sighting]:
+    async def evidence(self, _place: Place, start: datetime, end: datetime, _known_at: datetime) -> list[Sighting]:
         """What probes saw in that time."""
         return self._between(start, end)
 
-    async def met(self, _place: Place, start: datetime, end: datetime) -> list[Met]:
+    async def met(self, _place: Place, start: datetime, end: datetime, _known_at: datetime) -> list[Met]:
         """What lines met."""
         return [one for one in self.lines if start <= one.asked_at < end]
 
-    async def releases(self) -> list[ReleaseRecord]:
+    async def releases(self, _known_at: datetime) -> list[ReleaseRecord]:
         """One old release."""
         return [ReleaseRecord(1, LONG_AGO, False)]
 

@@ -116,6 +116,8 @@ copied_counters = Table(
     Column("windows", Integer, nullable=False),
     Column("dispersion", BigInteger, nullable=False),
     Column("noise", BigInteger, nullable=False),
+    # Empty where an earlier release stored it.
+    moment("found_at", nullable=True),
 )
 
 egress_sightings = Table(

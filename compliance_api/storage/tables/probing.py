@@ -28,6 +28,8 @@ releases = Table(
     moment("published_at"),
     Column("entries", BigInteger, nullable=False),
     Column("urgent", Boolean, nullable=False),
+    # Since when it is known here; empty where an earlier release stored it.
+    moment("learned_at", nullable=True),
 )
 
 rounds = Table(

@@ -42,6 +42,9 @@ chain_heads = Table(
     Column("sequence", BigInteger),
     Column("digest", LargeBinary),
     moment("window_end", nullable=True),
+    # The epochs before this one, the last one first, one after the other; empty where a release that does not know the
+    # column has moved the head since (`top_digest` is another digest then).
+    Column("past_epochs", LargeBinary),
     # The highest number ever used in this epoch, where `top_digest` is the digest above: a higher one is new without a
     # look at the reports. Another digest means that a release which does not know these columns has moved the head.
     Column("top_digest", LargeBinary),

@@ -31,8 +31,9 @@ async def test_a_day_is_judged_when_it_is_counted_and_again_when_that_changes_it
     assert [one.period.name for one in documents.saved] == [DAY]
     assert await judge.close(PLACE, known(LAW), counted, CLOSED) == 0
     drawer.sightings += watched(["late.example"])
-    counted = await counter.count(PLACE, known(LAW), CLOSED + timedelta(minutes=5))
-    assert await judge.close(PLACE, known(LAW), counted, CLOSED) == 1
+    later = CLOSED + timedelta(minutes=5)
+    counted = await counter.count(PLACE, known(LAW), later)
+    assert await judge.close(PLACE, known(LAW), counted, later) == 1
     as_it_was = await judge.reach(PLACE, known(LAW), period(DAY, 3600), known_at=CLOSED)
     assert as_it_was.document == documents.saved[0].document
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -36,7 +36,7 @@ class Stored:
     def __init__(self) -> None:
         self.serials: list[int] = []
 
-    async def save(self, releases: Sequence[Release]) -> None:
+    async def save(self, releases: Sequence[Release], _now: datetime) -> None:
         self.serials += [release.serial for release in releases]
 
 

@@ -1,0 +1,123 @@
+"""A verdict on a period, recomputed as of when it was reached: whatever came to be known since changes no byte."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance_api.domain.chain import Relation
+from compliance_api.domain.law import LawBook
+from compliance_api.domain.observation import Sighting
+from compliance_api.domain.sampling import Release
+from compliance_api.judging import recompute
+from compliance_api.storage.assignments import Releases
+from compliance_api.storage.cases import Cases
+from compliance_api.storage.laws import Laws
+from compliance_api.storage.periods import Periods
+from compliance_api.storage.tables import chain_heads, copied_counters, observations, reports, session_paths
+from compliance_api.storage.tallies import Tallies
+from compliance_api.usecases.count import DayCounter, Place
+from compliance_api.usecases.periods import PeriodJudge
+from tests.support.cases import NOW, START, control, law, report, watched
+from tests.support.claims import enrol
+
+PLACE = Place("a", "hcm", ("edge-1",))
+TEXT = law(day={"length": "1h", "closes_after": "30m", "recounted_within": "1d"})
+DAY = TEXT.day.of(START)
+CLOSED = NOW + timedelta(minutes=30)
+LATER = CLOSED + timedelta(minutes=10)
+MINUTE = timedelta(minutes=1)
+
+
+def seen(number: int, one: Sighting, received: datetime) -> dict[str, Any]:
+    """An observation as it is stored."""
+    place = one.assignment.split("-")
+    return {
+        "operator_id": "a", "assignment_id": f"{one.assignment:>16}".encode()[-16:], "question": number,
+        "asked_at": one.asked_at, "received_at": received, "node": one.node, "probe_organisation": "so",
+        "probe": f"p{place[0]}", "vantage_point": one.vantage_point, "access_network": one.access_network,
+        "custodian": one.custodian, "endpoint": "x", "qname": one.qname, "qtype": one.qtype, "arm": one.arm,
+        "category": 3, "order_reference": "x", "added_serial": one.added_serial, "added_at": one.added_at,
+        "result": one.result, "shape": one.shape, "reference_alive": True, "digest": b"d", "observation": b"o",
+        "signature": b"s", "key_id": b"k",
+    }  # fmt: skip
+
+
+def claimed(minute: int, received: datetime, **changes: Any) -> dict[str, Any]:
+    """A report as it is stored."""
+    one = replace(report(minute), **changes)
+    return {
+        "operator_id": "a", "node": one.node, "boot_epoch": bytes(16), "sequence": one.sequence,
+        "digest": bytes.fromhex(one.digest), "log_index": 1000 + one.sequence, "accepted_at": received,
+        "relation": one.relation, "window_start": one.window_start, "window_seconds": 60, "list_serial": 2,
+        "list_activated_at": one.list_activated_at, "queries": 10_000, "blocked": one.blocked, "enforcing": True,
+        "report": b"r", "signature": b"s", "key_id": b"k",
+    }  # fmt: skip
+
+
+async def beginning(engine: AsyncEngine) -> None:
+    """An hour in which everything is as it should be, with the window of minute 30 not told of."""
+    await enrol(engine, [("a", "edge-1")], START - timedelta(days=9))
+    await Laws(engine).learn(LawBook(laws=(TEXT,)), START - timedelta(days=9))
+    published = [Release(number, b"d" * 32, START - timedelta(days=1), 9, urgent=False) for number in (1, 2)]
+    await Releases(engine).save(published, START - timedelta(days=1))
+    sightings = [*watched(f"n{number}.example" for number in range(12))]
+    sightings += [control(number, minute, eye=eye) for number in range(4) for eye in (1, 2) for minute in (10, 25)]
+    async with engine.begin() as connection:
+        await connection.execute(update(chain_heads).values(first_window=START - timedelta(days=8)))
+        await connection.execute(
+            insert(observations), [seen(number, one, one.asked_at + MINUTE) for number, one in enumerate(sightings)]
+        )
+        rows = [claimed(minute, START + (minute + 2) * MINUTE) for minute in range(60) if minute != 30]
+        await connection.execute(insert(reports), rows)
+
+
+async def what_came_later(engine: AsyncEngine) -> None:
+    """One of each thing that a verdict rests on."""
+    await Releases(engine).save([Release(3, b"d" * 32, START - timedelta(hours=2), 9, urgent=True)], LATER)
+    late = watched(["late.example"], blocked=False)
+    way = {
+        "operator_id": "a", "assignment_id": f"{'1-10':>16}".encode(), "node": "edge-1", "decided_at": LATER,
+        "path": "elsewhere", "answered_by": "", "egress": ["192.0.2.9"], "foreign_egress": ["192.0.2.9"],
+        "handed": True, "vantage_point": "vantage-1", "access_network": "net-1", "custodian": "custodian-1",
+    }  # fmt: skip
+    copy = {
+        "operator_id": "b", "node": "edge-1", "other_operator": "a", "other_node": "edge-1", "starts_at": START,
+        "lag": 1, "windows": 200, "dispersion": 1, "noise": 1, "found_at": LATER,
+    }  # fmt: skip
+    async with engine.begin() as connection:
+        rows = [seen(100 + number, one, LATER) for number, one in enumerate(late)]
+        await connection.execute(insert(observations), rows)
+        await connection.execute(insert(session_paths), [way])
+        await connection.execute(insert(copied_counters), [copy])
+        await connection.execute(insert(reports), [claimed(30, LATER, relation=Relation.GAP)])
+
+
+async def test_what_came_to_be_known_later_changes_no_byte_of_what_was_said(engine: AsyncEngine) -> None:
+    await beginning(engine)
+    laws = await Laws(engine).history()
+    counter, periods = DayCounter(Tallies(engine)), Periods(engine)
+    judge = PeriodJudge(counter, Cases(engine), periods)
+
+    async def close(now: datetime) -> bytes:
+        counted = await counter.count(PLACE, laws, now)
+        assert await judge.close(PLACE, laws, counted, now) == 1
+        document = await periods.newest("a", "hcm", DAY.name)
+        assert document is not None
+        return document
+
+    first = await close(CLOSED)
+    await what_came_later(engine)
+    assert (await recompute(engine, PLACE, DAY.name, CLOSED)).document == first
+    second = await close(LATER)
+    kinds = [{one["kind"] for one in json.loads(told)["findings"]} for told in (first, second)]
+    assert "missing_reports" in kinds[0]
+    assert {"broken_chain", "stale_list", "counter_mismatch"} <= kinds[1] - kinds[0]
+    assert (await recompute(engine, PLACE, DAY.name, LATER)).document == second
+    assert (await recompute(engine, PLACE, DAY.name, None)).document == second
+    assert (await recompute(engine, PLACE, DAY.name, CLOSED)).document == first
