@@ -132,7 +132,15 @@ class _Service:
         )
         qtypes = tuple(QTYPES[name] for name in plan.types)
         self._challenging = Challenging(
-            loaded.registry, loaded.laws, engine, self._names, settings.nonces, qtypes, now, metrics.registry
+            loaded.registry,
+            loaded.laws,
+            engine,
+            self._names,
+            settings.nonces,
+            qtypes,
+            plan.shown_lines,
+            now,
+            metrics.registry,
         )
         self._assigner = Assigner(
             loaded.registry,

@@ -74,6 +74,7 @@ class Challenging:
         names: NameSource,
         nonces: NonceSettings | None,
         qtypes: tuple[int, ...],
+        shown_lines: int,
         clock: Callable[[], datetime],
         metrics: CollectorRegistry,
     ) -> None:
@@ -92,7 +93,7 @@ class Challenging:
         self._copies = CopyFinder(registry, Laws(engine), Counters(engine))
         self._challenger = Challenger(registry, laws, store, self._seeds, names, os.urandom)
         self._paths = PathFinder(registry, Paths(engine), SETTLE_SECONDS)
-        self.beside = Extras(registry, Live(store, Assignments(engine)), zone, os.urandom, qtypes)
+        self.beside = Extras(registry, Live(store, Assignments(engine)), zone, os.urandom, qtypes, shown_lines)
         self.service = ChallengeService(self._challenger, clock)
 
     def tasks(self) -> list[Task]:

@@ -132,6 +132,9 @@ class AssignmentSettings(Settings):
     # Two resolvers that do not filter, of two different people: a name that either does not know proves nothing.
     reference: EndpointSettings
     second_reference: EndpointSettings
+    # Lines beside the authority's own that ask for nonces, and by that show each operator that a probe is there: so
+    # many, and half of them at most.
+    shown_lines: Annotated[int, Field(ge=0, le=1000)] = 16
     # Part of the questions that have DO set (RFC 3225).
     dnssec_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     # Alive names that are not listed and never were.

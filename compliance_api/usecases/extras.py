@@ -1,12 +1,15 @@
 """What a probe is asked beside its round: two nonces that tell which way its session goes, and its part of a challenge.
 
-Holds always: a nonce is fresh for each assignment; a challenge's questions look like any other about a listed name, are
-spread over as many probes as there are, and are given out only while they can still be asked within its hour.
+Holds always: a nonce is fresh for each assignment, and marks the line that asks for it as a probe's, so that beside the
+authority's own lines, which are known anyway, only a few ask, always the same; a challenge's questions look like any
+other about a listed name, are spread over as many probes as there are, and are given out only while they can still be
+asked within its hour.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +18,7 @@ from typing import Protocol
 from compliance_api.domain import nonce
 from compliance_api.domain.challenge import HOUR, Challenge, hour_of
 from compliance_api.domain.observation import Arm
-from compliance_api.domain.organisation import Probe, Registry
+from compliance_api.domain.organisation import Line, Probe, Registry
 from compliance_api.usecases.question import Question
 
 A = 1
@@ -46,6 +49,22 @@ class NonceZone:
     key: bytes
 
 
+def shown(registry: Registry, operator: str, number: int) -> frozenset[Probe]:
+    """The lines, not the authority's own, that show themselves to an operator: so many, and half of them at most.
+
+    Those that are handed the operator's resolvers come first, for only their nonces tell whose they are; among equals a
+    hash of their names decides, so that they stay the same. The others are never to be told from customers by a nonce.
+    """
+    ours = [
+        (not probe.is_handed(operator), hashlib.sha256(f"{owner.identifier}/{probe.name}".encode()).digest(), probe)
+        for owner in registry.organisations
+        for probe in owner.probes
+        if probe.line is not Line.AUTHORITY and probe.reaches(operator)
+    ]
+    ordered = sorted(ours, key=lambda one: one[:2])
+    return frozenset(probe for *_, probe in ordered[: min(number, len(ordered) // 2)])
+
+
 class Extras:
     """Makes what goes with an assignment."""
 
@@ -56,12 +75,24 @@ class Extras:
         zone: NonceZone | None,
         entropy: Callable[[int], bytes],
         qtypes: tuple[int, ...] = (A,),
+        shown_lines: int | None = None,
     ) -> None:
+        """Takes what it makes them of.
+
+        Args:
+            registry: Who there is.
+            challenges: What is challenged.
+            zone: Of the nonces that tell who asks; None where there is none.
+            entropy: Where nonces come from.
+            qtypes: Types that challenged names are asked for.
+            shown_lines: How many lines show themselves to an operator, as `shown` has it; None for all of them.
+        """
         self._registry = registry
         self._challenges = challenges
         self._zone = zone
         self._entropy = entropy
         self._qtypes = qtypes
+        self._shown_lines = shown_lines
 
     async def questions(
         self, operator: str, node: str, probe: Probe, now: datetime, spread: float
@@ -75,7 +106,9 @@ class Extras:
             now: When it takes the assignment.
             spread: Seconds over which it will ask.
         """
-        found = self._nonces(operator, node)
+        all_show = self._shown_lines is None or probe.line is Line.AUTHORITY
+        shows = all_show or probe in shown(self._registry, operator, self._shown_lines or 0)
+        found = self._nonces(operator, node) if shows else []
         challenge = await self._challenges.challenged(operator, node, hour_of(now))
         if challenge is not None and now + timedelta(seconds=spread) <= challenge.hour + HOUR:
             found += await self._share(challenge, probe)

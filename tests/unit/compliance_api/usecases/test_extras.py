@@ -21,7 +21,7 @@ from compliance_api.domain.organisation import (
     Probe,
     Registry,
 )
-from compliance_api.usecases.extras import Extras, NonceZone
+from compliance_api.usecases.extras import Extras, NonceZone, shown
 from lachan.whoami import NONCE
 
 AT = datetime(2026, 6, 1, 5, tzinfo=UTC)
@@ -79,6 +79,35 @@ async def test_each_assignment_has_nonces_of_its_own() -> None:
     assert not {one.qname for one in first} & {one.qname for one in second}
     unnamed = Extras(registry(1, own_name=""), Live(None), None, random.Random(3).randbytes)
     assert await unnamed.questions("a", "e1", probe("p1"), AT, 60) == ()
+
+
+async def test_a_nonce_marks_a_line_so_few_ask_and_always_the_same() -> None:
+    known = registry(10)
+
+    async def asking(number: int, line: Line = Line.CONSUMER) -> set[str]:
+        made = Extras(known, Live(None), NonceZone("n.authority.test", KEY), random.Random(3).randbytes, (1,), number)
+        watchers = [replace(one, line=line) for one in known.organisations[1].probes]
+        return {one.name for one in watchers if await made.questions("a", "e1", one, AT, 60)}
+
+    four = await asking(4)
+    assert (len(four), four) == (4, await asking(4))
+    # At least half of them stay hidden, and whoever was shown before is shown still.
+    assert len(await asking(100)) == 5
+    assert four < await asking(100)
+    assert await asking(0) == set()
+    # The authority's own lines are known anyway.
+    assert len(await asking(0, Line.AUTHORITY)) == 10
+
+
+def test_lines_that_are_handed_resolvers_come_first_for_those_who_hand_them() -> None:
+    known = registry(10)
+    operator, authority = known.organisations
+    customers = tuple(replace(one, operators=frozenset({"a"})) for one in authority.probes[:3])
+    strangers = tuple(replace(one, operators=frozenset({"b"})) for one in authority.probes[3:5])
+    lines = (*customers, *strangers, *authority.probes[5:])
+    mixed = Registry(known.jurisdictions, (operator, replace(authority, probes=lines)))
+    assert shown(mixed, "a", 3) == set(customers)
+    assert not shown(mixed, "a", 100) & set(strangers)
 
 
 async def test_a_challenge_is_spread_over_the_probes_and_asked_no_more_often_than_drawn() -> None:
