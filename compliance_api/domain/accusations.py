@@ -17,7 +17,7 @@ from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
 from compliance_api.domain.statistics.parameters import Family
 
 # Strata that exclude each other, between which filtering may differ.
-_ALTERNATIVES = (("udp", "tcp", "dot", "doh"), ("a", "aaaa", "https"))
+_ALTERNATIVES = (("udp", "tcp", "dot", "doh"), ("a", "aaaa", "https"), ("v4", "v6"), ("do", "plain"))
 _SCATTERED = "scattered:"
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from compliance_api.domain.statistics.day import STRATA
+from compliance_api.domain.statistics.day import FIRST, LATER
 from compliance_api.domain.statistics.parameters import CopyRule, CountRule, DayRules, ProcessRule, SlopeRule
 from lachan.config import Settings
 
@@ -103,16 +103,29 @@ class Burden(Settings):
         bad, days = self.bad, self.days
         if days.honest >= days.cheating:
             raise ValueError("days.honest must be below days.cheating")
-        filtering = bad.missed.level + bad.evaded.level + len(STRATA) * bad.scattered.level + bad.line_fault_level
         for name, spent in (
-            ("filtering", filtering),
+            ("filtering", self._filtering()),
             ("over_blocked and released", bad.over_blocked.level + bad.released.level),
             ("aged", bad.aged.level),
-            ("foreign", 2 * bad.line_fault_level),
+            ("foreign", bad.line_fault_level),
         ):
             if spent > days.honest:
                 raise ValueError(f"the levels of {name} sum up to {spent:g}, above days.honest")
         return self
+
+    def _filtering(self) -> float:
+        """What the tests of filtering spend that every text was written for."""
+        bad = self.bad
+        return bad.missed.level + bad.evaded.level + len(FIRST) * bad.scattered.level + bad.line_fault_level
+
+    def _later(self) -> CountRule | None:
+        """When misses of a stratum that was added later are too many.
+
+        Texts that were in force before such strata were known leave them what they have not spent, so that none of them
+        has to be changed and none grants more than it says.
+        """
+        level = min(self.bad.scattered.level, (self.days.honest - self._filtering()) / len(LATER))
+        return CountRule(self.bad.scattered.rate, level, self.bad.scattered.least) if level > 0 else None
 
     def day_rules(self, vantage_points: int, networks: int, custodians: int) -> DayRules:
         """What makes a day bad, with the independent eyes that a sum over lines needs."""
@@ -132,6 +145,8 @@ class Burden(Settings):
             vantage_points,
             networks,
             custodians,
+            self._later(),
+            2 * bad.line_fault_level <= self.days.honest,
         )
 
     def process_rule(self) -> ProcessRule:

@@ -46,6 +46,14 @@ _ANSWERED_PARTS = (3, 4)
 _SILENT = frozenset({Shape.TIMEOUT, Shape.FEW_TRIES, Shape.UNREACHABLE})
 _TRANSPORTS = {Transport.UDP: "udp", Transport.TCP: "tcp", Transport.DOT: "dot", Transport.DOH: "doh"}
 _TYPES = {1: "a", 28: "aaaa", 65: "https"}
+_FAMILIES = {4: "v4", 6: "v6"}
+_FLAGS = {True: "do", False: "plain"}
+
+
+def strata_of(one: Sighting, quarter: str) -> tuple[str, ...]:
+    """Everything that a sighting is counted under; the empty text is no stratum."""
+    how = _TRANSPORTS.get(one.transport, ""), _TYPES.get(one.qtype, ""), _FAMILIES.get(one.family, "")
+    return ALL, *how, _FLAGS[one.dnssec_ok], quarter
 
 
 @dataclass(frozen=True)
@@ -191,7 +199,7 @@ class _Counter:
                 continue
             lines.setdefault(one.vantage_point, Line(one.access_network, one.custodian))
             quarter = self.evidence.day.quarter(one.asked_at)
-            for name in (ALL, _TRANSPORTS.get(one.transport, ""), _TYPES.get(one.qtype, ""), quarter):
+            for name in strata_of(one, quarter):
                 asked.setdefault((one.vantage_point, name), set()).add(one.qname)
                 if one.result is Result.NOT_BLOCKED:
                     missed.setdefault((one.vantage_point, name), set()).add(one.qname)

@@ -114,6 +114,10 @@ STRATA: Mapping[str, str] = {
     "a": "A",
     "aaaa": "AAAA",
     "https": "HTTPS",
+    "v4": "IPv4",
+    "v6": "IPv6",
+    "do": "DO=1",
+    "plain": "DO=0",
 }
 _GAP = N_("%(stratum)s: %(missed)s of %(asked)s listed names were not blocked.")
 _NEEDED = "_needed"

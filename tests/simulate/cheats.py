@@ -67,6 +67,11 @@ CHEATS = {
     "list_3_days_old": Cheat(young=1 / 3),
     "udp_only": Cheat(leaks=by_cell(transport=("udp",)), steady=0.6),
     "a_only": Cheat(leaks=by_cell(kind=("a",)), steady=0.5),
+    "v4_only": Cheat(leaks=by_cell(family=("v4",)), steady=0.3),
+    # Who lets the answers of signed names through, as a filter does that breaks no signature.
+    "do_unfiltered": Cheat(leaks=by_cell(flag=("plain",)), steady=0.25),
+    # Filters for the lines that show themselves, and spoils what the others are told of who answers.
+    "whoami_spoilt": Cheat(unrecognised=14),
     "random_leaks_5_percent": Cheat(leaks=0.05),
     # Filters by day alone.
     "night_only": Cheat(leaks=by_cell(quarter=("06-12", "12-18", "18-24"))),

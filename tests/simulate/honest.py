@@ -16,11 +16,11 @@ from compliance_api.domain.statistics.day import STRATA, DayTally, faulty_lines,
 from compliance_api.domain.statistics.eprocess import FAMILIES, Standing
 from compliance_api.domain.statistics.parameters import Family, ProcessRule
 from tests.simulate import counters
-from tests.simulate.world import STRATUM, Bools, Floats, Ints, Law, Measuring, World, cells, confirmed_share
+from tests.simulate.world import QUARTERS, STRATUM, Bools, Floats, Ints, Law, Measuring, World, cells, confirmed_share
 
 FIELDS = ("names", "missed", "unlisted", "over_blocked", "aged", "aged_missed", "handed", "foreign")
 BASES = np.array([1024, 64, 512, 64, 64, 64, 64, 64])
-QUARTERS = [cells(quarter=(name,)) for name in STRATA[-4:]]
+OF_QUARTERS = [cells(quarter=(name,)) for name in QUARTERS]
 UNKNOWN = -1
 
 
@@ -105,7 +105,7 @@ def _scattered(
         rng.multinomial(loose, (place.asked / place.asked.sum()).ravel()).reshape(place.asked.shape), place.asked
     )
     if share:
-        quarter = QUARTERS[rng.integers(4)]
+        quarter = OF_QUARTERS[rng.integers(4)]
         missed[:, quarter] = np.maximum(missed, rng.binomial(place.asked, share))[:, quarter]
     missed[:intercepted] = place.asked[:intercepted]
     return judge_day(full(place, missed), law.day).bad[Family.FILTERING] is True

@@ -7,6 +7,8 @@ than life.
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,8 +27,12 @@ Bools = NDArray[np.bool_]
 TRANSPORTS = {"udp": 0.4, "tcp": 0.2, "dot": 0.2, "doh": 0.2}
 TYPES = {"a": 0.5, "aaaa": 0.25, "https": 0.25}
 QUARTERS = {"00-06": 0.25, "06-12": 0.25, "12-18": 0.25, "18-24": 0.25}
-CELLS = [(transport, kind, quarter) for transport in TRANSPORTS for kind in TYPES for quarter in QUARTERS]
-WEIGHTS = np.array([TRANSPORTS[one] * TYPES[two] * QUARTERS[three] for one, two, three in CELLS])
+FAMILIES = {"v4": 0.7, "v6": 0.3}
+FLAGS = {"plain": 0.75, "do": 0.25}
+# By transport, type, quarter of the day, version of IP, and whether DO is set.
+CELLS = list(itertools.product(TRANSPORTS, TYPES, QUARTERS, FAMILIES, FLAGS))
+SHARES = {**TRANSPORTS, **TYPES, **QUARTERS, **FAMILIES, **FLAGS}
+WEIGHTS = np.array([math.prod(SHARES[part] for part in cell) for cell in CELLS])
 
 
 @dataclass(frozen=True)
@@ -117,8 +123,8 @@ def measuring(world: World, rng: np.random.Generator) -> Measuring:
 
 
 def cells(**wanted: tuple[str, ...]) -> Bools:
-    """The cells of some transports, types or quarters."""
-    keys = ("transport", "kind", "quarter")
+    """The cells of some transports, types, quarters, families or flags."""
+    keys = ("transport", "kind", "quarter", "family", "flag")
     return np.array(
         [all(cell[keys.index(key)] in values for key, values in wanted.items()) for cell in CELLS], dtype=np.bool_
     )

@@ -17,7 +17,10 @@ from compliance_api.domain.statistics.tail import exceeded, threshold
 ALL = "all"
 # What is looked at on its own: transports, types, and quarters of the legal day. The level of `scattered` is spent on
 # each of them once.
-STRATA = (ALL, "udp", "tcp", "dot", "doh", "a", "aaaa", "https", "00-06", "06-12", "12-18", "18-24")
+FIRST = (ALL, "udp", "tcp", "dot", "doh", "a", "aaaa", "https", "00-06", "06-12", "12-18", "18-24")
+# The version of IP, and whether DO was set: what the law grants beside the others is divided among them.
+LATER = ("v4", "v6", "do", "plain")
+STRATA = (*FIRST, *LATER)
 
 
 @dataclass(frozen=True)
@@ -115,20 +118,27 @@ def _left(rows: Sequence[_Row], rules: DayRules) -> Sequence[_Row]:
     return sorted(rows, key=lambda row: (-row[0], *row[1:]))[faulty_lines(len(rows), rules) :]
 
 
-def scattered(lines: Sequence[Line], counts: Counts, rules: DayRules) -> bool:
+def scattered(lines: Sequence[Line], counts: Counts, rules: DayRules, rule: CountRule | None = None) -> bool:
     """Whether there are too many misses after the worst lines are set aside, as many as interception may explain.
 
     What is left of an honest operator's misses is fewer than all of them at lines that are not intercepted, whose
     rate is the tolerated one at most: so the exact binomial test keeps its level. It must be met without any one
     custodian's lines as well, and without any one network's.
+
+    Args:
+        lines: Who asked.
+        counts: What each of them asked and missed.
+        rules: The law's.
+        rule: When misses are too many; that of `rules` where none is given.
     """
+    rule = rule or rules.scattered
     rows = [(missed, asked, line.network, line.custodian) for (asked, missed), line in zip(counts, lines, strict=True)]
     left = _left(rows, rules)
     if not _independent([Line(network, custodian) for missed, _, network, custodian in left if missed], rules):
         return False
     for part in parts(lines, rules):
         those = _left([rows[place] for place in part], rules)
-        if not exceeded(sum(row[0] for row in those), sum(row[1] for row in those), rules.scattered):
+        if not exceeded(sum(row[0] for row in those), sum(row[1] for row in those), rule):
             return False
     return True
 
@@ -152,7 +162,10 @@ def _filtering(tally: DayTally, rules: DayRules) -> tuple[bool | None, list[str]
         reasons.append("evaded")
     if ALL in tally.seen and opened(tally.lines, tally.seen[ALL], rules):
         reasons.append("open")
-    reasons += [f"scattered:{name}" for name, counts in tally.seen.items() if scattered(tally.lines, counts, rules)]
+    for name, counts in tally.seen.items():
+        rule = rules.scattered_later if name in LATER else rules.scattered
+        if rule is not None and scattered(tally.lines, counts, rules, rule):
+            reasons.append(f"scattered:{name}")
     if tally.names + tally.evaded < rules.minimum_names:
         return None, []
     return bool(reasons), reasons
@@ -174,7 +187,7 @@ def judge_day(tally: DayTally, rules: DayRules) -> Day:
             bad[family] = bool(bad[family]) or too_many
             reasons += [reason] if too_many else []
     for reason, foreign, lines in (("foreign", tally.foreign, tally.handed), ("astray", tally.astray, tally.direct)):
-        if lines >= rules.vantage_points:
+        if lines >= rules.vantage_points and (reason == "foreign" or rules.astray):
             too_many = foreign >= rules.foreign_share * lines and foreign > faulty_lines(lines, rules)
             bad[Family.UNENROLLED] = bool(bad[Family.UNENROLLED]) or too_many
             reasons += [reason] if too_many else []

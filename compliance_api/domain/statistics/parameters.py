@@ -57,6 +57,10 @@ class DayRules:
     vantage_points: int = 3
     networks: int = 2
     custodians: int = 2
+    # As `scattered`, for each of the strata that were added later; None where the law leaves them nothing.
+    scattered_later: CountRule | None = CountRule(0.001, 0.001, 4)
+    # Whether lines that meet somebody else at enrolled addresses are looked at: the law must leave room for it.
+    astray: bool = True
 
 
 @dataclass(frozen=True)

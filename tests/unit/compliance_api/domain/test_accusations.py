@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from compliance_api.domain import accusations
 from compliance_api.domain.course import Course, ReleaseSeen, follow
 from compliance_api.domain.finding import EvidenceKind, Finding, FindingKind
@@ -41,6 +43,13 @@ def test_what_leaks_on_one_transport_alone_is_a_gap() -> None:
     }  # fmt: skip
     types = [leaky(number, a=(100, 1), aaaa=(60, 60)) for number in range(4, 0, -1)]
     assert FindingKind.TRANSPORT_GAP in found(follow(types))  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize(("leaks", "holds"), [("v6", "v4"), ("do", "plain")])
+def test_what_leaks_over_one_family_or_with_one_flag_alone_is_a_gap_of_that_name(leaks: str, holds: str) -> None:
+    days = [leaky(number, **{holds: (200, 0), leaks: (60, 60)}) for number in range(4, 0, -1)]
+    one = found(follow(days))[FindingKind.TRANSPORT_GAP]  # type: ignore[arg-type]  # of CountedDay
+    assert (one.counts[f"{leaks}_missed"], one.counts[f"{holds}_missed"]) == (240, 0)
 
 
 def test_what_leaks_everywhere_or_only_less_often_is_no_gap() -> None:

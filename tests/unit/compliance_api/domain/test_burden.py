@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from compliance_api.domain.burden import Burden
-from compliance_api.domain.statistics.parameters import CopyRule, DayRules, ProcessRule, SlopeRule
+from compliance_api.domain.statistics.parameters import CopyRule, CountRule, DayRules, ProcessRule, SlopeRule
 from tests.support.cases import law
 
 
@@ -34,3 +34,23 @@ def test_sums_over_lines_need_the_eyes_of_the_rule_of_confirmation() -> None:
 def test_levels_that_do_not_fit_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Burden.model_validate(values)
+
+
+def test_texts_of_before_leave_later_strata_what_they_have_not_spent() -> None:
+    def later(honest: float, **bad: Any) -> CountRule | None:
+        values = {"days": {"honest": honest}, "bad": bad}
+        return Burden.model_validate(values).day_rules(3, 2, 2).scattered_later
+
+    assert later(0.03) == CountRule(0.001, 0.001, 4)
+    scarce = later(0.02401)
+    assert scarce is not None
+    assert scarce.level == pytest.approx(0.00025)
+    assert later(0.05, scattered={"rate": 0.002, "level": 0.002, "least": 5}) == CountRule(0.002, 0.002, 5)
+    # Such a text was valid before, and is.
+    assert later(0.02301, line_fault_level=0.00001) is None
+
+
+def test_a_text_without_room_for_it_has_no_line_looked_at_twice() -> None:
+    bad = {"line_fault_level": 0.016, "scattered": {"rate": 0.001, "level": 0.0001, "least": 4}}
+    assert not Burden.model_validate({"bad": bad}).day_rules(3, 2, 2).astray
+    assert Burden().day_rules(3, 2, 2).astray

@@ -79,6 +79,19 @@ def test_strata_are_by_transport_type_and_quarter() -> None:
     assert (made.tally.seen["dot"][two], made.tally.seen["18-24"]) == ((1, 1), [(1, 0), (1, 1)])
 
 
+def test_strata_are_by_family_and_flag() -> None:
+    made = counted(
+        [
+            missed("n0.example", 1, 1, family=6, dnssec_ok=True),
+            sighting("n0.example", 2, eye=1, family=4),
+            sighting("n1.example", 2, eye=2),
+        ]
+    )
+    assert (made.tally.seen["v6"], made.tally.seen["do"]) == ([(1, 1), (0, 0)], [(1, 1), (0, 0)])
+    # Whose line decides how it asks is of no family.
+    assert (made.tally.seen["v4"], made.tally.seen["plain"]) == ([(1, 0), (0, 0)], [(1, 0), (1, 0)])
+
+
 def test_what_seems_to_come_from_elsewhere_counts_like_anything_else() -> None:
     """Whoever leaks could make it seem so: the lines that interception explains are set aside by their number alone."""
     seen = watched(NAMES, blocked=False)

@@ -32,12 +32,21 @@ def test_no_evidence_is_neither_good_nor_bad() -> None:
         ({"over_blocked": 7}, Family.OVER_BLOCKING, "over_blocked"),
         ({"aged_missed": 3}, Family.STALE_LIST, "aged"),
         ({"foreign": 12}, Family.UNENROLLED, "foreign"),
+        ({"direct": 16, "astray": 12}, Family.UNENROLLED, "astray"),
     ],
 )
 def test_each_count_makes_a_day_bad_in_its_own_family(changes: dict[str, int], family: Family, reason: str) -> None:
     day = judge_day(replace(GOOD, **changes), RULES)
     assert day.reasons == (reason,)
     assert [one for one, bad in day.bad.items() if bad] == [family]
+
+
+def test_strata_that_were_added_later_count_as_far_as_the_law_leaves_them_something() -> None:
+    leaks = replace(GOOD, seen={ALL: CLEAN, "v6": [(10, 10)] * 30})
+    assert judge_day(leaks, RULES).reasons == ("scattered:v6",)
+    assert judge_day(leaks, replace(RULES, scattered_later=None)).reasons == ()
+    astray = replace(GOOD, direct=16, astray=12)
+    assert judge_day(astray, replace(RULES, astray=False)).reasons == ()
 
 
 def test_one_hit_less_than_too_many_is_no_bad_day() -> None:
