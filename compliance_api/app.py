@@ -42,6 +42,7 @@ from compliance_api.storage.activity import ActivityStore
 from compliance_api.storage.assignments import Assignments, Releases
 from compliance_api.storage.casework import Casework
 from compliance_api.storage.entering import Citations
+from compliance_api.storage.listchanges import ListChangeStore
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore
@@ -53,7 +54,9 @@ from compliance_api.usecases.assignment import Assigner, Plan
 from compliance_api.usecases.audit import Audit
 from compliance_api.usecases.cite import Cite
 from compliance_api.usecases.ingest import Ingest
+from compliance_api.usecases.listchanges import ListWatch
 from compliance_api.usecases.observe import Limits, Observe
+from compliance_api.usecases.releasetiming import ReleaseTiming
 from compliance_api.usecases.sample import NameSource
 from compliance_api.usecases.stamp import Stamper
 from compliance_api.web import app as web
@@ -162,9 +165,12 @@ class _Service:
                 aged=plan.a_round(plan.aged_a_day),
                 controls_asked=0 if plan.listed else plan.a_round(plan.controls_a_day),
                 parents=plan.a_round(plan.parents_a_day),
+                young=plan.young,
+                released=plan.released,
             ),
             os.urandom,
             self._challenging.beside,
+            ReleaseTiming(ListWatch(lists, ListChangeStore(engine)), Assignments(engine)),
         )
         self._shapes = loaded.shapes
         stamper = Stamper(loaded.key, now, os.urandom)

@@ -118,6 +118,10 @@ class AssignmentSettings(Settings):
     aged_a_day: Annotated[int, Field(ge=0, le=1000)] = 24
     controls_a_day: Annotated[int, Field(ge=1, le=20_000)] = 240
     parents_a_day: Annotated[int, Field(ge=0, le=20_000)] = 120
+    # In each round, the same ones all day, to time releases: names that need not be blocked yet, and names that were
+    # taken out of the list.
+    young: Annotated[int, Field(ge=0, le=100)] = 6
+    released: Annotated[int, Field(ge=0, le=100)] = 12
     # Instead of `names_a_day`: listed names in each round; then every control is asked in each of them too.
     listed: Annotated[int, Field(ge=1, le=1000)] | None = None
     # The probe spreads its questions over this time, and may take this long in all.

@@ -15,6 +15,7 @@ from compliance_api.domain.course import ReleaseSeen, Step
 from compliance_api.domain.finding import Evidence, EvidenceKind, Finding, FindingKind, cite
 from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.timing import summed
 
 # Strata that exclude each other, between which filtering may differ.
 _ALTERNATIVES = (("udp", "tcp", "dot", "doh"), ("a", "aaaa", "https"), ("v4", "v6"), ("do", "plain"))
@@ -94,6 +95,12 @@ def over_blocking(case: Case) -> Iterator[Finding]:
         yield _finding(case, FindingKind.OVER_BLOCKING, Family.OVER_BLOCKING, bad, told)
     if late:
         told = {"names_still_blocked": counts["still_blocked"], "names_released": counts["released"]}
+        last = [
+            one.last_old.since(one.published_at)["at_least"]
+            for one in summed(timing for step in bad for timing in step.counted.timings)
+            if one.removed and one.last_old is not None
+        ]
+        told |= {"seconds_at_least": max(last)} if last else {}
         yield _finding(case, FindingKind.SLOW_UNBLOCK, Family.OVER_BLOCKING, bad, told)
 
 

@@ -16,6 +16,7 @@ from compliance_api.domain.finding import Evidence
 from compliance_api.domain.legal_day import CALENDAR, LegalDay
 from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT, Standing
 from compliance_api.domain.statistics.parameters import Family, ProcessRule
+from compliance_api.domain.timing import ReleaseTiming
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class CountedDay:
     releases: tuple[ReleaseSeen, ...] = ()
     observations: int = 0
     digest: str = ""
+    # Empty in a count of before such were taken, as where no release was young.
+    timings: tuple[ReleaseTiming, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class Arm(enum.StrEnum):
     LISTED = "listed"
     CONTROL = "control"
     NEIGHBOUR = "neighbour"
+    # A name that a release took out: it must be answered again.
+    RELEASED = "released"
     # A listed name, asked to hold counters against: no evidence of filtering is taken from it.
     CHALLENGE = "challenge"
     # Nonces that tell who answered and who asked.
@@ -41,7 +43,7 @@ class Arm(enum.StrEnum):
 # Names that are not on the list when they are asked.
 UNLISTED = frozenset({Arm.CONTROL, Arm.NEIGHBOUR})
 # What a verdict's sightings are made of.
-JUDGED = frozenset({Arm.LISTED, Arm.CONTROL, Arm.NEIGHBOUR})
+JUDGED = frozenset({Arm.LISTED, Arm.CONTROL, Arm.NEIGHBOUR, Arm.RELEASED})
 
 
 class Outcome(enum.StrEnum):
@@ -258,8 +260,9 @@ class Sighting:
     latest: datetime | None = None
     # Asked because it had been missed before, not drawn.
     again: bool = False
-    # When the release was published that took the name out, where one did: it must be answered again.
+    # Of a name that must be answered again: when the release was published that took it out, and its serial.
     removed_at: datetime | None = None
+    removed_serial: int = 0
 
 
 def settle(session: Iterable[Sighting]) -> list[Sighting]:

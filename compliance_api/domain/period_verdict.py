@@ -22,6 +22,7 @@ from compliance_api.domain.law_history import LawVersion
 from compliance_api.domain.legal_day import Period
 from compliance_api.domain.statistics.eprocess import FAMILIES
 from compliance_api.domain.statistics.intervals import clopper_pearson
+from compliance_api.domain.timing import summed
 from compliance_api.domain.verdict import Outcome, Verdict, judge
 from lachan import canonical
 
@@ -83,13 +84,11 @@ def decide(case: Case, period: Period, laws: Mapping[str, LawVersion]) -> Period
         "outcome": verdict.outcome.value,
         "findings": [_finding(one) for one in verdict.findings],
         "coverage": _coverage(verdict),
-        "rates": {
-            "under_blocking": _rate(_sum(days, "missed"), _sum(days, "names")),
-            "over_blocking": _rate(_sum(days, "over_blocked"), _sum(days, "unlisted")),
-        },
+        "rates": _rates(days),
         "e_values": dict(zip((family.value for family in FAMILIES), whole.course.standing.values, strict=True)),
         "days": [_day(step) for step in days],
         "times_to_block": _times(days),
+        **_seen_in_effect(days),
         "claimed_and_observed": _differences(whole, verdict),
         "made_with": dict(made_with()),
     }
@@ -138,6 +137,15 @@ def _rate(hits: int, asked: int) -> dict[str, int]:
     return {"hits": hits, "asked": asked, "low_millionths": found.low, "high_millionths": found.high}
 
 
+def _rates(days: list[Step]) -> dict[str, dict[str, int]]:
+    rates = {
+        "under_blocking": _rate(_sum(days, "missed"), _sum(days, "names")),
+        "over_blocking": _rate(_sum(days, "over_blocked"), _sum(days, "unlisted")),
+    }
+    released = _sum(days, "released")
+    return rates | ({"slow_unblocking": _rate(_sum(days, "still_blocked"), released)} if released else {})
+
+
 def _day(step: Step) -> dict[str, Any]:
     counted = step.counted
     return {
@@ -163,6 +171,20 @@ def _times(days: list[Step]) -> list[dict[str, Any]]:
         }
         for release, missed, blocked in slow_releases(days, 1)
     ]
+
+
+def _seen_in_effect(days: list[Step]) -> dict[str, list[dict[str, Any]]]:
+    """For each young release, when its names were first seen as it wants them, and last as before: late or not.
+
+    A count of before such were taken says nothing of them, and neither does its document.
+    """
+    found = summed(timing for step in days for timing in step.counted.timings)
+    if not found:
+        return {}
+    return {
+        "seen_blocking": [one.document() for one in found if not one.removed],
+        "seen_unblocking": [one.document() for one in found if one.removed],
+    }
 
 
 def _differences(case: Case, verdict: Verdict) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class ListedName:
     again: bool = False
     # The types by which it was missed; empty for a name that is drawn.
     types: tuple[int, ...] = ()
+    # One of the authority's own.
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Pool:
     recent: tuple[ListedName, ...]
     # Those of both that were due at some moment of the last week: an old list shows in them.
     aged: tuple[ListedName, ...] = ()
+    # Names that need not be blocked yet, the authority's own first.
+    young: tuple[ListedName, ...] = ()
 
 
 def due(releases: Iterable[Release], law: Law, now: datetime) -> list[Release]:
@@ -133,24 +137,57 @@ class Inputs:
     blocked: tuple[Unlisted, ...] = ()
     # Names of the pool that were asked of the operator lately: not fresh.
     asked: frozenset[str] = frozenset()
+    # Names that time a release, by being blocked or answered again: asked as they stand here. Those that were taken out
+    # bear the release that did so, and its time.
+    young: tuple[ListedName, ...] = ()
+    released: tuple[ListedName, ...] = ()
+    # What the plan has of names never listed, and names beside listed ones, as far as nothing on the list reaches them;
+    # None in what was kept before they were looked up.
+    controls: tuple[str, ...] | None = None
+    neighbours: tuple[str, ...] | None = None
+    kin: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """As they are kept."""
         pool = self.pool
-        groups = {"names": pool.names, "recent": pool.recent, "aged": pool.aged, "again": self.again}
-        plain = {key: [_plain(one) for one in group] for key, group in {**groups, "loose": self.loose}.items()}
+        groups = {
+            "names": pool.names,
+            "recent": pool.recent,
+            "aged": pool.aged,
+            "again": self.again,
+            "loose": self.loose,
+            "young": self.young,
+            "released": self.released,
+        }
+        plain = {key: [_plain(one) for one in group] for key, group in groups.items()}
         plain["blocked"] = [[one.qname, one.arm, *one.types] for one in self.blocked]
-        return canonical.encode({"serial": pool.serial, "asked": sorted(self.asked), **plain})
+        unlisted = {"controls": self.controls, "neighbours": self.neighbours, "kin": self.kin}
+        return canonical.encode({"serial": pool.serial, "asked": sorted(self.asked), **plain, **unlisted})
 
     @classmethod
     def decode(cls, data: bytes) -> Inputs:
         """From what was kept, by an earlier release too."""
         raw = json.loads(data)
-        names, recent, old, again, loose = (
-            tuple(_name(one) for one in raw.get(key, ())) for key in ("names", "recent", "aged", "again", "loose")
+        names, recent, old, again, loose, young, released = (
+            tuple(_name(one) for one in raw.get(key, ()))
+            for key in ("names", "recent", "aged", "again", "loose", "young", "released")
         )
-        blocked = tuple(Unlisted(qname, Arm(arm), tuple(types)) for qname, arm, *types in raw.get("blocked", ()))
-        return cls(Pool(raw["serial"], names, recent, old), again, loose, blocked, frozenset(raw["asked"]))
+        return cls(
+            Pool(raw["serial"], names, recent, old),
+            again,
+            loose,
+            tuple(Unlisted(qname, Arm(arm), tuple(types)) for qname, arm, *types in raw.get("blocked", ())),
+            frozenset(raw["asked"]),
+            young,
+            released,
+            _strings(raw.get("controls")),
+            _strings(raw.get("neighbours")),
+            tuple(raw.get("kin", ())),
+        )
+
+
+def _strings(raw: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(raw) if raw is not None else None
 
 
 def _plain(name: ListedName) -> list[Any]:
@@ -210,6 +247,18 @@ def draw(inputs: Inputs, count: int, old: int, seed: bytes) -> list[ListedName]:
     take("all, asked before", pool.names, count, _stratum)
     take("recent, all that is left", pool.recent, count, _stratum)
     return list(chosen.values())
+
+
+def steadily(names: Iterable[ListedName], count: int, seed: bytes) -> tuple[ListedName, ...]:
+    """So many names, the same ones all day by the day's seed: those that come meanwhile displace few of them.
+
+    What is to be confirmed has to be asked more than once. Releases take turns, the newest first.
+    """
+    ranked: dict[int, list[ListedName]] = {}
+    for one in sorted(names, key=lambda one: derived(seed, one.qname)):
+        ranked.setdefault(one.added_serial, []).append(one)
+    places = [(place, -serial, one) for serial, group in ranked.items() for place, one in enumerate(group)]
+    return tuple(one for _, _, one in sorted(places, key=lambda place: place[:2])[:count])
 
 
 def _stratum(name: ListedName) -> tuple[int, datetime]:

@@ -87,7 +87,7 @@ def picture(case: Case) -> Picture:
     finished = settled(case.sightings)
     way = lines(finished)
     listed = [one for one in finished if one.arm is Arm.LISTED and due(one, case.timeline, urgent)]
-    unlisted = [one for one in finished if one.arm in UNLISTED and one.removed_at is None]
+    unlisted = [one for one in finished if one.arm in UNLISTED]
     conclusive = [one for one in [*listed, *unlisted] if one.result is not Result.INCONCLUSIVE]
     return Picture(
         _records(listed),

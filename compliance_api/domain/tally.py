@@ -34,6 +34,7 @@ from compliance_api.domain.organisation import Transport
 from compliance_api.domain.statistics.day import ALL, STRATA, DayTally, Line, judge_day
 from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.timeline import Deadlines
+from compliance_api.domain.timing import ReleaseTiming, timings
 from compliance_api.domain.ways import lines as lines_by_way
 from compliance_api.domain.ways import spread
 
@@ -81,6 +82,8 @@ class Count:
     evidence: Mapping[Family, tuple[Evidence, ...]] = field(default_factory=dict)
     # How late each release took effect, by the names of it that were asked.
     releases: tuple[ReleaseSeen, ...] = ()
+    # When each release was seen in effect, whether late or not.
+    timings: tuple[ReleaseTiming, ...] = ()
 
 
 def quote_sighting(sighting: Sighting) -> Evidence:
@@ -232,7 +235,7 @@ def count(
     names = counter.names(lambda one: one.reference in counted)
     missed = counter.hits(names, Result.NOT_BLOCKED)
     evaded = counter.evaded(listed)
-    unlisted = counter.names(lambda one: one.arm in UNLISTED and one.removed_at is None)
+    unlisted = counter.names(lambda one: one.arm in UNLISTED)
     blocked = counter.hits(unlisted, Result.BLOCKED)
     youngest = timedelta(seconds=law.list.aged_until)
     aged = counter.names(
@@ -243,7 +246,7 @@ def count(
     rules = law.day_rules()
     handed = meetings(evidence.met, rules, handed=True)
     direct = meetings(evidence.met, rules, handed=False)
-    released = counter.names(lambda one: one.arm in UNLISTED and _released(one, deadlines))
+    released = counter.names(lambda one: one.arm is Arm.RELEASED and _released(one, deadlines))
     kept = counter.hits(released, Result.BLOCKED)
     tally = DayTally(
         len(names),
@@ -282,6 +285,7 @@ def count(
             ),
         },
         _releases(names, missed),
+        timings(one for one in finished if counter.on_the_day(one)),
     )
 
 
@@ -328,10 +332,14 @@ def _ends(pieces: Sequence[Evidence]) -> tuple[Evidence, ...]:
     return tuple(ordered if len(ordered) <= QUOTED else ordered[: QUOTED // 2] + ordered[-(QUOTED // 2) :])
 
 
+def _taken_out(one: Sighting) -> str:
+    return f" {one.removed_at.isoformat()}" if one.removed_at is not None else ""
+
+
 def digest(sightings: Iterable[Sighting], met: Iterable[Met] = ()) -> str:
     """What a count rests on, in one hash: who saw what of which name, by reference, in order of time."""
     lines = [
-        f"{one.reference} {one.asked_at.isoformat()} {one.qname} {one.result} {one.shape} {one.path}"
+        f"{one.reference} {one.asked_at.isoformat()} {one.qname} {one.result} {one.shape} {one.path}{_taken_out(one)}"
         for one in sightings
     ]
     lines += sorted(f"{one.reference} {one.asked_at.isoformat()} {one.resolver} {one.enrolled}" for one in met)
@@ -374,4 +382,5 @@ def judged(
         counted.releases,
         counted.observations if weight is None else weight,
         counted.digest,
+        counted.timings,
     )

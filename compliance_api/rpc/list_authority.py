@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import grpc
 import grpc.aio
 
+from compliance_api.domain.removal import Removal, Standing
 from compliance_api.domain.sampling import ListedName, Release
 from compliance_api.errors import BusyError
 from compliance_api.usecases.cite import Cited
@@ -25,6 +27,8 @@ MAX_SIGNATURES = 16
 # ECDSA's over P-256 are DER of at most 72.
 MAX_SIGNATURE_BYTES = 72
 PAGE = 500
+NAMES = 1000
+MAX_TOKEN = 300
 # One that keeps no registry, or a release that does not tell of it.
 _NO_REGISTRY = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED)
 
@@ -137,13 +141,74 @@ class SampleClient:
             for one in shown
         ], max([after, *(one.step for one in shown)])
 
-    async def names(self, count: int, seed: bytes, added_after: int) -> tuple[int, list[ListedName]]:
-        """The current serial and names that bind everybody, of releases after `added_after`.
+    async def removed(self, after: int, token: str) -> tuple[int, list[Removal], str]:
+        """The current serial, a page of what later releases than `after` took out, and the next page's token.
 
         Raises:
             BusyError: The list authority cannot be reached.
         """
-        request = pb.SampleNamesRequest(count=count, seed=seed, added_after_serial=added_after)
+        request = pb.ListRemovedRequest(after_serial=after, page_size=NAMES, page_token=token)
+        try:
+            answer = await self._stub.ListRemoved(request, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise BusyError(f"the list authority does not answer: {error.code().name}") from error
+        shown = [one for one in answer.names[:NAMES] if _is_name(one.name) and 0 <= one.removed_at < MAX_TIME]
+        return (
+            answer.serial,
+            [
+                Removal(
+                    one.name,
+                    one.removed_serial,
+                    datetime.fromtimestamp(one.removed_at, UTC),
+                    one.added_serial,
+                    one.category,
+                    one.order[:MAX_ORDER_CHARACTERS],
+                    not one.listed,
+                    one.control,
+                )
+                for one in shown
+            ],
+            answer.next_page_token[:MAX_TOKEN],
+        )
+
+    async def standing(self, names: Sequence[str]) -> tuple[int, list[Standing]]:
+        """The current serial, and what that release says of names, 1000 at most.
+
+        Raises:
+            BusyError: The list authority cannot be reached, or does not answer for each.
+        """
+        try:
+            answer = await self._stub.AreListed(pb.AreListedRequest(names=names), timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise BusyError(f"the list authority does not answer: {error.code().name}") from error
+        if len(answer.statuses) != len(names):
+            raise BusyError(f"the list authority answers for {len(answer.statuses)} of {len(names)} names")
+        return answer.serial, [
+            Standing(
+                one.listed,
+                one.binding,
+                datetime.fromtimestamp(one.added_at, UTC) if 0 < one.added_at < MAX_TIME else None,
+            )
+            for one in answer.statuses
+        ]
+
+    async def names(
+        self, count: int, seed: bytes, added_after: int, *, controls_only: bool = False
+    ) -> tuple[int, list[ListedName]]:
+        """The current serial and names that bind everybody, of releases after `added_after`.
+
+        Args:
+            count: How many.
+            seed: Whoever knows it can repeat the draw.
+            added_after: A serial.
+            controls_only: Only the authority's own names.
+
+        Raises:
+            BusyError: The list authority cannot be reached.
+        """
+        request = pb.SampleNamesRequest(
+            count=count, seed=seed, added_after_serial=added_after, controls_only=controls_only
+        )
         try:
             answer = await self._stub.SampleNames(request, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
@@ -157,6 +222,7 @@ class SampleClient:
                 datetime.fromtimestamp(one.added_at, UTC),
                 one.fingerprint,
                 one.parent if _is_name(one.parent) else "",
+                control=one.control,
             )
             for one in answer.names[:count]
             if one.mandated and _is_name(one.name) and 0 <= one.added_at < MAX_TIME

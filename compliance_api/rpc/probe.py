@@ -31,6 +31,7 @@ _ARMS = {
     Arm.CONTROL: pb.ARM_CONTROL,
     Arm.NEIGHBOUR: pb.ARM_NEIGHBOUR,
     # A probe is not told what it need not know.
+    Arm.RELEASED: pb.ARM_LISTED,
     Arm.CHALLENGE: pb.ARM_LISTED,
     Arm.WHOAMI: pb.ARM_WHOAMI,
     Arm.EGRESS: pb.ARM_EGRESS,

@@ -173,6 +173,19 @@ class Assignments:
         async with self._engine.connect() as connection:
             return frozenset((await connection.execute(wanted)).scalars())
 
+    async def dead(self, operator: str, since: datetime, names: Sequence[str]) -> frozenset[str]:
+        """Those of the names that were asked since then, and never alive at the references."""
+        seen = observations.c
+        wanted = (
+            select(seen.qname)
+            .where(seen.operator_id == operator, seen.asked_at >= since, seen.arm == Arm.NEIGHBOUR)
+            .where(seen.qname == func.any(list(names)))
+            .group_by(seen.qname)
+            .having(~func.bool_or(seen.reference_alive))
+        )
+        async with self._engine.connect() as connection:
+            return frozenset((await connection.execute(wanted)).scalars())
+
     async def unsettled(self, operator: str, node: str, wanted: Wanted) -> Unsettled:
         """Names that spoke against a node, and that nobody asked again long enough afterwards."""
         async with self._engine.connect() as connection:

@@ -24,6 +24,7 @@ from compliance_api.domain.chain import Relation
 from compliance_api.domain.observation import JUDGED, Arm, Path, Result, Shape, Sighting
 from compliance_api.domain.organisation import Transport
 from compliance_api.domain.window import Absence
+from compliance_api.storage.listchanges import changes
 from compliance_api.storage.paths import way_of_session
 from compliance_api.storage.tables import (
     chain_heads,
@@ -203,7 +204,10 @@ async def unverified(connection: AsyncConnection, extent: Extent) -> list[Unveri
 
 
 async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sighting]:
-    """Observations of names asked in that time, by when they were asked, with the way that their session took."""
+    """Observations of names asked in that time, by when they were asked, with the way that their session took.
+
+    Each is in the arm that its name was in by then, whatever it was asked for.
+    """
     kept = observations.c
     rows = await connection.execute(
         select(
@@ -244,7 +248,7 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
         .where(kept.asked_at >= extent.start, kept.asked_at < extent.end, extent.knew(kept.received_at))
         .order_by(kept.asked_at, kept.assignment_id, kept.question)
     )
-    return [
+    found = [
         Sighting(
             f"{row.assignment_id.hex()}/{row.question}",
             row.assignment_id.hex(),
@@ -272,6 +276,8 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
         )
         for row in rows
     ]
+    known = await changes(connection, (one.qname for one in found), extent.known_at)
+    return known.placed(found)
 
 
 async def published(connection: AsyncConnection, extent: Extent | None = None) -> list[ReleaseRecord]:

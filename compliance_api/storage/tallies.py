@@ -25,6 +25,7 @@ from compliance_api.domain.met import Met
 from compliance_api.domain.observation import JUDGED, Sighting
 from compliance_api.domain.statistics.day import Line
 from compliance_api.domain.statistics.parameters import Family, ProcessRule
+from compliance_api.domain.timing import Moment, ReleaseTiming
 from compliance_api.storage import evidence
 from compliance_api.storage.evidence import Extent
 from compliance_api.storage.ledger import NewLeaf, append
@@ -34,10 +35,14 @@ from compliance_api.usecases.count import Counted, Place
 from lachan import canonical
 from lachan.ledger.leaf import Kind
 
-# What there is for each of some days, from its beginning to its closing: observations of names, and sessions whose way
-# is known. Days with none before their end are left out.
+# What there is for each of some days, from its beginning to its closing: observations of names, sessions whose way is
+# known, and observations of names of which the list had changed. Days with none before their end are left out.
 _SEEN = text(
-    "SELECT days.number, count(*) + count(session_paths.assignment_id) AS weight"
+    "SELECT days.number, count(*) + count(session_paths.assignment_id) + count(*) FILTER (WHERE"
+    " EXISTS (SELECT FROM removals WHERE removals.qname = observations.qname"
+    " AND removals.removed_at <= observations.asked_at)"
+    " OR EXISTS (SELECT FROM listings WHERE listings.qname = observations.qname"
+    " AND listings.listed_at <= observations.asked_at)) AS weight"
     " FROM unnest(:numbers, :starts, :ends, :closings) AS days (number, begins, ends, closes)"
     " JOIN observations ON observations.operator_id = :operator AND observations.node = ANY(:nodes)"
     " AND observations.asked_at >= days.begins AND observations.asked_at < days.closes"
@@ -183,6 +188,18 @@ def _row(place: Place, counted: Counted) -> dict[str, Any]:
             }
             for one in day.releases
         ],
+        "timings": [
+            {
+                "serial": one.serial,
+                "published_at": one.published_at.isoformat(),
+                "removed": one.removed,
+                "new": one.new,
+                "old": one.old,
+                "first_new": _bounds(one.first_new),
+                "last_old": _bounds(one.last_old),
+            }
+            for one in day.timings
+        ],
     }
 
 
@@ -226,6 +243,26 @@ def _release(stored: Mapping[str, Any]) -> ReleaseSeen:
     )
 
 
+def _bounds(moment: Moment | None) -> list[str] | None:
+    return [moment.earliest.isoformat(), moment.latest.isoformat()] if moment is not None else None
+
+
+def _read_bounds(stored: Sequence[str] | None) -> Moment | None:
+    return Moment(*(datetime.fromisoformat(one) for one in stored)) if stored is not None else None
+
+
+def _timing(stored: Mapping[str, Any]) -> ReleaseTiming:
+    return ReleaseTiming(
+        stored["serial"],
+        datetime.fromisoformat(stored["published_at"]),
+        stored["removed"],
+        stored["new"],
+        stored["old"],
+        _read_bounds(stored["first_new"]),
+        _read_bounds(stored["last_old"]),
+    )
+
+
 def _process(laws: LawHistory, name: str, version: int) -> ProcessRule:
     law = laws.version(name, version).law
     return law.burden.process_rule() if law is not None else ProcessRule()
@@ -246,6 +283,7 @@ def _day(row: Row[Any], laws: LawHistory) -> CountedDay:
         tuple(_release(one) for one in row.releases),
         row.observations,
         row.digest,
+        tuple(_timing(one) for one in row.timings or ()),
     )
 
 

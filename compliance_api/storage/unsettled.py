@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_api.domain.observation import FAILING, UNLISTED, Arm, Result, Shape
 from compliance_api.domain.sampling import ListedName, Unlisted, Unsettled
-from compliance_api.storage.tables import observations
+from compliance_api.storage.tables import observations, removals
 from compliance_api.usecases.assignment import Wanted
 
 _seen = observations.c
@@ -23,6 +23,8 @@ _REFUSED = and_(_seen.shape == Shape.REFUSED, _seen.reference_alive)
 # What speaks against a node, and what says anything at all.
 _MISSED = and_(_seen.arm == Arm.LISTED, _seen.added_at.is_not(None), or_(_seen.result == Result.NOT_BLOCKED, _FAILED))
 _BLOCKED = and_(_seen.arm.in_(UNLISTED), or_(_seen.result == Result.BLOCKED, _REFUSED))
+# What a release has taken out need not be blocked any more.
+_GONE = exists().where(removals.c.qname == _seen.qname, removals.c.serial > _seen.added_serial)
 _SETTLED = or_(_seen.result != Result.INCONCLUSIVE, _FAILED, _REFUSED)
 
 
@@ -30,7 +32,7 @@ async def unsettled(connection: AsyncConnection, operator: str, node: str, wante
     """All of them, oldest first."""
     firm: list[ListedName] = []
     loose: list[ListedName] = []
-    for row in await connection.execute(_names(operator, node, wanted, _MISSED)):
+    for row in await connection.execute(_names(operator, node, wanted, and_(_MISSED, ~_GONE))):
         known = row.qname, row.category, row.order_reference, row.added_serial, row.added_at
         several = row.eyes >= wanted.rule.vantage_points
         (firm if several else loose).append(ListedName(*known, types=tuple(row.types)))

@@ -17,7 +17,7 @@ from compliance_api.domain.draws import Draws, derived
 from compliance_api.domain.law import Confirmation, Law, LawBook, LawError
 from compliance_api.domain.observation import Arm
 from compliance_api.domain.organisation import Endpoint, Node, Organisation, Probe, Registry
-from compliance_api.domain.sampling import SENSITIVE_CATEGORIES, Inputs, Pool, Unsettled, draw, parents
+from compliance_api.domain.sampling import SENSITIVE_CATEGORIES, Inputs, ListedName, Pool, Unsettled, draw, parents
 from compliance_api.errors import NotPermittedError
 from compliance_api.usecases.question import Question
 from compliance_api.usecases.sample import NameSource, SeedStore
@@ -33,6 +33,8 @@ FRESH_DAYS = 30
 # Of which shares are counted.
 PARTS = 1_000_000
 A = 1
+# What looks like any other name that somebody might be kept from is asked first.
+_FIRST = frozenset({Arm.LISTED, Arm.RELEASED})
 
 _log = log.get()
 
@@ -144,6 +146,16 @@ class Beside(Protocol):
         """The questions."""
 
 
+class Timing(Protocol):
+    """Knows how names come and go on the list."""
+
+    async def refresh(self, now: datetime) -> int:
+        """Hears of it, and tells the current serial."""
+
+    async def complete(self, inputs: Inputs, plan: Plan, operator: str, seed: bytes, now: datetime) -> Inputs:
+        """What to draw from, with what times releases, and without what must not be asked any more."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How rounds are made up; times in seconds."""
@@ -164,6 +176,9 @@ class Plan:
     aged: int = 0
     controls_asked: int = 0
     parents: int = 0
+    # Beside all of these, the same ones all day: names that need not be blocked yet, and names that were taken out.
+    young: int = 0
+    released: int = 0
 
 
 def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Question]:
@@ -179,6 +194,8 @@ def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Qu
         resolver: Whom they are for: each of an operator's is asked the same names.
     """
     names = draw(inputs, plan.listed, plan.aged, seed)
+    drawn = {one.qname for one in names}
+    names += [one for one in inputs.young if one.qname not in drawn]
     draws = Draws(derived(seed, "types", resolver))
     others = [one for one in plan.qtypes if one != A]
     share = int(plan.dnssec_share * PARTS)
@@ -188,11 +205,12 @@ def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Qu
             return missed or [draws.choice(plan.qtypes)]
         return [A, draws.choice(others)] if others else [A]
 
+    asked = [*((one, Arm.LISTED) for one in names), *((one, Arm.RELEASED) for one in inputs.released)]
     found = [
         Question(
             one.qname,
             qtype,
-            Arm.LISTED,
+            arm,
             one.category,
             one.order,
             one.added_serial,
@@ -200,10 +218,10 @@ def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Qu
             draws.below(PARTS) < share,
             again=one.again,
         )
-        for one in names
+        for one, arm in asked
         for qtype in types(one.types)
     ]
-    for qname, (arm, missed) in _unlisted(plan, inputs, [*parents(names, plan.parents, seed)], seed).items():
+    for qname, (arm, missed) in _unlisted(plan, inputs, _neighbours(plan, inputs, names, seed), seed).items():
         found += [
             Question(qname, qtype, arm, dnssec_ok=draws.below(PARTS) < share, again=bool(missed))
             for qtype in types(missed)
@@ -211,15 +229,23 @@ def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Qu
     return found
 
 
+def _neighbours(plan: Plan, inputs: Inputs, names: Sequence[ListedName], seed: bytes) -> list[str]:
+    """Names beside listed ones: the plan's, and some of those that were found to be alive and not listed."""
+    if inputs.neighbours is None:
+        return [*plan.neighbours, *parents(names, plan.parents, seed)]
+    return [*inputs.neighbours, *Draws(derived(seed, "kin")).sample(inputs.kin, plan.parents)]
+
+
 def _unlisted(
-    plan: Plan, inputs: Inputs, ancestors: Sequence[str], seed: bytes
+    plan: Plan, inputs: Inputs, neighbours: Sequence[str], seed: bytes
 ) -> dict[str, tuple[Arm, tuple[int, ...]]]:
     """Names never listed, with the types by which they were blocked before; without those that are listed by now."""
-    controls = Draws(derived(seed, "controls")).sample(plan.controls, plan.controls_asked or len(plan.controls))
+    known = plan.controls if inputs.controls is None else inputs.controls
+    controls = Draws(derived(seed, "controls")).sample(known, plan.controls_asked or len(known))
     blocked = Draws(derived(seed, "blocked")).sample(inputs.blocked, len(controls) + plan.parents)
     listed = {one.qname for one in (*inputs.pool.names, *inputs.pool.recent, *inputs.pool.aged)}
     drawn: dict[str, tuple[Arm, tuple[int, ...]]] = {
-        **dict.fromkeys((*plan.neighbours, *ancestors), (Arm.NEIGHBOUR, ())),
+        **dict.fromkeys(neighbours, (Arm.NEIGHBOUR, ())),
         **{name: (Arm.CONTROL, ()) for name in controls if name not in listed},
     }
     again = {one.qname: (one.arm, one.types) for one in blocked if one.qname not in listed and one.qname not in drawn}
@@ -239,8 +265,10 @@ class Assigner:
         plan: Plan,
         entropy: Callable[[int], bytes],
         beside: Beside | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self._beside = beside
+        self._timing = timing
         self._seeds = seeds
         self._registry = registry
         self._laws = laws
@@ -286,8 +314,12 @@ class Assigner:
         await self._seeds.seed(name, PURPOSE, day + timedelta(days=1))
         kept = await self._store.inputs(name, number)
         if kept is None:
+            if self._timing is not None:
+                self._names.published(await self._timing.refresh(now))
             pool = await self._names.pool(law, now)
             made = await self._made(operator, pool, self._wanted(law, now), now)
+            if self._timing is not None:
+                made = await self._timing.complete(made, self._plan, name, derived(seed, "day"), now)
             kept = await self._store.keep_inputs(name, number, day, made.encode())
         return derived(seed, str(number)), Inputs.decode(kept)
 
@@ -380,7 +412,7 @@ class Assigner:
         for position, question in enumerate(current.questions):
             if question.category in SENSITIVE_CATEGORIES and not probe.line.may_ask_anything:
                 continue
-            (first if question.arm is Arm.LISTED else later).append(position)
+            (first if question.arm in _FIRST else later).append(position)
         rng.shuffle(first)
         rng.shuffle(later)
         return first + later

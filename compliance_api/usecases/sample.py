@@ -34,8 +34,16 @@ class ListAuthority(Protocol):
             BusyError: It cannot be reached.
         """
 
-    async def names(self, count: int, seed: bytes, added_after: int) -> tuple[int, list[ListedName]]:
+    async def names(
+        self, count: int, seed: bytes, added_after: int, *, controls_only: bool = False
+    ) -> tuple[int, list[ListedName]]:
         """The current serial and names that bind everybody, of releases after `added_after`.
+
+        Args:
+            count: How many.
+            seed: Whoever knows it can repeat the draw.
+            added_after: A serial.
+            controls_only: Only the authority's own names.
 
         Raises:
             BusyError: It cannot be reached.
@@ -77,8 +85,13 @@ class NameSource:
         self._size = size
         self._refresh = timedelta(seconds=refresh)
         self._maximum_age = timedelta(seconds=maximum_age)
+        self._newest = 0
         self._pool: Pool | None = None
         self._fetched_at: datetime | None = None
+
+    def published(self, serial: int) -> None:
+        """Tells of a release: names drawn from an earlier one may be off the list."""
+        self._newest = max(self._newest, serial)
 
     def age(self, now: datetime) -> float | None:
         """Seconds since the pool was fetched; None before the first time."""
@@ -90,14 +103,18 @@ class NameSource:
         Raises:
             BusyError: There are none that are young enough, and the list authority cannot be reached.
         """
-        if self._pool is None or self._fetched_at is None or now - self._fetched_at >= self._refresh:
-            try:
-                self._pool = await self._fetch(law, now)
-                self._fetched_at = now
-            except BusyError:
-                if self._pool is None or self._fetched_at is None or now - self._fetched_at > self._maximum_age:
-                    raise
-        return self._pool
+        held, fetched_at = self._pool, self._fetched_at
+        young = fetched_at is not None and now - fetched_at < self._refresh
+        if held is not None and young and held.serial >= self._newest:
+            return held
+        try:
+            made = await self._fetch(law, now)
+        except BusyError:
+            if held is None or fetched_at is None or now - fetched_at > self._maximum_age:
+                raise
+            return held
+        self._pool, self._fetched_at = made, now
+        return made
 
     async def _seed(self, now: datetime, label: str) -> bytes:
         """For one request: of the day's seed where there are such, so that the pool itself was not chosen."""
@@ -120,4 +137,13 @@ class NameSource:
             recent = [name for name in found if name.added_serial <= newest]
             if len(recent) >= RECENT_WANTED:
                 break
-        return Pool(serial, tuple(names), tuple(recent), aged(lately, releases, law, now))
+        young = await self._young(now, newest)
+        return Pool(serial, tuple(names), tuple(recent), aged(lately, releases, law, now), young)
+
+    async def _young(self, now: datetime, newest_due: int) -> tuple[ListedName, ...]:
+        """Names that need not be blocked yet, the authority's own first: when they are blocked times the releases."""
+        seed = await self._seed(now, "young")
+        _, own = await self._authority.names(self._size, seed, newest_due, controls_only=True)
+        _, others = await self._authority.names(self._size, seed, newest_due)
+        # The first of two stays first.
+        return tuple({one.qname: one for one in (*own, *others)}.values())

@@ -83,6 +83,7 @@ ARMS: Mapping[Arm, str] = {
     Arm.LISTED: N_("listed name"),
     Arm.CONTROL: N_("control"),
     Arm.NEIGHBOUR: N_("neighbouring name"),
+    Arm.RELEASED: N_("name taken out"),
     Arm.CHALLENGE: N_("challenge"),
     Arm.WHOAMI: N_("who answers"),
     Arm.EGRESS: N_("who asks on"),

@@ -28,6 +28,7 @@ LEDGERED = "tests/integration/test_ledger_service.py"
 PACKS = "tests/integration/test_evidence_packs.py"
 SEQUENCE = "tests/integration/test_ledger_sequence.py"
 LEDGER = "tests/integration/test_ledger_store.py"
+CHANGES = "tests/integration/test_list_changes.py"
 STORES = "tests/integration/test_compliance_storage.py"
 UPKEEP = "tests/integration/test_compliance_upkeep.py"
 MIGRATIONS = "tests/integration/test_compliance_migrations.py"
@@ -161,6 +162,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/finding_versions.py": ("tests/integration/test_cited_evidence.py", "needs PostgreSQL"),
     "compliance_api/storage/evidence.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/met.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/listchanges.py": (CHANGES, "needs PostgreSQL"),
     "compliance_api/storage/laws.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),

@@ -221,7 +221,12 @@ async def test_claims_and_sightings_come_to_verdicts(world: World) -> None:
         detail = await client.get(f"http://{world.service.addresses['console']}/operators/b")
     assert page.status_code == detail.status_code == 200
     assert "Operator a" in page.text
-    assert await world.metric('lachan_compliance_findings{kind="stale_list"}') == 1
+
+    async def shown() -> bool:
+        return await world.metric('lachan_compliance_findings{kind="stale_list"}') == 1
+
+    # Shown once everybody is judged; each verdict is there before.
+    assert await eventually(shown, "the metric")
 
 
 async def test_an_observation_is_taken_once_and_only_from_its_probe(world: World) -> None:

@@ -196,14 +196,16 @@ class Lists:
         del limit
         return [Release(1, bytes(32), HOUR_AT - timedelta(days=9), len(NAMES), False)]
 
-    async def names(self, count: int, seed: bytes, added_after: int) -> tuple[int, list[ListedName]]:
+    async def names(
+        self, count: int, seed: bytes, added_after: int, *, controls_only: bool = False
+    ) -> tuple[int, list[ListedName]]:
         del seed
         snapshot = policy(*(entry(name) for name in NAMES)).snapshot
         assert snapshot is not None
         found = [
             ListedName(name, 4, "OR-1", 1, HOUR_AT - timedelta(days=9), snapshot.fingerprint(name)) for name in NAMES
         ]
-        return 1, found[: count if not added_after else 0]
+        return 1, found[: count if not (added_after or controls_only) else 0]
 
 
 @dataclass

@@ -88,6 +88,7 @@ class FakeListAuthority(SampleServiceServicer):
         assert str(channel.caller(context)) == "lachan://so/service/compliance"
         self.calls += 1
         names = [one for one in self.listed() if one.added_serial > request.added_after_serial]
+        names = [one for one in names if one.control or not request.controls_only]
         return samples.SampleNamesResponse(serial=2, names=names[: request.count])
 
     async def ListReleases(  # noqa: N802 - gRPC's name
@@ -100,6 +101,20 @@ class FakeListAuthority(SampleServiceServicer):
                 for serial, at in sorted(self.releases.items(), reverse=True)
             ]
         )
+
+    async def ListRemoved(  # noqa: N802 - gRPC's name
+        self, request: samples.ListRemovedRequest, context: Any
+    ) -> samples.ListRemovedResponse:
+        del request, context
+        return samples.ListRemovedResponse(serial=2)
+
+    async def AreListed(  # noqa: N802 - gRPC's name
+        self, request: samples.AreListedRequest, context: Any
+    ) -> samples.AreListedResponse:
+        del context
+        listed = {one.name for one in self.listed()}
+        found = [samples.NameStatus(listed=name in listed, binding=name in listed) for name in request.names]
+        return samples.AreListedResponse(serial=2, statuses=found)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from compliance_api.storage.tables.judging import (
     tallies,
 )
 from compliance_api.storage.tables.ledger import ledger_checkpoints, ledger_leaves, ledger_tiles
+from compliance_api.storage.tables.listchanges import listings, removals
 from compliance_api.storage.tables.membership import (
     certificates,
     enrolment_tokens,
@@ -72,6 +73,7 @@ __all__ = [
     "ledger_leaves",
     "ledger_tiles",
     "legal_holds",
+    "listings",
     "log_position",
     "membership",
     "metadata",
@@ -82,6 +84,7 @@ __all__ = [
     "period_verdicts",
     "questions",
     "releases",
+    "removals",
     "reports",
     "revocations",
     "rounds",

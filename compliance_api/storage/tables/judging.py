@@ -40,6 +40,8 @@ tallies = Table(
     Column("releases", JSONB, nullable=False),
     # Its leaf; empty for a count of a release that entered none.
     Column("log_index", BigInteger, nullable=True),
+    # When each young release was seen in effect; empty in what an earlier release counted.
+    Column("timings", JSONB),
 )
 
 period_verdicts = Table(

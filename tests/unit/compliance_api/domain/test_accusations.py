@@ -9,6 +9,7 @@ from compliance_api.domain import accusations
 from compliance_api.domain.course import Course, ReleaseSeen, follow
 from compliance_api.domain.finding import EvidenceKind, Finding, FindingKind
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.timing import Moment, ReleaseTiming
 from tests.support.cases import NOW, START, counted, course, honest
 
 
@@ -70,6 +71,11 @@ def test_names_taken_out_and_still_blocked_are_slow_unblocking_and_no_over_block
     known = found(follow([kept(number) for number in range(4, 0, -1)]))  # type: ignore[misc]  # of CountedDay
     assert set(known) == {FindingKind.SLOW_UNBLOCK}
     assert known[FindingKind.SLOW_UNBLOCK].counts["names_still_blocked"] == 28
+    last = Moment(NOW - timedelta(minutes=30), NOW)
+    timed = ReleaseTiming(7, NOW - timedelta(hours=5), True, 0, 28, None, last)
+    days = [replace(kept(number), timings=(timed,)) for number in range(4, 0, -1)]  # type: ignore[type-var]  # as above
+    counts = found(follow(days))[FindingKind.SLOW_UNBLOCK].counts  # type: ignore[arg-type]  # as above
+    assert counts["seconds_at_least"] == int(4.5 * 3600)
     assert set(found(course(Family.OVER_BLOCKING))) == {FindingKind.OVER_BLOCKING}
 
 

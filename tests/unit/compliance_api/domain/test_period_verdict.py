@@ -12,6 +12,7 @@ from compliance_api.domain.law_history import content, read
 from compliance_api.domain.legal_day import Period
 from compliance_api.domain.period_verdict import PeriodVerdict, cut, decide
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.timing import Moment, ReleaseTiming
 from compliance_api.domain.verdict import Outcome
 from tests.support.cases import NOW, START, counted, course, honest, law
 
@@ -68,6 +69,26 @@ def test_times_to_block_are_intervals_from_publication() -> None:
     _, document = told(honest(course=follow(days)))
     (one,) = document["times_to_block"]
     assert (one["serial"], one["seconds_at_least"], one["seconds_at_most"]) == (7, 5400, 5700)
+
+
+def test_every_young_release_is_timed_and_old_counts_keep_their_document() -> None:
+    before, document = told(honest(course=course()))
+    assert not {"seen_blocking", "seen_unblocking"} & set(document)
+    assert "slow_unblocking" not in document["rates"]
+    published = START - timedelta(hours=2)
+    moment = Moment(published + timedelta(seconds=30), published + timedelta(seconds=31))
+    brought = ReleaseTiming(7, published, False, 9, 0, moment, None)
+    taken = ReleaseTiming(8, published, True, 0, 4, None, moment)
+    days = [*course().steps]
+    last = days[-1].counted
+    counts = {**last.counts, "released": 20, "still_blocked": 2}
+    new = replace(last, timings=(brought, taken), counts=counts)
+    after, document = told(honest(course=follow([*(step.counted for step in days[:-1]), new])))
+    (one,), (other,) = document.pop("seen_blocking"), document.pop("seen_unblocking")
+    assert (one["blocked"], one["first_blocked"], one["last_answered"]) == (9, {"at_least": 30, "at_most": 31}, None)
+    assert (other["serial"], other["blocked"], other["last_blocked"]["at_most"]) == (8, 4, 31)
+    assert document["rates"].pop("slow_unblocking")["hits"] == 2
+    assert before.outcome == after.outcome
 
 
 def test_counters_that_challenges_refute_or_that_are_anothers_are_a_mismatch() -> None:

@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from compliance_api.domain.sampling import Inputs, ListedName, Pool, Release, aged, draw, due, parents, recent_serials
+from compliance_api.domain.sampling import (
+    Inputs,
+    ListedName,
+    Pool,
+    Release,
+    aged,
+    draw,
+    due,
+    parents,
+    recent_serials,
+    steadily,
+)
+from lachan import canonical
 from tests.support.cases import NOW, law
 
 
@@ -126,3 +139,32 @@ def test_as_many_as_were_missed_by_several_are_asked_again_beside_the_drawn_and_
     again = [one.qname for one in found if one.again]
     assert (sum("missed" in one for one in again), sum("loose" in one for one in again)) == (12, 3)
     assert len(found) == 12 + 12 + 3
+
+
+def test_what_was_kept_before_names_were_looked_up_still_draws() -> None:
+    raw = json.loads(Inputs(POOL).encode())
+    for later in ("young", "released", "controls", "neighbours", "kin"):
+        del raw[later]
+    known = Inputs.decode(canonical.encode(raw))
+    assert known == Inputs(POOL)
+    assert (known.controls, known.neighbours) == (None, None)
+    whole = replace(
+        Inputs(POOL),
+        young=names("y", 2),
+        released=names("r", 2),
+        controls=("c.example",),
+        neighbours=(),
+        kin=("k.example",),
+    )
+    assert Inputs.decode(whole.encode()) == whole
+
+
+def test_names_stay_chosen_all_day_though_others_come() -> None:
+    old, new = names("old", 40), tuple(replace(one, added_serial=2) for one in names("new", 40))
+    first = steadily(old, 10, b"day")
+    assert steadily(old[::-1], 10, b"day") == first
+    assert steadily(old, 10, b"morrow") != first
+    # A release more takes every second place, the newest first.
+    both = steadily([*old, *new], 10, b"day")
+    assert [one.added_serial for one in both] == [2, 1] * 5
+    assert both[1::2] == first[:5]

@@ -169,7 +169,7 @@ def test_one_control_that_is_dead_or_lost_or_fails_hides_no_failures() -> None:
 
 def test_a_name_taken_out_counts_apart_and_only_after_its_deadline() -> None:
     removed = LAW.list.unblock_deadline
-    seen = watched(["free.example"], arm=Arm.CONTROL, added_serial=0, added_at=None)
+    seen = watched(["free.example"], arm=Arm.RELEASED, added_serial=0, added_at=None)
     late = [replace(one, removed_at=START - timedelta(seconds=removed)) for one in seen]
     made = counted(late)
     assert (made.tally.released, made.tally.still_blocked, made.tally.unlisted) == (1, 1, 0)

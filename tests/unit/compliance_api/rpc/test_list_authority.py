@@ -18,6 +18,7 @@ class Stub:
         self._names, self._releases = names, releases
         self.orders: list[pb.CitedOrder] = []
         self.approvals: list[pb.CitedApproval] = []
+        self.removed: list[pb.RemovedName] = []
         self.away = False
         self.code: grpc.StatusCode | None = None
 
@@ -43,6 +44,17 @@ class Stub:
         assert request.page_size > 0
         self._check(how["timeout"])
         return pb.SampleServiceListOrdersResponse(orders=self.orders)
+
+    async def ListRemoved(self, request: pb.ListRemovedRequest, **how: float) -> pb.ListRemovedResponse:  # noqa: N802
+        assert (request.after_serial, request.page_token) == (4, "5 a.example")
+        self._check(how["timeout"])
+        return pb.ListRemovedResponse(serial=9, names=self.removed, next_page_token="6 z.example")
+
+    async def AreListed(self, request: pb.AreListedRequest, **how: float) -> pb.AreListedResponse:  # noqa: N802
+        self._check(how["timeout"])
+        assert request.names[0] == "a.example"
+        statuses = [pb.NameStatus(listed=True, binding=True, added_at=1000), pb.NameStatus(added_at=1 << 50)]
+        return pb.AreListedResponse(serial=9, statuses=statuses)
 
     async def ListApprovals(  # noqa: N802
         self, request: pb.ListApprovalsRequest, **how: float
@@ -111,3 +123,26 @@ async def test_a_list_authority_without_a_registry_tells_of_none() -> None:
         await made.orders("")
     with pytest.raises(BusyError, match="UNAVAILABLE"):
         await made.approvals(0)
+
+
+async def test_removals_are_taken_as_far_as_they_are_well_formed() -> None:
+    made, stub = client()
+    good = pb.RemovedName(name="a.example", category=3, removed_serial=6, removed_at=1000, listed=True, control=True)
+    stub.removed = [good, pb.RemovedName(name="a..example"), pb.RemovedName(name="b.example", removed_at=-1)]
+    serial, (one,), token = await made.removed(4, "5 a.example")
+    assert (serial, token) == (9, "6 z.example")
+    assert (one.qname, one.serial, one.free, one.control) == ("a.example", 6, False, True)
+    stub.away = True
+    with pytest.raises(BusyError, match="UNAVAILABLE"):
+        await made.removed(4, "5 a.example")
+
+
+async def test_an_answer_for_other_names_than_were_asked_is_none() -> None:
+    made, stub = client()
+    serial, (one, other) = await made.standing(["a.example", "b.example"])
+    assert (serial, one.listed, one.binding, one.since.timestamp(), other.since) == (9, True, True, 1000, None)
+    with pytest.raises(BusyError, match="2 of 1"):
+        await made.standing(["a.example"])
+    stub.away = True
+    with pytest.raises(BusyError, match="UNAVAILABLE"):
+        await made.standing(["a.example"])

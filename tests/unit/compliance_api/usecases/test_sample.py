@@ -24,12 +24,17 @@ class Lists:
         ages = {3: 1, 2: 60, 1: 600}
         return [Release(serial, b"", NOW - timedelta(minutes=age), 9, False) for serial, age in ages.items()][:limit]
 
-    async def names(self, count: int, seed: bytes, added_after: int) -> tuple[int, list[ListedName]]:
+    async def names(
+        self, count: int, seed: bytes, added_after: int, *, controls_only: bool = False
+    ) -> tuple[int, list[ListedName]]:
         assert len(seed) == 32
+        if self.away:
+            raise BusyError("away")
         self.asked.append(added_after)
-        return 3, [
-            ListedName(f"n{serial}.example", 3, "OR-1", serial, NOW) for serial in (1, 2, 3) if serial > added_after
-        ][:count]
+        own = [ListedName("own.example", 3, "OR-1", 3, NOW, control=True)]
+        others = [ListedName(f"n{serial}.example", 3, "OR-1", serial, NOW) for serial in (1, 2, 3)]
+        found = [one for one in (own if controls_only else others + own) if one.added_serial > added_after]
+        return 3, found[:count]
 
 
 class Stored:
@@ -49,8 +54,22 @@ async def test_recent_names_are_those_that_are_due() -> None:
     pool = await source(lists, stored).pool(law(), NOW)
     assert stored.serials == [3, 2, 1]
     assert [one.added_serial for one in pool.recent] == [2]
-    assert len(pool.names) == 3
-    assert lists.asked == [0, 0, 1]
+    assert len(pool.names) == 4
+    assert [one.qname for one in pool.young] == ["own.example", "n3.example"]
+    assert lists.asked == [0, 0, 1, 2, 2]
+
+
+async def test_a_release_that_was_heard_of_makes_the_names_before_it_old() -> None:
+    lists = Lists()
+    names = source(lists, Stored())
+    pool = await names.pool(law(), NOW)
+    names.published(3)
+    assert await names.pool(law(), NOW) is pool
+    names.published(4)
+    lists.away = True
+    assert await names.pool(law(), NOW) is pool
+    lists.away = False
+    assert await names.pool(law(), NOW) is not pool
 
 
 async def test_it_is_fetched_now_and_then_and_kept_while_the_list_authority_is_away() -> None:
@@ -59,7 +78,7 @@ async def test_it_is_fetched_now_and_then_and_kept_while_the_list_authority_is_a
     assert names.age(NOW) is None
     pool = await names.pool(law(), NOW)
     assert await names.pool(law(), NOW + timedelta(seconds=59)) is pool
-    assert len(lists.asked) == 3
+    assert len(lists.asked) == 5
     lists.away = True
     assert await names.pool(law(), NOW + timedelta(seconds=599)) is pool
     assert names.age(NOW + timedelta(seconds=599)) == 599
