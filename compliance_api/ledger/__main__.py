@@ -21,6 +21,8 @@ def lines(outcome: Outcome) -> list[str]:
     if outcome.head is not None:
         names = ", ".join(sorted(outcome.head.times)) or "nobody"
         told.append(f"{outcome.origin}: {outcome.head.checkpoint.size} leaves, cosigned by {names}")
+    if outcome.unreported:
+        told.append(f"of the sessions that are cited, {outcome.unreported} questions were never answered for")
     leaves = f"{outcome.opened} leaves opened, {outcome.hidden} by their commitments alone"
     return [*told, f"{'holds' if outcome.holds else 'DOES NOT HOLD'}: {leaves}"]
 

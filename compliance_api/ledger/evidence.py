@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -20,11 +20,18 @@ from compliance_api.ledger import pack
 from compliance_api.ledger.pack import Document, LeafIndex, PackError
 from compliance_api.ledger.signatures import SIGNED, Signed
 from compliance_api.ledger.wire import Message
+from lachan.ledger import tree
 from lachan.ledger.leaf import Kind
 
 EVIDENCE = "evidence.json"
 FINDING = "finding.json"
 MAX_BYTES = 1 << 26
+CITED = SIGNED | {Kind.TALLY}
+"""Kinds of leaves that findings cite by a reference in their content."""
+
+_ABOUT = ("finding", "operator", "jurisdiction", "kind", "node")
+_SAID = ("since", "law", "counts")
+_MAX_QUESTIONS = 10_000
 
 
 class Piece(Document):
@@ -35,7 +42,8 @@ class Piece(Document):
     subject: Annotated[str, Field(max_length=300)]
     state: Literal["opened", "erased", "missing"]
     reference: Annotated[str, Field(max_length=200)] = ""
-    """What findings cite it as: a report's SHA-256, an observation's `ASSIGNMENT/INDEX`; empty for other kinds."""
+    """What findings cite it as: a report's SHA-256, an observation's `ASSIGNMENT/INDEX`, a counted day's digest; empty
+    for other kinds."""
 
 
 class Evidence(Document):
@@ -45,7 +53,13 @@ class Evidence(Document):
     form: Literal["full", "redacted"]
     operator: Annotated[str, Field(max_length=100)]
     finding: Annotated[str, Field(max_length=100)]
+    as_of: Annotated[int, Field(ge=0, le=tree.MAX_SIZE)]
+    """How many leaves the ledger had: the same number gives the same pack."""
+    scope: Literal["whole", "cited"]
+    """All leaves of the finding's nodes from the first to the last of the evidence, or those that it leads to."""
     pieces: Annotated[list[Piece], Field(max_length=pack.MAX_LEAVES)]
+    unreported: dict[str, list[int]] | None = None
+    """Of a full one, the questions of cited sessions that no observation answers, by assignment in hexadecimal."""
     withheld: dict[str, int] | None = None
     """Of a redacted one, how many leaves of each kind are not in it."""
 
@@ -71,6 +85,8 @@ def reference(kind: Kind, content: bytes) -> str:
     Raises:
         PackError: It is no such content.
     """
+    if kind is Kind.TALLY:
+        return str(document(content).get("digest", ""))
     if kind not in SIGNED:
         return ""
     message = Signed.read(content).message
@@ -78,6 +94,15 @@ def reference(kind: Kind, content: bytes) -> str:
         return hashlib.sha256(message).hexdigest()
     found = Message(message)
     return f"{found.data(1).hex()}/{found.number(2)}"
+
+
+def document(content: bytes) -> dict[str, Any]:
+    """A leaf's content as an object; empty where it is none."""
+    try:
+        made = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return made if isinstance(made, dict) else {}
 
 
 def cited(data: bytes) -> set[tuple[str, str]]:
@@ -91,21 +116,20 @@ def cited(data: bytes) -> set[tuple[str, str]]:
         found = {(str(one["kind"]), str(one["reference"])) for one in pieces}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise PackError(f"{FINDING}: no finding with its evidence") from error
-    return {one for one in found if one[0] in SIGNED}
+    return {one for one in found if one[0] in CITED}
 
 
 def cited_at_opening(content: bytes) -> set[tuple[str, str]]:
     """The same of a leaf of kind finding: what it cited when it was entered, whatever the pack says of it now."""
     try:
-        pieces = json.loads(content).get("evidence", [])
-        found = {(str(kind), str(name)) for kind, name in pieces}
-    except (ValueError, TypeError, AttributeError, RecursionError):
+        found = {(str(kind), str(name)) for kind, name in document(content).get("evidence", [])}
+    except (ValueError, TypeError):
         return set()
-    return {one for one in found if one[0] in SIGNED}
+    return {one for one in found if one[0] in CITED}
 
 
 def missing(
-    told: Evidence, opened: Mapping[int, tuple[Kind, str]], finding: bytes, entered: Mapping[int, set[tuple[str, str]]]
+    told: Evidence, opened: Mapping[int, tuple[Kind, str]], finding: bytes, entered: Mapping[int, bytes]
 ) -> Iterator[tuple[str, str]]:
     """What should be opened and is not, with its place.
 
@@ -113,7 +137,7 @@ def missing(
         told: What the pack says it holds.
         opened: Kind and reference of each leaf that is opened and holds, by its index.
         finding: `finding.json`.
-        entered: What the finding's own leaves cite, by their indexes.
+        entered: The finding's own leaves by their indexes.
 
     Raises:
         PackError: The finding is none.
@@ -125,8 +149,8 @@ def missing(
         there = {(str(kind), name) for kind, name in opened.values()}
         for kind, name in sorted(cited(finding) - there):
             yield FINDING, f"it cites {kind} {name}, which is not opened in the pack"
-        for index, names in entered.items():
-            for kind, name in sorted(names - there):
+        for index, content in entered.items():
+            for kind, name in sorted(cited_at_opening(content) - there):
                 yield pack.leaf_name(index), f"it cites {kind} {name}, which is not opened in the pack"
 
 
@@ -141,3 +165,69 @@ def differing(told: Evidence, opened: Mapping[int, tuple[Kind, str]]) -> Iterato
             )
         elif found is not None and one.state != "opened":
             yield pack.leaf_name(one.index), f"is opened, and {EVIDENCE} calls it {one.state}"
+
+
+def contradicting(told: Evidence, finding: bytes, entered: Mapping[int, bytes]) -> Iterator[tuple[str, str]]:
+    """Where the finding is not what the ledger was told of it, with the place.
+
+    Args:
+        told: What the pack says it holds.
+        finding: `finding.json`.
+        entered: The finding's own leaves by their indexes.
+    """
+    shown = document(finding)
+    if (shown.get("finding"), shown.get("operator")) != (told.finding, told.operator):
+        yield FINDING, f"is not the finding that {EVIDENCE} is about"
+    if told.form != "full":
+        return
+    documents = {index: document(content) for index, content in entered.items()}
+    said = {index: one for index, one in documents.items() if "counts" in one}
+    if not said:
+        yield FINDING, "no leaf in the pack says what was found"
+        return
+    newest = max(said)
+    for name in (*_ABOUT, *_SAID):
+        if shown.get(name) != said[newest].get(name):
+            yield FINDING, f"its {name} is not what leaf {newest} says"
+    if sorted(cited(finding)) != sorted(cited_at_opening(entered[newest])):
+        yield FINDING, f"its evidence is not what leaf {newest} says"
+    for index, one in documents.items():
+        if one.get("finding") != told.finding:
+            yield pack.leaf_name(index), "is of another finding"
+
+
+def unanswered(
+    told: Evidence, opened: Mapping[int, tuple[Kind, str]], finding: bytes, asked: Mapping[str, int]
+) -> Iterator[tuple[str, str]]:
+    """Questions of sessions that are cited, which are neither answered in the pack nor named as unreported.
+
+    Args:
+        told: What the pack says it holds.
+        opened: Kind and reference of each leaf that is opened and holds, by its index.
+        finding: `finding.json`.
+        asked: How many questions each assignment had that is opened, by its hexadecimal id.
+
+    Raises:
+        PackError: The finding is none.
+    """
+    if told.form != "full":
+        return
+    answers = {name for kind, name in opened.values() if kind is Kind.OBSERVATION}
+    for session in sorted({name.partition("/")[0] for kind, name in cited(finding) if kind == Kind.OBSERVATION}):
+        if session not in asked:
+            yield FINDING, f"it cites the session {session}, whose assignment is not opened in the pack"
+            continue
+        named = set((told.unreported or {}).get(session, ()))
+        lost = [one for one in range(asked[session]) if one not in named and f"{session}/{one}" not in answers]
+        if lost:
+            numbers = ", ".join(map(str, lost[:10]))
+            yield FINDING, f"of the session {session} questions {numbers} are neither answered nor unreported"
+
+
+def questions(content: bytes) -> tuple[str, int] | None:
+    """An assignment's hexadecimal id, and how many questions it has; None where a leaf is no such thing."""
+    made = document(content)
+    count, name = made.get("questions"), made.get("assignment")
+    if made.get("type") != "assignment" or not isinstance(count, int) or not isinstance(name, str):
+        return None
+    return (name, count) if 0 <= count <= _MAX_QUESTIONS else None

@@ -58,6 +58,8 @@ class Flaw(StrEnum):
     """A leaf claims to have been entered after it was."""
     FORGED = "forged"
     """A message does not bear the signature of whom it is said to be of."""
+    CONTRADICTED = "contradicted"
+    """The finding is not what the ledger was told of it."""
     UNKNOWN_KEY = "unknown_key"
     """The pack does not open the leaf that told the ledger of a signer's key."""
 
@@ -84,6 +86,8 @@ class Outcome:
     opened: int = 0
     hidden: int = 0
     """Leaves that are there by their commitments alone."""
+    unreported: int = 0
+    """Questions of cited sessions whose probes told no answer."""
     problems: list[Problem] = field(default_factory=list)
     """`MAX_PROBLEMS` at most."""
 
@@ -100,7 +104,9 @@ class _Verifier:
         self._now = now
         self._heads: list[Believed] = []
         self._opened: dict[int, tuple[Kind, str]] = {}
-        self._cited: dict[int, set[tuple[str, str]]] = {}
+        # The finding's own leaves, and how many questions each assignment had.
+        self._findings: dict[int, bytes] = {}
+        self._asked: dict[str, int] = {}
         self._signers = Signers()
         self.outcome = Outcome()
 
@@ -233,7 +239,9 @@ class _Verifier:
                 self._opened[index] = opening.kind, evidence.reference(opening.kind, data)
                 self._signers.learn(index, opening.kind, data)
                 if opening.kind is Kind.FINDING:
-                    self._cited[index] = evidence.cited_at_opening(data)
+                    self._findings[index] = data
+                elif opening.kind is Kind.ASSIGNMENT and (asked := evidence.questions(data)):
+                    self._asked[asked[0]] = asked[1]
         except ProofError as error:
             self._name(Flaw.NOT_INCLUDED, name, error)
         except OpeningError as error:
@@ -256,8 +264,13 @@ class _Verifier:
                 self._name(Flaw.FILE, place, f"names other leaves than {pack.CONTENTS} does")
             place = evidence.FINDING
             finding = self._files.read(place, evidence.MAX_BYTES)
-            for name, detail in evidence.missing(told, self._opened, finding, self._cited):
+            for name, detail in evidence.missing(told, self._opened, finding, self._findings):
                 self._name(Flaw.DROPPED, name, detail)
+            for name, detail in evidence.unanswered(told, self._opened, finding, self._asked):
+                self._name(Flaw.DROPPED, name, detail)
+            for name, detail in evidence.contradicting(told, finding, self._findings):
+                self._name(Flaw.CONTRADICTED, name, detail)
+            self.outcome.unreported = sum(len(one) for one in (told.unreported or {}).values())
             for name, detail in evidence.differing(told, self._opened):
                 self._name(Flaw.EDITED, name, detail)
             self._check_signatures(told.pieces)

@@ -1,8 +1,8 @@
 """Evidence packs made from the database: what a finding rests on, with the proofs that it stands in the ledger.
 
-Holds always: it is read in one snapshot, and the same rows give the same bytes, whatever was entered since; every leaf
-about the finding's nodes between the first and the last of its evidence is in the pack, at least by its commitment; of
-a redacted one nothing leads to a probe or to a name that is asked.
+Holds always: it is read in one snapshot, and the same length of the ledger gives the same bytes, whatever was entered
+since; what is chosen is in the pack, at least by its commitment; of a redacted one nothing leads to a probe or to a
+name that is asked.
 """
 
 from __future__ import annotations
@@ -10,43 +10,28 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.errors import ComplianceError
 from compliance_api.ledger import evidence, pack
 from compliance_api.ledger.evidence import Evidence, Piece
+from compliance_api.storage import finding_versions as versions
+from compliance_api.storage.pack_selection import PackBuildError, Selection, select_for, unreported
 from compliance_api.storage.proofs import made
-from compliance_api.storage.tables import (
-    challenges,
-    findings,
-    law_versions,
-    ledger_checkpoints,
-    ledger_leaves,
-    observations,
-    reports,
-    unverified_reports,
-)
+from compliance_api.storage.tables import ledger_checkpoints
 from lachan.ledger import checkpoint, note, tree
-from lachan.ledger.batch import signed
 from lachan.ledger.leaf import Kind, Opening
 from lachan.ledger.note import Note
 from lachan.ledger.tree import Nodes
 
-PIECES_MAX = 50_000
 DATED_MAX = 30
 """Leaves that get the heads right before and behind them, so that their time of entry shows."""
 CHUNK = 1000
-LATE = timedelta(days=8)
-"""An observation may be handed in this much later than it was made."""
-SEED_SECONDS = 86_400
-"""The seed of a day may have been entered up to that long before what was drawn by it."""
 VANTAGES = "vantages.json"
 READ_ME = "read-me.txt"
 
@@ -62,24 +47,6 @@ sha256sum --check index.sha256 checks the files alone. docs/formats/ledger.md sa
 """
 
 
-class PackBuildError(ComplianceError):
-    """A pack cannot be made, or not yet."""
-
-
-@dataclass
-class _Found:
-    """What the finding's own time and nodes lead to."""
-
-    finding: Row[Any]
-    subjects: set[str]
-    # Contents that stand in tables of their own, by leaf.
-    contents: dict[int, bytes] = field(default_factory=dict)
-    seen: list[Row[Any]] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    # ORGANISATION/NAME of probes whose signatures are in it.
-    probes: set[str] = field(default_factory=set)
-
-
 def _json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode() + b"\n"
 
@@ -90,116 +57,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     raise TypeError(type(value).__name__)
-
-
-async def _signed_reports(connection: AsyncConnection, found: _Found, first: int, end: int) -> None:
-    row = found.finding
-    for table in (reports, unverified_reports):
-        kept = table.c
-        own = select(kept.node, kept.log_index, kept.report, kept.signature, kept.key_id).where(
-            kept.operator_id == row.operator_id, kept.log_index >= first, kept.log_index < end
-        )
-        for one in await connection.execute(own):
-            if f"{row.operator_id}/{one.node}" in found.subjects:
-                found.contents[one.log_index] = signed(one.report, one.signature, one.key_id)
-
-
-async def _signed_observations(connection: AsyncConnection, found: _Found, first: int, end: int) -> None:
-    kept, row = observations.c, found.finding
-    own = (
-        select(observations)
-        .where(kept.operator_id == row.operator_id, kept.log_index >= first, kept.log_index < end)
-        .where(kept.asked_at >= row.since - LATE, kept.asked_at <= row.last_seen + LATE)
-        .order_by(kept.log_index)
-    )
-    for one in await connection.execute(own):
-        if f"{row.operator_id}/{one.node}" not in found.subjects:
-            continue
-        found.contents[one.log_index] = signed(one.observation, one.signature, one.key_id)
-        found.seen.append(one)
-        found.names |= {f"assignment/{one.assignment_id.hex()}", f"order/{one.order_reference}"}
-        found.names |= {f"release/{one.added_serial}", f"shapes/{one.shapes}"}
-        found.probes.add(f"{one.probe_organisation}/{one.probe}")
-
-
-async def _extent(connection: AsyncConnection, row: Row[Any]) -> tuple[int, int]:
-    """The first and the last leaf of the evidence, the one behind it."""
-    kept, seen, foreign = reports.c, observations.c, unverified_reports.c
-    cited = [bytes.fromhex(one["reference"]) for one in row.evidence if one["kind"].endswith("report")]
-    assignments = [
-        bytes.fromhex(one["reference"].partition("/")[0]) for one in row.evidence if one["kind"] == "observation"
-    ]
-    wanted = (
-        select(func.min(kept.log_index), func.max(kept.log_index))
-        .where(kept.operator_id == row.operator_id, kept.node == row.node if row.node else kept.node.is_not(None))
-        .where(
-            or_(
-                (kept.window_start >= row.since) & (kept.window_start <= row.last_seen),
-                kept.digest.in_(cited),
-            )
-        ),
-        select(func.min(foreign.log_index), func.max(foreign.log_index)).where(
-            foreign.operator_id == row.operator_id,
-            or_(
-                (foreign.accepted_at >= row.since) & (foreign.accepted_at <= row.last_seen),
-                foreign.digest.in_(cited),
-            ),
-        ),
-        select(func.min(seen.log_index), func.max(seen.log_index)).where(
-            seen.operator_id == row.operator_id,
-            or_(
-                (seen.asked_at >= row.since) & (seen.asked_at <= row.last_seen),
-                seen.assignment_id.in_(assignments),
-            ),
-        ),
-    )
-    ends = [tuple((await connection.execute(one)).one()) for one in wanted]
-    there = [one for one in ends if one[0] is not None]
-    if not there:
-        return 0, 0
-    return min(one[0] for one in there), max(one[1] for one in there) + 1
-
-
-async def _entries(connection: AsyncConnection, found: _Found, first: int, end: int) -> list[Row[Any]]:
-    """The leaves that the pack is about."""
-    kept, row = ledger_leaves.c, found.finding
-    own = {f"finding/{row.finding_id.hex()}", *found.names}
-    asked = select(challenges.c.challenge_id).where(
-        challenges.c.operator_id == row.operator_id,
-        challenges.c.hour >= row.since - timedelta(hours=1),
-        challenges.c.hour <= row.last_seen,
-    )
-    own |= {f"challenge/{one.hex()}" for one in (await connection.execute(asked)).scalars()}
-    versions = select(law_versions.c.log_index).where(law_versions.c.law == row.law)
-    laws = list((await connection.execute(versions)).scalars())
-    wanted = select(ledger_leaves).where(
-        or_(
-            (kept.log_index >= first) & (kept.log_index < end) & kept.subject.in_(found.subjects),
-            kept.subject.in_(own) & kept.content.is_not(None),
-            kept.subject.startswith(f"seed/{row.operator_id}/", autoescape=True)
-            & kept.content.is_not(None)
-            & (kept.log_index < end)
-            & (kept.entered_at >= int(row.since.timestamp()) - SEED_SECONDS),
-            kept.log_index.in_(laws),
-            # Whose keys the signatures are held against.
-            kept.kind.in_([Kind.ENROLMENT, Kind.REVOCATION])
-            & kept.subject.in_(found.subjects | found.probes)
-            & (kept.log_index < end),
-        )
-    )
-    return list((await connection.execute(wanted.order_by(kept.log_index).limit(PIECES_MAX + 1))).all())
-
-
-async def _gone(connection: AsyncConnection, first: int, end: int) -> list[int]:
-    """Indices between the first and the last of the evidence that have no leaf any more."""
-    kept = ledger_leaves.c
-    following = func.lead(kept.log_index).over(order_by=kept.log_index).label("following")
-    pairs = select(kept.log_index, following).where(kept.log_index >= first, kept.log_index < end).subquery()
-    wanted = select(pairs).where(pairs.c.following > pairs.c.log_index + 1).order_by(pairs.c.log_index)
-    gone: list[int] = []
-    for row in await connection.execute(wanted):
-        gone += range(row.log_index + 1, min(row.following, row.log_index + PIECES_MAX))
-    return gone
 
 
 async def _heads(
@@ -260,28 +117,42 @@ def _shown(row: Row[Any], operator: str) -> bool:
     return own or kind in _SHOWN_TO_OPERATORS
 
 
-def _opening(row: Row[Any], found: _Found) -> tuple[State, Opening | None]:
+def _opening(row: Row[Any], chosen: Selection) -> tuple[State, Opening | None]:
     """A leaf's state in the pack, and what opens it there."""
     kind = Kind(row.kind)
     if row.salt is None:
         return "erased", None
-    content = row.content if row.content is not None else found.contents.get(row.log_index)
+    content = row.content if row.content is not None else chosen.contents.get(row.log_index)
     if content is None:
         return "missing", None
     return "opened", Opening(row.salt, kind, row.entered_at, content)
 
 
-def _finding(row: Row[Any], *, redacted: bool) -> bytes:
-    told = {name: getattr(row, name) for name in findings.c.keys()}  # noqa: SIM118 - not a mapping of its own
-    told["counts"] = dict(row.counts)
+def _finding(chosen: Selection, *, redacted: bool) -> bytes:
+    """What the finding said, beginning as its leaf does."""
+    row, version = chosen.finding, chosen.version
+    said = {name: getattr(version, name) for name in ("since", "law", "counts", "evidence", "last_seen", "version")}
+    told = {**versions.about(row._asdict()), **said, "opened_at": row.opened_at}
+    told["citation"] = {"vi": version.citation_vi, "en": version.citation_en}
     if redacted:
         # The minute of a question, with the operator's own log, would lead to the probe.
         told["evidence"] = [
             {"kind": one["kind"], "day": one["at"][:10], "node": one["node"]}
             | ({"reference": one["reference"]} if one["kind"].endswith("report") else {})
-            for one in row.evidence
+            for one in version.evidence
         ]
     return _json(told)
+
+
+def _unreported(chosen: Selection) -> dict[str, list[int]]:
+    """Of the sessions that are cited, the questions that no observation answers."""
+    sessions = {f"assignment/{one.hex()}": one for one in chosen.sessions}
+    asked = {
+        sessions[row.subject]: int(json.loads(row.content)["questions"])
+        for row in chosen.leaves
+        if row.subject in sessions and row.content is not None
+    }
+    return unreported(chosen.seen, asked)
 
 
 def _vantages(seen: Iterable[Row[Any]]) -> bytes:
@@ -295,31 +166,13 @@ def _vantages(seen: Iterable[Row[Any]]) -> bytes:
     )
 
 
-async def _found(connection: AsyncConnection, finding_id: bytes) -> tuple[_Found, int, int]:
-    row = (await connection.execute(select(findings).where(findings.c.finding_id == finding_id))).one_or_none()
-    if row is None:
-        raise PackBuildError(f"there is no finding {finding_id.hex()}")
-    nodes = {row.node} if row.node else set()
-    if not nodes:
-        own = (
-            select(reports.c.node)
-            .where(reports.c.operator_id == row.operator_id, reports.c.window_start >= row.since)
-            .union(
-                select(observations.c.node).where(
-                    observations.c.operator_id == row.operator_id, observations.c.asked_at >= row.since
-                )
-            )
-        )
-        nodes = set((await connection.execute(own)).scalars())
-    found = _Found(row, {f"{row.operator_id}/{node}" for node in nodes})
-    first, end = await _extent(connection, row)
-    await _signed_reports(connection, found, first, end)
-    await _signed_observations(connection, found, first, end)
-    return found, first, end
-
-
 async def files(
-    engine: AsyncEngine, finding_id: bytes, *, redacted: bool = False, through: int | None = None
+    engine: AsyncEngine,
+    finding_id: bytes,
+    *,
+    redacted: bool = False,
+    through: int | None = None,
+    as_of: int | None = None,
 ) -> dict[str, bytes]:
     """The files of a pack, but for its index.
 
@@ -328,6 +181,7 @@ async def files(
         finding_id: Of what.
         redacted: Whether it is for the operator.
         through: The size of a head that somebody has kept, through which the pack shall go.
+        as_of: How many leaves the ledger had, for the same pack as then; None for the newest one.
 
     Raises:
         PackBuildError: There is no such finding, too much evidence, or no head over all of it yet.
@@ -336,25 +190,23 @@ async def files(
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ")
         async with connection.begin():
-            found, first, end = await _found(connection, finding_id)
-            rows = await _entries(connection, found, first, end)
-            if not 0 < len(rows) <= PIECES_MAX:
-                raise PackBuildError(f"the evidence is {len(rows)} leaves, not 1 to {PIECES_MAX}")
-            withheld = [row for row in rows if redacted and not _shown(row, found.finding.operator_id)]
+            chosen = await select_for(connection, finding_id, as_of)
+            withheld = None
             if redacted:
                 # Not even by their commitments: a place between two reports tells the minute of a question.
-                rows = [row for row in rows if _shown(row, found.finding.operator_id)]
-                indexes = [row.log_index for row in rows]
+                shown = [_shown(row, chosen.finding.operator_id) for row in chosen.leaves]
+                withheld = Counter(str(row.kind) for row, there in zip(chosen.leaves, shown, strict=True) if not there)
+                chosen.leaves = [row for row, there in zip(chosen.leaves, shown, strict=True) if there]
+                indexes = [row.log_index for row in chosen.leaves]
             else:
                 # Where a leaf is gone somebody has been at the ledger, and the pack says so by what it lacks.
-                gone = await _gone(connection, first, end)
-                indexes = sorted({*(row.log_index for row in rows), *found.contents, *gone})
-            heads = await _heads(connection, indexes, _dated(rows), through)
+                there = {row.log_index for row in chosen.leaves}
+                indexes = sorted({*there, *chosen.contents, *chosen.gone})
+            heads = await _heads(connection, indexes, _dated(chosen.leaves), through)
             steps = await _steps(connection, heads)
             head = checkpoint.parse(heads[-1].text)
             proofs = await _proofs(connection, indexes, head.size)
-    hidden = Counter(str(row.kind) for row in withheld) if redacted else None
-    return dict(_packed(found, rows, indexes, heads, steps, proofs, hidden))
+    return dict(_packed(chosen, indexes, heads, steps, proofs, withheld))
 
 
 def _dated(rows: Sequence[Row[Any]]) -> list[int]:
@@ -366,8 +218,7 @@ def _dated(rows: Sequence[Row[Any]]) -> list[int]:
 
 
 def _packed(
-    found: _Found,
-    rows: Sequence[Row[Any]],
+    chosen: Selection,
     indexes: Sequence[int],
     heads: Sequence[Note],
     steps: Mapping[tuple[int, int], Sequence[bytes]],
@@ -376,25 +227,28 @@ def _packed(
 ) -> Iterator[tuple[str, bytes]]:
     leaves: dict[int, tuple[pack.Leaf, bytes | None]] = {}
     pieces: dict[int, Piece] = {}
-    for row in rows:
+    for row in chosen.leaves:
         index, kind = row.log_index, Kind(row.kind)
-        state, opening = _opening(row, found)
+        state, opening = _opening(row, chosen)
         leaves[index] = pack.Leaf.of(row.commitment, proofs[index], opening), opening.content if opening else None
         name = evidence.reference(kind, opening.content) if opening else ""
         pieces[index] = Piece(index=index, kind=kind, subject=row.subject, state=state, reference=name)
-    operator = found.finding.operator_id
+    operator = chosen.finding.operator_id
     for index in set(indexes) - set(pieces):
         pieces[index] = Piece(index=index, kind=Kind.OBSERVATION, subject=operator, state="missing")
     told = Evidence(
         form="full" if withheld is None else "redacted",
         operator=operator,
-        finding=found.finding.finding_id.hex(),
+        finding=chosen.finding.finding_id.hex(),
+        as_of=chosen.as_of,
+        scope=chosen.scope,
         pieces=[pieces[index] for index in indexes],
+        unreported=_unreported(chosen) if withheld is None else None,
         withheld=None if withheld is None else dict(sorted(withheld.items())),
     )
     origin = checkpoint.parse(heads[-1].text).origin
     yield evidence.EVIDENCE, told.encode()
-    yield evidence.FINDING, _finding(found.finding, redacted=withheld is not None)
-    yield VANTAGES, _vantages(found.seen)
+    yield evidence.FINDING, _finding(chosen, redacted=withheld is not None)
+    yield VANTAGES, _vantages(chosen.seen)
     yield READ_ME, _READ_ME.encode()
     yield from pack.ledger_files(origin, heads, steps, leaves, indexes)

@@ -46,8 +46,7 @@ _HELD = (
 _CITED = {
     "reports": "old.digest = ANY(:digests)",
     "unverified_reports": "old.digest = ANY(:digests)",
-    "observations": "((old.assignment_id, old.question) IN (SELECT * FROM unnest(CAST(:assignments AS bytea[]),"
-    " CAST(:questions AS integer[]))) OR old.assignment_id = ANY(CAST(:sessions AS bytea[])))",
+    "observations": "old.assignment_id = ANY(CAST(:sessions AS bytea[]))",
 }
 # Rows of the default partitions that are due: of a clock that is wrong, once they were taken long enough ago.
 _DUE = {
@@ -73,19 +72,13 @@ class Cited:
 
     # SHA-256 of reports.
     digests: tuple[bytes, ...] = ()
-    # Assignment and question of observations.
-    questions: tuple[tuple[bytes, int], ...] = ()
-    # Assignments that are cited as a whole.
+    # Assignments of observations: of a session all is kept, for what stood beside an answer belongs to it.
     sessions: tuple[bytes, ...] = ()
 
     def values(self, table: str) -> dict[str, Any]:
         """The values for a table's part of `_CITED`."""
         if table == "observations":
-            return {
-                "assignments": [one for one, _ in self.questions],
-                "questions": [one for _, one in self.questions],
-                "sessions": list(self.sessions),
-            }
+            return {"sessions": list(self.sessions)}
         return {"digests": list(self.digests)} if table in _CITED else {}
 
 
@@ -112,17 +105,13 @@ async def cited(connection: AsyncConnection) -> Cited:
         findings, (findings.c.operator_id == ever.operator_id) & (findings.c.finding_id == ever.finding_id)
     )
     pieces += [(row.kind, row.reference) for row in await connection.execute(before.where(kept))]
-    digests, questions, sessions = set(), set(), set()
+    digests, sessions = set(), set()
     for kind, reference in pieces:
         if kind in {EvidenceKind.REPORT, EvidenceKind.UNVERIFIED_REPORT}:
             digests.add(bytes.fromhex(reference))
         elif kind == EvidenceKind.OBSERVATION:
-            assignment, _, question = reference.partition("/")
-            if question:
-                questions.add((bytes.fromhex(assignment), int(question)))
-            else:
-                sessions.add(bytes.fromhex(assignment))
-    return Cited(tuple(sorted(digests)), tuple(sorted(questions)), tuple(sorted(sessions)))
+            sessions.add(bytes.fromhex(reference.partition("/")[0]))
+    return Cited(tuple(sorted(digests)), tuple(sorted(sessions)))
 
 
 def _kept(table: str, column: str) -> str:

@@ -18,6 +18,9 @@ def evidence(
     pinned: Annotated[
         Path | None, typer.Option("--pinned", help="A checkpoint that somebody kept, to lead the pack through.")
     ] = None,
+    as_of: Annotated[
+        int | None, typer.Option("--as-of", min=1, help="The pack as of so many leaves, as evidence.json of one says.")
+    ] = None,
     redacted: Annotated[
         bool, typer.Option("--redacted", help="For the operator: no probe, no name that is asked.")
     ] = False,
@@ -41,7 +44,7 @@ def evidence(
     made = on_database(
         config_file,
         "evidence",
-        lambda engine: packs.files(engine, finding_id, redacted=redacted, through=through),
+        lambda engine: packs.files(engine, finding_id, redacted=redacted, through=through, as_of=as_of),
         migrated=False,
     )
     pack.write(out, sorted(made.items()))

@@ -178,6 +178,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/tables/upkeep.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/upkeep.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/packs.py": (PACKS, "needs PostgreSQL"),
+    "compliance_api/storage/pack_selection.py": (PACKS, "needs PostgreSQL"),
     "compliance_api/storage/periods.py": ("tests/integration/test_findings.py", "needs PostgreSQL"),
     "compliance_api/storage/proofs.py": (SEQUENCE, "needs PostgreSQL"),
     "compliance_api/storage/sequence.py": (SEQUENCE, "needs PostgreSQL"),

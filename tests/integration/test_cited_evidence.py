@@ -47,15 +47,17 @@ async def kept(dispute: Dispute) -> list[int]:
         return list((await connection.execute(wanted)).scalars())
 
 
-async def test_a_session_cited_as_a_whole_is_kept_whole(dispute: Dispute) -> None:
-    await cite(dispute, ("observation", ASSIGNMENT.hex()))
+async def test_a_session_that_is_cited_is_kept_whole(dispute: Dispute) -> None:
     upkeep = Upkeep(dispute.engine, RetentionSettings())
     await upkeep.run(dispute.now)
-    assert (await upkeep.run(dispute.now + LATER)).ran
-    assert await kept(dispute) == [0, 1, 2]
-    await cite(dispute, ("observation", f"{ASSIGNMENT.hex()}/1"))
+    # One of a release before names the session alone.
+    for reference in (f"{ASSIGNMENT.hex()}/1", ASSIGNMENT.hex()):
+        await cite(dispute, ("observation", reference))
+        assert (await upkeep.run(dispute.now + LATER)).ran
+        assert await kept(dispute) == [0, 1, 2]
+    await cite(dispute)
     await upkeep.run(dispute.now + LATER)
-    assert await kept(dispute) == [1]
+    assert await kept(dispute) == []
 
 
 async def test_what_an_earlier_evaluation_cited_is_kept_too(dispute: Dispute) -> None:
@@ -64,8 +66,8 @@ async def test_what_an_earlier_evaluation_cited_is_kept_too(dispute: Dispute) ->
     (finding,) = found.findings
     upkeep = Upkeep(dispute.engine, RetentionSettings())
     await upkeep.run(dispute.now)
-    for number in (0, 2):
-        piece = Evidence(EvidenceKind.OBSERVATION, dispute.now, f"{ASSIGNMENT.hex()}/{number}")
+    for number, session in enumerate((ASSIGNMENT.hex(), "ff" * 16)):
+        piece = Evidence(EvidenceKind.OBSERVATION, dispute.now, f"{session}/0")
         verdict = replace(found, findings=(replace(finding, evidence=(piece,)),))
         at = NOW + timedelta(minutes=number)
         coverage = replace(verdict.coverage, period_end=at)
@@ -73,7 +75,7 @@ async def test_what_an_earlier_evaluation_cited_is_kept_too(dispute: Dispute) ->
     async with dispute.engine.begin() as connection:
         await connection.execute(delete(findings).where(findings.c.finding_id == FINDING))
     await upkeep.run(dispute.now + LATER)
-    assert await kept(dispute) == [0, 2]
+    assert await kept(dispute) == [0, 1, 2]
 
 
 async def test_what_a_finding_says_is_entered_again_when_it_says_something_else(engine: AsyncEngine) -> None:

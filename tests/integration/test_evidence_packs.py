@@ -17,7 +17,7 @@ from sqlalchemy import URL, delete, insert, select, update
 
 from compliance_api.ledger import evidence, pack, verify
 from compliance_api.ledger.verify import Flaw
-from compliance_api.storage import packs
+from compliance_api.storage import pack_selection, packs
 from compliance_api.storage.packs import PackBuildError
 from compliance_api.storage.proofs import Proofs
 from compliance_api.storage.tables import (
@@ -125,6 +125,27 @@ async def test_a_pack_is_rebuilt_byte_for_byte(dispute: Dispute, tmp_path: Path)
     assert {one.state for one in told.pieces} == {"opened"}
 
 
+async def test_of_more_than_a_pack_can_hold_what_the_finding_leads_to_is_in_it(
+    dispute: Dispute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at national size: one report is cited of three, and one observation of a session of three."""
+    monkeypatch.setattr(pack_selection, "WHOLE_MAX", 5)
+    await dispute.observe(5)
+    folder = await packed(dispute, tmp_path / "pack")
+    assert problems(folder, dispute.circle.parties) == []
+    told = evidence.parse((folder / evidence.EVIDENCE).read_bytes())
+    assert told.scope == "cited"
+    # The session whole, and the reports before and behind the one that is cited; nothing of the other node.
+    kinds = [str(one.kind) for one in told.pieces]
+    assert (kinds.count("observation"), kinds.count("report"), kinds.count("enrolment")) == (3, 3, 2)
+    # The ledger goes on, and the pack stays what it was.
+    await dispute.observe(6)
+    await dispute.enter(Kind.FINDING, b'{"state":"answered"}', f"finding/{FINDING.hex()}")
+    await dispute.sequencer.round()
+    again = await packs.files(dispute.engine, FINDING, as_of=told.as_of)
+    assert all((folder / name).read_bytes() == data for name, data in again.items())
+
+
 async def test_the_operator_s_form_leads_to_no_probe_and_no_name(dispute: Dispute, tmp_path: Path) -> None:
     folder = await packed(dispute, tmp_path / "pack", redacted=True)
     assert problems(folder, dispute.circle.parties) == []
@@ -176,7 +197,8 @@ async def test_what_the_operator_or_the_probe_did_not_sign_is_named(dispute: Dis
         await connection.execute(insert(reports).values(made))
     await dispute.observe(7, authority)
     await dispute.sequencer.round()
-    found = problems(await packed(dispute, tmp_path / "pack"), dispute.circle.parties)
+    folder = await packed(dispute, tmp_path / "pack", as_of=index + 2)
+    found = problems(folder, dispute.circle.parties)
     seen = (await leaves(dispute, Kind.OBSERVATION))[-1]
     assert found == [(Flaw.FORGED, pack.content_name(index)), (Flaw.FORGED, pack.content_name(seen))]
 
@@ -213,8 +235,10 @@ async def test_a_backdated_law_is_named(dispute: Dispute, tmp_path: Path) -> Non
         await connection.execute(insert(law_versions).values(row))
     await dispute.recommit(index, text, int(time.time()) - 86_400)
     await dispute.sequencer.round()
-    found = problems(await packed(dispute, tmp_path / "pack"), dispute.circle.parties)
-    assert found == [(Flaw.BACKDATED, pack.leaf_name(index))] * 2
+    folder = await packed(dispute, tmp_path / "pack", as_of=index + 1)
+    assert problems(folder, dispute.circle.parties) == [(Flaw.BACKDATED, pack.leaf_name(index))] * 2
+    # The finding stands on what the ledger had when it was told of it.
+    assert problems(await packed(dispute, tmp_path / "then"), dispute.circle.parties) == []
 
 
 async def test_a_split_view_is_named_with_a_head_that_somebody_kept(dispute: Dispute, tmp_path: Path) -> None:

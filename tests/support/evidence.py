@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance_api.domain.casework import opening
 from compliance_api.domain.law import LawBook
+from compliance_api.storage import casework
 from compliance_api.storage.laws import Laws
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.reports import Reports
@@ -159,8 +160,7 @@ class Dispute:
         }
         async with self.engine.begin() as connection:
             await connection.execute(insert(findings).values(row))
-            told = {"evidence": [[kind, name] for kind, name, _, _ in cited], "finding": FINDING.hex()}
-            await append(connection, [NewLeaf(Kind.FINDING, json.dumps(told).encode(), f"finding/{FINDING.hex()}")])
+            await casework.enter(connection, [(row, opening(law().procedure, "a", self.now))])
         await self.sequencer.round()
 
     async def recommit(self, index: int, content: bytes | None, entered_at: int | None = None) -> None:

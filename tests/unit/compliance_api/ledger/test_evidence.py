@@ -26,40 +26,54 @@ REPORT = signed(MESSAGE, NODE.sign(signing.REPORT, MESSAGE), NODE.public.key_id)
 OBSERVATION = signed(
     SEEN.SerializeToString(), PROBE.sign(signing.OBSERVATION, SEEN.SerializeToString()), PROBE.public.key_id
 )
-ASSIGNMENT = canonical.encode({"type": "assignment", "assignment": "0a" * 16, "operator": "a", "probe": "so/p1"})
-NAMES = [evidence.reference(Kind.REPORT, REPORT), f"{'0a' * 16}/3"]
-BOOK = Book(PARTIES)
+SESSION = "0a" * 16
+ASSIGNMENT = canonical.encode({"type": "assignment", "assignment": SESSION, "probe": "so/p1", "questions": 5})
+NAMES = [evidence.reference(Kind.REPORT, REPORT), f"{SESSION}/3"]
+ABOUT = {"finding": "00", "operator": "a", "jurisdiction": "hcm", "kind": "under_blocking", "node": ""}
+SAID = {"since": "2026-01-01T00:00:00+00:00", "law": "law-1", "counts": [["missed", 3]]}
+CITED = [["report", NAMES[0]], ["observation", NAMES[1]], ["tally", "abc"]]
 ENTERED = [
-    (Kind.LAW, b"{}"),
-    (Kind.ENROLMENT, told_of("a/node/edge-1", NODE.public)),
-    (Kind.ENROLMENT, told_of("so/probe/p1", PROBE.public)),
-    (Kind.ASSIGNMENT, ASSIGNMENT),
-    (Kind.REPORT, REPORT),
-    (Kind.OBSERVATION, OBSERVATION),
+    (Kind.LAW, b"{}", "law/x", ""),
+    (Kind.ENROLMENT, told_of("a/node/edge-1", NODE.public), "a/edge-1", ""),
+    (Kind.ENROLMENT, told_of("so/probe/p1", PROBE.public), "so/p1", ""),
+    (Kind.ASSIGNMENT, ASSIGNMENT, "assignment/", ""),
+    (Kind.REPORT, REPORT, "a/edge-1", NAMES[0]),
+    (Kind.OBSERVATION, OBSERVATION, "a/edge-1", NAMES[1]),
+    (Kind.TALLY, b'{"digest":"abc"}', "tally/a/hcm", "abc"),
+    (Kind.FINDING, canonical.encode({**ABOUT, **SAID, "evidence": CITED, "step": {}}), "finding/00", ""),
 ]
-for kind, content in ENTERED:
-    BOOK.enter(kind, content)
-LAW, TOLD, REPORTED, OBSERVED = 0, 1, 4, 5
-FINDING = {"evidence": [{"kind": "report", "reference": NAMES[0]}, {"kind": "observation", "reference": NAMES[1]}]}
+LAW, TOLD, ASSIGNED, REPORTED, OBSERVED, COUNTED, FOUND = 0, 1, 3, 4, 5, 6, 7
+BOOK = Book(PARTIES)
+for entered in ENTERED:
+    BOOK.enter(*entered[:2])
+FINDING: dict[str, object] = {
+    **ABOUT,
+    **SAID,
+    "evidence": [{"kind": kind, "reference": reference} for kind, reference in CITED],
+}
 PIECES = [
     Piece(index=index, kind=kind, subject=subject, state="opened", reference=reference)
-    for index, ((kind, _), (subject, reference)) in enumerate(
-        zip(
-            ENTERED,
-            [("law/x", ""), ("a/edge-1", ""), ("so/p1", ""), ("assignment/", ""), ("a/edge-1", NAMES[0]),
-             ("a/edge-1", NAMES[1])],
-            strict=True,
-        )
-    )
-]  # fmt: skip
+    for index, (kind, _, subject, reference) in enumerate(ENTERED)
+]
+UNREPORTED = {SESSION: [0, 1, 2, 4]}
+
+
+def evidence_of(pieces: list[Piece], **values: object) -> Evidence:
+    whole = {"form": "full", "operator": "a", "finding": "00", "as_of": 8, "scope": "whole", "unreported": UNREPORTED}
+    return Evidence.model_validate({**whole, **values, "pieces": pieces})
 
 
 def found(
-    folder: Path, pieces: list[Piece], *, form: str = "full", erased: tuple[int, ...] = ()
+    folder: Path,
+    pieces: list[Piece],
+    *,
+    erased: tuple[int, ...] = (),
+    shown: dict[str, object] = FINDING,
+    **values: object,
 ) -> list[tuple[Flaw, str]]:
-    told = Evidence(form=form, operator="a", finding="00", pieces=pieces)  # type: ignore[arg-type] # one of the two
     files = BOOK.files(range(len(ENTERED)), [len(ENTERED)], erased=erased)
-    files |= {evidence.EVIDENCE: told.encode(), evidence.FINDING: json.dumps(FINDING).encode()}
+    told = evidence_of(pieces, **values).encode()
+    files |= {evidence.EVIDENCE: told, evidence.FINDING: json.dumps(shown).encode()}
     pack.write(folder, files.items())
     return [(one.flaw, one.place) for one in verify.verify(folder, PARTIES.policy, None, LATER).problems]
 
@@ -76,23 +90,37 @@ def test_a_whole_pack_holds(tmp_path: Path) -> None:
 
 def test_what_is_not_opened_in_a_full_pack_is_named_and_what_the_finding_cites_above_all(tmp_path: Path) -> None:
     leaf = pack.leaf_name(OBSERVED)
-    cited = (Flaw.DROPPED, evidence.FINDING)
+    # As the pack has the finding, as the finding's own leaf does, and of the session as a whole.
+    cited = [(Flaw.DROPPED, place) for place in (evidence.FINDING, pack.leaf_name(FOUND), evidence.FINDING)]
     whole = found(tmp_path / "1", changed(OBSERVED, state="missing"), erased=(OBSERVED,))
-    assert whole == [(Flaw.DROPPED, leaf), cited]
-    assert found(tmp_path / "3", changed(OBSERVED, state="erased"), erased=(OBSERVED,)) == [cited]
+    assert whole == [(Flaw.DROPPED, leaf), *cited]
+    assert found(tmp_path / "2", changed(OBSERVED, state="erased"), erased=(OBSERVED,)) == cited
+    assert found(tmp_path / "3", changed(COUNTED, state="erased"), erased=(COUNTED,)) == cited[:2]
     assert found(tmp_path / "4", changed(LAW, state="erased"), erased=(LAW,)) == []
     assert found(tmp_path / "5", changed(OBSERVED, state="erased"), erased=(OBSERVED,), form="redacted") == []
 
 
-def test_what_the_finding_cited_when_it_was_entered_is_asked_for_whatever_the_pack_says_now(tmp_path: Path) -> None:
-    book = Book(PARTIES)
-    book.enter(Kind.FINDING, json.dumps({"evidence": [["observation", NAMES[1]], ["tally", "x"]]}).encode())
-    pieces = [Piece(index=0, kind=Kind.FINDING, subject="finding/00", state="opened")]
-    told = Evidence(form="full", operator="a", finding="00", pieces=pieces)
-    files = book.files([0], [1]) | {evidence.EVIDENCE: told.encode(), evidence.FINDING: b'{"evidence":[]}'}
-    pack.write(tmp_path, files.items())
-    problems = verify.verify(tmp_path, PARTIES.policy, None, LATER).problems
-    assert [(one.flaw, one.place) for one in problems] == [(Flaw.DROPPED, pack.leaf_name(0))]
+def test_what_the_ledger_was_told_of_a_finding_is_what_the_pack_says(tmp_path: Path) -> None:
+    wrong = [(Flaw.CONTRADICTED, evidence.FINDING)]
+    for number, values in enumerate([{"counts": [["missed", 9999]]}, {"kind": "stale_list"}, {"law": "law-2"}]):
+        assert found(tmp_path / f"said-{number}", PIECES, shown={**FINDING, **values}) == wrong
+    fewer = [{"kind": kind, "reference": reference} for kind, reference in CITED[:1]]
+    assert found(tmp_path / "fewer", PIECES, shown={**FINDING, "evidence": fewer}) == wrong
+    for number, values in enumerate([{"finding": "01"}, {"operator": "b"}]):
+        flaws = found(tmp_path / f"other-{number}", PIECES, **values)
+        assert wrong[0] in flaws
+    untold = found(tmp_path / "untold", changed(FOUND, state="erased"), erased=(FOUND,))
+    assert untold == wrong
+
+
+def test_each_question_of_a_session_that_is_cited_is_answered_or_named(tmp_path: Path) -> None:
+    lost = [(Flaw.DROPPED, evidence.FINDING)]
+    assert found(tmp_path / "1", PIECES, unreported={SESSION: [0, 1, 2]}) == lost
+    assert found(tmp_path / "2", PIECES, unreported=None) == lost
+    hidden = found(tmp_path / "3", changed(ASSIGNED, state="erased"), erased=(ASSIGNED,))
+    assert hidden == [*lost, (Flaw.UNKNOWN_KEY, pack.content_name(OBSERVED))]
+    for content in (b"", b"{}", b'{"type":"assignment","assignment":"0a","questions":-1}', b'{"type":"draw"}'):
+        assert evidence.questions(content) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"1", b'{"evidence":1}', b'{"evidence":[1]}', b"[" * 100_000, b"{}"])
@@ -125,7 +153,7 @@ def test_contents_that_are_none_are_refused(data: bytes) -> None:
 
 
 def test_evidence_has_one_form() -> None:
-    told = Evidence(form="full", operator="a", finding="00", pieces=PIECES).encode()
+    told = evidence_of(PIECES).encode()
     assert evidence.parse(told).pieces == PIECES
     for data in (told + b" ", b"{}", told.replace(b'"opened"', b'"maybe"', 1)):
         with pytest.raises(PackError, match=r"evidence\.json"):
