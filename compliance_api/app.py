@@ -33,6 +33,7 @@ from compliance_api.intake import Intake
 from compliance_api.judging import Judging
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.audit import AuditService
+from compliance_api.rpc.finding import FindingService
 from compliance_api.rpc.list_authority import SampleClient
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
@@ -53,6 +54,7 @@ from compliance_api.storage.upkeep import Upkeep
 from compliance_api.usecases.assignment import Assigner, Plan
 from compliance_api.usecases.audit import Audit
 from compliance_api.usecases.cite import Cite
+from compliance_api.usecases.desk import Desk
 from compliance_api.usecases.ingest import Ingest
 from compliance_api.usecases.listchanges import ListWatch
 from compliance_api.usecases.observe import Limits, Observe
@@ -192,6 +194,7 @@ class _Service:
             ProbeService(self._assigner, observe, stamper, metrics, now),
             AuditService(Audit(Proofs(engine))),
             self._challenging.service,
+            FindingService(Desk(loaded.registry, Casework(engine), loaded.key, now)),
             self.entrance.membership,
             self.entrance.credentials,
         )

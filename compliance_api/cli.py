@@ -22,6 +22,7 @@ from compliance_api.verbs import (
     observations,
     organisation,
     person,
+    steps,
     unreported,
     upkeep,
     verdict,
@@ -46,6 +47,7 @@ app.command()(upkeep.maintain)
 app.add_typer(upkeep.hold, name="hold")
 app.command()(nonces.nonce_zone)
 app.command()(unreported.unreported)
+steps.add_to(finding.app)
 app.add_typer(finding.app, name="finding")
 app.command()(verdict.verdict)
 

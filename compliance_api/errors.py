@@ -17,6 +17,10 @@ class NotPermittedError(ComplianceError):
     """The caller is known, or not, and in either case may not do this."""
 
 
+class NotFoundError(ComplianceError):
+    """What was asked for is not there, or not there for this caller."""
+
+
 class BusyError(ComplianceError):
     """The service cannot take this now; the caller tries again later."""
 

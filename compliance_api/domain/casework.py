@@ -2,8 +2,10 @@
 
 Holds always: a finding takes one step at a time, in the order of the law; each is taken by the one unit that the law
 names, has a deadline that was set when the step before it was taken, and is kept: nothing is undone, moved or dated
-back. Nobody upholds what the same person confirmed; nobody is judged unheard before the deadline for the answer is
-over; what is still found is not remedied.
+back. A step is signed by somebody who was enrolled, and people are told apart by their identities and keys. Only the
+operator's own people answer for it; what the authority enters for it from paper is marked as that, takes nothing of
+the operator's time, and gives way to its own answer. Nobody upholds what the same person confirmed; nobody is judged
+unheard before the deadline for the answer is over; what is still found is not remedied.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from compliance_api.domain.procedure import OPERATOR, Procedure, Stage
-from lachan.errors import LachanError
+from compliance_api.errors import ComplianceError, NotPermittedError
+from lachan.tls import Identity
 
 MAX_NOTE = 4000
 MAX_NAME = 200
@@ -51,6 +54,8 @@ _ALLOWED: Mapping[State, Mapping[Action, State]] = {
     State.CONFIRMED: {Action.NOTIFY: State.NOTIFIED, Action.WITHDRAW: State.WITHDRAWN},
     State.NOTIFIED: {Action.ANSWER: State.ANSWERED, Action.UPHOLD: State.UPHELD},
     State.ANSWERED: {
+        # Only where what was entered came on paper.
+        Action.ANSWER: State.ANSWERED,
         Action.REMEDY: State.REMEDIED,
         Action.UPHOLD: State.UPHELD,
         Action.WITHDRAW: State.WITHDRAWN,
@@ -73,8 +78,12 @@ _STAGES: Mapping[State, str] = {
 _REASONED = frozenset({Action.UPHOLD, Action.WITHDRAW, Action.REMEDY, Action.CLOSE})
 
 
-class StepError(LachanError):
+class StepError(ComplianceError):
     """A step that may not be taken now, by this unit or this person."""
+
+
+class WrongUnitError(StepError, NotPermittedError):
+    """A step that is another unit's."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,16 @@ class Step:
     # Whose turn it is now, and until when; empty once closed.
     next_unit: str | None = None
     due_at: datetime | None = None
+    # What the person signed, their signature and their raw key; empty of what the service does itself.
+    statement: bytes = b""
+    signature: bytes = b""
+    key: bytes = b""
+    # An answer of the operator's that came on paper: the authority's word, not the operator's.
+    paper: bool = False
 
     def document(self) -> dict[str, Any]:
         """As it is entered into the ledger and shown to machines."""
-        return {
+        told: dict[str, Any] = {
             "position": self.position,
             "state": self.state.value,
             "at": self.at.isoformat(),
@@ -107,6 +122,15 @@ class Step:
             "next_unit": self.next_unit,
             "due_at": self.due_at.isoformat() if self.due_at is not None else None,
         }
+        if self.signature:
+            told["signed"] = {
+                "statement": self.statement.decode(),
+                "signature": self.signature.hex(),
+                "key": self.key.hex(),
+            }
+        if self.paper:
+            told["paper"] = True
+        return told
 
     def overdue(self, now: datetime) -> bool:
         """Whether the next step should have been taken."""
@@ -114,15 +138,30 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Author:
+    """Somebody who was enrolled, as the membership has them."""
+
+    person: Identity
+    # The raw key that their statement was verified with.
+    key: bytes
+    units: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Deed:
-    """What somebody wants to do, and says about it."""
+    """What somebody wants to do, and says about it, as they signed it."""
 
     action: Action
-    unit: str
-    person: str
+    author: Author
+    # The step that it is to make, and SHA-256 of what the ledger holds of the one before.
+    position: int
+    previous: str
+    statement: bytes
+    signature: bytes
     note: str = ""
     order_number: str = ""
     order_authority: str = ""
+    paper: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +173,8 @@ class Matter:
     steps: Sequence[Step]
     # Whether the last evaluation found it.
     still_found: bool
+    # SHA-256 of what the ledger holds of the last step.
+    head: str
 
     @property
     def state(self) -> State:
@@ -158,21 +199,32 @@ def opening(procedure: Procedure, operator: str, at: datetime) -> Step:
     return Step(0, State.OPEN, at, "judge", "", "", "", "", *_turn(State.OPEN, procedure, operator, at))
 
 
-def _responsible(matter: Matter, action: Action) -> str:
-    """The unit whose step this is."""
+def _unit_of(matter: Matter, deed: Deed) -> str:
+    """The unit that the step is taken for.
+
+    Raises:
+        WrongUnitError: The author does not act for the one whose step this is.
+    """
+    author = deed.author
+    if deed.action is Action.ANSWER and not deed.paper:
+        # Whatever the law calls the stage: nobody else answers for an operator.
+        if author.person.organisation != matter.operator:
+            raise WrongUnitError(f"answer is for {matter.operator}, not for {author.person}")
+        return matter.operator
     stage = _STAGES[matter.state]
-    if matter.state is State.NOTIFIED and action is Action.UPHOLD:
+    if deed.action in {Action.UPHOLD, Action.REMEDY}:
         stage = "decide"
-    if matter.state is State.UPHELD and action is Action.REMEDY:
-        stage = "decide"
-    return _unit(getattr(matter.procedure, stage), matter.operator)
+    if deed.paper:
+        stage = "notify"
+    unit = _unit(getattr(matter.procedure, stage), matter.operator)
+    if unit not in author.units:
+        raise WrongUnitError(f"{deed.action} is for {unit}, for which {author.person} does not act")
+    return matter.operator if deed.paper else unit
 
 
 def _check_words(deed: Deed) -> None:
     """Raises StepError where something is said that must not be, or not said that must."""
     for name, most in (
-        ("unit", MAX_NAME),
-        ("person", MAX_NAME),
         ("note", MAX_NOTE),
         ("order_number", MAX_NAME),
         ("order_authority", MAX_NAME),
@@ -180,34 +232,56 @@ def _check_words(deed: Deed) -> None:
         value: str = getattr(deed, name)
         if len(value) > most or any(ord(one) < 32 and one != "\n" for one in value):
             raise StepError(f"{name}: at most {most} characters, none of them a control character")
-    if not deed.person.strip():
-        raise StepError("person: a step is taken by somebody")
     if deed.action in _REASONED and not deed.note.strip():
         raise StepError(f"note: {deed.action} needs a reason")
     if bool(deed.order_number) != bool(deed.order_authority):
         raise StepError("an order is cited by its number and its authority")
     if deed.order_number and deed.action is not Action.ANSWER:
         raise StepError("only an answer cites another order")
+    if deed.paper and deed.action is not Action.ANSWER:
+        raise StepError("only an answer comes on paper")
 
 
-def _check(matter: Matter, deed: Deed, at: datetime) -> None:
-    """Raises StepError where the step may not be taken."""
+def _heard(matter: Matter, at: datetime) -> bool:
+    """Whether the operator answered itself, or its time to do so is over."""
+    if matter.state is State.ANSWERED and not matter.steps[-1].paper:
+        return True
+    told = [one for one in matter.steps if one.state is State.NOTIFIED]
+    return bool(told) and told[-1].overdue(at)
+
+
+def _check_order(matter: Matter, deed: Deed, at: datetime) -> None:
+    """Raises StepError where it is not time for the step."""
+    if not matter.steps:
+        raise StepError("the finding was never opened")
+    last = matter.steps[-1]
     if deed.action not in _ALLOWED[matter.state]:
         possible = ", ".join(_ALLOWED[matter.state]) or "nothing"
         raise StepError(f"the finding is {matter.state}: {possible} can be done, not {deed.action}")
-    responsible = _responsible(matter, deed.action)
-    if deed.unit != responsible:
-        raise StepError(f"{deed.action} is for {responsible}, not for {deed.unit}")
-    if matter.steps and at < matter.steps[-1].at:
+    if deed.action is Action.ANSWER and matter.state is State.ANSWERED and (deed.paper or not last.paper):
+        raise StepError("the finding is answered: only the operator itself may, once, where the answer came on paper")
+    if (deed.position, deed.previous) != (last.position + 1, matter.head):
+        raise StepError("the finding went on since this was signed: look at it again")
+    if at < last.at:
         raise StepError("the step would lie before the one it follows")
     if deed.action is Action.REMEDY and matter.still_found:
         raise StepError("the last evaluation still found it: it is not remedied")
+    if deed.action is Action.UPHOLD and not _heard(matter, at):
+        raise StepError("the operator may still answer itself: the deadline for that is not over")
+
+
+def _check_hands(matter: Matter, deed: Deed) -> None:
+    """Raises StepError where it takes somebody else."""
     if deed.action is not Action.UPHOLD:
         return
-    if matter.state is State.NOTIFIED and not matter.steps[-1].overdue(at):
-        raise StepError("the operator may still answer: the deadline for that is not over")
-    if deed.person.strip() in {one.person for one in matter.steps if one.state is State.CONFIRMED}:
-        raise StepError("whoever confirmed a finding does not uphold it")
+    author = deed.author
+    for one in matter.steps:
+        if one.state is not State.CONFIRMED:
+            continue
+        if not one.signature:
+            raise StepError("who confirmed it did not sign, so nobody can be told from them: withdraw it")
+        if one.person == str(author.person) or one.key == author.key:
+            raise StepError("whoever confirmed a finding does not uphold it")
 
 
 def take(matter: Matter, deed: Deed, at: datetime) -> Step:
@@ -215,23 +289,29 @@ def take(matter: Matter, deed: Deed, at: datetime) -> Step:
 
     Args:
         matter: The finding so far.
-        deed: What is done, by whom.
+        deed: What is done, by whom, signed.
         at: The present, of the service's own clock.
 
     Raises:
         StepError: It may not be done, and why.
     """
     _check_words(deed)
-    _check(matter, deed, at)
+    _check_order(matter, deed, at)
+    unit = _unit_of(matter, deed)
+    _check_hands(matter, deed)
     state = _ALLOWED[matter.state][deed.action]
     return Step(
-        matter.steps[-1].position + 1 if matter.steps else 1,
+        deed.position,
         state,
         at,
-        deed.unit,
-        deed.person.strip(),
-        deed.note.strip(),
-        deed.order_number.strip(),
-        deed.order_authority.strip(),
+        unit,
+        str(deed.author.person),
+        deed.note,
+        deed.order_number,
+        deed.order_authority,
         *_turn(state, matter.procedure, matter.operator, at),
+        deed.statement,
+        deed.signature,
+        deed.author.key,
+        deed.paper,
     )

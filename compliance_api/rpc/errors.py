@@ -11,7 +11,14 @@ from typing import TypeVar
 # It carries no types, and no stubs for it are locked.
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
-from compliance_api.errors import BusyError, ComplianceError, InvalidRequestError, NotPermittedError, UnavailableError
+from compliance_api.errors import (
+    BusyError,
+    ComplianceError,
+    InvalidRequestError,
+    NotFoundError,
+    NotPermittedError,
+    UnavailableError,
+)
 from lachan import status
 from lachan.status import Context, Refusal, end
 
@@ -23,6 +30,8 @@ __all__ = ["Context", "answer", "end"]
 def _translate(error: Exception) -> Refusal | None:
     if isinstance(error, NotPermittedError):
         return Refusal(code_pb2.PERMISSION_DENIED, str(error))
+    if isinstance(error, NotFoundError):
+        return Refusal(code_pb2.NOT_FOUND, str(error))
     if isinstance(error, InvalidRequestError):
         violations = [(one.field, one.description) for one in error.violations]
         return Refusal(code_pb2.INVALID_ARGUMENT, str(error), violations)

@@ -16,6 +16,7 @@ from compliance_api.rpc.audit import AuditService
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.challenge import ChallengeService
 from compliance_api.rpc.enrolment import CredentialService
+from compliance_api.rpc.finding import FindingService
 from compliance_api.rpc.membership import MembershipService
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
@@ -24,6 +25,7 @@ from lachan.compliance.v1 import (
     audit_service_pb2,
     challenge_service_pb2,
     enrolment_service_pb2,
+    finding_service_pb2,
     membership_service_pb2,
     probe_service_pb2,
     report_service_pb2,
@@ -31,6 +33,7 @@ from lachan.compliance.v1 import (
 from lachan.compliance.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from lachan.compliance.v1.challenge_service_pb2_grpc import add_ChallengeServiceServicer_to_server
 from lachan.compliance.v1.enrolment_service_pb2_grpc import add_CredentialServiceServicer_to_server
+from lachan.compliance.v1.finding_service_pb2_grpc import add_FindingServiceServicer_to_server
 from lachan.compliance.v1.membership_service_pb2_grpc import add_MembershipServiceServicer_to_server
 from lachan.compliance.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
 from lachan.compliance.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
@@ -42,6 +45,7 @@ _NAMES = (
     probe_service_pb2.DESCRIPTOR.services_by_name["ProbeService"].full_name,
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
     challenge_service_pb2.DESCRIPTOR.services_by_name["ChallengeService"].full_name,
+    finding_service_pb2.DESCRIPTOR.services_by_name["FindingService"].full_name,
     membership_service_pb2.DESCRIPTOR.services_by_name["MembershipService"].full_name,
 )
 _CREDENTIALS = enrolment_service_pb2.DESCRIPTOR.services_by_name["CredentialService"].full_name
@@ -59,6 +63,7 @@ class Server:
         probes: ProbeService,
         audit: AuditService,
         challenges: ChallengeService,
+        findings: FindingService,
         membership: MembershipService,
         credentials: CredentialService | None,
     ) -> None:
@@ -73,6 +78,7 @@ class Server:
         add_ProbeServiceServicer_to_server(probes, self._server)
         add_AuditServiceServicer_to_server(audit, self._server)
         add_ChallengeServiceServicer_to_server(challenges, self._server)
+        add_FindingServiceServicer_to_server(findings, self._server)
         add_MembershipServiceServicer_to_server(membership, self._server)
         if credentials is not None:
             add_CredentialServiceServicer_to_server(credentials, self._server)

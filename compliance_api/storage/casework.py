@@ -17,13 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from compliance_api.domain.casework import Deed, Matter, State, Step, take
 from compliance_api.domain.finding import FindingKind
 from compliance_api.domain.law_history import LawHistory
+from compliance_api.domain.organisation import Label
 from compliance_api.domain.procedure import Procedure
-from compliance_api.errors import ComplianceError
+from compliance_api.errors import NotFoundError
+from compliance_api.ledger.statement import digest
 from compliance_api.storage import finding_versions as versions
-from compliance_api.storage import laws
+from compliance_api.storage import laws, redacted
 from compliance_api.storage.ledger import NewLeaf, append
-from compliance_api.storage.tables import finding_steps, findings
-from compliance_api.usecases.casework import FindingCase
+from compliance_api.storage.tables import finding_steps, findings, ledger_leaves
+from compliance_api.usecases.casework import Detail, FindingCase, Taken
 from lachan import canonical
 from lachan.ledger.leaf import Kind
 
@@ -31,7 +33,7 @@ MAX_FINDINGS = 1000
 ID_BYTES = 16
 
 
-class UnknownFindingError(ComplianceError):
+class UnknownFindingError(NotFoundError):
     """There is no finding under that id."""
 
 
@@ -47,6 +49,10 @@ def _step(row: Row[Any]) -> Step:
         row.order_authority,
         row.next_unit,
         row.due_at,
+        row.statement,
+        row.signature,
+        row.key,
+        row.paper,
     )
 
 
@@ -58,15 +64,18 @@ def leaf(finding: Mapping[str, Any], step: Step) -> NewLeaf:
     return NewLeaf(Kind.FINDING, canonical.encode(document), f"finding/{document['finding']}")
 
 
-async def enter(connection: AsyncConnection, new: Sequence[tuple[Mapping[str, Any], Step]]) -> None:
+async def enter(connection: AsyncConnection, new: Sequence[tuple[Mapping[str, Any], Step]]) -> int:
     """Stores steps with their leaves; the last thing in the caller's transaction.
 
     Args:
         connection: In a transaction.
         new: Rows of `findings`, each with its step.
+
+    Returns:
+        The index of the first one's leaf.
     """
     if not new:
-        return
+        return 0
     first = await append(connection, [leaf(finding, step) for finding, step in new])
     await connection.execute(
         insert(finding_steps),
@@ -83,6 +92,7 @@ async def enter(connection: AsyncConnection, new: Sequence[tuple[Mapping[str, An
     )
     opened = [(finding, 1, first + number) for number, (finding, step) in enumerate(new) if step.state is State.OPEN]
     await versions.keep(connection, opened)
+    return first
 
 
 def _procedure(history: LawHistory, row: Row[Any]) -> Procedure:
@@ -119,7 +129,22 @@ class Casework:
             steps = await _steps(connection, [(row.operator_id, row.finding_id)])
         return _case(row, steps.get(row.finding_id, ()))
 
-    async def take(self, identifier: str, deed: Deed, now: datetime) -> FindingCase:
+    async def detail(self, identifier: str) -> Detail | None:
+        """One finding as an operator may see it: nothing of it leads to a probe or to a name that is asked."""
+        async with self._engine.connect() as connection:
+            row = await _row(connection, identifier)
+            if row is None:
+                return None
+            steps = (await _steps(connection, [(row.operator_id, row.finding_id)])).get(row.finding_id, [])
+            return Detail(
+                _case(row, steps),
+                await _head(connection, row, steps),
+                Label(row.citation_vi, row.citation_en),
+                redacted.cited(row.evidence),
+                await redacted.seen(connection, row),
+            )
+
+    async def take(self, identifier: str, deed: Deed, now: datetime) -> Taken:
         """Takes a step.
 
         Raises:
@@ -132,13 +157,14 @@ class Casework:
                 raise UnknownFindingError(f"there is no finding {identifier}")
             before = (await _steps(connection, [(row.operator_id, row.finding_id)])).get(row.finding_id, [])
             procedure = _procedure(await laws.history(connection), row)
-            matter = Matter(row.operator_id, procedure, before, row.closed_at is None)
+            head = await _head(connection, row, before)
+            matter = Matter(row.operator_id, procedure, before, row.closed_at is None, head)
             step = take(matter, deed, now)
             finding = dict(zip(row._fields, row, strict=True))
             # The step is taken about what the finding says now.
             await versions.renew(connection, [finding], timedelta(0))
-            await enter(connection, [(finding, step)])
-        return _case(row, [*before, step])
+            index = await enter(connection, [(finding, step)])
+        return Taken(_case(row, [*before, step]), index)
 
 
 async def _row(connection: AsyncConnection, identifier: str, *, lock: bool = False) -> Row[Any] | None:
@@ -148,6 +174,19 @@ async def _row(connection: AsyncConnection, identifier: str, *, lock: bool = Fal
         return None
     wanted = select(findings).where(findings.c.finding_id == key)
     return (await connection.execute(wanted.with_for_update() if lock else wanted)).first()
+
+
+async def _head(connection: AsyncConnection, row: Row[Any], steps: Sequence[Step]) -> str:
+    """SHA-256 of what the ledger holds of the last step."""
+    if not steps:
+        return ""
+    kept = finding_steps.c
+    last = select(kept.log_index).where(
+        kept.operator_id == row.operator_id, kept.finding_id == row.finding_id, kept.position == steps[-1].position
+    )
+    index = (await connection.execute(last)).scalar_one()
+    own = select(ledger_leaves.c.content).where(ledger_leaves.c.log_index == index)
+    return digest((await connection.execute(own)).scalar_one() or b"")
 
 
 async def _steps(connection: AsyncConnection, keys: Sequence[tuple[str, bytes]]) -> dict[bytes, list[Step]]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from compliance_api.domain.casework import State, Step
 from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.organisation import Label
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,49 @@ class FindingCase:
             "overdue": self.overdue(now),
             "steps": [one.document() for one in self.steps],
         }
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A piece of evidence that a finding cites, without what leads to a probe."""
+
+    kind: str
+    # YYYY-MM-DD, UTC.
+    day: str
+    node: str
+    # SHA-256 of a report, which the operator has; empty of other kinds.
+    reference: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How often a vantage point saw something of a node."""
+
+    vantage_point: str
+    node: str
+    arm: str
+    result: str
+    observations: int
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One finding with what it rests on, as an operator may see it."""
+
+    case: FindingCase
+    # SHA-256 of what the ledger holds of the last step; whoever takes the next one names it.
+    head: str
+    citation: Label
+    cited: tuple[Cited, ...]
+    seen: tuple[Seen, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A finding after a step, and where that stands in the ledger."""
+
+    case: FindingCase
+    index: int
 
 
 class CaseworkReader(Protocol):

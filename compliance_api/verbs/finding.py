@@ -1,40 +1,88 @@
-"""`lachan-compliance finding`: what is done about findings, one step at a time."""
+"""`lachan-compliance finding list | show`: what was found, and where it stands.
+
+Where the service runs, all findings (`--config`); a person over gRPC, those that they may see (`--service`, `--as`).
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from compliance_api.domain.casework import Action, Deed
 from compliance_api.errors import ComplianceError
 from compliance_api.usecases.casework import FindingCase
-from compliance_api.verbs.database import Config, Json, on_database
+from compliance_api.verbs.calling import Person, Service, call
+from compliance_api.verbs.database import Json, on_database
 from lachan import terminal
 
 app = typer.Typer(no_args_is_help=True, help="Findings: what was found, and what is done about it.")
 
+Local = Annotated[Path | None, typer.Option("--config", help="compliance.yaml, where the service runs.")]
 Finding = Annotated[str, typer.Argument(help="The finding's id, as `finding list` prints it.")]
-By = Annotated[str, typer.Option("--by", help="The person who takes the step.")]
-Unit = Annotated[str, typer.Option("--unit", help="The unit that the law names for the step.")]
-Note = Annotated[str, typer.Option("--note", help="What is said about it; decisions need a reason.")]
+
+
+def number(finding: str) -> bytes:
+    """A finding's id.
+
+    Raises:
+        ComplianceError: It is none.
+    """
+    try:
+        return bytes.fromhex(finding)
+    except ValueError as error:
+        raise ComplianceError(f"{finding!r} is no finding's id") from error
+
+
+def ask(service: str, person: Path, method: str, request: Any) -> Any:
+    """One call of FindingService."""
+    from lachan.compliance.v1.finding_service_pb2_grpc import FindingServiceStub
+
+    return call(service, person, FindingServiceStub, method, request)
+
+
+def get(service: str, person: Path, finding: str) -> Any:
+    """One finding, as the service shows it to this person."""
+    from lachan.compliance.v1 import finding_service_pb2 as pb
+
+    return ask(service, person, "GetFinding", pb.GetFindingRequest(finding_id=number(finding)))
+
+
+def listed(service: str, person: Path) -> list[FindingCase]:
+    """The findings that this person may see."""
+    from compliance_api.rpc.finding import case_of
+    from lachan.compliance.v1 import finding_service_pb2 as pb
+
+    return [case_of(one) for one in ask(service, person, "ListFindings", pb.ListFindingsRequest()).findings]
+
+
+def _listed(
+    config_file: Path | None, service: str | None, person: Path | None, operator: str | None
+) -> list[FindingCase]:
+    if config_file is not None:
+        from compliance_api.storage.casework import Casework
+
+        wanted = [operator] if operator else None
+        return on_database(config_file, "finding", lambda engine: Casework(engine).cases(wanted))
+    if service is None or person is None:
+        raise ComplianceError("either --config, or --service and --as")
+    return [one for one in listed(service, person) if operator in {None, one.operator}]
 
 
 @app.command("list")
 def list_findings(
-    config_file: Config,
+    config_file: Local = None,
+    service: Service = None,
+    person: Person = None,
     operator: Annotated[str | None, typer.Option("--operator", help="Of this operator alone.")] = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Those whose next step is late alone.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
     json: Json = False,
 ) -> None:
     """List findings: where each stands, whose turn it is, and until when."""
-    from compliance_api.storage.casework import Casework
-
     now = datetime.now(UTC)
-    found = on_database(config_file, "finding", lambda engine: Casework(engine).cases([operator] if operator else None))
+    found = _listed(config_file, service, person, operator)
     shown = [one for one in found if (every or one.turn or not one.steps) and (not overdue or one.overdue(now))]
     if json:
         terminal.document({"findings": [one.document(now) for one in shown]})
@@ -53,86 +101,52 @@ def list_findings(
     terminal.table("Findings", ("finding", "operator", "kind", "state", "turn", "due (UTC)"), rows)
 
 
-def _show(case: FindingCase, *, json: bool) -> None:
+def display(case: FindingCase, *, json: bool) -> None:
+    """One finding with every step that was taken."""
     if json:
         terminal.document(case.document(datetime.now(UTC)))
         return
     terminal.line(f"{case.identifier}  {case.operator}/{case.jurisdiction}  {case.kind}  {case.node}".rstrip())
     terminal.line(f"since {case.since:%Y-%m-%d %H:%M:%S} UTC, by the law {case.law}")
     rows = [
-        (f"{one.at:%Y-%m-%d %H:%M:%S}", one.state.value, one.unit, one.person,
-         f"{one.note} [{one.order_number}, {one.order_authority}]" if one.order_number else one.note)
+        (
+            f"{one.at:%Y-%m-%d %H:%M:%S}",
+            f"{one.state.value} (on paper)" if one.paper else one.state.value,
+            one.unit,
+            one.person,
+            f"{one.note} [{one.order_number}, {one.order_authority}]" if one.order_number else one.note,
+        )
         for one in case.steps
-    ]  # fmt: skip
+    ]
     terminal.table("Steps", ("at (UTC)", "state", "unit", "person", "note"), rows)
     if case.turn and case.due_at:
         terminal.line(f"next: {case.turn}, by {case.due_at:%Y-%m-%d %H:%M} UTC")
 
 
 @app.command()
-def show(config_file: Config, finding: Finding, json: Json = False) -> None:
-    """Show one finding with every step that was taken."""
-    from compliance_api.storage.casework import Casework
-
-    case = on_database(config_file, "finding", lambda engine: Casework(engine).case(finding))
-    if case is None:
-        raise ComplianceError(f"there is no finding {finding}")
-    _show(case, json=json)
-
-
-def _take(config_file: Path, finding: str, deed: Deed, *, json: bool) -> None:
-    from compliance_api.storage.casework import Casework
-
-    now = datetime.now(UTC)
-    _show(on_database(config_file, "finding", lambda engine: Casework(engine).take(finding, deed, now)), json=json)
-
-
-@app.command()
-def confirm(config_file: Config, finding: Finding, unit: Unit, by: By, note: Note = "", json: Json = False) -> None:
-    """Confirm that the evidence holds."""
-    _take(config_file, finding, Deed(Action.CONFIRM, unit, by, note), json=json)
-
-
-@app.command()
-def notify(config_file: Config, finding: Finding, unit: Unit, by: By, note: Note = "", json: Json = False) -> None:
-    """Say that the operator was told; from now on it may answer."""
-    _take(config_file, finding, Deed(Action.NOTIFY, unit, by, note), json=json)
-
-
-@app.command()
-def answer(
-    config_file: Config,
+def show(
     finding: Finding,
-    by: By,
-    unit: Annotated[str, typer.Option("--unit", help="The operator that answers.")],
-    note: Note = "",
-    order: Annotated[str, typer.Option("--order", help="Number of another order that the operator acted on.")] = "",
-    authority: Annotated[str, typer.Option("--authority", help="Whose order that is.")] = "",
+    config_file: Local = None,
+    service: Service = None,
+    person: Person = None,
     json: Json = False,
 ) -> None:
-    """Enter the operator's answer; it may cite another order."""
-    _take(config_file, finding, Deed(Action.ANSWER, unit, by, note, order, authority), json=json)
+    """Show one finding with every step that was taken; over gRPC also what it rests on."""
+    if config_file is not None:
+        from compliance_api.storage.casework import Casework
 
+        case = on_database(config_file, "finding", lambda engine: Casework(engine).case(finding))
+        if case is None:
+            raise ComplianceError(f"there is no finding {finding}")
+        display(case, json=json)
+        return
+    if service is None or person is None:
+        raise ComplianceError("either --config, or --service and --as")
+    from compliance_api.rpc.finding import case_of
 
-@app.command()
-def remedy(config_file: Config, finding: Finding, unit: Unit, by: By, note: Note, json: Json = False) -> None:
-    """Say that it is remedied; refused while it is still found."""
-    _take(config_file, finding, Deed(Action.REMEDY, unit, by, note), json=json)
-
-
-@app.command()
-def uphold(config_file: Config, finding: Finding, unit: Unit, by: By, note: Note, json: Json = False) -> None:
-    """Uphold it after the answer, or after the time for one is over; never by who confirmed it."""
-    _take(config_file, finding, Deed(Action.UPHOLD, unit, by, note), json=json)
-
-
-@app.command()
-def withdraw(config_file: Config, finding: Finding, unit: Unit, by: By, note: Note, json: Json = False) -> None:
-    """Withdraw it: the evidence does not hold, or another order explains it."""
-    _take(config_file, finding, Deed(Action.WITHDRAW, unit, by, note), json=json)
-
-
-@app.command()
-def close(config_file: Config, finding: Finding, unit: Unit, by: By, note: Note, json: Json = False) -> None:
-    """Close it."""
-    _take(config_file, finding, Deed(Action.CLOSE, unit, by, note), json=json)
+    told = get(service, person, finding)
+    display(case_of(told.finding), json=json)
+    if not json:
+        terminal.line(f"{told.citation_en} / {told.citation_vi}")
+        rows = [(one.vantage_point, one.node, one.arm, one.result, str(one.observations)) for one in told.seen]
+        terminal.table("Seen", ("vantage point", "node", "arm", "result", "observations"), rows)

@@ -36,6 +36,7 @@ ENROLLING = "tests/integration/test_enrolling.py"
 ENROLMENT = "tests/integration/test_enrolment.py"
 MEMBERSHIP = "tests/integration/test_membership.py"
 CHALLENGES = "tests/integration/test_challenges.py"
+ANSWERS = "tests/integration/test_answers.py"
 CONSOLE = "tests/unit/compliance_api/web/test_app.py"
 VERBS = "tests/integration/test_registry_verbs.py"
 REGISTRY = "tests/integration/test_registry_service.py"
@@ -141,6 +142,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/rpc/audit.py": (LEDGERED, "who asks is known by TLS alone"),
     "compliance_api/issuing.py": (ENROLLING, "what is issued is seen by who is let in with it"),
     "compliance_api/rpc/enrolment.py": (ENROLMENT, "who may call is known by TLS alone"),
+    "compliance_api/rpc/finding.py": (ANSWERS, "who may call is known by TLS alone"),
     "compliance_api/rpc/server.py": (SERVICE, "health and reflection over real TLS"),
     "compliance_api/storage/activity.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/unsettled.py": ("tests/integration/test_asked_again.py", "needs PostgreSQL"),
@@ -183,6 +185,9 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/proofs.py": (SEQUENCE, "needs PostgreSQL"),
     "compliance_api/storage/sequence.py": (SEQUENCE, "needs PostgreSQL"),
     "compliance_api/usecases/sequence.py": (SEQUENCE, "its witnesses and its database are real ones"),
+    "compliance_api/storage/redacted.py": (ANSWERS, "needs PostgreSQL"),
+    "compliance_api/usecases/desk.py": (ANSWERS, "who may call is known by TLS alone"),
+    "compliance_api/verbs/steps.py": (ANSWERS, "verbs are run as commands"),
     "compliance_api/usecases/casework.py": (STORES, "what is shown is seen by what was done"),
     "compliance_api/verbs/finding.py": ("tests/integration/test_findings.py", "verbs are run as commands"),
     "compliance_api/verbs/verdict.py": ("tests/integration/test_findings.py", "verbs are run as commands"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
 from compliance_api.cli import app
-from compliance_api.domain.casework import Action, Deed, State, StepError
+from compliance_api.domain.casework import Action, Matter, State, StepError, opening
 from compliance_api.domain.law import LawBook
 from compliance_api.domain.period_verdict import PeriodVerdict
 from compliance_api.domain.procedure import Procedure, Stage
@@ -24,17 +24,20 @@ from compliance_api.domain.tally import DayEvidence, count, judged
 from compliance_api.domain.verdict import judge
 from compliance_api.errors import ComplianceError
 from compliance_api.judging import recompute
+from compliance_api.ledger import statement
 from compliance_api.storage.cases import Cases
 from compliance_api.storage.casework import Casework, UnknownFindingError
 from compliance_api.storage.laws import Laws
 from compliance_api.storage.periods import Periods
 from compliance_api.storage.tallies import Tallies
+from compliance_api.usecases.casework import FindingCase
 from compliance_api.usecases.count import Counted, DayCounter, Place
 from compliance_api.usecases.periods import PeriodJudge
 from compliance_api.verbs import finding as verbs
 from compliance_api.verbs import verdict as verdict_verb
 from tests.support.cases import NOW, course, honest, law, watched
 from tests.support.compliance import Authority
+from tests.support.people import AN, BINH, CHI, OWN, Signer
 
 DAY = timedelta(days=1)
 QUICK = Procedure(answer=Stage(unit="operator", within=1.0))
@@ -48,21 +51,32 @@ async def accused(engine: AsyncEngine, **changes: Any) -> str:
     return case.identifier
 
 
+async def step(
+    engine: AsyncEngine, identifier: str, who: Signer, action: Action, at: datetime, **said: Any
+) -> FindingCase:
+    """The finding after a step that somebody signed as it stands."""
+    found = await Casework(engine).detail(identifier)
+    assert found is not None
+    matter = Matter("a", Procedure(), found.case.steps, True, found.head)
+    taken = await Casework(engine).take(identifier, who.deed(matter, action, finding=identifier, **said), at)
+    return taken.case
+
+
 async def test_every_step_is_kept_and_entered_into_the_ledger(engine: AsyncEngine) -> None:
     identifier = await accused(engine)
     desk = Casework(engine)
-    for number, (action, unit, person) in enumerate(
+    for number, (action, who) in enumerate(
         [
-            (Action.CONFIRM, "inspection", "anh"),
-            (Action.NOTIFY, "inspection", "anh"),
-            (Action.ANSWER, "a", "operator's lawyer"),
-            (Action.WITHDRAW, "legal", "binh"),
-            (Action.CLOSE, "inspection", "chi"),
+            (Action.CONFIRM, AN),
+            (Action.NOTIFY, AN),
+            (Action.ANSWER, OWN),
+            (Action.WITHDRAW, BINH),
+            (Action.CLOSE, CHI),
         ],
         1,
     ):
-        cited = ("17/2026/QĐ-MẪU", "Tòa Mẫu") if action is Action.ANSWER else ("", "")
-        case = await desk.take(identifier, Deed(action, unit, person, "because", *cited), NOW + number * DAY)
+        cited = ("17/2026/QĐ-MẪU", "Tòa Mẫu") if action is Action.ANSWER else None
+        case = await step(engine, identifier, who, action, NOW + number * DAY, order=cited)
     assert (case.state, case.turn, len(case.steps)) == (State.CLOSED, None, 6)
     assert await desk.case(identifier) == case
     async with engine.connect() as connection:
@@ -75,15 +89,20 @@ async def test_every_step_is_kept_and_entered_into_the_ledger(engine: AsyncEngin
     ]  # fmt: skip
     assert documents[0]["counts"][0] == ["controls_blocked", 20]
     assert documents[3]["step"]["order"] == {"authority": "Tòa Mẫu", "number": "17/2026/QĐ-MẪU"}
+    # What was signed stands in the leaf as it was signed, and says what it follows.
+    signed = documents[3]["step"]["signed"]
+    statement.check(OWN.key.public.raw, signed["statement"].encode(), bytes.fromhex(signed["signature"]))
+    assert statement.parse(signed["statement"].encode()).previous == statement.digest(leaves[2].content)
 
 
 async def test_a_refused_step_leaves_no_trace(engine: AsyncEngine) -> None:
     identifier = await accused(engine)
     desk = Casework(engine)
     with pytest.raises(StepError):
-        await desk.take(identifier, Deed(Action.UPHOLD, "legal", "anh", "at once"), NOW)
+        await step(engine, identifier, BINH, Action.UPHOLD, NOW)
+    nothing = Matter("a", Procedure(), [opening(Procedure(), "a", NOW)], True, "00" * 32)
     with pytest.raises(UnknownFindingError):
-        await desk.take("00" * 16, Deed(Action.CONFIRM, "inspection", "anh"), NOW)
+        await desk.take("00" * 16, AN.deed(nothing, Action.CONFIRM), NOW)
     case = await desk.case(identifier)
     assert case is not None
     assert (len(case.steps), await desk.case("no hex")) == (1, None)
@@ -95,9 +114,8 @@ async def test_a_refused_step_leaves_no_trace(engine: AsyncEngine) -> None:
 async def test_a_law_changed_later_does_not_hurry_an_operator(engine: AsyncEngine) -> None:
     identifier = await accused(engine)
     await Laws(engine).learn(LawBook(laws=(law(procedure=QUICK.model_dump()),)), NOW + DAY)
-    desk = Casework(engine)
-    await desk.take(identifier, Deed(Action.CONFIRM, "inspection", "anh"), NOW + 2 * DAY)
-    told = await desk.take(identifier, Deed(Action.NOTIFY, "inspection", "anh"), NOW + 3 * DAY)
+    await step(engine, identifier, AN, Action.CONFIRM, NOW + 2 * DAY)
+    told = await step(engine, identifier, AN, Action.NOTIFY, NOW + 3 * DAY)
     assert told.due_at == NOW + 13 * DAY
 
 
@@ -119,7 +137,9 @@ def test_the_verbs_say_where_a_finding_stands(monkeypatch: pytest.MonkeyPatch, u
     monkeypatch.setattr(verbs, "on_database", lambda _config, _verb, asking: asyncio.run(on(asking)))
 
     def run(*words: str) -> str:
-        result = CliRunner().invoke(app, ["finding", words[0], "--config", str(tmp_path), *words[1:]])
+        result = CliRunner().invoke(
+            app, ["finding", words[0], "--config", str(tmp_path), *words[1:]], env={"COLUMNS": "300"}
+        )
         assert result.exit_code == 0, result.output + repr(result.exception)
         return result.output
 
@@ -127,21 +147,21 @@ def test_the_verbs_say_where_a_finding_stands(monkeypatch: pytest.MonkeyPatch, u
     assert (shown["finding"], shown["state"], shown["turn"], shown["overdue"]) == (
         identifier, "open", "inspection", True,
     )  # fmt: skip
-    assert "confirmed" in run("confirm", identifier, "--unit", "inspection", "--by", "anh")
-    run("notify", identifier, "--unit", "inspection", "--by", "anh")
-    answered = json.loads(
-        run("answer", identifier, "--unit", "a", "--by", "x", "--order", "17", "--authority", "Tòa", "--json")
-    )
-    assert (answered["state"], answered["steps"][-1]["order"]) == ("answered", {"number": "17", "authority": "Tòa"})
-    early = CliRunner().invoke(
-        app, ["finding", "uphold", "--config", "x", identifier, "--unit", "legal", "--by", "anh", "--note", "n"]
-    )
-    assert isinstance(early.exception, StepError)
-    run("uphold", identifier, "--unit", "legal", "--by", "binh", "--note", "the order is of another province")
-    run("close", identifier, "--unit", "inspection", "--by", "anh", "--note", "fined")
+    for who, action in ((AN, Action.CONFIRM), (AN, Action.NOTIFY)):
+        asyncio.run(on(lambda made, who=who, action=action: step(made, identifier, who, action, NOW)))  # type: ignore[misc] # bound now
+    assert "lachan://so/person/an" in run("show", identifier)
+    entered = lambda made: step(made, identifier, AN, Action.ANSWER, NOW, paper=True, order=("17", "Tòa"))  # noqa: E731 - used once
+    asyncio.run(on(entered))
+    told = run("show", identifier)
+    assert "answered (on paper)" in told
+    assert "[17, Tòa]" in told
+    asyncio.run(on(lambda made: step(made, identifier, BINH, Action.WITHDRAW, NOW)))
+    asyncio.run(on(lambda made: step(made, identifier, CHI, Action.CLOSE, NOW)))
     assert json.loads(run("list", "--json"))["findings"] == []
     assert [one["state"] for one in json.loads(run("list", "--all", "--json"))["findings"]] == ["closed"]
-    assert "binh" in run("show", identifier)
+    for words in (("list",), ("show", identifier), ("confirm", identifier)):
+        result = CliRunner().invoke(app, ["finding", *words])
+        assert result.exit_code != 0
 
 
 async def test_a_verdict_on_a_day_is_stored_once_and_recomputed_byte_for_byte(engine: AsyncEngine) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from compliance_api.domain.casework import Action, Deed, Matter, opening, take
+from compliance_api.domain.casework import Action, Matter, opening, take
 from compliance_api.domain.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observation import Arm, Result
 from compliance_api.domain.organisation import Label
@@ -26,6 +26,7 @@ from compliance_api.usecases.overview import (
     ReportView,
     VerdictChange,
 )
+from tests.support.people import AN
 
 NOW = datetime(2025, 11, 22, 2, 12, 3, tzinfo=UTC)
 LAW = "demo-2025"
@@ -234,10 +235,10 @@ def case(number: int, **changes: object) -> FindingCase:
     """A finding whose operator was told and has not answered yet."""
     procedure = Procedure()
     opened = opening(procedure, "operator-b", ago(days=20 + number))
-    matter = Matter("operator-b", procedure, [opened], True)
-    told = take(matter, Deed(Action.CONFIRM, "inspection", "Trần An", "looked at"), ago(days=18))
+    matter = Matter("operator-b", procedure, [opened], True, "00" * 32)
+    told = take(matter, AN.deed(matter, Action.CONFIRM, note="looked at"), ago(days=18))
     matter = replace(matter, steps=[opened, told])
-    notified = take(matter, Deed(Action.NOTIFY, "inspection", "Trần An"), ago(days=8))
+    notified = take(matter, AN.deed(matter, Action.NOTIFY, note=""), ago(days=8))
     view = FindingCase(
         f"{number:032x}",
         "operator-b",

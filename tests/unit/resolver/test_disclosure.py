@@ -26,7 +26,7 @@ from resolver.disclosure import MOST, RULES, DisclosureError, Enclosed, Octets, 
 
 # Services whose methods a node calls; the others' callers are probes, people and the authority's own services.
 CALLED = {"AuditService", "ChallengeService", "EnrolmentService", "ReleaseService", "ReportService"}
-OTHERS = {"ProbeService", "RegistryService", "SampleService"}
+OTHERS = {"FindingService", "MembershipService", "ProbeService", "RegistryService", "SampleService"}
 # Of services that people call as well.
 METHODS = {"CredentialService": {"RenewCertificate"}}
 FILES: list[FileDescriptor] = [

@@ -5,11 +5,12 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from compliance_api.domain.casework import Action, Deed, Matter, opening, take
+from compliance_api.domain.casework import Action, Matter, opening, take
 from compliance_api.domain.procedure import Procedure
 from compliance_api.web import app, findings
 from compliance_api.web.tongue import load
 from tests.support.overviews import NOW, SampleCasework, SampleReader, ago, case
+from tests.support.people import AN
 
 EN = load()["en"]
 
@@ -35,11 +36,9 @@ def console(*cases: object) -> httpx.AsyncClient:
 
 async def test_the_list_and_one_finding_are_shown_in_both_languages() -> None:
     step = case(1).steps[-1]
-    answer = take(
-        Matter("operator-b", Procedure(), [step], True),
-        Deed(Action.ANSWER, "operator-b", "<b>luật sư</b>", "no", "17/2026/QĐ-MẪU", "Tòa Mẫu"),
-        NOW,
-    )
+    matter = Matter("operator-b", Procedure(), [step], True, "00" * 32)
+    said = AN.deed(matter, Action.ANSWER, note="<b>luật sư</b>", order=("17/2026/QĐ-MẪU", "Tòa Mẫu"), paper=True)
+    answer = take(matter, said, NOW)
     answered = replace(case(1), steps=(*case(1).steps, answer))
     async with console(answered, late()) as client:
         listed = (await client.get("/findings")).text
@@ -48,6 +47,8 @@ async def test_the_list_and_one_finding_are_shown_in_both_languages() -> None:
         shown = (await client.get(f"/findings/{answered.identifier}?lang=en")).text
         assert "cites order 17/2026/QĐ-MẪU of Tòa Mẫu" in shown
         assert "answered by the operator" in shown
+        assert "entered by the authority, from paper" in shown
+        assert "lachan://so/person/an" in shown
         assert "&lt;b&gt;luật sư" in shown
         assert "7 of 160" in shown
 
