@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Collection
 from functools import cache
 
 import idna
@@ -77,6 +78,11 @@ class _Suffixes:
         if name in self._rules or name.partition(".")[2] in self._parents or "xn--" in name:
             return self._list.is_public(name)
         return False
+
+    def may_be(self, names: Collection[str]) -> set[str]:
+        found = set(self._rules.intersection(names))
+        found |= {name for name in names if name.partition(".")[2] in self._parents}
+        return found
 
     def registered(self, name: str) -> str | None:
         return self._registries.privatesuffix(name)
@@ -146,6 +152,11 @@ def canonical(text: str) -> str:
 def is_public_suffix(name: str) -> bool:
     """Whether a name in canonical form is a public suffix by the list of today."""
     return _suffixes().is_public(name)
+
+
+def possible_suffixes(names: Collection[str]) -> set[str]:
+    """Which of many names in canonical form and without A-labels of IDNA `is_public_suffix` has to be asked about."""
+    return _suffixes().may_be(names)
 
 
 def wire_labels(name: str) -> list[bytes]:

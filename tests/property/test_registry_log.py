@@ -43,7 +43,7 @@ def test_a_set_of_changes_goes_through_its_text(
     random.shuffle(lines)
     assert b"".join(changes.encode(lines)) == data
     parser = Parser()
-    found = [change for at in range(0, len(data), block) for change in parser.feed(data[at : at + block])]
+    found = [change for at in range(0, len(data), block) for change in parser.feed(data[at : at + block]).changes()]
     assert {(change.name, parser.kinds[change.kind]): change.added for change in found} == wanted
     summary = parser.close()
     assert (summary.added, summary.removed) == (sum(wanted.values()), len(wanted) - sum(wanted.values()))
@@ -56,7 +56,7 @@ def test_bytes_that_are_accepted_are_the_one_text(wanted: dict[tuple[str, Kind],
     text[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     parser = Parser()
     with contextlib.suppress(CentralError):
-        found = parser.feed(bytes(text))
+        found = parser.feed(bytes(text)).changes()
         parser.close()
         again = changes.encode((change.name, parser.kinds[change.kind], change.added) for change in found)
         assert b"".join(again) == bytes(text)

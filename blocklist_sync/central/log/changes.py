@@ -19,6 +19,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import compress, islice, pairwise
+from operator import lt
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -69,6 +71,27 @@ class Summary:
     """The kinds that entries are added under."""
 
 
+class Lines(NamedTuple):
+    """Lines that stand together, as columns."""
+
+    names: list[str]
+    kinds: list[int]
+    added: list[bool]
+
+    def changes(self) -> list[Change]:
+        """The same, line by line."""
+        return list(map(Change._make, zip(*self, strict=True)))
+
+    def coming(self) -> Lines:
+        """The lines that add an entry."""
+        added = self.added
+        names, kinds = list(compress(self.names, added)), list(compress(self.kinds, added))
+        return Lines(names, kinds, [True] * len(names))
+
+
+NO_LINES = Lines([], [], [])
+
+
 class Parser:
     """Reads a text block by block, as it arrives."""
 
@@ -91,8 +114,8 @@ class Parser:
         """How many lines were read."""
         return self._lines
 
-    def feed(self, data: bytes) -> list[Change]:
-        """Takes the next bytes; the changes that are complete with them.
+    def feed(self, data: bytes) -> Lines:
+        """Takes the next bytes; the lines that are complete with them.
 
         Raises:
             ChangesError: They cannot be part of such a text.
@@ -105,7 +128,7 @@ class Parser:
         if len(self._rest) > MAX_LINE_BYTES:
             raise self._fault(text.count(b"\n") + 1 + bool(text), f"longer than {MAX_LINE_BYTES} bytes")
         if not text:
-            return []
+            return NO_LINES
         text += b"\n"
         while not self._entries and text:
             line, _, after = text.partition(b"\n")
@@ -115,7 +138,7 @@ class Parser:
                 break
             self._head(line)
             text = after
-        return self._changes(text) if text else []
+        return self._changes(text) if text else NO_LINES
 
     def close(self) -> Summary:
         """Ends the text.
@@ -153,7 +176,7 @@ class Parser:
             self.kinds.append(kind)
         self._lines += 1
 
-    def _changes(self, block: bytes) -> list[Change]:
+    def _changes(self, block: bytes) -> Lines:
         """Whole lines of entries."""
         # What is not ASCII matches nothing, and is found by its line.
         text = block.decode("ascii", "replace")
@@ -163,26 +186,30 @@ class Parser:
             lines = enumerate(text.splitlines(keepends=True), 1)
             bad = next(ahead for ahead, line in lines if not _ENTRY.fullmatch(line))
             raise self._fault(bad, "not a name in canonical form, a kind's number and + or -, between tabs")
-        changes: list[Change] = []
-        uses, last = self._uses, self._last
-        for name, number, sign in found:
-            kind = int(number)
-            if not last < (name, kind):
-                raise self._fault(len(changes) + 1, "lines are not sorted, or an entry stands twice")
-            last = (name, kind)
-            if kind >= len(uses):
-                raise self._fault(len(changes) + 1, f"no kind has the number {kind}")
-            added = sign == "+"
-            uses[kind] |= _ADDED if added else _REMOVED
-            self._added += added
-            changes.append(Change(name, kind, added))
-        self._last = last
-        self._lines += len(changes)
+        names = [name for name, _, _ in found]
+        kinds = [int(number) for _, number, _ in found]
+        added = [sign == "+" for _, _, sign in found]
+        self._check(names, kinds, added)
+        self._last = (names[-1], kinds[-1])
+        self._lines += len(names)
         total = self._lines - 1 - len(self.kinds)
         if total > MAX_CHANGES:
             raise self._fault(0, f"more than {MAX_CHANGES} changes")
+        self._added += sum(added)
         self._removed = total - self._added
-        return changes
+        return Lines(names, kinds, added)
+
+    def _check(self, names: list[str], kinds: list[int], added: list[bool]) -> None:
+        """Whether lines stand in their order, each of a kind that there is."""
+        uses = self._uses
+        for kind, comes in set(zip(kinds, added, strict=True)):
+            if kind >= len(uses):
+                raise self._fault(kinds.index(kind) + 1, f"no kind has the number {kind}")
+            uses[kind] |= _ADDED if comes else _REMOVED
+        pairs = [self._last, *zip(names, kinds, strict=True)]
+        if not all(map(lt, pairs, islice(pairs, 1, None))):
+            wrong = next(ahead for ahead, (one, two) in enumerate(pairwise(pairs), 1) if not one < two)
+            raise self._fault(wrong, "lines are not sorted, or an entry stands twice")
 
 
 class Reader:
@@ -196,10 +223,10 @@ class Reader:
         """
         self._file = file
         self._parser = Parser(source)
-        self._ready: list[Change] = []
+        self._ready = NO_LINES
         self._ended = False
         self.summary: Summary | None = None
-        while not self._ready and not self._ended:
+        while not self._ready.names and not self._ended:
             self._read()
 
     @property
@@ -231,9 +258,19 @@ class Reader:
         Raises:
             ChangesError: A line is malformed, or the text is not whole.
         """
+        for lines in self.blocks():
+            yield from lines.changes()
+
+    def blocks(self) -> Iterator[Lines]:
+        """The same, many lines at a time.
+
+        Raises:
+            ChangesError: A line is malformed, or the text is not whole.
+        """
         while not self._ended:
-            yield from self._ready
-            self._ready = []
+            if self._ready.names:
+                yield self._ready
+            self._ready = NO_LINES
             self._read()
 
 

@@ -1,28 +1,23 @@
 """What one state of the list has that another has not; and since which release each entry stands there.
 
-Holds always: both are read once, in order, a line at a time; a name that stays listed under other terms is neither
+Holds always: both are read once, in order, a block at a time; a name that stays listed under other terms is neither
 added nor removed, it is changed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from blocklist_sync.central.entries import Kind, kind_rank
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.fold import StateReader
+from blocklist_sync.central.log.rows import NO_ROWS, Rows, StateReader
 
 SHOWN = 20
-
-Row = tuple[str, int, int]
-"""Name, kind's number, and the file's third column."""
-
-# Sorts behind every name: names are ASCII without this letter.
-_END: Row = ("\x7f", 0, 0)
 
 
 @dataclass
@@ -37,6 +32,12 @@ class Difference:
     entries: Counter[tuple[Kind, bool]] = field(default_factory=Counter)
     """Entries by kind, and whether they come."""
     first: dict[str, list[str]] = field(default_factory=lambda: {"added": [], "removed": [], "changed": []})
+
+    def count(self, sort: str, names: Sequence[str]) -> None:
+        """Counts names as `added`, `removed` or `changed`."""
+        setattr(self, sort, getattr(self, sort) + len(names))
+        first = self.first[sort]
+        first += names[: SHOWN - len(first)]
 
     @property
     def empty(self) -> bool:
@@ -69,81 +70,30 @@ class Difference:
         }
 
 
-_COMES, _GOES = 1, 2
-_SORTS = ("", "added", "removed", "changed")
-"""By what the entries of a name do: some come, some go, or both."""
+class Watcher(Protocol):
+    """Whoever looks on while two lists are compared: names with their kinds, by number, as they pass in order."""
+
+    def held(self, names: Sequence[str], kinds: Sequence[int]) -> None:
+        """Entries of the earlier list, whatever becomes of them."""
+
+    def come(self, names: Sequence[str], kinds: Sequence[int]) -> None:
+        """Entries that the later list has and the earlier one has not."""
+
+    def go(self, kinds: Sequence[int]) -> None:
+        """Entries that the earlier list has and the later one has not, by their kinds alone."""
 
 
-class _Names:
-    """Puts the entries that differ together by name; plain numbers, since a first list has a million of them."""
-
-    def __init__(self, told: Difference, kinds: Sequence[Kind]) -> None:
-        self._told = told
-        self._kinds = kinds
-        self._entries = [[0, 0] for _ in kinds]
-        self._names = [0] * len(_SORTS)
-        self.name = ""
-        self._signs = 0
-
-    def differs(self, name: str, kind: int, *, comes: bool, stays: bool) -> None:
-        if name != self.name:
-            if self._signs:
-                self._close()
-            self.name = name
-        # An entry that stands in both keeps the name listed, whatever else comes or goes.
-        self._signs |= _COMES | _GOES if stays else _COMES if comes else _GOES
-        self._entries[kind][comes] += 1
-
-    def stays(self) -> None:
-        self._signs = _COMES | _GOES
-
-    def _close(self) -> None:
-        signs = self._signs
-        self._names[signs] += 1
-        if self._names[signs] <= SHOWN:
-            self._told.first[_SORTS[signs]].append(self.name)
-        self._signs = 0
-
-    def finish(self) -> None:
-        """Tells all of it, once every row was seen."""
-        if self._signs:
-            self._close()
-        _, self._told.added, self._told.removed, self._told.changed = self._names
-        for kind, counts in zip(self._kinds, self._entries, strict=True):
-            for comes in (False, True):
-                if counts[comes]:
-                    self._told.entries[kind, comes] = counts[comes]
-
-
-def _renumbered(reader: StateReader, numbers: Mapping[Kind, int]) -> Iterator[Row]:
-    final = [numbers[kind] for kind in reader.kinds]
-    for name, kind, third in reader:
-        yield name, final[kind], third
-
-
-def _walk(before: Iterable[Row], after: Iterable[Row], serial: int, names: _Names, told: Difference) -> Iterator[Row]:
-    old = iter(before)
-    held_name, held_kind, held_serial = next(old, _END)
-    kept, staying = 0, ""
-    for name, kind, _ in after:
-        while held_name < name or (held_name == name and held_kind < kind):
-            names.differs(held_name, held_kind, comes=False, stays=held_name == staying)
-            held_name, held_kind, held_serial = next(old, _END)
-        if held_name == name and held_kind == kind:
-            kept += 1
-            staying = name
-            if name == names.name:
-                names.stays()
-            yield name, kind, held_serial
-            held_name, held_kind, held_serial = next(old, _END)
-        else:
-            names.differs(name, kind, comes=True, stays=name == staying)
-            yield name, kind, serial
-    while held_name != _END[0]:
-        names.differs(held_name, held_kind, comes=False, stays=held_name == staying)
-        held_name, held_kind, held_serial = next(old, _END)
-    names.finish()
-    told.kept = kept
+def _paired(before: Iterator[Rows], after: Iterator[Rows]) -> Iterator[tuple[Rows, Rows]]:
+    """Both lists in pieces that hold the same range of names; one of the two may be empty."""
+    old, new = next(before, NO_ROWS), next(after, NO_ROWS)
+    while old.names or new.names:
+        end = min(rows.names[-1] for rows in (old, new) if rows.names)
+        (one, old), (other, new) = old.until(end), new.until(end)
+        yield one, other
+        if not old.names:
+            old = next(before, NO_ROWS)
+        if not new.names:
+            new = next(after, NO_ROWS)
 
 
 class Comparison:
@@ -160,14 +110,64 @@ class Comparison:
         self._new = _reader(after, stack)
         self.kinds = sorted({*(self._old.kinds if self._old else ()), *self._new.kinds}, key=kind_rank)
 
-    def rows(self, serial: int) -> Iterator[Row]:
+    def blocks(self, serial: int, watcher: Watcher | None = None) -> Iterator[Rows]:
         """The later list under the numbers of `kinds`, each entry dated as the earlier list has it, or by `serial`.
 
         Once they were all read, `told` says how the lists differ.
+
+        Args:
+            serial: Of the release that brings what comes.
+            watcher: Told of every entry.
+
+        Raises:
+            CentralError: One of the lists is malformed, or not in order.
         """
         numbers = {kind: number for number, kind in enumerate(self.kinds)}
-        old = _renumbered(self._old, numbers) if self._old else iter(())
-        return _walk(old, _renumbered(self._new, numbers), serial, _Names(self.told, self.kinds), self.told)
+        old = self._old.blocks([numbers[kind] for kind in self._old.kinds]) if self._old else iter(())
+        for one, other in _paired(old, self._new.blocks([numbers[kind] for kind in self._new.kinds])):
+            if watcher is not None and one.names:
+                watcher.held(one.names, one.kinds)
+            if one.names == other.names and one.kinds == other.kinds:
+                self.told.kept += len(one.names)
+                yield one
+            elif not one.names:
+                self._first(other, watcher)
+                yield other._replace(thirds=[str(serial)] * len(other.names))
+            else:
+                yield self._differing(one, other, str(serial), watcher)
+
+    def _first(self, rows: Rows, watcher: Watcher | None) -> None:
+        """Takes a piece of which nothing stood there before: of a first list, every one."""
+        self.told.count("added", list(dict.fromkeys(rows.names)))
+        self._tally(rows.kinds, comes=True)
+        if watcher is not None:
+            watcher.come(rows.names, rows.kinds)
+
+    def _differing(self, one: Rows, other: Rows, serial: str, watcher: Watcher | None) -> Rows:
+        held = dict(zip(zip(one.names, one.kinds, strict=True), one.thirds, strict=True))
+        entries = list(zip(other.names, other.kinds, strict=True))
+        there = set(entries)
+        come = [entry for entry in entries if entry not in held]
+        go = [entry for entry in held if entry not in there]
+        self.told.kept += len(entries) - len(come)
+        coming, going = dict.fromkeys(name for name, _ in come), dict.fromkeys(name for name, _ in go)
+        # An entry that stands in both keeps the name listed, whatever else comes or goes.
+        changed = {name for name in coming if name in going}
+        changed |= {entry[0] for entry in entries if (entry[0] in coming or entry[0] in going) and entry in held}
+        self.told.count("added", [name for name in coming if name not in changed])
+        self.told.count("removed", [name for name in going if name not in changed])
+        self.told.count("changed", sorted(changed))
+        came, gone = [kind for _, kind in come], [kind for _, kind in go]
+        self._tally(came, comes=True)
+        self._tally(gone, comes=False)
+        if watcher is not None:
+            watcher.come([name for name, _ in come], came)
+            watcher.go(gone)
+        return other._replace(thirds=[held.get(entry, serial) for entry in entries])
+
+    def _tally(self, kinds: Sequence[int], *, comes: bool) -> None:
+        for kind, count in Counter(kinds).items():
+            self.told.entries[self.kinds[kind], comes] += count
 
 
 def _reader(path: Path, stack: ExitStack) -> StateReader:
@@ -185,6 +185,6 @@ def difference(before: Path | None, after: Path) -> Difference:
     """
     with ExitStack() as stack:
         comparison = Comparison(before, after, stack)
-        for _ in comparison.rows(0):
+        for _ in comparison.blocks(0):
             pass
         return comparison.told

@@ -11,22 +11,22 @@ from __future__ import annotations
 
 import heapq
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO
 
-from blocklist_sync.central.entries import FORMAT, Kind, kind_line, kind_rank, parse_kind
+from blocklist_sync.central.entries import Kind, kind_rank
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import changes
+from blocklist_sync.central.log import rows
 from blocklist_sync.central.log.approvals import Decision, Log
 from blocklist_sync.central.log.changes import Reader
 from blocklist_sync.central.log.proposals import check_changes
-from lachan import durable
+from blocklist_sync.central.log.rows import LINES_AT_ONCE, Rows, StateReader
 
 FAN_IN = 64
-LINES_AT_ONCE = 20_000
 
 Operation = tuple[str, int, int, int, bool]
 """Name, kind (its number in the state), place in the order of effect (-1: a state), step, whether it comes."""
@@ -57,61 +57,24 @@ class State:
         return sum(self.counts)
 
 
-class StateReader:
-    """A state or a clear list in an open file, line by line."""
-
-    def __init__(self, file: IO[str], source: Path) -> None:
-        """Reads the head.
-
-        Raises:
-            CentralError: The file begins otherwise.
-        """
-        self._file = file
-        self._source = source
-        self.kinds: list[Kind] = []
-        line = file.readline(changes.MAX_LINE_BYTES)
-        if line != FORMAT + "\n":
-            raise CentralError(f"{source}:1: not {FORMAT!r}")
-        try:
-            while (line := file.readline(2 * changes.MAX_LINE_BYTES)).startswith("\t"):
-                self.kinds.append(parse_kind(line[:-1]))
-        except ValueError as error:
-            raise CentralError(f"{source}:{len(self.kinds) + 2}: malformed: {error}") from error
-        self._first = line
-
-    def __iter__(self) -> Iterator[tuple[str, int, int]]:
-        """Name, kind's number, and the third column of every entry.
-
-        Raises:
-            CentralError: A line is malformed.
-        """
-        try:
-            if self._first:
-                name, kind, third = self._first.split("\t")
-                yield name, int(kind), int(third)
-            for line in self._file:
-                name, kind, third = line.split("\t")
-                yield name, int(kind), int(third)
-        except (ValueError, OSError) as error:
-            raise CentralError(f"{self._source}: malformed: {error}") from error
-
-
-def _state_run(reader: StateReader, numbers: Mapping[Kind, int]) -> Iterator[Operation]:
-    final = [numbers[kind] for kind in reader.kinds]
-    for name, kind, step in reader:
-        yield name, final[kind], -1, step, True
-
-
 def _changes_run(reader: Reader, numbers: Mapping[Kind, int], place: int, decision: Decision) -> Iterator[Operation]:
     final = [numbers[kind] for kind in reader.kinds]
     step = decision.index
     for name, kind, added in reader:
         yield name, final[kind], place, step, added
+    _check(decision, reader)
+
+
+def _check(decision: Decision, reader: Reader) -> None:
+    """Read to its end, a text says which one it is; before that, nothing that came of it is kept.
+
+    Raises:
+        CentralError: It is not the one that was approved.
+    """
     try:
-        # Read to its end, a text says which one it is; before that, nothing that came of it is kept.
         check_changes(decision.proposal, reader.close())
     except CentralError as error:
-        raise CentralError(f"the changes of step {step}: {error}") from error
+        raise CentralError(f"the changes of step {decision.index}: {error}") from error
 
 
 def _spilled(operations: Iterable[Operation]) -> Iterator[Operation]:
@@ -141,6 +104,40 @@ def _applied(operations: Iterable[Operation]) -> Iterator[tuple[str, int, int]]:
             since = step
     if since:
         yield current, current_kind, since
+
+
+def _onto(blocks: Iterable[Rows], operations: Iterator[Operation]) -> Iterator[Rows]:
+    """A state after operations in their order; blocks in which nothing changes are passed on as they are."""
+    waiting = next(operations, None)
+    for block in blocks:
+        end = block.names[-1]
+        if waiting is None or waiting[0] > end:
+            yield block
+            continue
+        held = dict(zip(zip(block.names, block.kinds, strict=True), block.thirds, strict=True))
+        while waiting is not None and waiting[0] <= end:
+            name, kind, _, step, added = waiting
+            if len(held) > LINES_AT_ONCE + len(block.names):
+                # Nothing that is still to come has to do with the names before this one.
+                ordered = _sorted(held)
+                done, behind = ordered.cut(bisect_left(ordered.names, name))
+                if done.names:
+                    yield done
+                held = dict(zip(zip(behind.names, behind.kinds, strict=True), behind.thirds, strict=True))
+            if added:
+                held.setdefault((name, kind), str(step))
+            else:
+                held.pop((name, kind), None)
+            waiting = next(operations, None)
+        if held:
+            yield _sorted(held)
+    if waiting is not None:
+        yield from rows.in_blocks(_applied(chain([waiting], operations)))
+
+
+def _sorted(held: Mapping[tuple[str, int], str]) -> Rows:
+    ordered = sorted(held)
+    return Rows([name for name, _ in ordered], [kind for _, kind in ordered], [held[key] for key in ordered])
 
 
 class Folding:
@@ -177,9 +174,12 @@ class Folding:
     def _open(self, stack: ExitStack, place: int, decision: Decision) -> Iterator[Operation]:
         return _changes_run(self._reader(stack, decision), self._numbers, place, decision)
 
-    def entries(self) -> Iterator[tuple[str, int, int]]:
+    def blocks(self) -> Iterator[Rows]:
         """Every entry in force: name, kind's number, step."""
         with ExitStack() as stack:
+            if self._base is None and len(self._decisions) == 1:
+                yield from self._alone(stack, self._decisions[0])
+                return
             runs: list[Iterator[Operation]] = []
             pending = list(enumerate(self._decisions))
             while len(pending) > FAN_IN:
@@ -190,33 +190,24 @@ class Folding:
                     next(spilled)
                 runs.append(spilled)
             runs += [self._open(stack, *one) for one in pending]
-            if self._base is not None:
-                file = stack.enter_context(self._base.path.open(encoding="utf-8", newline="\n"))
-                runs.append(_state_run(StateReader(file, self._base.path), self._numbers))
-            yield from _applied(runs[0] if len(runs) == 1 else heapq.merge(*runs))
+            operations = runs[0] if len(runs) == 1 else heapq.merge(*runs)
+            if self._base is None:
+                yield from rows.in_blocks(_applied(operations))
+                return
+            file = stack.enter_context(self._base.path.open(encoding="utf-8", newline="\n"))
+            reader = StateReader(file, self._base.path)
+            yield from _onto(reader.blocks([self._numbers[kind] for kind in reader.kinds]), operations)
 
-
-def write_lines(path: Path, kinds: Sequence[Kind], rows: Iterable[tuple[str, int, int]]) -> list[int]:
-    """Writes a state or a clear list durably, mode 0600; how many entries each kind has.
-
-    Raises:
-        FileError: It cannot be written.
-    """
-    counts = [0] * len(kinds)
-
-    def blocks() -> Iterator[bytes]:
-        yield ("\n".join([FORMAT, *map(kind_line, kinds)]) + "\n").encode()
-        lines: list[str] = []
-        for name, kind, third in rows:
-            counts[kind] += 1
-            lines.append(f"{name}\t{kind}\t{third}\n")
-            if len(lines) == LINES_AT_ONCE:
-                yield "".join(lines).encode()
-                lines.clear()
-        yield "".join(lines).encode()
-
-    durable.write(path, blocks())
-    return counts
+    def _alone(self, stack: ExitStack, decision: Decision) -> Iterator[Rows]:
+        """What one decision brings to an empty list: a first list of a million names is one, as a rule."""
+        reader = self._reader(stack, decision)
+        final = [self._numbers[kind] for kind in reader.kinds]
+        step = str(decision.index)
+        for lines in reader.blocks():
+            come = lines if all(lines.added) else lines.coming()
+            if come.names:
+                yield Rows(come.names, [final[kind] for kind in come.kinds], [step] * len(come.names))
+        _check(decision, reader)
 
 
 def fold(log: Log, as_of: int, text_of: Callable[[Decision], Path], path: Path, base: State | None = None) -> State:
@@ -237,7 +228,7 @@ def fold(log: Log, as_of: int, text_of: Callable[[Decision], Path], path: Path, 
     if base is not None:
         decisions = [d for d in decisions if d.index > base.at.length or d.effect_at > base.at.as_of]
     folding = Folding(decisions, text_of, base)
-    counts = write_lines(path, folding.kinds, folding.entries())
+    counts = rows.write(path, folding.kinds, folding.blocks())
     return State(Coordinates(log.length, log.head, as_of), path, tuple(folding.kinds), tuple(counts))
 
 

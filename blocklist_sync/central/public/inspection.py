@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.fold import StateReader
+from blocklist_sync.central.log.rows import StateReader
 from blocklist_sync.central.release import accountability
 from lachan import durable
 

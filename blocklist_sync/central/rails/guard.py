@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from blocklist_sync.central import inforce
-from blocklist_sync.central.diff import Change, Counts, Spool, compare
-from blocklist_sync.central.entries import Kind
+from blocklist_sync.central.diff import Change
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.rails import rails, screening
 from blocklist_sync.central.rails.rails import Finding, RailError, Rails
@@ -36,42 +35,6 @@ def require(findings: Iterable[Finding], overridden: Collection[str]) -> list[Fi
     if against:
         raise RailError(against)
     return found
-
-
-def between(before: Path | None, after: Path, guarding: Rails) -> list[Finding]:
-    """What the rails say of the way from one clear list to another: from what is published to what is to be.
-
-    Args:
-        before: `entries.tsv` of what is published; an empty list where it is not there, or None.
-        after: That of the candidate.
-        guarding: The rails.
-
-    Raises:
-        CentralError: One of them cannot be read.
-    """
-    survey = Survey()
-    with Runs() as ours, Runs() as theirs, Spool() as spool:
-        held = survey.watch(inforce.from_entries(before, ours) if before is not None else ())
-        for change in compare(held, inforce.from_entries(after, theirs), _whatever, Counts()):
-            spool.add(change)
-        return screening.check(spool, survey.state(), guarding)
-
-
-def weigh(guarding: Rails, before: Path | None, after: Path) -> list[Finding]:
-    """The same, where no rail refuses: approvers of a release are several, and see what else was found.
-
-    Raises:
-        RailError: A rail refuses.
-        CentralError: One of the lists cannot be read.
-    """
-    found = between(before, after, guarding)
-    if against := rails.refused(found):
-        raise RailError(against)
-    return found
-
-
-def _whatever(_: Kind) -> bool:
-    return True
 
 
 class Guard:

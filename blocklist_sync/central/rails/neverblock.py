@@ -86,6 +86,14 @@ class Protected:
             return found
         return next((self._trees[suffix] for suffix in suffixes(name) if suffix in self._trees), None)
 
+    def exact(self) -> frozenset[str]:
+        """Every name that a set could be found by, if it were looked up itself."""
+        return frozenset({*self._names, *self._above, *self._trees})
+
+    def trees(self) -> frozenset[str]:
+        """The names that are protected with everything below them."""
+        return frozenset(self._trees)
+
     def looks_like(self, name: str) -> str | None:
         """The protected name that a name, or one above it, is easily taken for without being it."""
         if "xn--" not in name:

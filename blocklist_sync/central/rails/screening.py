@@ -8,8 +8,9 @@ block is held against names; removals count where the list shrinks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, islice
 
 from blocklist_sync.artifact.names import is_public_suffix
 from blocklist_sync.artifact.rules import Scope
@@ -18,6 +19,9 @@ from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.rails.neverblock import Severity
 from blocklist_sync.central.rails.rails import SHOWN, Finding, Rails, RailSettings, merged
 from blocklist_sync.central.rails.survey import Parents, State
+from blocklist_sync.central.rails.suspects import Suspects
+
+AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -89,39 +93,38 @@ class _Findings:
 class Screening:
     """One set of changes; kinds go by number, since a first list has a million of them."""
 
-    def __init__(self, rails: Rails, parents: Parents) -> None:
+    def __init__(self, rails: Rails, parents: Parents, kinds: Sequence[Kind]) -> None:
         """Begins a set.
 
         Args:
             rails: The rails.
             parents: Told of every name that is added as a block; of those in force by whoever knows them.
+            kinds: What the numbers of kinds stand for.
         """
         self._rails = rails
         self._parents = parents
+        self._kinds = kinds
+        self._filter = Suspects(rails)
         self._found = _Findings()
-        self._kinds: list[Kind] = []
-        self._numbers: dict[Kind, int] = {}
-        self._counts: list[list[int]] = []
-        self._blocks: list[bool] = []
-        self._name = ""
+        self._come: Counter[int] = Counter()
+        self._go: Counter[int] = Counter()
 
-    def number(self, kind: Kind) -> int:
-        """The number that a kind goes by here."""
-        number = self._numbers.setdefault(kind, len(self._kinds))
-        if number == len(self._kinds):
-            self._kinds.append(kind)
-            self._counts.append([0, 0])
-            self._blocks.append(not kind.exception)
-        return number
+    def come(self, names: Sequence[str], kinds: Sequence[int]) -> None:
+        """Takes entries that are added, all of a name's at once."""
+        self._come.update(kinds)
+        if any(self._kinds[kind].exception for kind in set(kinds)):
+            blocking = [not self._kinds[kind].exception for kind in kinds]
+            names, kinds = list(compress(names, blocking)), list(compress(kinds, blocking))
+        once = dict.fromkeys(names)
+        self._parents.add_all(once)
+        if suspects := self._filter.among(list(once)):
+            for name, kind in zip(names, kinds, strict=True):
+                if name in suspects:
+                    _by_name(name, self._kinds[kind].scope is Scope.SUBTREE, self._rails, self._found)
 
-    def change(self, name: str, number: int, added: bool) -> None:
-        """Takes a change; those of one name stand together."""
-        self._counts[number][added] += 1
-        if added and self._blocks[number]:
-            _by_name(name, self._kinds[number].scope is Scope.SUBTREE, self._rails, self._found)
-            if name != self._name:
-                self._name = name
-                self._parents.add(name)
+    def go(self, kinds: Sequence[int]) -> None:
+        """Takes entries that are removed: how many is all that matters."""
+        self._go.update(kinds)
 
     def broad(self) -> dict[str, int]:
         """The names above so many listed ones that adding one with all below it is a finding; once all passed."""
@@ -136,12 +139,15 @@ class Screening:
 
     def screened(self, state: State) -> Screened:
         """What was found, once everything passed; `state` is the list in force."""
-        come: Counter[str] = Counter()
-        go: Counter[str] = Counter()
-        for kind, (gone, came) in zip(self._kinds, self._counts, strict=True):
-            come[kind.order.text] += came
-            go[kind.order.text] += gone
-        return Screened(self._found.done(), state, self._rails.settings, +come, +go)
+        return Screened(
+            self._found.done(), state, self._rails.settings, self._by_order(self._come), self._by_order(self._go)
+        )
+
+    def _by_order(self, counts: Counter[int]) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for number, count in counts.items():
+            found[self._kinds[number].order.text] += count
+        return found
 
 
 def _by_name(name: str, subtree: bool, rails: Rails, found: _Findings) -> None:
@@ -180,13 +186,28 @@ def screen(
         changes: What comes and goes; read twice, so no iterator.
         state: The list in force in numbers (`survey.Survey`).
         rails: The rails.
-        passed: Told of each change, once it is behind.
+        passed: Told of how many changes are behind, whenever some more are.
     """
-    screening = Screening(rails, state.parents.copy())
-    for name, kind, added in changes:
-        screening.change(name, screening.number(kind), added)
+    kinds: list[Kind] = []
+    numbers: dict[Kind, int] = {}
+    screening = Screening(rails, state.parents.copy(), kinds)
+    going = iter(changes)
+    while piece := list(islice(going, AT_ONCE)):
+        come: tuple[list[str], list[int]] = ([], [])
+        go: list[int] = []
+        for name, kind, added in piece:
+            number = numbers.setdefault(kind, len(kinds))
+            if number == len(kinds):
+                kinds.append(kind)
+            if added:
+                come[0].append(name)
+                come[1].append(number)
+            else:
+                go.append(number)
+        screening.come(*come)
+        screening.go(go)
         if passed is not None:
-            passed(1)
+            passed(len(piece))
     if broad := screening.broad():
         for name, kind, added in changes:
             if added and name in broad and kind.scope is Scope.SUBTREE and not kind.exception:

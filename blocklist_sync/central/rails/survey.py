@@ -22,24 +22,28 @@ class Parents:
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window
         self._seen = 0
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
         # What a parent may have had before it was last forgotten.
         self._lost: dict[str, int] = {}
         self._round = 0
 
     def add(self, name: str) -> None:
         """Counts a name for each of its ancestors of two labels or more."""
-        while name.count(".") > 1:
-            name = name.partition(".")[2]
-            if name in self._counts:
-                self._counts[name] += 1
-            else:
-                self._counts[name] = 1
-                if self._round:
-                    self._lost[name] = self._round
-            self._seen += 1
-            if self._seen % self._window == 0:
+        self.add_all([name])
+
+    def add_all(self, names: Iterable[str]) -> None:
+        """The same, of many names."""
+        # A label at a time, for all of them: most names have none above them that counts.
+        names = [name for name in names if name.count(".") > 1]
+        while names:
+            parents = [name.partition(".")[2] for name in names]
+            if self._round:
+                self._lost.update(dict.fromkeys(set(parents) - self._counts.keys(), self._round))
+            self._counts.update(parents)
+            self._seen += len(parents)
+            while self._seen >= (self._round + 1) * self._window:
                 self._forget()
+            names = [parent for parent in parents if parent.count(".") > 1]
 
     def _forget(self) -> None:
         self._round += 1
@@ -55,7 +59,7 @@ class Parents:
         """Another, to count on with."""
         other = Parents(self._window)
         other._seen, other._round = self._seen, self._round
-        other._counts, other._lost = dict(self._counts), dict(self._lost)
+        other._counts, other._lost = self._counts.copy(), dict(self._lost)
         return other
 
 

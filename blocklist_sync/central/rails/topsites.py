@@ -31,6 +31,10 @@ class TopSites:
     def __len__(self) -> int:
         return len(self._ranks)
 
+    def known(self) -> frozenset[str]:
+        """The names of the list, and those above them."""
+        return frozenset({*self._ranks, *self._below})
+
     def rank(self, name: str) -> int | None:
         """Where a name stands, from 1."""
         return self._ranks.get(name)

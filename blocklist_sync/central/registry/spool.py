@@ -52,7 +52,7 @@ class Spool:
         Raises:
             ChangesError: They cannot be part of such a text, or a name that is added cannot be listed.
         """
-        found = self._parser.feed(data)
+        found = self._parser.feed(data).changes()
         for number, change in enumerate(found, self._parser.lines - len(found) + 1):
             if change.added and (flaw := _flaw(change.name)):
                 raise ChangesError("changes", number, flaw)

@@ -16,15 +16,17 @@ import hashlib
 import json
 import secrets
 import tempfile
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from blocklist_sync.central.entries import Kind, kind_line, kind_rank
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.fold import StateReader
+from blocklist_sync.central.log.rows import StateReader
 from lachan import durable
 
 FORMAT = "lachan-public 1"
@@ -32,7 +34,8 @@ CONTEXT = b"lachan/commitment/v1\0"
 SECRET_BYTES = 32
 SALT_BYTES = 16
 COMMITMENT_BYTES = 32
-BUCKETS = 64
+BUCKET_BITS = 6
+PERSON = b"lachan-salt"
 
 
 def secret(folder: Path) -> bytes:
@@ -57,7 +60,7 @@ def line_of(name: str, kind: Kind) -> bytes:
 
 def salt(key: bytes, line: bytes) -> bytes:
     """The salt of an entry's line."""
-    return hashlib.blake2b(line, key=key, digest_size=SALT_BYTES, person=b"lachan-salt").digest()
+    return hashlib.blake2b(line, key=key, digest_size=SALT_BYTES, person=PERSON).digest()
 
 
 def commitment(own: bytes, line: bytes) -> bytes:
@@ -73,12 +76,32 @@ class Statement:
     commitments: Path
 
 
-def _sorted(commitments: Iterator[bytes]) -> Iterator[bytes]:
+def commit(key: bytes, lines: Iterable[bytes]) -> list[bytes]:
+    """The commitments to many lines, each under its salt."""
+    # Both as `salt` and `commitment` have them; what is the same for all is hashed once.
+    salted = hashlib.blake2b(key=key, digest_size=SALT_BYTES, person=PERSON).copy
+    hashed = hashlib.sha256(CONTEXT).copy
+    found = []
+    for line in lines:
+        own = salted()
+        own.update(line)
+        whole = hashed()
+        whole.update(own.digest() + line)
+        found.append(whole.digest())
+    return found
+
+
+def _sorted(commitments: Iterator[list[bytes]]) -> Iterator[bytes]:
     """Sorted blocks, with a part of them in memory at a time."""
+    starts = [bytes([first << 8 - BUCKET_BITS]) for first in range(1, 1 << BUCKET_BITS)]
     with ExitStack() as stack:
-        buckets = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(BUCKETS)]
-        for one in commitments:
-            buckets[one[0] * BUCKETS >> 8].write(one)
+        buckets = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1 << BUCKET_BITS)]
+        for found in commitments:
+            # Written in few pieces, and sorted for the greater part when all of it is.
+            found.sort()
+            ends = [*(bisect_left(found, start) for start in starts), len(found)]
+            for bucket, (at, end) in zip(buckets, pairwise([0, *ends]), strict=True):
+                bucket.write(b"".join(found[at:end]))
         for bucket in buckets:
             bucket.seek(0)
             data = bucket.read()
@@ -106,11 +129,11 @@ def state(entries: Path, folder: Path, serial: int, key: bytes) -> Statement:
             reader = StateReader(file, entries)
             tails = [kind_line(kind).encode() for kind in reader.kinds]
 
-            def made() -> Iterator[bytes]:
-                for name, kind, _ in reader:
-                    counts[kind] += 1
-                    line = name.encode() + tails[kind]
-                    yield commitment(salt(key, line), line)
+            def made() -> Iterator[list[bytes]]:
+                for rows in reader.blocks():
+                    counts.update(rows.kinds)
+                    lines = [name.encode() + tails[kind] for name, kind in zip(rows.names, rows.kinds, strict=True)]
+                    yield commit(key, lines)
 
             def hashed() -> Iterator[bytes]:
                 for block in _sorted(made()):

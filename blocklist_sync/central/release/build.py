@@ -6,24 +6,25 @@ it has the same bytes and the same serial; once its document bears a signature, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import rows
 from blocklist_sync.central.log.approvals import Log
 from blocklist_sync.central.log.difference import Comparison, Difference
-from blocklist_sync.central.log.fold import State, write_lines
+from blocklist_sync.central.log.fold import State
 from blocklist_sync.central.log.folder import Checkpoint, LogFolder
 from blocklist_sync.central.log.statecache import continued
-from blocklist_sync.central.rails.rails import Finding
+from blocklist_sync.central.rails.passage import Passage
+from blocklist_sync.central.rails.rails import Finding, Rails
 from blocklist_sync.central.release import accountability, deltas
 from blocklist_sync.central.release.candidate import Candidate, Published, ReleaseFolder, content_digest
 from blocklist_sync.central.release.ceremony import expiry
@@ -163,13 +164,23 @@ def _serial_to_take(folder: ReleaseFolder, before: Candidate | None, above: int)
     return taken + 1
 
 
-def _dated(folder: ReleaseFolder, state: State, serial: int) -> Difference:
-    """Writes the clear list, each entry with the serial that brought it; how it differs from the published one."""
+def _dated(
+    folder: ReleaseFolder, state: State, serial: int, guarding: Rails | None
+) -> tuple[Difference, Sequence[Finding]]:
+    """Writes the clear list, each entry with the serial that brought it.
+
+    Returns:
+        How it differs from the published one, and what rails find in that, where there are any.
+
+    Raises:
+        RailError: A rail refuses.
+    """
     published = folder.published_entries_path if folder.published_entries_path.exists() else None
     with ExitStack() as stack:
         comparison = Comparison(published, state.path, stack)
-        write_lines(folder.entries_path, comparison.kinds, comparison.rows(serial))
-        return comparison.told
+        passage = Passage(guarding, comparison.kinds) if guarding is not None else None
+        rows.write(folder.entries_path, comparison.kinds, comparison.blocks(serial, passage))
+    return comparison.told, passage.weigh(published, folder.entries_path) if passage is not None else ()
 
 
 def _due(listed: Metadata[Targets], delegations: Targets, wish: Wish, now: int) -> bool:
@@ -194,7 +205,7 @@ def build(
     *,
     now: int,
     delegations: Targets | None = None,
-    weigh: Callable[[Path, Path], Sequence[Finding]] | None = None,
+    guarding: Rails | None = None,
 ) -> Built:
     """Builds the next candidate of a release folder, which the caller holds locked.
 
@@ -205,7 +216,7 @@ def build(
         wish: What is to be built.
         now: Seconds since 1970-01-01 UTC.
         delegations: The top-level targets that will be published with this release; the published ones if None.
-        weigh: Holds the candidate's clear list against the published one before there is anything to sign.
+        guarding: What rails the way from the published list to the candidate is held against.
 
     Raises:
         CentralError: The log, or a folder, cannot be used; or a rail refuses.
@@ -231,12 +242,10 @@ def build(
         rules = replace(rules, serial=last.serial)
         rebuilt = replace(rebuilt, release=encode(rebuilt.state, rules)[0])
     elif before is not None and _stands(folder, before, content, wish, contents, now):
-        told = _dated(folder, rebuilt.state, before.serial)
+        told, _ = _dated(folder, rebuilt.state, before.serial, None)
         return Built(before, unchanged=False, to_sign=True, entries=before.records, difference=told)
-    told = _dated(folder, rebuilt.state, rules.serial)
     # What comes back was published once; nothing may stand in the way of a roll-back.
-    weighed = weigh is not None and not told.empty and rolled is None
-    findings = weigh(folder.published_entries_path, folder.entries_path) if weigh is not None and weighed else ()
+    told, findings = _dated(folder, rebuilt.state, rules.serial, guarding if rolled is None else None)
     release = rebuilt.release
     candidate = Candidate(
         serial=rules.serial,

@@ -24,7 +24,7 @@ from blocklist_sync.artifact.orders import check_text
 from blocklist_sync.artifact.rules import Match, Rule, decide
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.fold import StateReader
+from blocklist_sync.central.log.rows import StateReader
 from lachan import durable
 
 FORMAT = "lachan-removals 1"

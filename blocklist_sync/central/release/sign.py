@@ -24,10 +24,12 @@ from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.approvals import Log
-from blocklist_sync.central.log.difference import Difference, difference
+from blocklist_sync.central.log.difference import Difference
 from blocklist_sync.central.log.fold import State
 from blocklist_sync.central.log.folder import Checkpoint, LogFolder
 from blocklist_sync.central.log.statecache import StateCache, continued
+from blocklist_sync.central.rails.passage import compared
+from blocklist_sync.central.rails.rails import Finding, Rails
 from blocklist_sync.central.release import ceremony, deltas, offer
 from blocklist_sync.central.release.candidate import content_digest
 from blocklist_sync.central.release.ceremony import MAX_LIFETIME_SECONDS
@@ -65,10 +67,8 @@ class Examined:
     delegations: Targets
     signed_by: tuple[str, ...]
     threshold: int
-    before: Path | None
-    """The published list, as this machine folded it; None before the first."""
-    after: Path
-    """The candidate's."""
+    findings: tuple[Finding, ...]
+    """What this machine's own rails say of it; whoever signs is one of those who decide."""
 
 
 class Memory:
@@ -129,8 +129,14 @@ class Sources:
 class Examination:
     """One candidate, looked at by one machine."""
 
-    def __init__(self, sources: Sources, memory: Memory, now: int) -> None:
+    def __init__(self, sources: Sources, memory: Memory, now: int, guarding: Rails | None = None) -> None:
         """Verifies what is published, and who may approve.
+
+        Args:
+            sources: Where everything is.
+            memory: What this machine remembers.
+            now: Seconds since 1970-01-01 UTC.
+            guarding: This machine's rails.
 
         Raises:
             CentralError: The repository does not verify from the trusted root.
@@ -138,6 +144,7 @@ class Examination:
         self._sources = sources
         self._memory = memory
         self._now = now
+        self._guarding = guarding
         self._contents = _contents(sources)
         self._delegations = _delegated(sources, self._contents)
         listed = self._contents.listed
@@ -148,6 +155,7 @@ class Examination:
 
         Raises:
             RefusedError: It must not be signed.
+            RailError: A rail refuses.
             CentralError: The log does not verify.
         """
         offered = offer.read(self._sources.document)
@@ -163,16 +171,18 @@ class Examination:
         self._check_policy(offered, rebuilt)
         self._check_manifest(offered, rebuilt)
         before = published.state.path if published else None
+        # What comes back was published once; nothing may stand in the way of a roll-back.
+        guarding = self._guarding if offered.rollback is None else None
+        told, findings = compared(before, rebuilt.state.path, guarding)
         return Examined(
             offered,
             self._published,
-            difference(before, rebuilt.state.path),
+            told,
             tuple(self._warnings(offered)),
             self._delegations,
             tuple(sorted(_signed_by(self._sources.document, self._delegations))),
             (self._delegations.delegations.roles or {})[LIST_ROLE].threshold,  # type: ignore[union-attr]  # was read
-            before,
-            rebuilt.state.path,
+            tuple(findings),
         )
 
     def _check_place(self, offered: Offer) -> None:

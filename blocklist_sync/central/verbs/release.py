@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.central.intake import drafts
 from blocklist_sync.central.log.difference import Difference
 from blocklist_sync.central.log.folder import LogFolder
-from blocklist_sync.central.rails import guard, rails
+from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.rails import Rails
 from blocklist_sync.central.release import repository as repositories
 from blocklist_sync.central.release.build import Built, Wish
@@ -80,7 +79,7 @@ def _built(
             wish,
             now=now,
             delegations=pending.signed if pending is not None else None,
-            weigh=partial(guard.weigh, guarding) if guarding is not None else None,
+            guarding=guarding,
         )
     _show_built(built, folder, as_json=as_json)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,7 @@ from blocklist_sync.central import mirror
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.intake import drafts
 from blocklist_sync.central.log.folder import LogFolder
-from blocklist_sync.central.rails import guard, rails
-from blocklist_sync.central.rails.rails import Finding, Rails
+from blocklist_sync.central.rails import rails
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
 from blocklist_sync.central.release import check as checking
 from blocklist_sync.central.release import repository as repositories
@@ -119,19 +117,7 @@ class _Machine:
         return registry.asking(person, lambda client: client.submit_signature(document.signed_bytes, keyid, given))
 
 
-def _weighed(examined: Examined, guarding: Rails) -> Sequence[Finding]:
-    """What this machine's own rails say of what it would sign; whoever signs is one of those who decide.
-
-    Raises:
-        RailError: A rail refuses.
-    """
-    if examined.offer.rollback is not None or examined.difference.empty:
-        # What comes back was published once; nothing may stand in the way of a roll-back.
-        return ()
-    return guard.weigh(guarding, examined.before, examined.after)
-
-
-def _show_examined(examined: Examined, findings: Sequence[Finding], *, as_json: bool) -> None:
+def _show_examined(examined: Examined, *, as_json: bool) -> None:
     offered, published = examined.offer, examined.published
     summary = {
         "serial": offered.serial,
@@ -145,13 +131,13 @@ def _show_examined(examined: Examined, findings: Sequence[Finding], *, as_json: 
         "threshold": examined.threshold,
     }
     if as_json:
-        found = [drafts.told(finding) for finding in findings]
+        found = [drafts.told(finding) for finding in examined.findings]
         terminal.document(summary | {"difference": examined.difference.document(), "findings": found})
         return
     shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in summary.items()}
     terminal.table("Candidate, rebuilt here", ("", ""), shown.items())
     show_difference(examined.difference)
-    show_findings(findings)
+    show_findings(examined.findings)
     for warning in examined.warnings:
         terminal.line(f"! {warning}")
 
@@ -201,8 +187,8 @@ def sign(
             bundle,
             pending_targets(targets),
         )
-        examined = Examination(sources, remembered, int(time.time())).run()
-        _show_examined(examined, _weighed(examined, rails.load(rails_file)), as_json=as_json)
+        examined = Examination(sources, remembered, int(time.time()), rails.load(rails_file)).run()
+        _show_examined(examined, as_json=as_json)
         if not yes and not typer.confirm("Sign this?", err=True):
             raise CentralError("not signed")
         settings = machine.settings

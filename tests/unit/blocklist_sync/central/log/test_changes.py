@@ -51,7 +51,7 @@ def test_one_set_has_one_text(at_once: int) -> None:
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_a_text_is_read_as_it_arrives(size: int) -> None:
     parser = Parser()
-    found = [change for at in range(0, len(WHOLE), size) for change in parser.feed(WHOLE[at : at + size])]
+    found = [change for at in range(0, len(WHOLE), size) for change in parser.feed(WHOLE[at : at + size]).changes()]
     assert found == [
         Change("a.example", 0, True),
         Change("a.example", 1, False),

@@ -13,7 +13,8 @@ from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import changes, fold
 from blocklist_sync.central.log.approvals import Decision, Log
-from blocklist_sync.central.log.fold import State, StateReader, continues
+from blocklist_sync.central.log.fold import State, continues
+from blocklist_sync.central.log.rows import StateReader
 from tests.support.registry import FIRST, GAMBLING, NOW, approval, proposal, text
 
 EXACT = GAMBLING._replace(scope=Scope.EXACT)

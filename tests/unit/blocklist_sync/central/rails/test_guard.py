@@ -12,7 +12,7 @@ from blocklist_sync.central.diff import Change
 from blocklist_sync.central.entries import Entries, Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.rails import rails
-from blocklist_sync.central.rails.guard import Guard, between, require
+from blocklist_sync.central.rails.guard import Guard, require
 from blocklist_sync.central.rails.rails import Finding, RailError
 from blocklist_sync.central.rails.screening import Pending
 from tests.support.blocklist import MANDATE
@@ -64,17 +64,3 @@ def test_the_list_is_read_once_a_version(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text("noise")
     with pytest.raises(CentralError, match=r"entries\.tsv:1"):
         checked(guard, gone, ())
-
-
-def test_two_lists_are_held_against_each_other(tmp_path: Path) -> None:
-    before, after = tmp_path / "published.tsv", tmp_path / "entries.tsv"
-    guard = rails.load(None)
-    write(after, "a.example", "a.gov.vn")
-    assert [finding.rail for finding in between(before, after, guard)] == ["never-block-government"]
-    # What stands in both is no change.
-    write(before, "a.gov.vn")
-    assert between(before, after, guard) == []
-    write(after, "b.example")
-    assert [finding.rail for finding in between(after, before, guard)] == ["never-block-government"]
-    gone = between(before, tmp_path / "none.tsv", guard)
-    assert [finding.rail for finding in gone] == ["emptied"]

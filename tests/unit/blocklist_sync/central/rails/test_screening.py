@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.rules import Scope
@@ -53,16 +51,10 @@ def test_one_pass_finds_what_two_find() -> None:
     names = ["a.broad.example", "b.broad.example", "broad.example", "c.broad.example", "com.vn", "x.state.example"]
     changes = [Change(name, TREE, True) for name in names]
     whole = screen(changes, State(), READY)
-    passing = Screening(READY, Parents())
-    number = passing.number(TREE)
-    assert passing.number(replace_order(TREE)) == 1
+    passing = Screening(READY, Parents(), [TREE])
     for name in names:
-        passing.change(name, number, True)
+        passing.come([name], [0])
     assert passing.broad() == {"broad.example": 3}
     passing.add_broad("broad.example", 3)
     assert passing.screened(State()).against(Pending()) == whole.against(Pending())
     assert [one.rail for one in whole.against(Pending())] == ["never-block-state", "public-suffix", "parent"]
-
-
-def replace_order(kind: Kind) -> Kind:
-    return kind._replace(order=replace(kind.order, text="34/QĐ"))

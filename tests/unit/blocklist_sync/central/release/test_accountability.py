@@ -8,7 +8,7 @@ import pytest
 
 from blocklist_sync.central.entries import Kind, kind_rank
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import fold
+from blocklist_sync.central.log import rows
 from blocklist_sync.central.public import inspection
 from blocklist_sync.central.release import accountability
 from blocklist_sync.central.release.accountability import COMMITMENT_BYTES, commitment, line_of, salt, secret
@@ -20,7 +20,7 @@ KEY = bytes(32)
 
 def write(path: Path, *entries: tuple[str, Kind]) -> Path:
     kinds = sorted({kind for _, kind in entries}, key=kind_rank)
-    fold.write_lines(path, kinds, sorted((name, kinds.index(kind), 1) for name, kind in entries))
+    rows.write_lines(path, kinds, sorted((name, kinds.index(kind), 1) for name, kind in entries))
     return path
 
 
@@ -51,6 +51,11 @@ def test_an_entry_keeps_its_commitment_and_another_authority_has_another(tmp_pat
     other = accountability.state(both, tmp_path / "two", 2, bytes([1]) * 32)
     assert first.commitments.read_bytes() in second.commitments.read_bytes()
     assert first.commitments.read_bytes() not in other.commitments.read_bytes()
+
+
+def test_many_are_committed_to_as_one_is() -> None:
+    lines = [line_of(f"n{number}.example", GAMBLING) for number in range(50)]
+    assert accountability.commit(KEY, lines) == [commitment(salt(KEY, line), line) for line in lines]
 
 
 def test_a_secret_is_drawn_once(tmp_path: Path) -> None:

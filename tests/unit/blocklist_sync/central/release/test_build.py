@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import stat
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.central import entries as clear
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.rails import guard, rails
+from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.rails import RailError
 from blocklist_sync.central.release.build import Built, Wish, build
 from blocklist_sync.central.release.candidate import ReleaseFolder
@@ -185,7 +184,7 @@ def test_a_rail_that_refuses_leaves_nothing_to_sign(authority: ListAuthority) ->
                 Wish(now),
                 now=now,
                 delegations=authority.documents.targets.signed if authority.documents.targets else None,
-                weigh=partial(guard.weigh, rails.load(None)),
+                guarding=rails.load(None),
             )
 
     assert [finding.rail for finding in made("a.example", "youtube.com").findings] == ["never-block-platforms"]

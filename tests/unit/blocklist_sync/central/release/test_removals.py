@@ -8,7 +8,7 @@ from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.fold import write_lines
+from blocklist_sync.central.log.rows import write_lines
 from blocklist_sync.central.release import removals
 from blocklist_sync.central.release.removals import Removal
 from tests.support.blocklist import MANDATE, OFFER
