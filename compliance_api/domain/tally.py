@@ -30,9 +30,9 @@ from compliance_api.domain.observation import (
     confirmed,
     settle,
 )
-from compliance_api.domain.organisation import Transport
-from compliance_api.domain.statistics.day import ALL, STRATA, DayTally, Line, judge_day
+from compliance_api.domain.statistics.day import DayTally, judge_day
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.strata import strata
 from compliance_api.domain.timeline import Deadlines
 from compliance_api.domain.timing import ReleaseTiming, timings
 from compliance_api.domain.ways import lines as lines_by_way
@@ -44,17 +44,9 @@ QUOTED = 10
 # this part: one that fails for everybody now and then hides nothing.
 _ANSWERED = 3
 _ANSWERED_PARTS = (3, 4)
+# What a tally holds of each line.
+_BY_LINE = frozenset({"lines", "seen", "missed_by"})
 _SILENT = frozenset({Shape.TIMEOUT, Shape.FEW_TRIES, Shape.UNREACHABLE})
-_TRANSPORTS = {Transport.UDP: "udp", Transport.TCP: "tcp", Transport.DOT: "dot", Transport.DOH: "doh"}
-_TYPES = {1: "a", 28: "aaaa", 65: "https"}
-_FAMILIES = {4: "v4", 6: "v6"}
-_FLAGS = {True: "do", False: "plain"}
-
-
-def strata_of(one: Sighting, quarter: str) -> tuple[str, ...]:
-    """Everything that a sighting is counted under; the empty text is no stratum."""
-    how = _TRANSPORTS.get(one.transport, ""), _TYPES.get(one.qtype, ""), _FAMILIES.get(one.family, "")
-    return ALL, *how, _FLAGS[one.dnssec_ok], quarter
 
 
 @dataclass(frozen=True)
@@ -192,28 +184,6 @@ class _Counter:
                 found.append(seen)
         return found
 
-    def strata(self, listed: Sequence[Sighting]) -> tuple[tuple[Line, ...], dict[str, list[tuple[int, int]]]]:
-        """What each line saw in each stratum, by distinct names: those drawn for the day alone."""
-        asked: dict[tuple[str, str], set[str]] = {}
-        missed: dict[tuple[str, str], set[str]] = {}
-        lines: dict[str, Line] = {}
-        for one in listed:
-            if one.again or not self.on_the_day(one) or one.result is Result.INCONCLUSIVE:
-                continue
-            lines.setdefault(one.vantage_point, Line(one.access_network, one.custodian))
-            quarter = self.evidence.day.quarter(one.asked_at)
-            for name in strata_of(one, quarter):
-                asked.setdefault((one.vantage_point, name), set()).add(one.qname)
-                if one.result is Result.NOT_BLOCKED:
-                    missed.setdefault((one.vantage_point, name), set()).add(one.qname)
-        points = sorted(lines)
-        seen = {
-            name: [(len(asked.get((point, name), ())), len(missed.get((point, name), ()))) for point in points]
-            for name in STRATA
-            if any((point, name) in asked for point in points)
-        }
-        return tuple(lines[point] for point in points), seen
-
 
 def count(
     evidence: DayEvidence, releases: Sequence[ReleaseRecord], law: Law, deadlines: Deadlines | None = None
@@ -242,7 +212,8 @@ def count(
         lambda one: one.reference in counted and one.added_at is not None and one.asked_at < one.added_at + youngest
     )
     late = counter.hits(aged, Result.NOT_BLOCKED)
-    lines, seen = counter.strata(listed)
+    drawn = [one for one in listed if not one.again and counter.on_the_day(one)]
+    seen = strata(evidence.day, [one for one in drawn if one.result is not Result.INCONCLUSIVE])
     rules = law.day_rules()
     handed = meetings(evidence.met, rules, handed=True)
     direct = meetings(evidence.met, rules, handed=False)
@@ -252,8 +223,9 @@ def count(
         len(names),
         len(missed),
         len(evaded),
-        lines,
-        seen,
+        seen.lines,
+        seen.counts,
+        seen.missed_by,
         len(unlisted),
         len(blocked),
         len(aged),
@@ -370,7 +342,11 @@ def judged(
         said.bad,
         said.reasons,
         {
-            **{one.name: getattr(tally, one.name) for one in fields(tally) if one.name not in {"lines", "seen"}},
+            **{
+                one.name: getattr(tally, one.name)
+                for one in fields(tally)
+                if one.name not in {"lines", "seen", "missed_by"}
+            },
             "lines": counted.lines,
             "elsewhere": counted.elsewhere,
         },

@@ -99,6 +99,13 @@ class Wanted:
     # So many of a kind.
     limit: int = MAX_AGAIN
 
+    @classmethod
+    def of(cls, law: Law, spread: float, now: datetime) -> Wanted:
+        """What can still be confirmed, and by a round that begins now and is spread over so many seconds."""
+        closed = law.day.of(now - timedelta(seconds=law.day.closes_after)).start
+        apart = timedelta(seconds=max(0.0, law.confirmation.sessions_apart - spread))
+        return cls(min(closed, now - timedelta(seconds=law.period)), now - apart, law.confirmation)
+
 
 class AssignmentStore(Protocol):
     """Keeps rounds and assignments."""
@@ -317,18 +324,11 @@ class Assigner:
             if self._timing is not None:
                 self._names.published(await self._timing.refresh(now))
             pool = await self._names.pool(law, now)
-            made = await self._made(operator, pool, self._wanted(law, now), now)
+            made = await self._made(operator, pool, Wanted.of(law, self._plan.spread, now), now)
             if self._timing is not None:
                 made = await self._timing.complete(made, self._plan, name, derived(seed, "day"), now)
             kept = await self._store.keep_inputs(name, number, day, made.encode())
         return derived(seed, str(number)), Inputs.decode(kept)
-
-    def _wanted(self, law: Law, now: datetime) -> Wanted:
-        """What can still be confirmed, and in this round."""
-        closed = law.day.of(now - timedelta(seconds=law.day.closes_after)).start
-        since = min(closed, now - timedelta(seconds=law.period))
-        apart = timedelta(seconds=law.confirmation.sessions_apart - self._plan.spread)
-        return Wanted(since, now - max(apart, timedelta()), law.confirmation)
 
     async def _made(self, operator: Organisation, pool: Pool, wanted: Wanted, now: datetime) -> Inputs:
         """What an operator's rounds of an interval are drawn from."""

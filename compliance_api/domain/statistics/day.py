@@ -7,7 +7,7 @@ threshold is the law's for what was asked that day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from compliance_api.domain.statistics.parameters import CountRule, DayRules, Family
@@ -33,6 +33,8 @@ class Line:
 
 # For each line of the day, in order: listed names it asked with a settled answer, and those missed among them.
 Counts = Sequence[tuple[int, int]]
+# Those that one line missed.
+Names = Collection[Hashable]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class DayTally:
     # Lines whose path was verified, and what each of them saw, by stratum (`STRATA`).
     lines: Sequence[Line] = ()
     seen: Mapping[str, Counts] = field(default_factory=dict)
+    # Which names each of them missed, likewise: those counted in `seen`.
+    missed_by: Mapping[str, Sequence[Names]] = field(default_factory=dict)
     # Names never listed: controls, parents, siblings; confirmed blocked ones among them.
     unlisted: int = 0
     over_blocked: int = 0
@@ -108,37 +112,38 @@ def parts(lines: Sequence[Line], rules: DayRules) -> Iterator[list[int]]:
             yield [place for place in everybody if lines[place].network != network]
 
 
-# Missed, asked, network and custodian of a line.
-_Row = tuple[int, int, str, str]
-
-
-def _left(rows: Sequence[_Row], rules: DayRules) -> Sequence[_Row]:
-    """What is left after the worst lines are set aside, as many as interception may explain."""
-    # Whole rows are compared, so that among equal lines the order in which they came decides nothing.
-    return sorted(rows, key=lambda row: (-row[0], *row[1:]))[faulty_lines(len(rows), rules) :]
-
-
-def scattered(lines: Sequence[Line], counts: Counts, rules: DayRules, rule: CountRule | None = None) -> bool:
+def scattered(
+    lines: Sequence[Line], counts: Counts, missed: Sequence[Names], rules: DayRules, rule: CountRule | None = None
+) -> bool:
     """Whether there are too many misses after the worst lines are set aside, as many as interception may explain.
 
-    What is left of an honest operator's misses is fewer than all of them at lines that are not intercepted, whose
-    rate is the tolerated one at most: so the exact binomial test keeps its level. It must be met without any one
-    custodian's lines as well, and without any one network's.
+    A name that several of the lines left missed counts once: one name that an operator leaves open is one miss, however
+    many look at it. So hits are no more than the sum of independent ones with the tolerated rate for each question, and
+    the exact binomial test keeps its level (the fewer trials with the same mean, the less there is in the tail:
+    Hoeffding 1956). It must be met without any one custodian's lines as well, and without any one network's.
 
     Args:
         lines: Who asked.
         counts: What each of them asked and missed.
+        missed: The names that each of them missed.
         rules: The law's.
         rule: When misses are too many; that of `rules` where none is given.
     """
     rule = rule or rules.scattered
-    rows = [(missed, asked, line.network, line.custodian) for (asked, missed), line in zip(counts, lines, strict=True)]
-    left = _left(rows, rules)
-    if not _independent([Line(network, custodian) for missed, _, network, custodian in left if missed], rules):
-        return False
+
+    # Everything is compared, so that among equal lines the order in which they came decides nothing.
+    def order(place: int) -> tuple[int, int, str, str, list[str]]:
+        line = lines[place]
+        return -len(missed[place]), counts[place][0], line.network, line.custodian, sorted(map(str, missed[place]))
+
+    worst = sorted(range(len(lines)), key=order)
     for part in parts(lines, rules):
-        those = _left([rows[place] for place in part], rules)
-        if not exceeded(sum(row[0] for row in those), sum(row[1] for row in those), rule):
+        there = frozenset(part)
+        left = [place for place in worst if place in there][faulty_lines(len(part), rules) :]
+        names = {name for place in left for name in missed[place]}
+        if not exceeded(len(names), sum(counts[place][0] for place in left), rule):
+            return False
+        if len(part) == len(lines) and not _independent([lines[place] for place in left if missed[place]], rules):
             return False
     return True
 
@@ -162,9 +167,9 @@ def _filtering(tally: DayTally, rules: DayRules) -> tuple[bool | None, list[str]
         reasons.append("evaded")
     if ALL in tally.seen and opened(tally.lines, tally.seen[ALL], rules):
         reasons.append("open")
-    for name, counts in tally.seen.items():
+    for name, missed in tally.missed_by.items():
         rule = rules.scattered_later if name in LATER else rules.scattered
-        if rule is not None and scattered(tally.lines, counts, rules, rule):
+        if rule is not None and scattered(tally.lines, tally.seen[name], missed, rules, rule):
             reasons.append(f"scattered:{name}")
     if tally.names + tally.evaded < rules.minimum_names:
         return None, []
