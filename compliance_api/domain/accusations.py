@@ -7,7 +7,7 @@ what an accusation is about, and adds no further chance of accusing an honest op
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from compliance_api.domain.case import Case
@@ -17,6 +17,13 @@ from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
 from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.timing import summed
 
+OF_FAMILY: Mapping[Family, tuple[FindingKind, ...]] = {
+    Family.FILTERING: (FindingKind.UNDER_BLOCKING, FindingKind.TRANSPORT_GAP),
+    Family.OVER_BLOCKING: (FindingKind.OVER_BLOCKING, FindingKind.SLOW_UNBLOCK),
+    Family.STALE_LIST: (FindingKind.STALE_LIST, FindingKind.SLOW_BLOCK),
+    Family.UNENROLLED: (FindingKind.UNENROLLED_RESOLVER,),
+}
+"""What an accusation in each family may be about."""
 # Strata that exclude each other, between which filtering may differ.
 _ALTERNATIVES = (("udp", "tcp", "dot", "doh"), ("a", "aaaa", "https"), ("v4", "v6"), ("do", "plain"))
 _SCATTERED = "scattered:"

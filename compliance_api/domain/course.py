@@ -3,7 +3,8 @@
 Holds always: a day is one step, however often it was counted. The first count that could tell whether a day was bad
 fixes the most that the day can ever say against the operator; a later one may only acquit. So at any moment the
 e-values are no more than those of the first counts, and Ville's inequality holds for all that is ever shown. A legal
-day on which nothing was counted changes nothing but that cheating may begin on it.
+day on which nothing was counted changes nothing but that cheating may begin on it. What an operator is accused of when
+a year ends, or another burden of proof begins, is proven no more and is not forgotten: it stays open until a good day.
 """
 
 from __future__ import annotations
@@ -64,6 +65,17 @@ class Step:
     counted: CountedDay
     bad: Mapping[Family, bool | None]
     standing: Standing
+    # What it was accused of before the e-process began anew, and no good day has settled since.
+    carried: frozenset[Family] = frozenset()
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """What the year before leaves open."""
+
+    # Families that were accused at its end, and those whose last day that says anything was bad.
+    accused: frozenset[Family] = frozenset()
+    bad: frozenset[Family] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,7 @@ class Course:
     """The days so far, oldest first; days without a count are left out."""
 
     steps: tuple[Step, ...] = ()
+    inherited: Legacy = Legacy()
 
     @property
     def standing(self) -> Standing:
@@ -96,6 +109,31 @@ class Course:
         """The newest day that says anything in a family."""
         return next((step for step in reversed(self.steps) if step.bad.get(family) is not None), None)
 
+    @property
+    def carried(self) -> frozenset[Family]:
+        """What the operator was accused of before a new beginning, without a good day since."""
+        return self.steps[-1].carried if self.steps else self.inherited.accused
+
+    @property
+    def doubted(self) -> frozenset[Family]:
+        """Families whose last word is a bad day, or an accusation that a new beginning left open."""
+        found = set(self.carried)
+        for family in FAMILIES:
+            last = self.last_known(family)
+            if last.bad[family] if last is not None else family in self.inherited.bad:
+                found.add(family)
+        return frozenset(found)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every family has had a good day, so that nothing of the year before is open."""
+        return all(any(step.bad.get(family) is False for step in self.steps) for family in FAMILIES)
+
+    @property
+    def legacy(self) -> Legacy:
+        """What it leaves open for the next year."""
+        return Legacy(frozenset(self.accused()) | self.carried, self.doubted)
+
 
 def effective(versions: Sequence[CountedDay]) -> dict[Family, bool | None]:
     """What a day says, by all its counts in the order in which they were made."""
@@ -106,31 +144,37 @@ def effective(versions: Sequence[CountedDay]) -> dict[Family, bool | None]:
     return said
 
 
-def follow(counted: Iterable[CountedDay]) -> Course:
+def follow(counted: Iterable[CountedDay], inherited: Legacy = Legacy()) -> Course:
     """Follows a year.
 
     Args:
         counted: Every count of every day, in any order, from a legal year's first day on.
+        inherited: What the year before leaves open.
     """
     days: dict[LegalDay, list[CountedDay]] = {}
     for one in counted:
         days.setdefault(one.day, []).append(one)
     steps: list[Step] = []
-    standing, rule = Standing(), None
+    standing, rule, carried = Standing(), None, inherited.accused
     for day in sorted(days):
         versions = sorted(days[day], key=lambda one: one.version)
         newest = versions[-1]
+        accused = standing.accused(rule) if rule is not None else ()
+        before, gap = standing.days, day.number - steps[-1].day.number - 1 if steps else 0
         if rule != newest.process or (steps and _year(steps[-1].day) != _year(day)):
             # Another burden of proof begins anew, and so does a year.
             standing, rule = Standing(), newest.process
         elif steps:
-            standing = _pass(standing, day.number - steps[-1].day.number - 1, rule)
+            standing = _pass(standing, gap, rule)
         if standing.days >= rule.horizon:
             standing = Standing()
+        if standing.days != before + gap:
+            carried |= frozenset(accused)
         bad = effective(versions)
+        carried -= {family for family, said in bad.items() if said is False}
         standing = standing.after(bad, rule)
-        steps.append(Step(day, newest, bad, standing))
-    return Course(tuple(steps))
+        steps.append(Step(day, newest, bad, standing, carried))
+    return Course(tuple(steps), inherited)
 
 
 def _year(day: LegalDay) -> int:

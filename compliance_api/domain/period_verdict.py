@@ -60,8 +60,8 @@ def cut(course: Course, period: Period) -> Course:
         if steps[number - 1].day < period.first:
             break
         if steps[number - 1].standing.accused(steps[number - 1].counted.process):
-            return Course(tuple(steps[:number]))
-    return Course(tuple(steps))
+            return Course(tuple(steps[:number]), course.inherited)
+    return Course(tuple(steps), course.inherited)
 
 
 def decide(case: Case, period: Period, laws: Mapping[str, LawVersion]) -> PeriodVerdict:

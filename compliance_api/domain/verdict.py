@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from compliance_api.domain import accusations, claims, sightings
+from compliance_api.domain.accusations import OF_FAMILY
 from compliance_api.domain.case import Case, ReportRecord
 from compliance_api.domain.finding import Finding, FindingKind
 from compliance_api.domain.observation import Result
 from compliance_api.domain.sightings import Picture
 from compliance_api.domain.statistics.day import faulty_lines
-from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.statistics.tail import exceeded, threshold
 
 
@@ -61,6 +61,8 @@ class Verdict:
     outcome: Outcome
     findings: tuple[Finding, ...]
     coverage: Coverage
+    # Kinds that are not found any more and not settled either: whoever keeps findings closes none of these.
+    held: frozenset[FindingKind] = frozenset()
 
 
 def _latest(case: Case) -> list[ReportRecord]:
@@ -121,7 +123,7 @@ def _doubts(case: Case, seen: Picture, coverage: Coverage) -> dict[str, tuple[in
     """What keeps an operator from being called compliant though nothing is proven: too much that speaks against it.
 
     Only the last sighting of a name is a doubt: a name that was missed is asked again, which confirms it or clears it.
-    A bad day is one, until a good one follows it.
+    A bad day is one, until a good one follows it, and so is what was accused before the e-process began anew.
     """
     bad = case.law.burden.bad
     doubts = {}
@@ -133,7 +135,7 @@ def _doubts(case: Case, seen: Picture, coverage: Coverage) -> dict[str, tuple[in
     if exceeded(blocked, coverage.controls_asked, bad.over_blocked.rule()):
         needed = coverage.controls_asked - threshold(coverage.controls_asked, bad.over_blocked.rule()) + 1
         doubts["controls_answered"] = coverage.controls_asked - blocked, needed
-    if any((last := case.course.last_known(family)) and last.bad[family] for family in Family):
+    if case.course.doubted:
         doubts["last_day_good"] = 0, 1
     if case.course.steps:
         # Lines are handed resolvers, and of too few of them it can be told whose: the operator enrolled no address that
@@ -185,4 +187,5 @@ def judge(case: Case) -> Verdict:
     else:
         thin = [*_low_coverage(case, needs | _doubts(case, seen, coverage)), *_unmeasurable(case, seen)]
         outcome = Outcome.NOT_ENOUGH_EVIDENCE if thin else Outcome.COMPLIANT
-    return Verdict(case.operator, case.jurisdiction, case.law.id, outcome, (*found, *thin), coverage)
+    held = frozenset(kind for family in case.course.carried for kind in OF_FAMILY[family])
+    return Verdict(case.operator, case.jurisdiction, case.law.id, outcome, (*found, *thin), coverage, held)

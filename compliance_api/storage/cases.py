@@ -1,8 +1,8 @@
 """Cases read from PostgreSQL, and the verdicts on them written back.
 
 Holds always: a verdict, its coverage and its findings change together; a finding stays one row from the first
-evaluation that finds it to the last in an unbroken run, and is closed, never deleted; an earlier evaluation never
-overwrites a later.
+evaluation that finds it to the last in an unbroken run (or to the day that settles it, where the e-process began anew
+before), and is closed, never deleted; an earlier evaluation never overwrites a later.
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ async def _save_findings(
     place = and_(findings.c.operator_id == verdict.operator, findings.c.jurisdiction == verdict.jurisdiction)
     keys = [(finding.kind.value, finding.node) for finding in verdict.findings]
     still = tuple_(findings.c.kind, findings.c.node).in_(keys)
-    await connection.execute(update(findings).where(place, findings.c.closed_at.is_(None), ~still).values(closed_at=at))
+    held = and_(findings.c.node == "", findings.c.kind.in_([kind.value for kind in verdict.held]))
+    gone = and_(place, findings.c.closed_at.is_(None), ~still, ~held)
+    await connection.execute(update(findings).where(gone).values(closed_at=at))
     opened: list[dict[str, Any]] = []
     renewed: list[dict[str, Any]] = []
     cited = []

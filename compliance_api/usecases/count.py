@@ -91,6 +91,11 @@ def law_of(laws: Timeline, day: LegalDay) -> Law | None:
     return law if law is not None and int(law.day.length) == day.length else None
 
 
+def _day_before(moment: datetime, law: Law) -> LegalDay:
+    """The last day that began before a moment."""
+    return law.day.of(moment - timedelta(microseconds=1))
+
+
 class DayCounter:
     """The task of counting."""
 
@@ -162,10 +167,21 @@ class DayCounter:
             until: The moment.
             known_at: Counts made later are left out; None for all there are.
         """
-        seconds = int(law.day.length)
-        since = await self._since(place, law, LegalDay.of(until - timedelta(microseconds=1), seconds))
+        since = await self._since(place, law, _day_before(until, law))
+        days = await self._days(place, laws, law, since, until, known_at)
+        course = await asyncio.to_thread(follow, days)
+        before = await self._since(place, law, _day_before(since, law))
+        if course.settled or before >= since:
+            return course
+        past = await asyncio.to_thread(follow, await self._days(place, laws, law, before, since, known_at))
+        return await asyncio.to_thread(follow, days, past.legacy)
+
+    async def _days(
+        self, place: Place, laws: LawHistory, law: Law, since: datetime, until: datetime, known_at: datetime | None
+    ) -> list[CountedDay]:
+        """The counts of the days, of the law's length, that began in that time."""
         days = await self._store.counted(place, since, until, laws, known_at)
-        return await asyncio.to_thread(follow, [one for one in days if one.day.length == seconds])
+        return [one for one in days if one.day.length == int(law.day.length)]
 
     async def _since(self, place: Place, law: Law, day: LegalDay) -> datetime:
         """When the legal year of a day began: with the calendar's, or every `horizon` days after the first of all."""

@@ -31,6 +31,7 @@ from compliance_api.domain.organisation import (
 )
 from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.sampling import Release
+from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.tally import DayEvidence, count, judged
 from compliance_api.domain.verdict import Outcome, judge
 from compliance_api.storage.assignments import Assignments, Releases
@@ -47,7 +48,7 @@ from compliance_api.usecases.count import Counted, Place
 from compliance_api.usecases.grouping import Call, Groups
 from lachan import postgres
 from lachan.compliance.v1 import report_pb2
-from tests.support.cases import NOW, honest, law, report, sighting
+from tests.support.cases import NOW, counted, course, honest, law, report, sighting
 from tests.support.claims import T0, chain, claim, enrol
 from tests.support.days import known
 
@@ -246,6 +247,24 @@ async def test_a_finding_lives_from_the_first_to_the_last_evaluation_that_finds_
         assert (await connection.execute(select(func.count()).select_from(verdict_changes))).scalar_one() == 2
         closed = (await connection.execute(text("SELECT closed_at FROM findings"))).scalar_one()
     assert closed == NOW + timedelta(minutes=2)
+
+
+async def test_a_finding_stays_open_over_new_year_until_a_good_day(engine: AsyncEngine) -> None:
+    accused = honest(course=course(Family.FILTERING))
+    after = follow([], accused.course.legacy)
+    for minute, case in enumerate((accused, honest(course=after), honest(course=follow([counted(1)])))):
+        verdict = judge(later(case, minute))
+        await Cases(engine).save(verdict, Procedure())
+        async with engine.connect() as connection:
+            closed = (
+                await connection.execute(text("SELECT closed_at FROM findings WHERE kind = 'under_blocking'"))
+            ).all()
+        expected = [
+            (Outcome.NOT_COMPLIANT, None),
+            (Outcome.NOT_ENOUGH_EVIDENCE, None),
+            (Outcome.COMPLIANT, NOW + timedelta(minutes=2)),
+        ]
+        assert [(verdict.outcome, *row) for row in closed] == [expected[minute]]
 
 
 async def test_the_console_shows_a_nodes_newest_report_and_release(engine: AsyncEngine) -> None:

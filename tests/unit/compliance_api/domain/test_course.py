@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from compliance_api.domain.course import Course, effective, follow
+from compliance_api.domain.course import CountedDay, Course, effective, follow
 from compliance_api.domain.legal_day import CALENDAR, LegalDay
 from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT, Standing
 from compliance_api.domain.statistics.parameters import Family
@@ -58,21 +58,48 @@ def test_the_days_of_an_accusation_are_those_since_nothing_was_held_against_the_
     assert [step.day for step in run] == [counted(number).day for number in range(4, 0, -1)]
 
 
-def test_a_legal_year_begins_with_nothing() -> None:
-    def on(day: date, *bad: Family) -> object:
-        number = LegalDay(0).number + (day - date(1970, 1, 1)).days
-        return replace(counted(1, *bad), day=LegalDay(number, CALENDAR))
+def on(month: int, day: int, *bad: Family, known: bool = True) -> CountedDay:
+    """A day of the calendar, of the year before or after New Year."""
+    number = (date(2027 if month == 1 else 2026, month, day) - date(1970, 1, 1)).days
+    return replace(counted(1, *bad, known=known), day=LegalDay(number, CALENDAR))
 
-    december = [on(date(2026, 12, day), FILTERING) for day in range(28, 32)]
-    assert follow(december).accused()  # type: ignore[arg-type]  # of CountedDay, all of them
-    january = follow([*december, on(date(2027, 1, 1))])  # type: ignore[list-item]  # as above
+
+DECEMBER = [on(12, day, FILTERING) for day in range(28, 32)]
+
+
+def test_a_legal_year_begins_with_nothing() -> None:
+    assert follow(DECEMBER).accused() == (FILTERING,)
+    january = follow([*DECEMBER, on(1, 1)])
     assert (january.accused(), january.standing.days) == ((), 1)
 
 
-def test_another_burden_of_proof_begins_anew() -> None:
-    other = replace(counted(1), process=replace(counted(1).process, accusation=8000))
-    changed = follow([*(counted(number, FILTERING) for number in range(6, 1, -1)), other])
-    assert changed.standing.days == 1
+def test_what_was_accused_at_new_year_is_open_until_a_good_day() -> None:
+    silent = [*DECEMBER, on(1, 1, known=False)]
+    for found in (follow(silent), follow(silent[4:], follow(DECEMBER).legacy)):
+        assert (found.accused(), found.carried, found.doubted) == ((), {FILTERING}, {FILTERING})
+        assert not found.settled
+    good = follow([*silent, on(1, 2)])
+    assert (good.carried, good.doubted, good.settled) == (frozenset(), frozenset(), True)
+    # Of a year in which nobody has counted anything yet, all is open that the one before left.
+    none = follow([], follow(DECEMBER).legacy)
+    assert (none.carried, none.doubted) == ({FILTERING}, {FILTERING})
+
+
+def test_a_bad_day_at_new_year_is_a_doubt_and_no_accusation() -> None:
+    left = follow([on(12, 30), on(12, 31, FILTERING)]).legacy
+    found = follow([on(1, 1, known=False)], left)
+    assert (left.accused, found.carried, found.doubted) == (frozenset(), frozenset(), {FILTERING})
+    assert follow([on(1, 1)], left).doubted == frozenset()
+
+
+def test_another_burden_of_proof_begins_anew_and_forgets_nothing() -> None:
+    """An authority that changes its burden text, for whomever it wants to spare."""
+    other = replace(counted(1, known=False).process, accusation=8000)
+    changed = [counted(number, FILTERING) for number in range(6, 2, -1)]
+    changed.append(replace(counted(2, known=False), process=other))
+    found = follow(changed)
+    assert (found.standing.days, found.accused(), found.carried) == (1, (), {FILTERING})
+    assert follow([*changed, replace(counted(1), process=other)]).carried == frozenset()
 
 
 def test_a_course_of_nothing_accuses_of_nothing() -> None:

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from compliance_api.domain.law_history import LawHistory, content, read
 from compliance_api.domain.statistics.parameters import Family
-from compliance_api.usecases.count import MAX_DAYS, DayCounter
-from tests.support.cases import START, law, watched
+from compliance_api.domain.tally import DayEvidence, count
+from compliance_api.usecases.count import MAX_DAYS, Counted, DayCounter
+from tests.support.cases import START, counted, law, watched
 from tests.support.days import LONG_AGO, PLACE, TallyDrawer, known
 
 # An hour long, closed half an hour later, counted again within two.
@@ -111,3 +112,24 @@ async def test_a_legal_year_of_short_days_ends_after_its_horizon() -> None:
     assert whole.standing.days == 7
     anew = await counter.course(PLACE, known(text), text, START + timedelta(minutes=9))
     assert anew.standing.days == 2
+
+
+async def test_a_new_year_knows_what_the_old_one_left_open() -> None:
+    """Accused on the last day of a legal year of seven short days; nothing is known of the first one of the next."""
+    text = law(
+        day={"length": "1m", "closes_after": "0s", "recounted_within": "1m"},
+        burden={"bad": {"minimum_names": 1}, "days": {"accusation": 20, "horizon": 7}},
+    )
+    drawer = TallyDrawer()
+    for number in range(9):
+        bad = (Family.FILTERING,) if number in range(3, 7) else ()
+        day = text.day.of(START).after(number)
+        one = replace(counted(1, *bad, known=number != 7), day=day, process=text.burden.process_rule())
+        drawer.stored.append(Counted(one, count(DayEvidence(day, ()), [], text), 1))
+    counter, laws = DayCounter(drawer), known(text)
+    old = await counter.course(PLACE, laws, text, START + timedelta(minutes=7))
+    assert old.accused() == (Family.FILTERING,)
+    new = await counter.course(PLACE, laws, text, START + timedelta(minutes=8))
+    assert (new.accused(), new.carried, new.standing.days) == ((), {Family.FILTERING}, 1)
+    good = await counter.course(PLACE, laws, text, START + timedelta(minutes=9))
+    assert (good.carried, good.doubted) == (frozenset(), frozenset())
