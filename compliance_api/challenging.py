@@ -19,11 +19,13 @@ from compliance_api.storage.assignments import Assignments
 from compliance_api.storage.challenges import Challenges
 from compliance_api.storage.counters import Counters
 from compliance_api.storage.laws import Laws
+from compliance_api.storage.outcomes import Outcomes
 from compliance_api.storage.paths import Paths
 from compliance_api.storage.seeds import Seeds
 from compliance_api.usecases.challenge import Challenger
 from compliance_api.usecases.copies import CopyFinder
 from compliance_api.usecases.extras import Extras, NonceZone
+from compliance_api.usecases.outcome import Summary
 from compliance_api.usecases.paths import PathFinder
 from compliance_api.usecases.sample import NameSource
 
@@ -31,6 +33,7 @@ EVALUATE_SECONDS = 600.0
 PATHS_SECONDS = 15.0
 # Word of a nonce comes by the name server's next write, which may be a minute later.
 SETTLE_SECONDS = 60.0
+ENDED = tuple(state for state in State if state is not State.DRAWN)
 UNREPORTED_DAYS = timedelta(days=7)
 
 Task = tuple[str, float, Callable[[], Awaitable[None]]]
@@ -92,6 +95,7 @@ class Challenging:
         self._assignments = Assignments(engine)
         self._copies = CopyFinder(registry, Laws(engine), Counters(engine))
         self._challenger = Challenger(registry, laws, store, self._seeds, names, os.urandom)
+        self._summary = Summary(registry, Laws(engine), store, Outcomes(engine))
         self._paths = PathFinder(registry, Paths(engine), SETTLE_SECONDS)
         self.beside = Extras(registry, Live(store, Assignments(engine)), zone, os.urandom, qtypes, shown_lines)
         self.service = ChallengeService(self._challenger, clock)
@@ -114,15 +118,9 @@ class Challenging:
 
     async def evaluate(self) -> None:
         """Sums up what challenges say, and tells the seeds of days long past."""
-        outcomes = await self._challenger.evaluate(self._clock())
-        counts = dict.fromkeys((State.OPENED, State.REFUSED, State.UNTRUE, State.UNANSWERED), 0)
-        for one in outcomes:
-            counts[State.OPENED] += one.opened
-            counts[State.REFUSED] += one.refused
-            counts[State.UNTRUE] += one.untrue
-            counts[State.UNANSWERED] += one.unanswered
-        for state, count in counts.items():
-            self._metrics.answers.labels(state).set(count)
+        outcomes = await self._summary.evaluate(self._clock())
+        for state in ENDED:
+            self._metrics.answers.labels(state).set(sum(one.states[state] for one in outcomes))
         now = self._clock()
         self._metrics.unreported.clear()
         for each in await self._assignments.unreported(now - UNREPORTED_DAYS, now):

@@ -15,6 +15,7 @@ from compliance_api.errors import ComplianceError
 from compliance_api.storage.cases import Cases
 from compliance_api.storage.laws import Laws
 from compliance_api.storage.members import Members
+from compliance_api.storage.outcomes import Outcomes
 from compliance_api.storage.periods import Periods
 from compliance_api.storage.tallies import Tallies
 from compliance_api.usecases.count import DayCounter, Place
@@ -32,7 +33,9 @@ class Judging:
         self._laws = Laws(engine)
         self._book = book
         counter, cases = DayCounter(Tallies(engine)), Cases(engine)
-        self._judge = Judge(registry, self._laws, cases, counter, PeriodJudge(counter, cases, Periods(engine)))
+        self._judge = Judge(
+            registry, self._laws, cases, counter, PeriodJudge(counter, cases, Periods(engine)), Outcomes(engine)
+        )
 
     async def prepare(self, now: datetime) -> None:
         """Enters into the ledger what of the law is new, changed or gone."""

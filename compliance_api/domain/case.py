@@ -12,11 +12,14 @@ from datetime import datetime, timedelta
 
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.course import Course
-from compliance_api.domain.finding import Clause, FindingKind
+from compliance_api.domain.finding import Clause, Evidence, FindingKind
 from compliance_api.domain.law import Law
 from compliance_api.domain.observation import Sighting
 from compliance_api.domain.timeline import Timeline
 from compliance_api.domain.window import Absence
+
+UNTRUE = "untrue"
+"""The detail of an opening that its own commitment refutes."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,38 @@ class SlopeRecord:
     pairs: int
     low: int | None
     high: int | None
+    # Whether the slope does.
     accuses: bool
+    # Untrue ones, as far as they were told apart from those that nobody had committed to.
+    lied: int = 0
+    # Hours that stayed closed for other reasons.
+    refused: int = 0
+    uncommitted: int = 0
+    unanswered: int = 0
+    # Rules that a committed list lacked.
+    absent: int = 0
+    # Hours with more opened than the node reported for them in all, and these sums.
+    above: int = 0
+    above_counted: int = 0
+    above_reported: int = 0
+    # Nodes that stay closed; of their challenged hours the closed ones that weigh, and on how many days.
+    shut_nodes: int = 0
+    shut_hours: int = 0
+    shut_closed: int = 0
+    shut_days: int = 0
+    # Openings and challenges that show what accuses.
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def severity(self) -> int:
+        """How many things refute counters here."""
+        return sum((self.accuses, self.lied > 0, self.above > 0, self.shut_nodes > 0))
 
     def document(self) -> dict[str, int | str | bool | None]:
-        """For machines."""
-        return {**vars(self), "ends_at": self.ends_at.isoformat()}
+        """For machines: what is none is left out, but for what was there from the beginning."""
+        always = {"ends_at", "opened", "untrue", "pairs", "low", "high", "accuses"}
+        told = {name: value for name, value in vars(self).items() if name in always or (value and name != "evidence")}
+        return {**told, "ends_at": self.ends_at.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -129,7 +159,7 @@ class Case:
     releases: Sequence[ReleaseRecord]
     # The legal year up to now, by its counted days.
     course: Course = field(default_factory=Course)
-    # The newest sum of the period's challenges, and counters of it that are another node's.
+    # The strongest sum of the period's challenges, and counters of it that are another node's.
     challenges: SlopeRecord | None = None
     copies: Sequence[CopyRecord] = ()
     # Until when reports on the period were waited for; None where that is its end.

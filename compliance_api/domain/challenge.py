@@ -4,28 +4,27 @@ A seed, in the ledger before it is used, draws nodes and hours, ordinary entries
 each is to be asked: not at all (a control), 16, 32 or 64 times. Probes ask within the hour. The node commits to that
 hour's counts before anybody tells it which of them matter; a day later it opens them.
 
-Holds always: all here is pure; what was answered is counted from signed observations of sessions that did not end
-elsewhere, what was reported is what the node committed to; a challenge shows that counters count, never that names are
-blocked.
+Holds always: all here is pure; what is drawn follows from the seed and what it was drawn from, and nothing else; a
+challenge shows that counters count, never that names are blocked.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from compliance_api.domain.draws import Draws, derived
 from compliance_api.domain.law import ChallengeDuty
 from compliance_api.domain.sampling import SENSITIVE_CATEGORIES, ListedName
-from compliance_api.domain.statistics.parameters import SlopeRule
-from compliance_api.domain.statistics.slope import Moments, Slope, moments, slope
 
 HOUR = timedelta(hours=1)
 HOURS = 24
 # How often an entry is asked within an hour; none: a control.
 TIMES = (0, 0, 16, 32, 64)
+NO_COMMITMENT = "no report of the node had committed to the hour before it was asked"
+"""Why an opening is uncommitted."""
 
 
 class State(enum.StrEnum):
@@ -37,6 +36,8 @@ class State(enum.StrEnum):
     REFUSED = "refused"
     # What it opened is not what it had committed to.
     UNTRUE = "untrue"
+    # It had committed to nothing when it was asked to open it.
+    UNCOMMITTED = "uncommitted"
     # It said nothing until the deadline.
     UNANSWERED = "unanswered"
 
@@ -135,97 +136,6 @@ def draw_rules(seed: bytes, node: str, hour: datetime, names: Sequence[ListedNam
             one.added_at,
         )
         for one in draws.sample(ordered, count)
-    )
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What became of a challenge, as far as it counts."""
-
-    challenge: Challenge
-    state: State
-    # By qname: what the node committed to; None where its committed list lacks the rule.
-    reported: Mapping[str, int | None] = field(default_factory=dict)
-    # Hits of that hour that the node could not tell apart by name.
-    beyond: int = 0
-    # By qname: exchanges that probes saw answered within the hour, by sessions that did not end elsewhere.
-    answered: Mapping[str, int] = field(default_factory=dict)
-
-    def pairs(self) -> list[tuple[int, int]]:
-        """Answered and reported queries of each rule that was opened."""
-        found = []
-        for rule in self.challenge.rules:
-            reported = self.reported.get(rule.qname)
-            # A count of none beside hits that had no place says nothing.
-            if reported is None or (not reported and self.beyond):
-                continue
-            found.append((self.answered.get(rule.qname, 0), reported))
-        return found
-
-    @property
-    def absent(self) -> int:
-        """Rules that the committed list lacks, though the release has them."""
-        return sum(one is None for one in self.reported.values())
-
-    def busy(self, seldom: int) -> list[str]:
-        """Entries that others asked more often than challenges can bear."""
-        return [
-            name for name, reported in self.reported.items() if (reported or 0) - self.answered.get(name, 0) > seldom
-        ]
-
-
-@dataclass(frozen=True)
-class ChallengeOutcome:
-    """What the challenges of an operator say together, over the days that the law looks at."""
-
-    operator: str
-    start: datetime
-    end: datetime
-    # Challenged hours by how they ended; those whose deadline has not come are in none.
-    opened: int
-    refused: int
-    untrue: int
-    unanswered: int
-    # Rules that a committed list lacks though its release has them.
-    absent: int
-    sums: Moments
-    slope: Slope | None
-    accuses: bool
-    # The slope less and plus the law's number of standard errors, in millionths, rounded outward.
-    bounds: tuple[int, int] | None = None
-
-    @property
-    def closed(self) -> int:
-        """Hours that a node was asked for and did not open truly."""
-        return self.refused + self.untrue + self.unanswered
-
-
-def outcome(
-    operator: str, start: datetime, end: datetime, results: Iterable[Opened], rule: SlopeRule
-) -> ChallengeOutcome:
-    """Sums up what became of an operator's challenges whose hours lie between two moments."""
-    counted = dict.fromkeys(State, 0)
-    sums = Moments()
-    absent = 0
-    for one in results:
-        counted[one.state] += 1
-        if one.state is State.OPENED:
-            sums += moments(one.pairs())
-            absent += one.absent
-    known = slope(sums, rule)
-    return ChallengeOutcome(
-        operator,
-        start,
-        end,
-        counted[State.OPENED],
-        counted[State.REFUSED],
-        counted[State.UNTRUE],
-        counted[State.UNANSWERED],
-        absent,
-        sums,
-        known,
-        known is not None and known.accuses(rule),
-        known.bounds(rule.sigmas) if known is not None else None,
     )
 
 

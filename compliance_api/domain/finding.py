@@ -50,6 +50,10 @@ class EvidenceKind(enum.StrEnum):
     RELEASE = "release"
     # A legal day as it was counted.
     TALLY = "tally"
+    # What a node opened of a challenged hour, or why it did not.
+    OPENING = "opening"
+    # A challenged hour that the node said nothing on.
+    CHALLENGE = "challenge"
 
 
 @dataclass(frozen=True, order=True)
@@ -57,9 +61,10 @@ class Evidence:
     """A reference to one stored thing.
 
     `reference` is the lowercase hex SHA-256 of a report's bytes, `ASSIGNMENT-HEX/INDEX` of an observation, a release's
-    serial, or the digest of what a day was counted from. `at` is the start of the report's window, the time of asking,
-    the time of publication, or the start of the day. `detail` holds the one thing about it that matters here: a listed
-    name, a claimed serial, a sequence number, a day with the version of its count.
+    serial, the digest of what a day was counted from, or the hex identifier of a challenge. `at` is the start of the
+    report's window, the time of asking, the time of publication, or the start of the day or the challenged hour.
+    `detail` holds the one thing about it that matters here: a listed name, a claimed serial, a sequence number, a day
+    with the version of its count, how a challenge ended.
     """
 
     kind: EvidenceKind

@@ -153,6 +153,13 @@ class ChallengeDuty(Settings):
     seldom: Annotated[int, Field(ge=1, le=10_000)] = 10
     # Days that are looked at together.
     days: Annotated[int, Field(ge=1, le=31)] = 5
+    # Part of a node's challenged hours of a day that may stay closed before the day speaks against it, and for how many
+    # days such days are remembered.
+    closed_tolerated: Annotated[Share, Added()] = 0.25
+    closed_days: Annotated[int, Field(ge=7, le=366), Added()] = 90
+    # Queries of a client and day, of which hardly any has more: a node that reports so many for each of
+    # `minimum_clients` is a large one, whatever its operator says.
+    queries_a_client: Annotated[int, Field(ge=1, le=10_000_000), Added()] = 20_000
 
 
 class Law(Settings):

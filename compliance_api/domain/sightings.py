@@ -16,6 +16,7 @@ from itertools import groupby
 
 from compliance_api.domain.accusations import quote_day
 from compliance_api.domain.case import Case, ReportRecord
+from compliance_api.domain.challenged import challenged
 from compliance_api.domain.claims import lawful, quote, quote_release, replacement, stale_claims
 from compliance_api.domain.finding import Evidence, Finding, FindingKind, cite
 from compliance_api.domain.observation import UNLISTED, Arm, Path, Result, Shape, Sighting, confirmed
@@ -292,10 +293,9 @@ def counter_mismatch(case: Case, seen: Picture, observed: ObservedList | None) -
             "blocked_received": sum(received for _, received in short),
         }
         evidence += [quote(report, f"blocked {report.blocked} < {received}") for report, received in short]
-    if case.challenges is not None and case.challenges.accuses:
-        told = case.challenges
-        counts |= {"challenge_pairs": told.pairs, "slope_low": told.low or 0, "slope_high": told.high or 0}
-        evidence += [quote(report) for report in case.reports]
+    told, shown = challenged(case)
+    counts |= told
+    evidence += shown
     if case.copies:
         counts["days_copied"] = len({(one.node, one.starts_at) for one in case.copies})
         copied = {one.node for one in case.copies}

@@ -26,7 +26,7 @@ from lachan.ledger.leaf import Kind
 EVIDENCE = "evidence.json"
 FINDING = "finding.json"
 MAX_BYTES = 1 << 26
-CITED = SIGNED | {Kind.TALLY}
+CITED = SIGNED | {Kind.TALLY, Kind.CHALLENGE}
 """Kinds of leaves that findings cite by a reference in their content."""
 
 _ABOUT = ("finding", "operator", "jurisdiction", "kind", "node")
@@ -42,8 +42,8 @@ class Piece(Document):
     subject: Annotated[str, Field(max_length=300)]
     state: Literal["opened", "erased", "missing"]
     reference: Annotated[str, Field(max_length=200)] = ""
-    """What findings cite it as: a report's SHA-256, an observation's `ASSIGNMENT/INDEX`, a counted day's digest; empty
-    for other kinds."""
+    """What findings cite it as: a report's SHA-256, an observation's `ASSIGNMENT/INDEX`, a counted day's digest, the
+    challenge that an opening is of, or a challenge itself; empty for other kinds."""
 
 
 class Evidence(Document):
@@ -87,12 +87,17 @@ def reference(kind: Kind, content: bytes) -> str:
     """
     if kind is Kind.TALLY:
         return str(document(content).get("digest", ""))
+    if kind is Kind.CHALLENGE:
+        # A seed, which draws them, is cited by nobody.
+        return str(document(content).get("challenge", ""))
     if kind not in SIGNED:
         return ""
     message = Signed.read(content).message
-    if kind is not Kind.OBSERVATION:
+    if kind in {Kind.REPORT, Kind.UNVERIFIED_REPORT}:
         return hashlib.sha256(message).hexdigest()
     found = Message(message)
+    if kind is Kind.OPENING:
+        return found.data(1).hex()
     return f"{found.data(1).hex()}/{found.number(2)}"
 
 

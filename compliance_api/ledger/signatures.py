@@ -1,8 +1,8 @@
 """Whether the messages in a pack bear the signatures of those whom the ledger was told of.
 
 Holds always: a key counts for a party from the leaf on by which the ledger was told of it, and for nobody else; whose
-an observation must be is read from its assignment, which was entered before it was used; a report that is called
-unverified must be that.
+an observation must be is read from its assignment, which was entered before it was used; an opening is of the node that
+was challenged; a report that is called unverified must be that.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from compliance_api.ledger.pack import PackError
 from compliance_api.ledger.wire import Message
 from lachan.ledger.leaf import Kind
-from lachan.signing import OBSERVATION, REPORT, SigningError, VerifyKey
+from lachan.signing import OBSERVATION, OPENING, REPORT, SigningError, VerifyKey
 
-SIGNED = frozenset({Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION})
+SIGNED = frozenset({Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.OBSERVATION, Kind.OPENING})
 _ADMITTED = frozenset({"registered", "confirmed"})
 """Events of kind enrolment by which the ledger is told of a key."""
 
@@ -66,12 +66,13 @@ class Signers:
     def __init__(self) -> None:
         # By party: the leaf that told of a key, and the key; in order.
         self._keys: dict[str, list[tuple[int, VerifyKey]]] = {}
-        # By assignment: the probe that was given it.
+        # By assignment: the probe that was given it. By challenge: the node that was challenged.
         self._probes: dict[bytes, str] = {}
+        self._challenged: dict[bytes, str] = {}
 
     def learn(self, index: int, kind: Kind, content: bytes) -> None:
         """Takes in a leaf, in the order of the ledger; those that tell of nobody are passed over."""
-        told = _document(content) if kind in {Kind.ENROLMENT, Kind.ASSIGNMENT} else {}
+        told = _document(content) if kind in {Kind.ENROLMENT, Kind.ASSIGNMENT, Kind.CHALLENGE} else {}
         try:
             if kind is Kind.ENROLMENT and told.get("event") in _ADMITTED:
                 key = VerifyKey.from_raw(bytes.fromhex(str(told["key"])))
@@ -79,6 +80,8 @@ class Signers:
             elif kind is Kind.ASSIGNMENT and told.get("type") == "assignment":
                 organisation, _, name = str(told["probe"]).partition("/")
                 self._probes[bytes.fromhex(str(told["assignment"]))] = f"lachan://{organisation}/probe/{name}"
+            elif kind is Kind.CHALLENGE and told.get("type") == "challenge":
+                self._challenged[bytes.fromhex(str(told["challenge"]))] = f"{told['operator']}/{told['node']}"
         except (KeyError, ValueError, SigningError):
             # Whose signature rests on it is named as one of nobody's.
             return
@@ -90,10 +93,10 @@ class Signers:
             index: The leaf's.
             kind: One of `SIGNED`.
             content: What it commits to.
-            subject: ORGANISATION/NODE whom it is said to be about.
+            subject: ORGANISATION/NODE whom it is said to be about; of an opening the challenge.
 
         Raises:
-            ForgedError: The signature does not hold, or the report is another node's.
+            ForgedError: The signature does not hold, or the report or opening is another node's.
             UnknownKeyError: The ledger was told of no key for its signer before it.
             PackError: It is no signed message.
         """
@@ -111,6 +114,8 @@ class Signers:
             if told != subject:
                 raise ForgedError(f"is a report of {told!a}, and is said to be of {subject}")
             signer, context = f"lachan://{organisation}/node/{node}", REPORT
+        elif kind is Kind.OPENING:
+            signer, context = self._opener(Message(found.message)), OPENING
         else:
             assignment = Message(found.message).data(1)
             if assignment not in self._probes:
@@ -121,6 +126,15 @@ class Signers:
             raise UnknownKeyError(f"the pack opens no leaf in front of it that tells the key of {signer}")
         if not any(_holds(key, context, found) for key in known_keys):
             raise ForgedError(f"does not bear the signature of {signer}")
+
+    def _opener(self, own: Message) -> str:
+        """The node that was challenged, where it is the one that answers."""
+        challenge, told = own.data(1), f"{_text(own.data(2))}/{_text(own.data(3))}"
+        if challenge not in self._challenged:
+            raise UnknownKeyError(f"its challenge {challenge.hex()[:64]} is not opened in the pack")
+        if told != self._challenged[challenge]:
+            raise ForgedError(f"is an opening of {told!a}, and {self._challenged[challenge]!a} was challenged")
+        return "lachan://{}/node/{}".format(*told.split("/", 1))
 
     def _before(self, index: int, party: str) -> list[VerifyKey]:
         return [key for at, key in self._keys.get(party, ()) if at < index]

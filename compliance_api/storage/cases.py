@@ -28,6 +28,7 @@ from compliance_api.domain.verdict import Coverage, Verdict
 from compliance_api.storage import evidence, finding_versions
 from compliance_api.storage.casework import ID_BYTES, enter
 from compliance_api.storage.evidence import Extent
+from compliance_api.storage.outcomes import challenged
 from compliance_api.storage.tables import finding_citations, findings, verdict_changes, verdicts
 from compliance_api.usecases.count import Place
 
@@ -42,9 +43,11 @@ class Cases:
         self, operator: str, jurisdiction: str, nodes: Sequence[str], law: Law, now: datetime, course: Course
     ) -> Case:
         """Everything stored about these nodes of an operator in the law's period up to now."""
-        return await self.of_period(
-            Extent(operator, nodes, now - timedelta(seconds=law.period), now), jurisdiction, law, course
-        )
+        # The newest days whose challenges have all ended lie so far back.
+        duty = law.challenges
+        back = timedelta(days=1, seconds=duty.opened_after + duty.answered_within)
+        extent = Extent(operator, nodes, now - timedelta(seconds=law.period), now)
+        return await self.of_period(extent, jurisdiction, law, course, back)
 
     async def of_days(self, place: Place, wanted: Period, law: Law, course: Course, known_at: datetime | None) -> Case:
         """Everything stored about a period by a moment; None for all there is."""
@@ -52,8 +55,10 @@ class Cases:
         extent = Extent(place.operator, place.nodes, wanted.start, wanted.end, known_at)
         return await self.of_period(extent, place.jurisdiction, whole, course)
 
-    async def of_period(self, extent: Extent, jurisdiction: str, law: Law, course: Course) -> Case:
-        """Everything stored about a stretch of time."""
+    async def of_period(
+        self, extent: Extent, jurisdiction: str, law: Law, course: Course, back: timedelta = timedelta(0)
+    ) -> Case:
+        """Everything stored about a stretch of time, and what challenges say of days that ended so much before it."""
         # One snapshot: what arrives meanwhile belongs to the next evaluation.
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ")
@@ -69,7 +74,7 @@ class Cases:
                     await evidence.sightings(connection, extent),
                     await evidence.published(connection, extent),
                     course,
-                    await evidence.challenged(connection, extent),
+                    await challenged(connection, extent.operator, extent.start - back, extent.end, extent.known_at),
                     await evidence.copied(connection, extent),
                 )
 

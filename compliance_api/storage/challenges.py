@@ -9,37 +9,44 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import Row, and_, func, select, update
+from sqlalchemy import Row, and_, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.answered import Answered, countable
 from compliance_api.domain.chain import Relation
-from compliance_api.domain.challenge import HOUR, Challenge, ChallengeOutcome, Opened, Rule, State
+from compliance_api.domain.challenge import HOUR, NO_COMMITMENT, Challenge, Rule, State
 from compliance_api.domain.observation import Path, Shape
+from compliance_api.domain.openness import Hour
+from compliance_api.domain.outcome import Opened
 from compliance_api.domain.sampling import ListedName
-from compliance_api.domain.statistics.slope import Moments
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.paths import way_of_session
 from compliance_api.storage.tables import (
-    challenge_outcomes,
     challenges,
     draws,
     observations,
     reports,
+    revocations,
     session_paths,
 )
-from compliance_api.usecases.challenge import PURPOSE, Answer
+from compliance_api.usecases.challenge import PURPOSE, Answer, Load
 from lachan import canonical
 from lachan.compliance.v1 import challenge_service_pb2, probe_service_pb2, report_pb2
 from lachan.ledger.leaf import Kind
+from lachan.tls import Role
 
 MAX_BUSY = 5000
+DAY_SECONDS = 86_400
+HOUR_SECONDS = 3600
+STEPPED_MS = 500
+"""Steps of a node's clock within a window, from which on its hits may lie in another."""
+# As the release before this one told them, whose text stands in older rows.
+_NO_COMMITMENT = frozenset({NO_COMMITMENT, "no report of the node commits to the hour"})
 
 
 def _plain(rule: Rule) -> dict[str, Any]:
@@ -79,6 +86,13 @@ def _challenge(row: Row[Any]) -> Challenge:
         row.open_from,
         row.deadline,
     )
+
+
+def _state(row: Row[Any]) -> State:
+    """How a challenge ended; the release before this one knows no word for what nobody had committed to."""
+    if row.state == State.UNTRUE and row.reason in _NO_COMMITMENT:
+        return State.UNCOMMITTED
+    return State(row.state)
 
 
 def _leaf(challenge: Challenge, rules: Sequence[Mapping[str, Any]], drawn_from: bytes) -> NewLeaf:
@@ -186,21 +200,27 @@ class Challenges:
             row = (await connection.execute(select(challenges).where(own, challenges.c.node == node))).first()
         return (_challenge(row), row.opening) if row is not None else None
 
-    async def roots(self, operator: str, node: str, hour: datetime) -> set[bytes]:
-        """What the node's stored reports commit to for that hour; reports of the next hour tell it."""
-        kept = reports.c
+    async def roots(self, challenge: Challenge) -> set[bytes]:
+        """What the node had committed to for the challenged hour by the time it was asked.
+
+        Reports of the next hour tell it. What came later was committed to by who may have known what is asked. Of
+        several roots none counts where the node declared in between that its disk was lost.
+        """
+        kept, hour = reports.c, challenge.hour
         wanted = (
             select(kept.report)
-            .where(kept.operator_id == operator, kept.node == node, kept.relation != Relation.EQUIVOCATION)
+            .where(kept.operator_id == challenge.operator, kept.node == challenge.node)
+            .where(kept.relation != Relation.EQUIVOCATION, kept.accepted_at <= challenge.open_from)
             .where(kept.window_start >= hour + HOUR, kept.window_start < hour + 2 * HOUR)
         )
-        found = set()
+        found, lost = set(), False
         async with self._engine.connect() as connection:
             for data in (await connection.execute(wanted)).scalars():
                 told = report_pb2.Report.FromString(data)
+                lost |= told.spool_lost
                 if told.HasField("rule_commitment") and told.rule_commitment.hour == int(hour.timestamp()):
                     found.add(told.rule_commitment.root)
-        return found
+        return set() if lost and len(found) > 1 else found
 
     async def answer(self, challenge: Challenge, answer: Answer) -> None:
         """Stores an answer and enters it into the ledger, unless there is one."""
@@ -213,7 +233,7 @@ class Challenges:
             f"challenge/{challenge.challenge_id.hex()}",
         )
         values = {
-            "state": answer.state,
+            "state": State.UNTRUE if answer.state is State.UNCOMMITTED else answer.state,
             "reason": answer.reason,
             "answered_at": answer.answered_at,
             "opening": answer.opening,
@@ -250,61 +270,95 @@ class Challenges:
             await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
                 for row in (await connection.execute(wanted)).all():
-                    one = _challenge(row)
-                    answered = await _answered(connection, one, explained) if row.state == State.OPENED else {}
-                    found.append(Opened(one, State(row.state), row.reported or {}, row.beyond or 0, answered))
+                    one, state = _challenge(row), _state(row)
+                    answered = await _answered(connection, one, explained) if state is State.OPENED else {}
+                    total = await _total(connection, one) if state is State.OPENED else None
+                    found.append(Opened(one, state, row.reported or {}, row.beyond or 0, answered, total))
         return found
 
-    async def outcome(self, operator: str, end: datetime) -> ChallengeOutcome | None:
-        """What challenges said over the days up to a moment, as it was last summed up; None where there were none."""
-        kept = challenge_outcomes.c
-        wanted = select(challenge_outcomes).where(kept.operator_id == operator, kept.ends_at == end)
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(wanted)).first()
-        if row is None:
-            return None
-        return ChallengeOutcome(
-            operator,
-            row.starts_at,
-            end,
-            row.opened,
-            row.refused,
-            row.untrue,
-            row.unanswered,
-            row.absent,
-            Moments(*(int(one) for one in row.sums)),
-            None,
-            row.accuses,
-            (row.slope_low, row.slope_high) if row.slope_low is not None else None,
+    async def hours(self, operator: str, nodes: Sequence[str], start: datetime, end: datetime) -> list[Hour]:
+        """How the challenged hours between two moments ended, but those of nodes that were none then."""
+        kept, gone = challenges.c, revocations.c
+        away = exists().where(
+            gone.organisation == kept.operator_id,
+            gone.role == Role.NODE,
+            gone.name == kept.node,
+            gone.fingerprint == b"",
+            gone.revoked_at < kept.deadline,
+            or_(gone.lifted_at.is_(None), gone.lifted_at > kept.hour),
         )
+        wanted = (
+            select(kept.challenge_id, kept.node, kept.hour, kept.state, kept.reason, kept.reported)
+            .add_columns(func.jsonb_array_length(kept.rules).label("size"))
+            .where(kept.operator_id == operator, kept.node.in_(nodes), kept.hour >= start, kept.hour < end, ~away)
+            .order_by(kept.hour, kept.node)
+        )
+        async with self._engine.connect() as connection:
+            return [
+                Hour(
+                    row.challenge_id,
+                    row.node,
+                    row.hour,
+                    _state(row),
+                    row.size,
+                    sum(one is None for one in (row.reported or {}).values()),
+                )
+                for row in await connection.execute(wanted)
+            ]
 
-    async def save(self, found: ChallengeOutcome, busy: Mapping[bytes, Sequence[str]], now: datetime) -> None:
-        """Stores an outcome, and which entries challenges found to be asked often."""
-        low, high = found.bounds or (None, None)
-        values = {
-            "starts_at": found.start,
-            "computed_at": now,
-            "opened": found.opened,
-            "refused": found.refused,
-            "untrue": found.untrue,
-            "unanswered": found.unanswered,
-            "absent": found.absent,
-            "sums": [str(one) for one in astuple(found.sums)],
-            "slope_low": low,
-            "slope_high": high,
-            "accuses": found.accuses,
-        }
-        key = {"operator_id": found.operator, "ends_at": found.end}
+    async def loads(self, operator: str, since: datetime) -> dict[str, Load]:
+        """What the nodes of an operator reported since a moment: queries a day, and whether they count by name."""
+        kept = reports.c
+        wanted = (
+            select(
+                kept.node,
+                func.sum(kept.queries).label("queries"),
+                func.sum(kept.window_seconds).label("seconds"),
+                func.bool_and(kept.queries_measured).label("counts"),
+            )
+            .where(kept.operator_id == operator, kept.window_start >= since, kept.relation != Relation.EQUIVOCATION)
+            .group_by(kept.node)
+        )
+        async with self._engine.connect() as connection:
+            return {
+                row.node: Load(int(row.queries) * DAY_SECONDS // max(int(row.seconds), HOUR_SECONDS), row.counts)
+                for row in await connection.execute(wanted)
+            }
+
+    async def note(self, operator: str, busy: Mapping[bytes, Sequence[str]]) -> None:
+        """Stores which entries challenges found to be asked often."""
         async with self._engine.begin() as connection:
-            new = postgresql.insert(challenge_outcomes).values({**key, **values})
-            await connection.execute(new.on_conflict_do_update(index_elements=list(key), set_=values))
             for challenge_id, names in busy.items():
-                own = and_(challenges.c.operator_id == found.operator, challenges.c.challenge_id == challenge_id)
+                own = and_(challenges.c.operator_id == operator, challenges.c.challenge_id == challenge_id)
                 await connection.execute(update(challenges).where(own).values(busy=list(names)))
 
 
 def _own(challenge: Challenge) -> Any:
     return and_(challenges.c.operator_id == challenge.operator, challenges.c.challenge_id == challenge.challenge_id)
+
+
+async def _total(connection: AsyncConnection, challenge: Challenge) -> int | None:
+    """Hits on listed names that the node reported for the hour; None where a window is missing or counts otherwise.
+
+    Every hit is counted once for its name and once in its window, by one clock. In shadow mode hits are not told as
+    blocks; a clock that was set may have put some into windows that were told before.
+    """
+    kept, hour = reports.c, challenge.hour
+    wanted = (
+        select(kept.window_start, kept.window_seconds, kept.blocked, kept.enforcing, kept.queries_measured, kept.report)
+        .where(kept.operator_id == challenge.operator, kept.node == challenge.node)
+        .where(kept.window_start >= hour, kept.window_start < hour + 2 * HOUR, kept.relation != Relation.EQUIVOCATION)
+    )
+    total, seconds = 0, dict[datetime, int]()
+    for row in await connection.execute(wanted):
+        if report_pb2.Report.FromString(row.report).clock.stepped_ms >= STEPPED_MS:
+            return None
+        if row.window_start < hour + HOUR:
+            if not row.enforcing or not row.queries_measured:
+                return None
+            total += row.blocked
+            seconds[row.window_start] = row.window_seconds
+    return total if sum(seconds.values()) == HOUR_SECONDS else None
 
 
 async def _answered(

@@ -17,7 +17,6 @@ from compliance_api.domain.case import (
     NodeRecord,
     ReleaseRecord,
     ReportRecord,
-    SlopeRecord,
     UnverifiedRecord,
 )
 from compliance_api.domain.chain import Relation
@@ -28,7 +27,6 @@ from compliance_api.storage.listchanges import changes
 from compliance_api.storage.paths import way_of_session
 from compliance_api.storage.tables import (
     chain_heads,
-    challenge_outcomes,
     copied_counters,
     observations,
     releases,
@@ -285,24 +283,6 @@ async def published(connection: AsyncConnection, extent: Extent | None = None) -
     wanted = select(releases.c.serial, releases.c.published_at, releases.c.urgent).order_by(releases.c.serial)
     rows = await connection.execute(wanted.where(extent.knew_of(releases.c.learned_at)) if extent else wanted)
     return [ReleaseRecord(row.serial, row.published_at, row.urgent) for row in rows]
-
-
-async def challenged(connection: AsyncConnection, extent: Extent) -> SlopeRecord | None:
-    """The newest sum of challenges that ends within that time, or on the day after it."""
-    kept = challenge_outcomes.c
-    row = (
-        await connection.execute(
-            select(challenge_outcomes)
-            .where(kept.operator_id == extent.operator, kept.ends_at > extent.start)
-            .where(kept.ends_at <= extent.end + timedelta(days=1))
-            .order_by(kept.ends_at.desc())
-            .limit(1)
-        )
-    ).first()
-    if row is None:
-        return None
-    pairs = int(row.sums[0]) if row.sums else 0
-    return SlopeRecord(row.ends_at, row.opened, row.untrue, pairs, row.slope_low, row.slope_high, row.accuses)
 
 
 async def copied(connection: AsyncConnection, extent: Extent) -> list[CopyRecord]:

@@ -3,14 +3,15 @@
 Holds always: it is a function of the finding and of how long the ledger was: what was entered later changes nothing.
 Where the finding's nodes have few leaves between the first and the last of the evidence, each of them is chosen; where
 they have too many, what the finding cites with its neighbourhood is: of a cited report those before and behind it in
-the chain, of a cited observation its whole session, and whoever else asked for its name.
+the chain, of a cited observation its whole session, and whoever else asked for its name, of a challenged hour what the
+node had committed to for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Row, Table, and_, func, or_, select, tuple_
@@ -37,8 +38,11 @@ WHOLE_MAX = 20_000
 PIECES_MAX = 50_000
 LATE = timedelta(days=8)
 """An observation may be handed in this much later than it was made."""
+HOUR = timedelta(hours=1)
 SEED_SECONDS = 86_400
 """The seed of a day may have been entered up to that long before what was drawn by it."""
+
+_CHALLENGED = (EvidenceKind.OPENING, EvidenceKind.CHALLENGE)
 
 Scope = Literal["whole", "cited"]
 
@@ -65,6 +69,8 @@ class Selection:
     # ORGANISATION/NAME of probes whose signatures are in it.
     probes: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    # Challenges that the operator knows of: those that it answered, or can answer no more.
+    over: set[str] = field(default_factory=set)
     leaves: list[Row[Any]] = field(default_factory=list)
     # Indices between the first and the last of the evidence that have no leaf any more.
     gone: list[int] = field(default_factory=list)
@@ -72,6 +78,15 @@ class Selection:
     def cited(self, *kinds: EvidenceKind) -> list[str]:
         """References of the evidence of these kinds."""
         return [str(one["reference"]) for one in self.version.evidence if one["kind"] in kinds]
+
+    @property
+    def challenged(self) -> list[tuple[str, datetime]]:
+        """Node and start of the challenged hours that are cited."""
+        return [
+            (str(one["node"]), datetime.fromisoformat(one["at"]))
+            for one in self.version.evidence
+            if one["kind"] in _CHALLENGED
+        ]
 
     @property
     def digests(self) -> list[bytes]:
@@ -124,6 +139,7 @@ async def select_for(connection: AsyncConnection, finding_id: bytes, as_of: int 
         chosen.subjects.clear()
         await _cited_reports(connection, chosen)
         await _cited_observations(connection, chosen)
+        await _committed(connection, chosen)
         about = kept.log_index.in_(chosen.contents)
     chosen.leaves = await _leaves(connection, chosen, about)
     if not 0 < len(chosen.leaves) <= PIECES_MAX:
@@ -189,7 +205,7 @@ async def _nodes(connection: AsyncConnection, chosen: Selection) -> None:
                 .where(observations.c.asked_at <= said.last_seen)
             )
         )
-        nodes = set((await connection.execute(own)).scalars())
+        nodes = {*(await connection.execute(own)).scalars(), *(node for node, _ in chosen.challenged)}
     chosen.subjects = {f"{row.operator_id}/{node}" for node in nodes}
 
 
@@ -234,6 +250,15 @@ async def _cited_observations(connection: AsyncConnection, chosen: Selection) ->
         chosen.take_observation(one)
 
 
+async def _committed(connection: AsyncConnection, chosen: Selection) -> None:
+    """The reports of the challenged hours that are cited, and of those behind them, which tell the commitments."""
+    kept = reports.c
+    for node, hour in chosen.challenged:
+        then = (kept.window_start >= hour) & (kept.window_start < hour + 2 * HOUR)
+        for one in await _rows(connection, reports, chosen, kept.node == node, then):
+            chosen.take_report(one)
+
+
 async def _counts(connection: AsyncConnection, chosen: Selection) -> list[int]:
     """The counted days of the year that the finding's last day is in: all that its standing rests on."""
     kept, row, said = tallies.c, chosen.finding, chosen.version
@@ -249,15 +274,20 @@ async def _counts(connection: AsyncConnection, chosen: Selection) -> list[int]:
 
 
 async def _challenges(connection: AsyncConnection, chosen: Selection) -> set[str]:
-    row, said = chosen.finding, chosen.version
-    if chosen.scope == "cited":
-        return set()
-    asked = select(challenges.c.challenge_id).where(
-        challenges.c.operator_id == row.operator_id,
-        challenges.c.hour >= said.since - timedelta(hours=1),
-        challenges.c.hour <= said.last_seen,
+    """Those of the finding's time, or those alone that it cites."""
+    row, said, kept = chosen.finding, chosen.version, challenges.c
+    asked = select(kept.challenge_id, kept.deadline, kept.opening_index).where(
+        kept.operator_id == row.operator_id, kept.hour >= said.since - HOUR, kept.hour <= said.last_seen
     )
-    return {f"challenge/{one.hex()}" for one in (await connection.execute(asked)).scalars()}
+    if chosen.scope == "cited":
+        asked = asked.where(kept.challenge_id.in_([bytes.fromhex(one) for one in chosen.cited(*_CHALLENGED)]))
+    found = set()
+    for one in await connection.execute(asked):
+        name = f"challenge/{one.challenge_id.hex()}"
+        found.add(name)
+        if one.deadline < said.last_seen or (one.opening_index is not None and one.opening_index < chosen.as_of):
+            chosen.over.add(name)
+    return found
 
 
 async def _leaves(connection: AsyncConnection, chosen: Selection, about: ColumnElement[bool]) -> list[Row[Any]]:

@@ -38,6 +38,8 @@ READ_ME = "read-me.txt"
 _SHOWN_TO_OPERATORS = frozenset(
     {Kind.REPORT, Kind.UNVERIFIED_REPORT, Kind.LAW, Kind.RELEASE, Kind.ORDER, Kind.APPROVAL}
 )
+# Evidence that is the operator's own word, or what it was asked.
+_KNOWN_TO_OPERATORS = frozenset({"report", "unverified_report", "opening", "challenge"})
 _READ_ME = """Verify this pack without a network, with keys that did not come with it:
 
     lachan-compliance verify PACK --keys FILE --pinned CHECKPOINT
@@ -110,11 +112,11 @@ async def _proofs(connection: AsyncConnection, indexes: Sequence[int], size: int
 State = Literal["opened", "erased", "missing"]
 
 
-def _shown(row: Row[Any], operator: str) -> bool:
-    """Whether an operator may see a leaf: its own keys it may, a probe's it may not."""
+def _shown(row: Row[Any], chosen: Selection) -> bool:
+    """Whether an operator may see a leaf: its own keys and what it was asked to open, no probe's, and no seed."""
     kind = Kind(row.kind)
-    own = kind in {Kind.ENROLMENT, Kind.REVOCATION} and row.subject.startswith(f"{operator}/")
-    return own or kind in _SHOWN_TO_OPERATORS
+    own = kind in {Kind.ENROLMENT, Kind.REVOCATION} and row.subject.startswith(f"{chosen.finding.operator_id}/")
+    return own or row.subject in chosen.over or kind in _SHOWN_TO_OPERATORS
 
 
 def _opening(row: Row[Any], chosen: Selection) -> tuple[State, Opening | None]:
@@ -138,7 +140,7 @@ def _finding(chosen: Selection, *, redacted: bool) -> bytes:
         # The minute of a question, with the operator's own log, would lead to the probe.
         told["evidence"] = [
             {"kind": one["kind"], "day": one["at"][:10], "node": one["node"]}
-            | ({"reference": one["reference"]} if one["kind"].endswith("report") else {})
+            | ({"reference": one["reference"]} if one["kind"] in _KNOWN_TO_OPERATORS else {})
             for one in version.evidence
         ]
     return _json(told)
@@ -194,7 +196,7 @@ async def files(
             withheld = None
             if redacted:
                 # Not even by their commitments: a place between two reports tells the minute of a question.
-                shown = [_shown(row, chosen.finding.operator_id) for row in chosen.leaves]
+                shown = [_shown(row, chosen) for row in chosen.leaves]
                 withheld = Counter(str(row.kind) for row, there in zip(chosen.leaves, shown, strict=True) if not there)
                 chosen.leaves = [row for row, there in zip(chosen.leaves, shown, strict=True) if there]
                 indexes = [row.log_index for row in chosen.leaves]

@@ -1,8 +1,8 @@
-"""Challenges nodes: draws what is asked, has it opened, verifies what was opened, and sums up what that says.
+"""Challenges nodes: draws what is asked, has it opened, and verifies what was opened.
 
 Holds always: a challenge is in the ledger before a probe is told of it; only large nodes are challenged, as the law
-says; an opening is kept as the node signed it, in the ledger, whether its proofs hold or not; a node is asked by its
-own calls alone.
+says, by what their operator says or by what they report, whichever is more; an opening is kept as the node signed it,
+in the ledger, whether its proofs hold or not; a node is asked by its own calls alone.
 """
 
 from __future__ import annotations
@@ -11,26 +11,22 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
 from compliance_api.domain.challenge import (
+    NO_COMMITMENT,
     Challenge,
-    ChallengeOutcome,
-    Opened,
     State,
     challengeable,
     draw_rules,
     hour_of,
     hours,
-    outcome,
 )
 from compliance_api.domain.law import Law, LawBook, LawError
 from compliance_api.domain.organisation import Node, Organisation, Registry
 from compliance_api.domain.sampling import ListedName
-from compliance_api.domain.statistics.day import faulty_lines
 from compliance_api.errors import InvalidRequestError, NotPermittedError, Violation
 from compliance_api.usecases.sample import NameSource, SeedStore
 from lachan.compliance.v1 import challenge_service_pb2 as pb
@@ -45,8 +41,6 @@ MAX_PENDING = 8
 MAX_OPENING_BYTES = 1 << 20
 MAX_SIGNATURE_BYTES = 128
 BUSY_DAYS = 30
-# Vietnam's offset: its days begin and end outcomes.
-LEGAL = timedelta(hours=7)
 DAY = timedelta(days=1)
 
 
@@ -64,11 +58,24 @@ class Answer:
     beyond: int
 
 
+@dataclass(frozen=True)
+class Load:
+    """What a node reported of late."""
+
+    # Queries it answered, on a day of as many as it reported.
+    queries: int
+    # Whether it counts hits by name: one that reads another resolver's log does not, and has nothing to open.
+    by_name: bool
+
+
 class ChallengeStore(Protocol):
     """Keeps challenges and what became of them."""
 
     async def is_drawn(self, operator: str, node: str, hour: datetime) -> bool:
         """Whether the hour's challenge was drawn already."""
+
+    async def loads(self, operator: str, since: datetime) -> Mapping[str, Load]:
+        """What each node reported on the time since then; those that reported nothing are left out."""
 
     async def busy(self, operator: str, since: datetime) -> frozenset[str]:
         """Entries that challenges since then found to be asked often by others."""
@@ -82,36 +89,11 @@ class ChallengeStore(Protocol):
     async def challenge(self, operator: str, node: str, challenge_id: bytes) -> tuple[Challenge, bytes | None] | None:
         """A challenge of that node, with what the node answered."""
 
-    async def roots(self, operator: str, node: str, hour: datetime) -> set[bytes]:
-        """What the node's stored reports commit to for that hour."""
+    async def roots(self, challenge: Challenge) -> set[bytes]:
+        """What the node had committed to for the challenged hour by the time it was asked."""
 
     async def answer(self, challenge: Challenge, answer: Answer) -> None:
         """Stores an answer and enters it into the ledger, unless there is one."""
-
-    async def expire(self, now: datetime) -> int:
-        """Notes those whose deadline is over as unanswered; how many."""
-
-    async def results(
-        self, operator: str, start: datetime, end: datetime, explained: Callable[[int], int]
-    ) -> list[Opened]:
-        """What became of the challenges whose hours lie between; answered queries are counted anew.
-
-        Args:
-            operator: Whose.
-            start: The first hour's beginning.
-            end: The last one's end.
-            explained: How many of so many lines interception explains.
-        """
-
-    async def save(self, found: ChallengeOutcome, busy: Mapping[bytes, Sequence[str]], now: datetime) -> None:
-        """Stores an outcome, and which entries challenges found to be asked often."""
-
-
-class OutcomeReader(Protocol):
-    """What a judge asks for of challenges: `storage.challenges.Challenges` is one."""
-
-    async def outcome(self, operator: str, end: datetime) -> ChallengeOutcome | None:
-        """What challenges said over the days up to the end of a legal day; the slope is made of `sums` by the law."""
 
 
 class Challenger:
@@ -139,11 +121,18 @@ class Challenger:
         except LawError:
             return None
 
-    def _large(self, operator: Organisation, now: datetime) -> list[tuple[Node, Law]]:
+    async def _large(self, operator: Organisation, now: datetime) -> list[tuple[Node, Law]]:
+        """Nodes of so many clients that counts of theirs are no single one's, by their operator's word or their own."""
+        loads = await self._store.loads(operator.identifier, now - DAY)
         found = []
         for node in operator.nodes:
             law = self._law(node, now)
-            if law is not None and node.clients > law.challenges.minimum_clients:
+            load = loads.get(node.name)
+            if law is None or (load is not None and not load.by_name):
+                continue
+            duty = law.challenges
+            clients = max(node.clients, load.queries // duty.queries_a_client if load is not None else 0)
+            if clients > duty.minimum_clients:
                 found.append((node, law))
         return found
 
@@ -156,7 +145,7 @@ class Challenger:
         hour = hour_of(now)
         drawn = 0
         for operator in self._registry.operators():
-            large = self._large(operator, now)
+            large = await self._large(operator, now)
             if not large:
                 continue
             seed = await self._seeds.seed(operator.identifier, PURPOSE, now.astimezone(UTC).date())
@@ -214,6 +203,8 @@ class Challenger:
     async def submit(self, caller: Identity, signed: pb.SignedOpening, now: datetime) -> State:
         """Takes an opening; what it amounts to. The same bytes again change nothing.
 
+        Who says that it is too early is asked again: its clock may be slow, and it has until the deadline.
+
         Raises:
             NotPermittedError: The caller is no node, is not known, or speaks for another.
             InvalidRequestError: With the field that is out of bounds, or where another opening is stored.
@@ -232,7 +223,9 @@ class Challenger:
             if hashlib.sha256(before).digest() != hashlib.sha256(signed.opening).digest():
                 raise _invalid("challenge_id", "another opening is stored")
             return State.OPENED
-        roots = await self._store.roots(challenge.operator, challenge.node, challenge.hour)
+        if opening.refusal == pb.OPENING_REFUSAL_TOO_EARLY:
+            return State.DRAWN
+        roots = await self._store.roots(challenge)
         state, reason, counts = judge(challenge, opening, roots)
         await self._store.answer(
             challenge,
@@ -248,28 +241,6 @@ class Challenger:
             ),
         )
         return state
-
-    async def evaluate(self, now: datetime) -> list[ChallengeOutcome]:
-        """Notes what was not answered, and sums up the days up to now for every operator that was challenged."""
-        await self._store.expire(now)
-        outcomes = []
-        for operator in self._registry.operators():
-            laws = [law for node in operator.judged if (law := self._law(node, now)) is not None]
-            if not laws:
-                continue
-            law = laws[0]
-            local = (now + LEGAL).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            end = local + DAY - LEGAL
-            start = end - law.challenges.days * DAY
-            explained = partial(faulty_lines, rules=law.day_rules())
-            results = await self._store.results(operator.identifier, start, end, explained)
-            if not results:
-                continue
-            found = outcome(operator.identifier, start, end, results, law.burden.slope_rule())
-            busy = {one.challenge.challenge_id: one.busy(law.challenges.seldom) for one in results}
-            await self._store.save(found, busy, now)
-            outcomes.append(found)
-        return outcomes
 
 
 def _invalid(field: str, rule: str) -> InvalidRequestError:
@@ -307,7 +278,7 @@ def judge(challenge: Challenge, opening: pb.Opening, roots: set[bytes]) -> tuple
     if datetime.fromtimestamp(opening.hour, UTC) != challenge.hour:
         return State.UNTRUE, "another hour is opened", {}
     if not roots:
-        return State.UNTRUE, "no report of the node commits to the hour", {}
+        return State.UNCOMMITTED, NO_COMMITMENT, {}
     if len(roots) > 1:
         return State.UNTRUE, f"reports of the node commit to {len(roots)} different roots for the hour", {}
     asked = [BEYOND, *challenge.fingerprints]

@@ -11,19 +11,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from compliance_api.domain.case import Case
 from compliance_api.domain.course import Course
 from compliance_api.domain.law import Law, LawError
 from compliance_api.domain.law_history import LawHistory
+from compliance_api.domain.legal_day import CALENDAR, LegalDay
 from compliance_api.domain.organisation import Registry
 from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.verdict import Verdict, judge
 from compliance_api.usecases.count import DayCounter, Place
 from compliance_api.usecases.periods import PeriodJudge
 from lachan import log
+
+REMEMBERED = timedelta(days=3)
+"""Whoever begins to judge looks so far back for what challenges said: what came before was heard by whoever did it."""
+MOMENT = timedelta(microseconds=1)
 
 _log = log.get()
 
@@ -40,6 +45,13 @@ class CaseStore(Protocol):
         """Stores a verdict, opens and closes its findings, unless a later one is stored already."""
 
 
+class OutcomeReader(Protocol):
+    """Tells what challenges say of late."""
+
+    async def since(self, operator: str, since: datetime) -> list[tuple[datetime, datetime]]:
+        """The ends of the days that were summed up later than a moment, and when that was, the oldest first."""
+
+
 class LawStore(Protocol):
     """Knows the law."""
 
@@ -51,13 +63,22 @@ class Judge:
     """The task of judging."""
 
     def __init__(
-        self, registry: Registry, laws: LawStore, store: CaseStore, counter: DayCounter, periods: PeriodJudge
+        self,
+        registry: Registry,
+        laws: LawStore,
+        store: CaseStore,
+        counter: DayCounter,
+        periods: PeriodJudge,
+        outcomes: OutcomeReader,
     ) -> None:
         self._registry = registry
         self._laws = laws
         self._store = store
         self._counter = counter
         self._periods = periods
+        self._outcomes = outcomes
+        # When the newest sum of challenges was made that each operator's days were judged by.
+        self._summed: dict[Place, datetime] = {}
 
     async def evaluate(self, now: datetime) -> list[Verdict]:
         """Judges every operator in each of its jurisdictions."""
@@ -71,6 +92,7 @@ class Judge:
                 continue
             counted = await self._counter.count(place, laws, now)
             await self._periods.close(place, laws, counted, now)
+            await self._hear(place, laws, law, now)
             course = await self._counter.course(place, laws, law, now)
             case = await self._store.case(place.operator, place.jurisdiction, place.nodes, law, now, course)
             case = replace(case, laws=laws.timeline(place.jurisdiction))
@@ -79,6 +101,25 @@ class Judge:
             await self._store.save(verdict, law.procedure)
             verdicts.append(verdict)
         return verdicts
+
+    async def _hear(self, place: Place, laws: LawHistory, law: Law, now: datetime) -> None:
+        """Judges days anew of which challenges say something else by now: openings come days after what they are of."""
+        told = await self._outcomes.since(place.operator, self._summed.get(place, now - REMEMBERED))
+        if not told:
+            return
+        # Days that are shorter are for showing and testing; challenges need whole ones.
+        ends = {end for end, _ in told} if law.day.length == CALENDAR else set()
+        last = {LegalDay.of(end - MOMENT) for end in ends}
+        closed = [
+            day
+            for day in sorted({*last, *(day.after(-1) for day in last)})
+            if day.end + timedelta(seconds=law.day.closes_after) <= now
+        ]
+        try:
+            await self._periods.judge(place, laws, closed, now)
+        except LawError as error:
+            _log.warning("no verdict on some days", operator=place.operator, reason=str(error))
+        self._summed[place] = max(made for _, made in told)
 
 
 def places(registry: Registry) -> list[Place]:

@@ -17,7 +17,7 @@ from compliance_api.domain.case import Case
 from compliance_api.domain.course import CountedDay, Course
 from compliance_api.domain.law import Law, LawError
 from compliance_api.domain.law_history import LawHistory
-from compliance_api.domain.legal_day import CALENDAR, Period, period
+from compliance_api.domain.legal_day import CALENDAR, LegalDay, Period, period
 from compliance_api.domain.period_verdict import PeriodVerdict, decide
 from compliance_api.domain.timeline import Timeline
 from compliance_api.errors import ComplianceError
@@ -75,9 +75,16 @@ class PeriodJudge:
 
     async def close(self, place: Place, laws: LawHistory, counted: Iterable[Counted], now: datetime) -> int:
         """Judges the days that were counted just now, and their months; says how many verdicts are new."""
+        return await self.judge(place, laws, (one.judged.day for one in counted), now)
+
+    async def judge(self, place: Place, laws: LawHistory, days: Iterable[LegalDay], now: datetime) -> int:
+        """Judges days and their months; says how many verdicts are new.
+
+        Raises:
+            LawError: There is no law to judge one by.
+        """
         names = {}
-        for one in counted:
-            day = one.judged.day
+        for day in days:
             names[day.name] = day.length
             # A month of short days would be judged with each of them: it is reached when somebody asks.
             if day.length == CALENDAR:

@@ -71,6 +71,8 @@ EVIDENCE: Mapping[EvidenceKind, str] = {
     EvidenceKind.OBSERVATION: N_("Observation"),
     EvidenceKind.RELEASE: N_("Release"),
     EvidenceKind.TALLY: N_("Counted day"),
+    EvidenceKind.OPENING: N_("Opened counts"),
+    EvidenceKind.CHALLENGE: N_("Challenge without an answer"),
 }
 
 RESULTS: Mapping[Result, str] = {
@@ -293,8 +295,29 @@ _SAYINGS: Mapping[FindingKind, tuple[_Saying, ...]] = {
             ),
         ),
         _Saying(
+            ("hours_opened_untruly",),
+            N_(
+                "Hours whose counts were opened otherwise than the node had committed to them:"
+                " %(hours_opened_untruly)s."
+            ),
+        ),
+        _Saying(
+            ("hours_opened_above", "hits_opened", "hits_reported"),
+            N_(
+                "In %(hours_opened_above)s hours the node opened %(hits_opened)s hits for a few names, and had reported"
+                " %(hits_reported)s for all names together."
+            ),
+        ),
+        _Saying(
+            ("nodes_not_opening", "hours_not_opened", "hours_challenged", "days_not_opened"),
+            N_(
+                "%(nodes_not_opening)s nodes did not open what they were asked to: %(hours_not_opened)s of"
+                " %(hours_challenged)s challenged hours, on %(days_not_opened)s days."
+            ),
+        ),
+        _Saying(
             ("days_copied",),
-            N_("Days on which a node's counters are those of another node, some windows later: %(days_copied)s."),
+            N_("Days on which a node's counters are those of another node: %(days_copied)s."),
         ),
     ),
 }

@@ -171,6 +171,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/overview.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/partitions.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/counters.py": (CHALLENGES, "needs PostgreSQL"),
+    "compliance_api/storage/outcomes.py": ("tests/integration/test_challenge_verdicts.py", "needs PostgreSQL"),
     "compliance_api/usecases/copies.py": (CHALLENGES, "reads stored reports"),
     "compliance_api/verbs/unreported.py": (CHALLENGES, "verbs are run as commands"),
     "compliance_api/storage/paths.py": (CHALLENGES, "needs PostgreSQL"),

@@ -11,7 +11,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from sqlalchemy import URL, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.domain import nonce
-from compliance_api.domain.chain import Relation
-from compliance_api.domain.challenge import ChallengeOutcome, State
+from compliance_api.domain.challenge import State
 from compliance_api.domain.law import LawBook
 from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.observation import Path as Way
+from compliance_api.domain.outcome import ChallengeOutcome
 from compliance_api.nonces.server import write
 from compliance_api.storage import evidence
 from compliance_api.storage.assignments import Assignments
@@ -34,12 +34,14 @@ from compliance_api.storage.evidence import Extent
 from compliance_api.storage.laws import Laws
 from compliance_api.storage.paths import Paths
 from compliance_api.storage.seeds import Seeds
-from compliance_api.storage.tables import assignments, challenge_outcomes, challenges, ledger_leaves, reports, seeds
+from compliance_api.storage.tables import assignments, challenge_sums, challenges, ledger_leaves, reports, seeds
 from compliance_api.usecases.copies import CopyFinder
 from lachan import message, postgres, tls
 from lachan.compliance.v1 import challenge_service_pb2 as opening
 from lachan.compliance.v1 import probe_service_pb2 as probes
+from lachan.compliance.v1 import report_service_pb2
 from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub
+from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub
 from lachan.signing import OPENING
 from lachan.tls import Role
 from resolver.authority import OpeningSettings
@@ -61,6 +63,7 @@ from tests.support.challenging import (
     reported,
     scaled,
     scene,
+    stored,
 )
 from tests.support.compliance import COMMAND, Authority
 
@@ -83,7 +86,7 @@ async def test_the_slope_is_1_for_honest_0_for_invented_and_k_for_scaled_counter
             assert not await made.challenger.pending(tls.Identity(operator, Role.NODE, "edge-1"), made.clock())
         assert await opened(made) == dict.fromkeys(lies, 1)
         assert await opened(made) == dict.fromkeys(lies, 0)
-        found = by_operator(await made.challenger.evaluate(made.clock()))
+        found = by_operator(await made.summary.evaluate(made.clock()))
         slopes = {name: float(one.slope.beta) for name, one in found.items() if one.slope is not None}
         # Within what the law tolerates: even who invents may know which entries were asked at all, and keep to these.
         assert slopes == pytest.approx({"honest": 1, "invented": 0, "scaled": 3}, abs=0.25)
@@ -92,10 +95,12 @@ async def test_the_slope_is_1_for_honest_0_for_invented_and_k_for_scaled_counter
             "invented": True,
             "scaled": True,
         }
-        assert {(one.opened, one.closed, one.absent, one.sums.n) for one in found.values()} == {(1, 0, 0, 30)}
+        assert {(len(one.opened), one.closed, one.absent, one.sums.n) for one in found.values()} == {(1, 0, 0, 30)}
         async with made.engine.connect() as connection:
-            kept = (await connection.execute(select(challenge_outcomes))).all()
-            assert {row.operator_id: row.accuses for row in kept} == {n: one.accuses for n, one in found.items()}
+            kept = (await connection.execute(select(challenge_sums))).all()
+            assert {row.operator_id: row.content["accuses"] for row in kept} == {
+                n: one.accuses for n, one in found.items()
+            }
             await everything_is_in_the_ledger(connection)
 
 
@@ -125,7 +130,7 @@ async def test_a_line_that_is_intercepted_spoils_no_honest_slope(databases: post
         assert ways == {Way.VERIFIED, Way.ELSEWHERE}
         await reported(made)
         await opened(made)
-        (found,) = await made.challenger.evaluate(made.clock())
+        (found,) = await made.summary.evaluate(made.clock())
         assert found.slope is not None
         assert float(found.slope.beta) == pytest.approx(1, abs=0.1)
 
@@ -160,19 +165,19 @@ async def test_who_refuses_lies_or_says_nothing_is_found_out(databases: postgres
                 signed = opening.SignedOpening(
                     opening=data, signature=edge.key.sign(OPENING, data), key_id=edge.key.public.key_id
                 )
-            expected = State.REFUSED if name == "refuses" else State.UNTRUE
-            assert await made.challenger.submit(caller, signed, made.clock()) is expected
+            expected = {"refuses": State.REFUSED, "lies": State.UNTRUE, "uncommitted": State.UNCOMMITTED}
+            assert await made.challenger.submit(caller, signed, made.clock()) is expected[name]
             # Another word on it is refused, and changes nothing.
             stranger = tls.Identity("silent", Role.NODE, "edge-1")
             with pytest.raises(Exception, match="key_id"):
                 await made.challenger.submit(stranger, signed, made.clock())
         made.clock.now = HOUR_AT + timedelta(days=4)
-        found = by_operator(await made.challenger.evaluate(made.clock()))
-        assert {name: (one.refused, one.untrue, one.unanswered) for name, one in found.items()} == {
-            "refuses": (1, 0, 0),
-            "lies": (0, 1, 0),
-            "silent": (0, 0, 1),
-            "uncommitted": (0, 1, 0),
+        found = by_operator(await made.summary.evaluate(made.clock()))
+        assert {name: [state for state, count in one.states.items() if count] for name, one in found.items()} == {
+            "refuses": [State.REFUSED],
+            "lies": [State.UNTRUE],
+            "silent": [State.UNANSWERED],
+            "uncommitted": [State.UNCOMMITTED],
         }
         async with made.engine.connect() as connection:
             reasons = {row.operator_id: row.reason for row in await connection.execute(select(challenges))}
@@ -181,11 +186,50 @@ async def test_who_refuses_lies_or_says_nothing_is_found_out(databases: postgres
         assert "no report" in reasons["uncommitted"]
 
 
-async def test_a_small_node_is_never_challenged(databases: postgres.Server, tmp_path: Path) -> None:
-    async with scene(databases, tmp_path, {"small": honest}, clients=10_000) as made:
+async def test_a_node_is_challenged_where_it_is_large_by_its_operator_s_word_or_its_own(
+    databases: postgres.Server, tmp_path: Path
+) -> None:
+    async with scene(databases, tmp_path, dict.fromkeys(("small", "large", "log"), honest), clients=10_000) as made:
         assert await made.challenger.draw(made.clock()) == 0
+        # 10,000 clients of 20,000 queries a day ask 694,444 in five minutes.
+        rows = [
+            stored(operator, "edge-1", made.clock() - timedelta(minutes=5 * place), 12 * number + place, queries)
+            for number, (operator, queries) in enumerate({"small": 690_000, "large": 700_000, "log": 700_000}.items())
+            for place in range(12)
+        ]
+        for row in rows:
+            # Who counts from another resolver's log commits to no counts by name, and has nothing to open.
+            row["queries_measured"] = row["operator_id"] != "log"
+        async with made.engine.begin() as connection:
+            await connection.execute(insert(reports), rows)
+        assert await made.challenger.draw(made.clock()) == 1
         async with made.engine.connect() as connection:
-            assert (await connection.execute(select(challenges))).all() == []
+            assert [row.operator_id for row in await connection.execute(select(challenges))] == ["large"]
+
+
+async def test_what_was_committed_to_after_the_question_binds_nobody_and_who_is_early_is_asked_again(
+    databases: postgres.Server, tmp_path: Path
+) -> None:
+    async with scene(databases, tmp_path, {"late": honest}) as made:
+        await made.challenger.draw(made.clock())
+        edge, caller = made.edges["late"], tls.Identity("late", Role.NODE, "edge-1")
+        made.clock.now = HOUR_AT + timedelta(hours=25, minutes=1)
+        (asked,) = await made.challenger.pending(caller, made.clock())
+        request = opening.OpeningRequest(
+            challenge_id=asked.challenge_id, hour=int(asked.hour.timestamp()), fingerprints=asked.fingerprints
+        )
+        # A clock that is slow: it may come again until the deadline.
+        early = edge.opener().open(request, (HOUR_AT + timedelta(hours=24)).timestamp())
+        assert await made.challenger.submit(caller, early, made.clock()) is State.DRAWN
+        assert await made.challenger.pending(caller, made.clock()) == [asked]
+        # It knows by now which names are challenged.
+        async with made.channel("late", Role.NODE, "edge-1") as connection:
+            reports_ = report_service_pb2.SubmitReportsRequest(reports=[edge.report()])
+            await ReportServiceStub(connection).SubmitReports(reports_, timeout=20)
+        signed = edge.opener().open(request, made.clock.now.timestamp())
+        assert await made.challenger.submit(caller, signed, made.clock()) is State.UNCOMMITTED
+        (found,) = await made.summary.evaluate(made.clock())
+        assert (found.states[State.UNCOMMITTED], found.accuses) == (1, False)
 
 
 async def test_what_a_probe_keeps_to_itself_is_counted(databases: postgres.Server, tmp_path: Path) -> None:
@@ -251,31 +295,6 @@ async def test_copied_counters_are_found_a_day_at_a_time(databases: postgres.Ser
             ):
                 told = await evidence.copied(connection, Extent(operator, nodes, day.start, day.end))
                 assert [one.node for one in told] == accused
-
-
-def stored(operator: str, node: str, start: datetime, sequence: int, queries: int) -> dict[str, Any]:
-    digest = f"{operator}/{node}/{sequence}".encode().ljust(32, b"d")
-    return {
-        "operator_id": operator,
-        "node": node,
-        "boot_epoch": bytes(16),
-        "sequence": sequence,
-        "digest": digest,
-        "log_index": sequence,
-        "accepted_at": start,
-        "relation": Relation.EXTENDS,
-        "window_start": start,
-        "window_seconds": 300,
-        "list_serial": 1,
-        "list_activated_at": start,
-        "queries": queries,
-        "queries_measured": True,
-        "blocked": 0,
-        "enforcing": True,
-        "report": b"",
-        "signature": b"",
-        "key_id": b"",
-    }
 
 
 async def test_the_verbs(engine: AsyncEngine, url: URL, tmp_path: Path) -> None:

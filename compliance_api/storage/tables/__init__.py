@@ -9,6 +9,7 @@ chain, the position of the log, the cosignatures of its head, and the current ve
 from compliance_api.storage.tables.base import metadata
 from compliance_api.storage.tables.challenges import (
     challenge_outcomes,
+    challenge_sums,
     challenges,
     copied_counters,
     draws,
@@ -54,6 +55,7 @@ __all__ = [
     "certificates",
     "chain_heads",
     "challenge_outcomes",
+    "challenge_sums",
     "challenges",
     "copied_counters",
     "daily_rollups",

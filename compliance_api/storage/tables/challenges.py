@@ -83,6 +83,7 @@ challenges = Table(
     Index(None, "state", "deadline"),
 )
 
+# What the release before this one sums up, while it runs beside.
 challenge_outcomes = Table(
     "challenge_outcomes",
     metadata,
@@ -102,6 +103,20 @@ challenge_outcomes = Table(
     Column("slope_low", BigInteger),
     Column("slope_high", BigInteger),
     Column("accuses", Boolean, nullable=False),
+)
+
+challenge_sums = Table(
+    "challenge_sums",
+    metadata,
+    Column("operator_id", Text, primary_key=True),
+    # The end of the days that were looked at.
+    Column("ends_at", DateTime(timezone=True), primary_key=True),
+    # A later one stands beside the earlier: what was known when stays known.
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    moment("computed_at"),
+    # As `domain.case.SlopeRecord`, with the sums that its slope is made of.
+    Column("content", JSONB, nullable=False),
+    Index(None, "operator_id", "computed_at"),
 )
 
 copied_counters = Table(

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from compliance_api.ledger import evidence
 from compliance_api.ledger.pack import PackError
 from compliance_api.ledger.signatures import ForgedError, Signers, UnknownKeyError
 from lachan import canonical, signing
-from lachan.compliance.v1 import probe_service_pb2, report_pb2
+from lachan.compliance.v1 import challenge_service_pb2, probe_service_pb2, report_pb2
 from lachan.ledger.batch import signed
 from lachan.ledger.leaf import Kind
 from lachan.signing import SigningKey
@@ -92,3 +93,28 @@ def test_leaves_that_tell_of_nobody_are_passed_over(content: bytes) -> None:
 def test_what_is_no_signed_message_is_refused() -> None:
     with pytest.raises(PackError):
         signers().check(9, Kind.REPORT, b"\x0a\xff", "a/edge-1")
+
+
+ASKED = {"type": "challenge", "challenge": "0c" * 16, "operator": "a", "node": "edge-1"}
+
+
+def opened(key: SigningKey, node: str = "edge-1", challenge: bytes = b"\x0c" * 16) -> bytes:
+    message = challenge_service_pb2.Opening(challenge_id=challenge, organisation="a", node=node).SerializeToString()
+    return signed(message, key.sign(signing.OPENING, message), key.public.key_id)
+
+
+def test_an_opening_is_of_the_node_that_was_challenged() -> None:
+    known = signers()
+    with pytest.raises(UnknownKeyError, match="its challenge"):
+        known.check(9, Kind.OPENING, opened(NODE), "challenge/x")
+    known.learn(3, Kind.CHALLENGE, canonical.encode(ASKED))
+    known.learn(4, Kind.CHALLENGE, canonical.encode({"type": "seed", "operator": "a"}))
+    known.check(9, Kind.OPENING, opened(NODE), "challenge/x")
+    with pytest.raises(ForgedError, match="'a/edge-1' was challenged"):
+        known.check(9, Kind.OPENING, opened(NODE, "edge-2"), "challenge/x")
+    with pytest.raises(ForgedError, match="signature of lachan://a/node/edge-1"):
+        known.check(9, Kind.OPENING, opened(PROBE), "challenge/x")
+    assert evidence.reference(Kind.OPENING, opened(NODE)) == "0c" * 16
+    assert evidence.reference(Kind.CHALLENGE, canonical.encode(ASKED)) == "0c" * 16
+    assert evidence.reference(Kind.CHALLENGE, canonical.encode({"type": "seed"})) == ""
+    assert evidence.reference(Kind.CHALLENGE, b"[]") == ""
