@@ -9,9 +9,10 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.casework import Action, Deed
+from compliance_api.domain.casework import Action, Matter
 from compliance_api.domain.finding import Evidence, EvidenceKind
 from compliance_api.domain.law import LawBook
+from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.retention import RetentionSettings
 from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.tally import DayEvidence, count, judged
@@ -27,6 +28,7 @@ from compliance_api.usecases.count import Counted, Place
 from lachan.ledger.leaf import Kind
 from tests.support.cases import NOW, course, honest, law, watched
 from tests.support.evidence import ASSIGNMENT, FINDING, Dispute
+from tests.support.people import AN
 
 LATER = timedelta(days=120)
 
@@ -109,7 +111,11 @@ async def test_what_a_finding_says_is_entered_again_when_it_says_something_else(
     assert await entered() == opened
     await save(51, 23)
     (case,) = await Casework(engine).cases()
-    await Casework(engine).take(case.identifier, Deed(Action.CONFIRM, "inspection", "anh"), NOW + timedelta(hours=52))
+    stands = await Casework(engine).detail(case.identifier)
+    assert stands is not None
+    matter = Matter("a", Procedure(), stands.case.steps, True, stands.head)
+    deed = AN.deed(matter, Action.CONFIRM, finding=case.identifier)
+    await Casework(engine).take(case.identifier, deed, NOW + timedelta(hours=52))
     assert await entered() == [*opened, (counted(23), None), (None, "confirmed")]
     async with engine.connect() as connection:
         kept = finding_versions.c
