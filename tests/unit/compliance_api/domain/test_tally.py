@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from compliance_api.domain.case import ReleaseRecord
+from compliance_api.domain.law_history import LawHistory, content, read
 from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.met import Met
 from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
@@ -105,6 +106,19 @@ def test_what_seems_to_come_from_elsewhere_counts_like_anything_else() -> None:
 def test_what_was_not_due_yet_is_left_out() -> None:
     fresh = [replace(one, added_at=START + timedelta(minutes=24)) for one in watched(NAMES, blocked=False)]
     assert counted(fresh).tally.names == 0
+
+
+def test_a_name_is_due_by_the_law_of_its_publication() -> None:
+    """The authority that shortens deadlines, and asks at once for what was published by the longer ones."""
+    mild = law(list={"block_deadline": "2d"})
+    texts = (read("law-1", 1, START - timedelta(days=9), content(mild)), read("law-1", 2, START, content(LAW)))
+    laws = LawHistory(texts).timeline("hcm")
+    young, new = START - timedelta(days=1), START + timedelta(minutes=1)
+    seen = watched(NAMES, blocked=False, added_at=young)
+    assert count(DayEvidence(DAY, seen), RELEASES, LAW, laws).tally.names == 0
+    assert count(DayEvidence(DAY, seen), RELEASES, LAW).tally.missed == 12
+    seen = watched(NAMES, blocked=False, added_at=new)
+    assert count(DayEvidence(DAY, seen), RELEASES, LAW, laws).tally.missed == 12
 
 
 def test_a_wrong_probe_clock_makes_no_name_due() -> None:
