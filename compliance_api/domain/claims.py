@@ -62,12 +62,15 @@ def duties(case: Case, node: NodeRecord) -> list[Duty]:
 
     None that ended while it was revoked: nobody would have taken a report on it.
     """
-    received = [report.window_start for report in case.reports if report.node == node.name]
+    own = [report for report in case.reports if report.node == node.name]
     waited = case.waited_until or case.now
     found = []
     for start, end, law in case.timeline.within(max(case.start, _owes_from(case, node)), case.now):
         until = min(end, waited - timedelta(seconds=law.report.deadline))
-        found.append(Duty(law, owed(start, until, law.report.window, received, node.away)))
+        ahead = timedelta(seconds=law.report.ahead)
+        # Nobody knows what a window to come will bring.
+        told = [(one.window_start, one.window_end) for one in own if one.received_at + ahead >= one.window_end]
+        found.append(Duty(law, owed(start, until, law.report.window, told, node.away)))
     return found
 
 
@@ -113,29 +116,55 @@ def _neighbours(case: Case, node: NodeRecord, hole: datetime) -> list[ReportReco
 
 
 def broken_chain(case: Case) -> Iterator[Finding]:
-    """Links that do not hold and were not declared lost."""
-    for node, reports in _by_node([report for report in lawful(case) if report.relation.broken]):
+    """Links that do not hold and were not declared lost, and more losses declared than disks have."""
+    ends = [report for report in lawful(case) if report.relation.broken or report.relation is Relation.DECLARED_LOSS]
+    for node, reports in _by_node(ends):
+        breaks = [report for report in reports if report.relation.broken]
+        losses = [report for report in reports if not report.relation.broken]
+        if len(losses) <= case.law.report.tolerated_losses:
+            losses = []
+        if not breaks and not losses:
+            continue
         yield Finding(
             FindingKind.BROKEN_CHAIN,
-            min(report.window_start for report in reports),
-            {"breaks": len(reports)},
-            cite([quote(report, report.relation) for report in reports]),
-            case.clause(FindingKind.BROKEN_CHAIN, max(report.window_start for report in reports)),
+            min(report.window_start for report in [*breaks, *losses]),
+            {"breaks": len(breaks), **({"losses_declared": len(losses)} if losses else {})},
+            cite([quote(report, report.relation) for report in [*breaks, *losses]]),
+            case.clause(FindingKind.BROKEN_CHAIN, max(report.window_start for report in [*breaks, *losses])),
             node,
         )
 
 
+def _repeats(reports: Sequence[ReportRecord]) -> list[ReportRecord]:
+    """Of a node's reports those on time that another one speaks of as well, each beside the one before it."""
+    found: dict[str, ReportRecord] = {}
+    before: ReportRecord | None = None
+    for report in sorted(reports, key=lambda report: (report.window_start, report.sequence, report.digest)):
+        if before is not None and report.window_start < before.window_end:
+            found |= {before.digest: before, report.digest: report}
+        if before is None or report.window_end > before.window_end:
+            before = report
+    return list(found.values())
+
+
 def equivocation(case: Case) -> Iterator[Finding]:
-    """Two signed reports under one number."""
-    for node, reports in _by_node([report for report in lawful(case) if report.relation is Relation.EQUIVOCATION]):
-        rivals = {report.rival for report in reports}
-        sides = [report for report in case.reports if report.digest in rivals]
+    """Two signed reports under one number, or on one window more often than a clock explains that was set back."""
+    for node, reports in _by_node(lawful(case)):
+        rivals = [report for report in reports if report.relation is Relation.EQUIVOCATION]
+        named = {report.rival for report in rivals}
+        sides = [report for report in case.reports if report.digest in named]
+        twice = _repeats([report for report in reports if report.relation is not Relation.EQUIVOCATION])
+        # A pair at least for each window that is told twice.
+        if len(twice) // 2 <= case.law.report.tolerated_repeats:
+            twice = []
+        if not rivals and not twice:
+            continue
         yield Finding(
             FindingKind.EQUIVOCATION,
-            min(report.window_start for report in reports),
-            {"conflicting_reports": len(reports)},
-            cite([quote(report, f"sequence {report.sequence}") for report in [*reports, *sides]]),
-            case.clause(FindingKind.EQUIVOCATION, max(report.window_start for report in reports)),
+            min(report.window_start for report in [*rivals, *twice]),
+            {"conflicting_reports": len(rivals), **({"windows_told_twice": len(twice) // 2} if twice else {})},
+            cite([quote(report, f"sequence {report.sequence}") for report in [*rivals, *sides, *twice]]),
+            case.clause(FindingKind.EQUIVOCATION, max(report.window_start for report in [*rivals, *twice])),
             node,
         )
 

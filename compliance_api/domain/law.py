@@ -58,6 +58,12 @@ class ReportDuty(Settings):
     # Part of the windows due that may be missing: of a day's, where fewer are due. Of 288 windows 14, which are an hour
     # of outage with the windows that it cuts at either end.
     tolerated_missing: Share = 0.05
+    # How far a node's clock may be ahead: a report that comes earlier before its window's end tells nothing of it.
+    ahead: Annotated[Duration, Field(ge=0, le=CALENDAR), Added()] = 3600.0
+    # Windows of a period that may be told twice, as a clock set back by an hour tells them.
+    tolerated_repeats: Annotated[int, Field(ge=0, le=10_000), Added()] = 12
+    # Losses of its spool that a node may declare in a period.
+    tolerated_losses: Annotated[int, Field(ge=0, le=10_000), Added()] = 3
 
 
 class ListDuty(Settings):

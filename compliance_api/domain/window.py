@@ -1,7 +1,7 @@
 """Windows of time: which ones a node owes a report for, and which of them came.
 
 Holds always: windows lie on the grid of their length since 1970-01-01 UTC; a window is owed once its deadline is over;
-a window counts as received once, however many reports speak of it.
+a window counts as received where reports cover all of it, once, however many speak of it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,24 @@ class Owed:
     missing: tuple[datetime, ...]
 
 
+def _covered(spans: Iterable[tuple[datetime, datetime]], seconds: float) -> set[int]:
+    """The windows that lie wholly within what some spans of time cover together."""
+    covered: set[int] = set()
+    begins = ends = None
+    for start, end in [*sorted(spans), (datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))]:
+        if begins is not None and ends is not None and start > ends:
+            covered.update(range(math.ceil(begins.timestamp() / seconds), math.floor(ends.timestamp() / seconds)))
+            begins = ends = None
+        begins, ends = begins or start, max(ends or end, end)
+    return covered
+
+
 def owed(
-    start: datetime, until: datetime, seconds: float, received: Iterable[datetime], away: Sequence[Absence] = ()
+    start: datetime,
+    until: datetime,
+    seconds: float,
+    told: Iterable[tuple[datetime, datetime]],
+    away: Sequence[Absence] = (),
 ) -> Owed:
     """Compares the windows that lie wholly between two moments with those that were reported.
 
@@ -44,12 +60,12 @@ def owed(
         start: No window before this one is owed.
         until: Windows that end after this are not owed yet.
         seconds: Length of a window.
-        received: Starts of the windows reported, in any order, repeated or not.
+        told: Begin and end of the time that each report speaks of, in any order, repeated or not.
         away: Windows that end in one of these are not owed.
     """
     first = math.ceil(start.timestamp() / seconds)
     last = math.floor(until.timestamp() / seconds)
-    came = {math.floor(one.timestamp() / seconds) for one in received}
+    came = _covered(told, seconds)
     wanted: Sequence[int] = range(first, max(first, last))
     if away:
         ends = {number: datetime.fromtimestamp((number + 1) * seconds, UTC) for number in wanted}

@@ -28,6 +28,7 @@ from compliance_api.domain.law import Law, LawBook, LawError
 from compliance_api.domain.organisation import Node, Organisation, Registry
 from compliance_api.domain.sampling import ListedName
 from compliance_api.errors import InvalidRequestError, NotPermittedError, Violation
+from compliance_api.usecases.exact import RULE, is_exact
 from compliance_api.usecases.sample import NameSource, SeedStore
 from lachan.compliance.v1 import challenge_service_pb2 as pb
 from lachan.rulecounts import BEYOND, MAX_DEPTH, Bucket, RuleCountError, verify
@@ -257,11 +258,14 @@ def _read(signed: pb.SignedOpening, node: Node) -> pb.Opening:
         if signed.key_id != key.key_id:
             raise _invalid("key_id", "not the node's key")
         key.verify(OPENING, signed.opening, signed.signature)
-        return pb.Opening.FromString(signed.opening)
+        told = pb.Opening.FromString(signed.opening)
     except SigningError as error:
         raise _invalid("signature", str(error)) from error
     except DecodeError as error:
         raise _invalid("opening", "not a serialised Opening") from error
+    if not is_exact(told, signed.opening):
+        raise _invalid("opening", RULE)
+    return told
 
 
 def judge(challenge: Challenge, opening: pb.Opening, roots: set[bytes]) -> tuple[State, str, Mapping[int, int | None]]:

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from compliance_api.domain.chain import Link
 from compliance_api.domain.organisation import Node
 from compliance_api.errors import InvalidRequestError, NotPermittedError, Violation
+from compliance_api.usecases.exact import RULE, is_exact
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.signing import REPORT, SigningError, VerifyKey
 from lachan.tls import Identity
@@ -284,6 +285,8 @@ def read(place: str, signed: pb.SignedReport, caller: Identity, node: Node) -> C
         raise InvalidRequestError([Violation(f"{place}.report", "not a serialised Report")]) from error
     if (report.organisation, report.node) != (caller.organisation, caller.name):
         raise NotPermittedError(f"{place}: {caller} may not report for another node")
+    if not is_exact(report, data):
+        raise InvalidRequestError([Violation(f"{place}.report", RULE)])
     check = _Checker(place)
     sums = _check(check, report)
     if check.violations:

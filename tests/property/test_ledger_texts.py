@@ -22,7 +22,7 @@ for _number in range(5):
 FILES = BOOK.files([1, 2], [3, 5])
 HEAD = FILES[pack.checkpoint_name(5)]
 PIECE = evidence.Piece(index=1, kind=Kind.REPORT, subject="a/edge-1", state="opened", reference="00")
-EVIDENCE = evidence.Evidence(form="full", operator="a", finding="00", pieces=[PIECE])
+EVIDENCE = evidence.Evidence(form="full", operator="a", finding="00", as_of=1, scope="whole", pieces=[PIECE])
 
 
 def read_note(data: bytes) -> bytes:

@@ -20,6 +20,39 @@ def test_windows_are_owed_only_after_their_deadline() -> None:
     assert found.node == "edge-1"
 
 
+def test_a_second_tells_nothing_of_a_window_and_neither_does_a_report_made_before_it() -> None:
+    (found,) = claims.missing_reports(honest(reports=[report(minute, window_seconds=1) for minute in range(60)]))
+    assert found.counts["windows_missing"] == 55
+    duty = {"window": "1m", "deadline": "5m", "first_within": "10m", "tolerated_missing": 0}
+    # All of it handed in an hour and a half before, and by a clock that is ten minutes ahead.
+    for early, missing in ((timedelta(minutes=90), 55), (timedelta(minutes=10), 0)):
+        told = [report(minute) for minute in range(60)]
+        told = [replace(one, received_at=one.received_at - early) for one in told]
+        gone = claims.windows_owed(honest(law=law(report=duty), reports=told), honest().nodes[0]).missing
+        assert len(gone) == missing
+
+
+def test_windows_told_twice_under_other_numbers_are_two_words_on_one_thing() -> None:
+    """As far as a clock that was set back by an hour does not explain it."""
+    once = [report(minute) for minute in range(60)]
+    again = [report(minute, sequence=100 + minute, digest=f"{minute + 1000:064x}") for minute in range(20)]
+    (found,) = claims.equivocation(honest(reports=[*once, *again]))
+    assert (found.counts, found.since) == ({"conflicting_reports": 0, "windows_told_twice": 20}, START)
+    assert {f"{0:064x}", f"{1000:064x}"} <= {one.reference for one in found.evidence}
+    assert list(claims.equivocation(honest(reports=[*once, *again[:12]]))) == []
+    assert list(claims.equivocation(honest(reports=once))) == []
+
+
+def test_more_losses_declared_than_disks_have_break_the_chain() -> None:
+    reports = [report(minute) for minute in range(60)]
+    for minute in (10, 20, 30):
+        reports[minute] = replace(reports[minute], relation=Relation.DECLARED_LOSS)
+    assert list(claims.broken_chain(honest(reports=reports))) == []
+    reports[40] = replace(reports[40], relation=Relation.DECLARED_LOSS)
+    (found,) = claims.broken_chain(honest(reports=reports))
+    assert (found.counts, len(found.evidence)) == ({"breaks": 0, "losses_declared": 4}, 4)
+
+
 def test_a_hole_quotes_what_stands_on_both_sides() -> None:
     (found,) = claims.missing_reports(honest(reports=[report(minute) for minute in range(55) if minute != 30]))
     assert [one.reference for one in found.evidence] == [f"{29:064x}", f"{31:064x}"]
