@@ -91,6 +91,10 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/registry/orders.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/ownership.py": (ROLE, "what a role may is PostgreSQL's to say"),
     "blocklist_sync/central/verbs/database.py": (ROLE, "verbs are run as commands"),
+    "blocklist_sync/central/serving/strata.py": (
+        "tests/unit/blocklist_sync/central/serving/test_sample.py",
+        "what is arranged is seen by what is drawn",
+    ),
     "blocklist_sync/central/serving/past.py": (LIST_SERVICE, "a log and its releases, as compliance asks for them"),
     "blocklist_sync/central/serving/counting.py": (REGISTRY, "real calls that end in every way"),
     "blocklist_sync/central/serving/metrics.py": (

@@ -6,13 +6,37 @@ the file takes. The file is the one that was opened, whatever takes its place me
 
 from __future__ import annotations
 
+import io
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.rows import StateReader
+from blocklist_sync.central.log.rows import Rows, StateReader
+
+if TYPE_CHECKING:
+    # In collections.abc from Python 3.12 on.
+    from typing_extensions import Buffer
+
+
+class _Mapped(io.RawIOBase):
+    """A mapped file, to be read from its start."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        piece = self._data[self._at : self._at + len(view)]
+        view[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
 
 
 class Lookup:
@@ -24,23 +48,53 @@ class Lookup:
         Raises:
             CentralError: It cannot be read, or begins otherwise.
         """
-        self._path = path
+        self.path = path
         try:
-            with path.open(encoding="utf-8", newline="\n") as file:
-                self.kinds = StateReader(file, path).kinds
+            with path.open("rb") as file:
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise CentralError(f"{path}: {error}") from error
+        self.kinds = self._reader().kinds
+        self.size = len(self._data)
         at = 0
         for _ in range(1 + len(self.kinds)):
             at = self._data.find(b"\n", at) + 1
-        self._first = at
+        self.first = at
+        """Where the first entry's line begins."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets the file go."""
         self._data.close()
+
+    def _reader(self) -> StateReader:
+        text = io.TextIOWrapper(io.BufferedReader(_Mapped(self._data)), encoding="utf-8", newline="\n")
+        return StateReader(text, self.path)
+
+    def blocks(self) -> Iterator[Rows]:
+        """Every entry, in order.
+
+        Raises:
+            CentralError: A line is malformed, or names are not sorted.
+        """
+        yield from self._reader().blocks()
+
+    def at(self, start: int) -> tuple[str, Kind, int]:
+        """The entry whose line begins at a byte: name, kind and third column.
+
+        Raises:
+            CentralError: No entry's does.
+        """
+        try:
+            name, kind, third = self._data[start : self._end(start) - 1].split(b"\t")
+            return name.decode("ascii"), self.kinds[int(kind)], int(third)
+        except (ValueError, IndexError) as error:
+            raise CentralError(f"{self.path}: malformed at byte {start}: {error}") from error
 
     def of(self, name: str) -> list[tuple[Kind, int]]:
         """The entries on a name, each with its third column.
@@ -49,7 +103,7 @@ class Lookup:
             CentralError: A line is malformed.
         """
         wanted = name.encode()
-        low, high = self._first, len(self._data)
+        low, high = self.first, self.size
         # The first line whose name does not stand before the one wanted begins in [low, high].
         while low < high:
             middle = self._line((low + high) // 2)
@@ -59,18 +113,14 @@ class Lookup:
                 high = middle
         found = []
         while self._data[low : low + len(wanted) + 1] == wanted + b"\t":
-            end = self._end(low)
-            try:
-                _, kind, third = self._data[low : end - 1].split(b"\t")
-                found.append((self.kinds[int(kind)], int(third)))
-            except (ValueError, IndexError) as error:
-                raise CentralError(f"{self._path}: malformed at byte {low}: {error}") from error
-            low = end
+            _, kind, third = self.at(low)
+            found.append((kind, third))
+            low = self._end(low)
         return found
 
     def _line(self, at: int) -> int:
         """Where the line begins that a byte is of."""
-        return max(self._data.rfind(b"\n", self._first, at) + 1, self._first)
+        return max(self._data.rfind(b"\n", self.first, at) + 1, self.first)
 
     def _name_end(self, at: int) -> int:
         return self._found(b"\t", at)
@@ -81,5 +131,5 @@ class Lookup:
     def _found(self, what: bytes, at: int) -> int:
         found = self._data.find(what, at)
         if found < 0:
-            raise CentralError(f"{self._path}: malformed at byte {at}")
+            raise CentralError(f"{self.path}: malformed at byte {at}")
         return found

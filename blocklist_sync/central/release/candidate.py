@@ -28,8 +28,6 @@ from blocklist_sync.artifact import policy, records
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.policy import PolicyBundle
 from blocklist_sync.artifact.records import FingerprintKey, Release
-from blocklist_sync.central import entries as clear
-from blocklist_sync.central.entries import Entries
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.statecache import StateCache
 from blocklist_sync.central.release import removals, repository
@@ -119,14 +117,6 @@ class ReleaseFolder:
     def target(self, path: str) -> Path:
         """Where the candidate's bytes of a target are."""
         return self.folder / path.rpartition("/")[2]
-
-    def published_entries(self) -> Entries:
-        """The clear list as it was last published; empty before that.
-
-        Raises:
-            CentralError: It is malformed.
-        """
-        return clear.read(self.published_entries_path) if self.published_entries_path.exists() else Entries()
 
     def published_heading(self) -> tuple[int, FingerprintKey]:
         """Serial of the release that was last published, and the key of its fingerprints.

@@ -7,7 +7,7 @@ name above it; whoever asks on from the last serial they heard of misses nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from blocklist_sync.artifact.categories import Category
@@ -106,10 +106,13 @@ class Controls:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
 
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
     def __contains__(self, name: str, /) -> bool:
         return bool(self._names) and any(one in self._names for one in _above(name))
 
 
-def since(owners: Iterable[str], brought: Mapping[str, int]) -> int:
+def since(owners: Iterable[str], brought: Callable[[str], int]) -> int:
     """The release that brought the oldest of these names' entries; 0 where it is not known."""
-    return min((brought[one] for one in owners if one in brought), default=0)
+    return min(filter(None, map(brought, owners)), default=0)

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from blocklist_sync.central import entries as clear
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import fold
 from blocklist_sync.central.log.approvals import Log
@@ -22,7 +21,7 @@ from blocklist_sync.central.release.repository import Repository, delegated
 from blocklist_sync.central.serving.sample import Index
 
 HELD = 2
-"""How many arranged lists are kept: each has every name in it."""
+"""How many arranged lists are kept: each has its file on the disk, and eight bytes an entry in memory."""
 
 
 def in_force(published: Sequence[Published], moment: int) -> Published | None:
@@ -83,9 +82,7 @@ class Past:
         log = self._log.cut(whole, row.log_length)
         with tempfile.TemporaryDirectory(prefix="lachan-past-") as folder:
             state = fold.fold(log, row.as_of, self._log.text_of, Path(folder) / "state.tsv")
-            entries = clear.read(state.path)
-        serials = brought_by(log, published, row.serial)
-        for names in entries.kinds.values():
-            for name, step in names.items():
-                names[name] = serials[step]
-        return Index(entries, row.serial, {one.serial: one.published_at for one in published})
+            serials = brought_by(log, published, row.serial)
+            dates = {one.serial: one.published_at for one in published}
+            # Arranged while the file is there, and read on once its name is gone.
+            return Index(state.path, row.serial, dates, serials=serials)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
 from blocklist_sync.artifact.names import NameRefusedError, canonical
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central.entries import Entries, Kind
-
-# Seconds between a name's release and the current one: new names are where an edge on an old list shows.
-AGE_BANDS = (0, 86_400, 7 * 86_400, 30 * 86_400)
+from blocklist_sync.central.entries import Kind
+from blocklist_sync.central.log.lookup import Lookup
+from blocklist_sync.central.serving.strata import Arranging, binds
 
 
 class Drawn(NamedTuple):
@@ -29,7 +28,7 @@ class Drawn(NamedTuple):
     @property
     def mandated(self) -> bool:
         """Whether it binds everybody."""
-        return self.kind.order.mandated or self.kind.category in ALWAYS_MANDATED
+        return binds(self.kind)
 
     @property
     def subtree(self) -> bool:
@@ -57,58 +56,44 @@ class Names(Protocol):
     def __contains__(self, name: str, /) -> bool:
         """Whether a name is among them."""
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+
 
 class Index:
-    """The published list, arranged by stratum for drawing."""
+    """A list, arranged by stratum for drawing; its names stay in the file."""
 
     def __init__(
-        self, entries: Entries, serial: int, published_at: Mapping[int, int], controls: Names | None = None
+        self,
+        path: Path,
+        serial: int,
+        published_at: Mapping[int, int],
+        controls: Names | None = None,
+        serials: Mapping[int, int] | None = None,
     ) -> None:
-        """Arranges a list.
+        """Arranges a list; blocks. The file may go: it is read on as it was.
 
         Args:
-            entries: The list as it was published.
+            path: A clear list, or a state.
             serial: The release in force; later entries are left out.
             published_at: When each release was published.
             controls: The authority's own names.
+            serials: Which release each step of the log came with, where the file is a state.
+
+        Raises:
+            CentralError: The file cannot be read, or is malformed.
         """
         self.serial = serial
-        # The release that brought the oldest entry of each name.
-        self.brought: dict[str, int] = {}
-        for kind, names in entries.kinds.items():
-            if not kind.exception:
-                for name, added in names.items():
-                    self.brought[name] = min(added, self.brought.get(name, added))
-        current = published_at[serial]
-        lifted = {
-            (name, kind.category): kind.order.mandated
-            for kind, names in entries.kinds.items()
-            if kind.exception
-            for name in names
-        }
-        strata: dict[tuple[Category, int], list[Drawn]] = {}
-        for kind, names in entries.kinds.items():
-            if kind.exception:
-                continue
-            for name, added in names.items():
-                if added > serial:
-                    continue
-                drawn = Drawn(name, kind, added)
-                # An exception on the name itself lifts the block, unless it has less authority.
-                lifts = lifted.get((name, kind.category))
-                if lifts is not None and (lifts or not drawn.mandated):
-                    continue
-                age = current - published_at.get(added, 0)
-                band = sum(age > limit for limit in AGE_BANDS)
-                strata.setdefault((kind.category, band), []).append(drawn)
-        # The order of the file must not show in the draw, nor the order in which kinds were met.
-        self._strata: Sequence[Sequence[Drawn]] = [
-            sorted(members, key=lambda d: (d.name, d.kind.scope.value, d.kind.order))
-            for _, members in sorted(strata.items())
-        ]
-        self._controls = [
-            [one for one in members if controls is not None and one.name in controls] for members in self._strata
-        ]
+        self._lookup = Lookup(path)
+        self._serial_of = serials.__getitem__ if serials is not None else int
+        wanted = controls.__contains__ if controls else None
+        arranging = Arranging(self._lookup, serial, published_at, self._serial_of, wanted)
+        self._strata, self._controls = arranging.run()
+
+    def brought(self, name: str) -> int:
+        """The release that brought the oldest entry of a name; 0 where none blocks it."""
+        found = (self._serial_of(third) for kind, third in self._lookup.of(name) if not kind.exception)
+        return min(found, default=0)
 
     def parent(self, name: str) -> str:
         """The nearest ancestor that is no public suffix and that nothing on the list reaches; empty without one."""
@@ -117,7 +102,7 @@ class Index:
         while "." in ancestors[-1]:
             ancestors.append(ancestors[-1].partition(".")[2])
         # A listed ancestor may block everything below it, whatever its scope turns into.
-        if not parent or any(one in self.brought for one in ancestors):
+        if not parent or any(map(self.brought, ancestors)):
             return ""
         try:
             return parent if canonical(parent) == parent else ""
@@ -144,14 +129,18 @@ class Index:
         """
         draws = _Draws(seed)
         strata = self._controls if controls_only else self._strata
+        members: list[Sequence[int]] = [stratum.at for stratum in strata]
         if added_after or added_until is not None:
             last = self.serial if added_until is None else added_until
-            strata = [[d for d in members if added_after < d.added_serial <= last] for members in strata]
-        shares = _shares([len(members) for members in strata], count)
-        drawn: list[Drawn] = []
-        for members, share in zip(strata, shares, strict=True):
-            drawn += _without_replacement(members, share, draws)
-        return _without_replacement(drawn, len(drawn), draws)
+            members = [stratum.within(added_after, last) for stratum in strata]
+        drawn: list[int] = []
+        for some, share in zip(members, _shares([len(some) for some in members], count), strict=True):
+            drawn += _without_replacement(some, share, draws)
+        return [self._drawn(at) for at in _without_replacement(drawn, len(drawn), draws)]
+
+    def _drawn(self, at: int) -> Drawn:
+        name, kind, third = self._lookup.at(at)
+        return Drawn(name, kind, self._serial_of(third))
 
 
 def _shares(sizes: Sequence[int], count: int) -> list[int]:
@@ -168,7 +157,7 @@ def _shares(sizes: Sequence[int], count: int) -> list[int]:
     return shares
 
 
-def _without_replacement(members: Sequence[Drawn], count: int, draws: _Draws) -> list[Drawn]:
+def _without_replacement(members: Sequence[int], count: int, draws: _Draws) -> list[int]:
     # Fisher and Yates over the indices that were touched only: the list may be long and the draw short.
     moved: dict[int, int] = {}
     drawn = []

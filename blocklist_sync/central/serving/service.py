@@ -301,8 +301,8 @@ class SampleService(rpc.SampleServiceServicer):
                 dates = {row.serial: row.published_at for row in published}
                 serial = published[-1].serial
                 if self._index is None or self._index.serial != serial:
-                    entries = await asyncio.to_thread(self._folder.published_entries)
-                    self._index = await asyncio.to_thread(Index, entries, serial, dates, self._controls)
+                    path = self._folder.published_entries_path
+                    self._index = await asyncio.to_thread(Index, path, serial, dates, self._controls)
                     known, key = self._folder.published_heading()
                     # Between two files of a publication, names have no fingerprint rather than another release's.
                     self._key = key.key if known == serial else b""

@@ -85,5 +85,5 @@ def test_controls_are_the_names_and_all_below_them() -> None:
 
 
 def test_the_oldest_entry_dates_a_name() -> None:
-    assert since(["bad.example", "www.bad.example"], {"bad.example": 4, "www.bad.example": 2}) == 2
-    assert since(["unknown.example"], {}) == 0
+    assert since(["bad.example", "www.bad.example"], {"bad.example": 4, "www.bad.example": 2}.__getitem__) == 2
+    assert since(["unknown.example"], lambda _: 0) == 0
