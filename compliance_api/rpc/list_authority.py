@@ -225,5 +225,6 @@ class SampleClient:
                 control=one.control,
             )
             for one in answer.names[:count]
-            if one.mandated and _is_name(one.name) and 0 <= one.added_at < MAX_TIME
+            # What an operator's zone cannot hold says nothing about that operator.
+            if one.mandated and not one.rpz_unfit and _is_name(one.name) and 0 <= one.added_at < MAX_TIME
         ]

@@ -39,6 +39,7 @@ from resolver.uplink import Uplink
 
 TALLY_FILE = "hits.json"
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 1.0
 
 
 class HitLogAgent:
@@ -213,6 +214,13 @@ async def _asking(agent: HitLogAgent, file: HitsFile) -> None:
         await asyncio.sleep(file.zone.ask)
 
 
+async def _watching(agent: HitLogAgent) -> None:
+    """Looks at how current the list is; the log tells what changes, the metrics what there is."""
+    while True:
+        agent.sync.look()
+        await asyncio.sleep(LOOK_SECONDS)
+
+
 def _metrics(
     settings: MetricsSettings, agent: HitLogAgent, spool: Spool, uplink: Uplink | None, renewal: Renewal | None
 ) -> contextlib.AbstractContextManager[tuple[str, int]]:
@@ -225,6 +233,8 @@ def _metrics(
             checked_at=agent.sync.checked_at,
             serial=tally.serial,
             serial_asked_at=tally.serial_asked_at,
+            sync=agent.sync.state(),
+            alarms=agent.sync.board.raised,
             spool=spool.stats(),
             uplink=uplink.status if uplink is not None else None,
             certificate_ends=renewal.expires_at if renewal is not None else 0.0,
@@ -251,7 +261,7 @@ async def serve(file: HitsFile) -> None:
         async def activated(release: Activation) -> None:
             await asyncio.to_thread(agent.take, release)
 
-        jobs = [agent.sync.run(activated), _asking(agent, file)]
+        jobs = [agent.sync.run(activated), _asking(agent, file), _watching(agent)]
         wake: Callable[[], None] = lambda: None  # noqa: E731 # nobody to wake without an uplink
         uplink: Uplink | None = None
         renewal: Renewal | None = None

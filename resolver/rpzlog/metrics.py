@@ -7,16 +7,17 @@ becomes one; what is not known is left out, never told as zero.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from blocklist_sync.edge.freshness import Alarm, Raised, SyncState
 from lachan.spool import Stats
-from resolver import reportmetrics
+from resolver import reportmetrics, syncmetrics
 from resolver.families import ACTIONS, CATEGORIES, OTHER, counter
 from resolver.rpzlog.tally import Window
 from resolver.uplink import UplinkStatus
@@ -36,6 +37,8 @@ class Snapshot:
     serial: int = 0
     """By which release the resolver answers, by its own last word."""
     serial_asked_at: int = 0
+    sync: SyncState | None = None
+    alarms: Mapping[Alarm, Raised] = field(default_factory=dict)
     spool: Stats | None = None
     uplink: UplinkStatus | None = None
     certificate_ends: float = 0.0
@@ -59,6 +62,8 @@ class HitsCollector(Collector):
             snapshot = self._read()
         yield from _hits(snapshot.seen)
         yield from _lists(snapshot)
+        if snapshot.sync is not None:
+            yield from syncmetrics.metrics(snapshot.sync, snapshot.alarms)
         yield from reportmetrics.metrics(snapshot.now, snapshot.spool, snapshot.uplink, snapshot.certificate_ends)
 
 

@@ -89,6 +89,7 @@ release: release
 repository: repository
 log_folder: log
 controls: [timing.example]
+rpz_origins: [lachan.rpz.so-test.example]
 https:
   listen: 127.0.0.1:0
   certificate: {paper.certificate}
@@ -175,7 +176,9 @@ async def test_a_new_release_is_sampled_once_it_is_published(running: Running) -
     stub = running.stub()
     before = await stub.ListReleases(pb.ListReleasesRequest(limit=5), timeout=20)
     serial = before.releases[0].serial
-    running.authority.decide((f"s{serial}.example", SCAM, True))
+    # Too long for the zone that operators take, and no edge minds.
+    long = ".".join(["a" * 60] * 4)[:244] + f".s{serial}.test"
+    running.authority.decide((f"s{serial}.example", SCAM, True), (long, SCAM, True))
     built = running.authority.build()
     assert built.candidate.serial == serial + 1
     # A candidate is nobody's business yet.
@@ -184,8 +187,9 @@ async def test_a_new_release_is_sampled_once_it_is_published(running: Running) -
     running.authority.publish()
     after = await stub.SampleNames(fresh, timeout=20)
     assert after.serial == serial + 1
-    assert [(n.name, n.category, n.mandated, n.added_serial) for n in after.names] == [
-        (f"s{serial}.example", 8, False, serial + 1)
+    assert sorted((n.rpz_unfit, n.name, n.category, n.mandated, n.added_serial) for n in after.names) == [
+        (False, f"s{serial}.example", 8, False, serial + 1),
+        (True, long, 8, False, serial + 1),
     ]
     releases = (await stub.ListReleases(pb.ListReleasesRequest(limit=2), timeout=20)).releases
     assert [r.serial for r in releases] == [serial + 1, serial]

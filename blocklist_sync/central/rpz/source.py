@@ -24,6 +24,8 @@ from blocklist_sync.central.rpz.tree import Above, names_above
 from blocklist_sync.central.rpz.zone import MANDATED
 from lachan import durable
 
+MAX_LOOKS = 5
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -56,8 +58,30 @@ def _bundle(path: Path) -> PolicyBundle:
         raise CentralError(f"{path}: {error}") from error
 
 
+def open_settled(folder: ReleaseFolder) -> Listed:
+    """The release that was published last, while others build and publish: they are not kept waiting, nor made to fail.
+
+    A publication takes its serial before it changes anything, and notes it when all is changed; between the two, and
+    where it was interrupted there, the folder's lock says whether it is still under way.
+
+    Raises:
+        CentralError: Nothing was published, or list or policy bundle are not here any more.
+        FileError: A publication is under way.
+    """
+    for _ in range(MAX_LOOKS):
+        rows = folder.history()
+        if not all(row.published_at for row in rows):
+            with folder.locked():
+                return open_published(folder)
+        listed = open_published(folder)
+        if folder.history() == rows:
+            return listed
+        listed.file.close()
+    raise CentralError(f"{folder.folder}: changes all the time")
+
+
 def open_published(folder: ReleaseFolder) -> Listed:
-    """The release that was published last; the caller holds the folder locked until this returns.
+    """The release that was published last; nobody publishes until this returns.
 
     Raises:
         CentralError: Nothing was published, or list or policy bundle are not here any more.

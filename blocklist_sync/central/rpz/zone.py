@@ -165,6 +165,11 @@ class _Answers:
         return (_NXDOMAIN if rule.scope is Scope.SUBTREE and not rule.exception_below else _NODATA,)
 
 
+def has_room_for(name: str, origin: str) -> bool:
+    """Whether the zone of an origin can hold a name at all."""
+    return _unfit(Owner(name, wildcard=False, rule=None), MAX_NAME_BYTES - len(origin) - 1) is None
+
+
 def _unfit(owner: Owner, room: int) -> Reason | None:
     if owner.name.rpartition(".")[2].startswith(_OTHER_TRIGGER):
         return Reason.OTHER_TRIGGER

@@ -132,7 +132,9 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
             orders = OrderStore(engine)
             service, watch = _registry(settings, settings.registry, engine, orders, material.identity.organisation)
             add_RegistryServiceServicer_to_server(service, server)
-        add_SampleServiceServicer_to_server(SampleService(folder, orders, past, settings.controls), server)
+        add_SampleServiceServicer_to_server(
+            SampleService(folder, orders, past, settings.controls, settings.rpz_origins), server
+        )
         made = RpcServer(server, channel.bind(server, face.listen, material), engine, metrics)
         made.registry = watch
         await made.start()

@@ -21,6 +21,7 @@ from blocklist_sync.central.public.enquiry import Enquiries
 from blocklist_sync.central.registry.orders import OrderStore
 from blocklist_sync.central.release import removals
 from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.rpz.zone import has_room_for
 from blocklist_sync.central.serving.freed import Controls, Told, page, since, status, told
 from blocklist_sync.central.serving.past import Past, in_force
 from blocklist_sync.central.serving.sample import Index
@@ -51,10 +52,12 @@ class SampleService(rpc.SampleServiceServicer):
         orders: OrderStore | None = None,
         past: Past | None = None,
         controls: Iterable[str] = (),
+        origins: Iterable[str] = (),
     ) -> None:
         self._folder = folder
         self._enquiries = Enquiries(folder)
         self._controls = Controls(controls)
+        self._origins = tuple(origins)
         self._told: tuple[int, list[Told]] = 0, []
         self._past = past
         self._orders = orders
@@ -100,6 +103,7 @@ class SampleService(rpc.SampleServiceServicer):
                     fingerprint=fingerprint(d.name, key) if key else 0,
                     parent=index.parent(d.name),
                     control=d.name in self._controls,
+                    rpz_unfit=not all(has_room_for(d.name, origin) for origin in self._origins),
                 )
                 for d in drawn
             ],

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ import typer
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.rpz.order import in_tree_order
-from blocklist_sync.central.rpz.source import EntryStream, Listed, open_published
+from blocklist_sync.central.rpz.source import EntryStream, Listed, open_settled
 from blocklist_sync.central.rpz.tree import owners
 from blocklist_sync.central.rpz.zone import (
     MANDATED,
@@ -46,15 +46,21 @@ MAX_LEFT_OUT_SHOWN = 50
 MAX_SAID_CHARACTERS = 500
 
 
+class StandingError(CentralError):
+    """What the file there holds stands until something newer is published: trying again changes nothing."""
+
+
 @dataclass
 class _LeftOut:
     """Prints the first names that are not in the zone; all of them are counted."""
 
     shown: int = 0
+    first: list[str] = field(default_factory=list)
 
     def __call__(self, name: str, reason: Reason) -> None:
         self.shown += 1
         if self.shown <= MAX_LEFT_OUT_SHOWN:
+            self.first.append(name)
             terminal.complain(f"{name}: {reason}")
 
 
@@ -73,18 +79,18 @@ def _wanted(held: Head | None, head: Head, out: Path) -> bool:
     """Whether a zone is to be written over the one there.
 
     Raises:
-        CentralError: It would not be taken for a newer one.
+        StandingError: It would not be taken for a newer one.
     """
     if held is None or newer(head.serial, held.serial):
         return True
     if held == head:
         return False
     if soa_serial(held.serial) == soa_serial(head.serial):
-        raise CentralError(
+        raise StandingError(
             f"{out}: other settings or records made the zone of serial {held.serial}; resolvers that have it would not "
             "ask again: changed settings take effect with the next release"
         )
-    raise CentralError(f"{out}: of serial {held.serial}, which is newer than the published serial {head.serial}")
+    raise StandingError(f"{out}: of serial {held.serial}, which is newer than the published serial {head.serial}")
 
 
 def _pieces(
@@ -116,8 +122,7 @@ def tell(command: str) -> None:
 
 def _write(folder: ReleaseFolder, out: Path, settings: ZoneSettings, reload: str | None, *, as_json: bool) -> None:
     """Writes the zone where what is published is newer, and tells whoever serves it."""
-    with folder.locked():
-        listed = open_published(folder)
+    listed = open_settled(folder)
     counts, left_out = Counts(), _LeftOut()
     with listed.file, durable.lock(out.parent):
         head = Head(listed.serial, listed.records_digest, settings.digest(listed.bundle))
@@ -138,7 +143,7 @@ def _write(folder: ReleaseFolder, out: Path, settings: ZoneSettings, reload: str
         "left_out": sum(counts.left_out.values()),
     }
     if as_json:
-        terminal.document(summary | {"left_out_by_reason": counts.left_out})
+        terminal.document(summary | {"left_out_by_reason": counts.left_out, "left_out_first": left_out.first})
     else:
         terminal.table(
             "Zone", ("", ""), [*summary.items(), *((f"left out: {r}", n) for r, n in counts.left_out.items())]
@@ -164,6 +169,9 @@ def _follow(folder: ReleaseFolder, write: Callable[[], None]) -> None:
             try:
                 write()
                 seen, said = now, ""
+            except StandingError as error:
+                seen, said = now, str(error)
+                terminal.complain(said)
             except LachanError as error:
                 # A build or a publishing may hold the folder: nothing is lost by waiting.
                 if str(error) != said:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lachan/blocklist/v1/sample_service.proto\x12\x13lachan.blocklist.v1\"y\n\x12SampleNamesRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x0c\n\x04seed\x18\x02 \x01(\x0c\x12\x1a\n\x12\x61\x64\x64\x65\x64_after_serial\x18\x03 \x01(\x04\x12\x13\n\x0bin_force_at\x18\x04 \x01(\x03\x12\x15\n\rcontrols_only\x18\x05 \x01(\x08\"\xbc\x01\n\nListedName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07subtree\x18\x02 \x01(\x08\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\r\x12\r\n\x05order\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x64\x64\x65\x64_serial\x18\x05 \x01(\x04\x12\x10\n\x08\x61\x64\x64\x65\x64_at\x18\x06 \x01(\x03\x12\x10\n\x08mandated\x18\x07 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\x06\x12\x0e\n\x06parent\x18\t \x01(\t\x12\x0f\n\x07\x63ontrol\x18\n \x01(\x08\"U\n\x13SampleNamesResponse\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12.\n\x05names\x18\x02 \x03(\x0b\x32\x1f.lachan.blocklist.v1.ListedName\"$\n\x13ListReleasesRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"h\n\x07Release\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x16\n\x0erecords_digest\x18\x02 \x01(\x0c\x12\x14\n\x0cpublished_at\x18\x03 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\"F\n\x14ListReleasesResponse\x12.\n\x08releases\x18\x01 \x03(\x0b\x32\x1c.lachan.blocklist.v1.Release\"G\n\x1eSampleServiceListOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9e\x01\n\nCitedOrder\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x12\x13\n\x0blegal_basis\x18\x04 \x01(\t\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\x12\x14\n\x0cjurisdiction\x18\x06 \x01(\t\x12\x10\n\x08mandated\x18\x07 \x01(\x08\x12\x15\n\rregistered_at\x18\x08 \x01(\x03\"k\n\x1fSampleServiceListOrdersResponse\x12/\n\x06orders\x18\x01 \x03(\x0b\x32\x1f.lachan.blocklist.v1.CitedOrder\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x14ListApprovalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\nafter_step\x18\x02 \x01(\x04\"I\n\x11\x41pprovalSignature\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x11\n\tsigned_at\x18\x03 \x01(\x03\"\xa8\x01\n\rCitedApproval\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x17\n\x0fproposal_digest\x18\x02 \x01(\x0c\x12\r\n\x05order\x18\x03 \x01(\t\x12\x11\n\teffect_at\x18\x04 \x01(\x03\x12\x12\n\ndecided_at\x18\x05 \x01(\x03\x12:\n\nsignatures\x18\x06 \x03(\x0b\x32&.lachan.blocklist.v1.ApprovalSignature\"N\n\x15ListApprovalsResponse\x12\x35\n\tapprovals\x18\x01 \x03(\x0b\x32\".lachan.blocklist.v1.CitedApproval\"Q\n\x12ListRemovedRequest\x12\x14\n\x0c\x61\x66ter_serial\x18\x01 \x01(\x04\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x9f\x01\n\x0bRemovedName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\r\x12\r\n\x05order\x18\x03 \x01(\t\x12\x14\n\x0c\x61\x64\x64\x65\x64_serial\x18\x04 \x01(\x04\x12\x16\n\x0eremoved_serial\x18\x05 \x01(\x04\x12\x12\n\nremoved_at\x18\x06 \x01(\x03\x12\x0f\n\x07\x63ontrol\x18\x07 \x01(\x08\x12\x0e\n\x06listed\x18\x08 \x01(\x08\"o\n\x13ListRemovedResponse\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12/\n\x05names\x18\x02 \x03(\x0b\x32 .lachan.blocklist.v1.RemovedName\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"!\n\x10\x41reListedRequest\x12\r\n\x05names\x18\x01 \x03(\t\"U\n\nNameStatus\x12\x0e\n\x06listed\x18\x01 \x01(\x08\x12\x0f\n\x07\x62inding\x18\x02 \x01(\x08\x12\x14\n\x0c\x61\x64\x64\x65\x64_serial\x18\x03 \x01(\x04\x12\x10\n\x08\x61\x64\x64\x65\x64_at\x18\x04 \x01(\x03\"V\n\x11\x41reListedResponse\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x31\n\x08statuses\x18\x02 \x03(\x0b\x32\x1f.lachan.blocklist.v1.NameStatus2\xf5\x04\n\rSampleService\x12`\n\x0bSampleNames\x12\'.lachan.blocklist.v1.SampleNamesRequest\x1a(.lachan.blocklist.v1.SampleNamesResponse\x12\x63\n\x0cListReleases\x12(.lachan.blocklist.v1.ListReleasesRequest\x1a).lachan.blocklist.v1.ListReleasesResponse\x12w\n\nListOrders\x12\x33.lachan.blocklist.v1.SampleServiceListOrdersRequest\x1a\x34.lachan.blocklist.v1.SampleServiceListOrdersResponse\x12\x66\n\rListApprovals\x12).lachan.blocklist.v1.ListApprovalsRequest\x1a*.lachan.blocklist.v1.ListApprovalsResponse\x12`\n\x0bListRemoved\x12\'.lachan.blocklist.v1.ListRemovedRequest\x1a(.lachan.blocklist.v1.ListRemovedResponse\x12Z\n\tAreListed\x12%.lachan.blocklist.v1.AreListedRequest\x1a&.lachan.blocklist.v1.AreListedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(lachan/blocklist/v1/sample_service.proto\x12\x13lachan.blocklist.v1\"y\n\x12SampleNamesRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x0c\n\x04seed\x18\x02 \x01(\x0c\x12\x1a\n\x12\x61\x64\x64\x65\x64_after_serial\x18\x03 \x01(\x04\x12\x13\n\x0bin_force_at\x18\x04 \x01(\x03\x12\x15\n\rcontrols_only\x18\x05 \x01(\x08\"\xcf\x01\n\nListedName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07subtree\x18\x02 \x01(\x08\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\r\x12\r\n\x05order\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x64\x64\x65\x64_serial\x18\x05 \x01(\x04\x12\x10\n\x08\x61\x64\x64\x65\x64_at\x18\x06 \x01(\x03\x12\x10\n\x08mandated\x18\x07 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\x06\x12\x0e\n\x06parent\x18\t \x01(\t\x12\x0f\n\x07\x63ontrol\x18\n \x01(\x08\x12\x11\n\trpz_unfit\x18\x0b \x01(\x08\"U\n\x13SampleNamesResponse\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12.\n\x05names\x18\x02 \x03(\x0b\x32\x1f.lachan.blocklist.v1.ListedName\"$\n\x13ListReleasesRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"h\n\x07Release\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x16\n\x0erecords_digest\x18\x02 \x01(\x0c\x12\x14\n\x0cpublished_at\x18\x03 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\"F\n\x14ListReleasesResponse\x12.\n\x08releases\x18\x01 \x03(\x0b\x32\x1c.lachan.blocklist.v1.Release\"G\n\x1eSampleServiceListOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9e\x01\n\nCitedOrder\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x12\x13\n\x0blegal_basis\x18\x04 \x01(\t\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\x12\x14\n\x0cjurisdiction\x18\x06 \x01(\t\x12\x10\n\x08mandated\x18\x07 \x01(\x08\x12\x15\n\rregistered_at\x18\x08 \x01(\x03\"k\n\x1fSampleServiceListOrdersResponse\x12/\n\x06orders\x18\x01 \x03(\x0b\x32\x1f.lachan.blocklist.v1.CitedOrder\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x14ListApprovalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\nafter_step\x18\x02 \x01(\x04\"I\n\x11\x41pprovalSignature\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x11\n\tsigned_at\x18\x03 \x01(\x03\"\xa8\x01\n\rCitedApproval\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x17\n\x0fproposal_digest\x18\x02 \x01(\x0c\x12\r\n\x05order\x18\x03 \x01(\t\x12\x11\n\teffect_at\x18\x04 \x01(\x03\x12\x12\n\ndecided_at\x18\x05 \x01(\x03\x12:\n\nsignatures\x18\x06 \x03(\x0b\x32&.lachan.blocklist.v1.ApprovalSignature\"N\n\x15ListApprovalsResponse\x12\x35\n\tapprovals\x18\x01 \x03(\x0b\x32\".lachan.blocklist.v1.CitedApproval\"Q\n\x12ListRemovedRequest\x12\x14\n\x0c\x61\x66ter_serial\x18\x01 \x01(\x04\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x9f\x01\n\x0bRemovedName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\r\x12\r\n\x05order\x18\x03 \x01(\t\x12\x14\n\x0c\x61\x64\x64\x65\x64_serial\x18\x04 \x01(\x04\x12\x16\n\x0eremoved_serial\x18\x05 \x01(\x04\x12\x12\n\nremoved_at\x18\x06 \x01(\x03\x12\x0f\n\x07\x63ontrol\x18\x07 \x01(\x08\x12\x0e\n\x06listed\x18\x08 \x01(\x08\"o\n\x13ListRemovedResponse\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12/\n\x05names\x18\x02 \x03(\x0b\x32 .lachan.blocklist.v1.RemovedName\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"!\n\x10\x41reListedRequest\x12\r\n\x05names\x18\x01 \x03(\t\"U\n\nNameStatus\x12\x0e\n\x06listed\x18\x01 \x01(\x08\x12\x0f\n\x07\x62inding\x18\x02 \x01(\x08\x12\x14\n\x0c\x61\x64\x64\x65\x64_serial\x18\x03 \x01(\x04\x12\x10\n\x08\x61\x64\x64\x65\x64_at\x18\x04 \x01(\x03\"V\n\x11\x41reListedResponse\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x31\n\x08statuses\x18\x02 \x03(\x0b\x32\x1f.lachan.blocklist.v1.NameStatus2\xf5\x04\n\rSampleService\x12`\n\x0bSampleNames\x12\'.lachan.blocklist.v1.SampleNamesRequest\x1a(.lachan.blocklist.v1.SampleNamesResponse\x12\x63\n\x0cListReleases\x12(.lachan.blocklist.v1.ListReleasesRequest\x1a).lachan.blocklist.v1.ListReleasesResponse\x12w\n\nListOrders\x12\x33.lachan.blocklist.v1.SampleServiceListOrdersRequest\x1a\x34.lachan.blocklist.v1.SampleServiceListOrdersResponse\x12\x66\n\rListApprovals\x12).lachan.blocklist.v1.ListApprovalsRequest\x1a*.lachan.blocklist.v1.ListApprovalsResponse\x12`\n\x0bListRemoved\x12\'.lachan.blocklist.v1.ListRemovedRequest\x1a(.lachan.blocklist.v1.ListRemovedResponse\x12Z\n\tAreListed\x12%.lachan.blocklist.v1.AreListedRequest\x1a&.lachan.blocklist.v1.AreListedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,41 +34,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAMPLENAMESREQUEST']._serialized_start=65
   _globals['_SAMPLENAMESREQUEST']._serialized_end=186
   _globals['_LISTEDNAME']._serialized_start=189
-  _globals['_LISTEDNAME']._serialized_end=377
-  _globals['_SAMPLENAMESRESPONSE']._serialized_start=379
-  _globals['_SAMPLENAMESRESPONSE']._serialized_end=464
-  _globals['_LISTRELEASESREQUEST']._serialized_start=466
-  _globals['_LISTRELEASESREQUEST']._serialized_end=502
-  _globals['_RELEASE']._serialized_start=504
-  _globals['_RELEASE']._serialized_end=608
-  _globals['_LISTRELEASESRESPONSE']._serialized_start=610
-  _globals['_LISTRELEASESRESPONSE']._serialized_end=680
-  _globals['_SAMPLESERVICELISTORDERSREQUEST']._serialized_start=682
-  _globals['_SAMPLESERVICELISTORDERSREQUEST']._serialized_end=753
-  _globals['_CITEDORDER']._serialized_start=756
-  _globals['_CITEDORDER']._serialized_end=914
-  _globals['_SAMPLESERVICELISTORDERSRESPONSE']._serialized_start=916
-  _globals['_SAMPLESERVICELISTORDERSRESPONSE']._serialized_end=1023
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=1025
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1086
-  _globals['_APPROVALSIGNATURE']._serialized_start=1088
-  _globals['_APPROVALSIGNATURE']._serialized_end=1161
-  _globals['_CITEDAPPROVAL']._serialized_start=1164
-  _globals['_CITEDAPPROVAL']._serialized_end=1332
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1334
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1412
-  _globals['_LISTREMOVEDREQUEST']._serialized_start=1414
-  _globals['_LISTREMOVEDREQUEST']._serialized_end=1495
-  _globals['_REMOVEDNAME']._serialized_start=1498
-  _globals['_REMOVEDNAME']._serialized_end=1657
-  _globals['_LISTREMOVEDRESPONSE']._serialized_start=1659
-  _globals['_LISTREMOVEDRESPONSE']._serialized_end=1770
-  _globals['_ARELISTEDREQUEST']._serialized_start=1772
-  _globals['_ARELISTEDREQUEST']._serialized_end=1805
-  _globals['_NAMESTATUS']._serialized_start=1807
-  _globals['_NAMESTATUS']._serialized_end=1892
-  _globals['_ARELISTEDRESPONSE']._serialized_start=1894
-  _globals['_ARELISTEDRESPONSE']._serialized_end=1980
-  _globals['_SAMPLESERVICE']._serialized_start=1983
-  _globals['_SAMPLESERVICE']._serialized_end=2612
+  _globals['_LISTEDNAME']._serialized_end=396
+  _globals['_SAMPLENAMESRESPONSE']._serialized_start=398
+  _globals['_SAMPLENAMESRESPONSE']._serialized_end=483
+  _globals['_LISTRELEASESREQUEST']._serialized_start=485
+  _globals['_LISTRELEASESREQUEST']._serialized_end=521
+  _globals['_RELEASE']._serialized_start=523
+  _globals['_RELEASE']._serialized_end=627
+  _globals['_LISTRELEASESRESPONSE']._serialized_start=629
+  _globals['_LISTRELEASESRESPONSE']._serialized_end=699
+  _globals['_SAMPLESERVICELISTORDERSREQUEST']._serialized_start=701
+  _globals['_SAMPLESERVICELISTORDERSREQUEST']._serialized_end=772
+  _globals['_CITEDORDER']._serialized_start=775
+  _globals['_CITEDORDER']._serialized_end=933
+  _globals['_SAMPLESERVICELISTORDERSRESPONSE']._serialized_start=935
+  _globals['_SAMPLESERVICELISTORDERSRESPONSE']._serialized_end=1042
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=1044
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1105
+  _globals['_APPROVALSIGNATURE']._serialized_start=1107
+  _globals['_APPROVALSIGNATURE']._serialized_end=1180
+  _globals['_CITEDAPPROVAL']._serialized_start=1183
+  _globals['_CITEDAPPROVAL']._serialized_end=1351
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1353
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1431
+  _globals['_LISTREMOVEDREQUEST']._serialized_start=1433
+  _globals['_LISTREMOVEDREQUEST']._serialized_end=1514
+  _globals['_REMOVEDNAME']._serialized_start=1517
+  _globals['_REMOVEDNAME']._serialized_end=1676
+  _globals['_LISTREMOVEDRESPONSE']._serialized_start=1678
+  _globals['_LISTREMOVEDRESPONSE']._serialized_end=1789
+  _globals['_ARELISTEDREQUEST']._serialized_start=1791
+  _globals['_ARELISTEDREQUEST']._serialized_end=1824
+  _globals['_NAMESTATUS']._serialized_start=1826
+  _globals['_NAMESTATUS']._serialized_end=1911
+  _globals['_ARELISTEDRESPONSE']._serialized_start=1913
+  _globals['_ARELISTEDRESPONSE']._serialized_end=1999
+  _globals['_SAMPLESERVICE']._serialized_start=2002
+  _globals['_SAMPLESERVICE']._serialized_end=2631
 # @@protoc_insertion_point(module_scope)

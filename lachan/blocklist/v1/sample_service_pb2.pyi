@@ -74,6 +74,7 @@ class ListedName(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
     CONTROL_FIELD_NUMBER: _builtins.int
+    RPZ_UNFIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Canonical form: A-labels, lowercase, no trailing dot."""
     subtree: _builtins.bool
@@ -92,6 +93,10 @@ class ListedName(_message.Message):
     """Its nearest ancestor that is no public suffix and that nothing on the list blocks; empty where there is none."""
     control: _builtins.bool
     """One of the authority's own names, by its settings; nothing in a release tells them apart."""
+    rpz_unfit: _builtins.bool
+    """Too long for a zone (RPZ) that operators take, or of a form that resolvers take for something else there: no resolver
+    that goes by the zone can block it.
+    """
     def __init__(
         self,
         *,
@@ -105,10 +110,11 @@ class ListedName(_message.Message):
         fingerprint: _builtins.int = ...,
         parent: _builtins.str = ...,
         control: _builtins.bool = ...,
+        rpz_unfit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "category", b"category", "control", b"control", "fingerprint", b"fingerprint", "mandated", b"mandated", "name", b"name", "order", b"order", "parent", b"parent", "subtree", b"subtree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "category", b"category", "control", b"control", "fingerprint", b"fingerprint", "mandated", b"mandated", "name", b"name", "order", b"order", "parent", b"parent", "rpz_unfit", b"rpz_unfit", "subtree", b"subtree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from typer.testing import CliRunner
 
 from blocklist_sync.central.cli import app
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.rpz import zone
+from blocklist_sync.central.verbs import rpz
+from lachan.durable import FileError
 from tests.support.list_authority import ListAuthority
 from tests.support.rpz import ORIGIN, Reader
 
@@ -81,3 +85,52 @@ def test_a_reload_that_fails_is_said_and_the_zone_stays(desk: Desk, command: str
     with pytest.raises(CentralError, match="the file is written, but"):
         desk.rpz("--reload", command)
     assert desk.out.exists()
+
+
+def test_neither_waits_for_a_build_nor_makes_one_fail(desk: Desk) -> None:
+    desk.authority.publish("bad.example")
+    with desk.authority.release.locked():
+        assert desk.rpz()["written"] is True
+
+
+def test_a_publication_under_way_is_waited_for(desk: Desk) -> None:
+    desk.authority.publish("bad.example")
+    desk.authority.build("worse.example")
+    release = desk.authority.release
+    last = release.published()[-1]
+    release.reserve(replace(last, serial=last.serial + 1))
+    with release.locked(), pytest.raises(FileError):
+        desk.rpz()
+    # It was interrupted, and nothing changed yet: what is published is what it was.
+    assert desk.rpz()["serial"] == 1
+
+
+def test_following_does_not_try_again_what_stands(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.authority.publish("bad.example")
+    desk.rpz()
+    tried: list[str] = []
+
+    def write() -> None:
+        tried.append("")
+        desk.rpz("--ttl", "30")
+
+    def sleep(_: float) -> None:
+        if len(looks) == 5:
+            raise KeyboardInterrupt
+        looks.append(1)
+
+    looks: list[int] = []
+    monkeypatch.setattr(rpz.time, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        rpz._follow(desk.authority.release, write)
+    assert len(tried) == 1
+
+
+def test_what_has_no_room_is_named(desk: Desk) -> None:
+    long = ".".join(["a" * 60] * 4)[: 253 - len(".example")] + ".example"
+    desk.authority.publish("bad.example", long)
+    told = desk.rpz()
+    assert (told["left_out"], told["left_out_first"]) == (1, [long])
+    assert not zone.has_room_for(long, ORIGIN)
+    assert zone.has_room_for("bad.example", ORIGIN)
+    assert not zone.has_room_for("1.2.0.192.rpz-ip", ORIGIN)
