@@ -10,6 +10,8 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
 
 import grpc.aio
 
@@ -19,11 +21,10 @@ from lachan.compliance.v1.challenge_service_pb2_grpc import ChallengeServiceStub
 from lachan.durable import FileError
 from lachan.signing import SigningKey
 from lachan.tls import TlsError
-from resolver.authority import UplinkSettings
+from resolver.authority import OpeningSettings, UplinkSettings
 from resolver.disclosure import DisclosureError
 from resolver.opener import NOTE, Opener, Told
 from resolver.openings import Openings, OpeningsError
-from resolver.settings import EdgeFile
 
 MAX_REQUESTS = 8
 POLL_MOST = 900.0
@@ -82,7 +83,36 @@ class Challenged:
             return len(answer.requests[:MAX_REQUESTS])
 
 
-async def challenged(file: EdgeFile, openings: Openings, key: SigningKey) -> None:
+class Reports(Protocol):
+    """What a node is told of its reports."""
+
+    @property
+    def uplink(self) -> UplinkSettings | None: ...  # noqa: D102
+
+    @property
+    def openings(self) -> OpeningSettings: ...  # noqa: D102
+
+    @property
+    def window(self) -> float: ...  # noqa: D102
+
+
+class NodeFile(Protocol):
+    """The part that matters here of any node's configuration."""
+
+    @property
+    def state_dir(self) -> Path: ...  # noqa: D102
+
+    @property
+    def organisation(self) -> str: ...  # noqa: D102
+
+    @property
+    def node(self) -> str: ...  # noqa: D102
+
+    @property
+    def report(self) -> Reports: ...  # noqa: D102
+
+
+async def challenged(file: NodeFile, openings: Openings, key: SigningKey) -> None:
     """Opens what is asked for, for ever; nothing where the node has no road to the authority."""
     report = file.report
     if report.uplink is None:

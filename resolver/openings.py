@@ -18,6 +18,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from lachan import durable
 from lachan.rulecounts import BEYOND, KEY_BYTES, Counted
@@ -135,6 +136,13 @@ class Commitment:
             raise OpeningsError(f"not a commitment: {error!r}") from error
 
 
+class Hours(Protocol):
+    """Where hits are counted by name and hour."""
+
+    def fold(self, hour: int) -> dict[int, int] | None:
+        """The hits of an hour by fingerprint; None where nobody knows all of them."""
+
+
 class RuleLists:
     """Lists of fingerprints, each in a file named by its digest: hours that share a list share its file."""
 
@@ -221,7 +229,7 @@ class Openings:
     def __init__(
         self,
         folder: Path,
-        tally: TallyFile,
+        tally: Hours,
         since: int,
         rules: Callable[[], Sequence[int]],
         entropy: Callable[[int], bytes] = secrets.token_bytes,
@@ -230,7 +238,7 @@ class Openings:
 
         Args:
             folder: Of the state.
-            tally: Where workers count.
+            tally: Where hits are counted.
             since: When counting began, seconds since 1970: of earlier hours nothing is known, not even zero.
             rules: The fingerprints of the list in force.
             entropy: Where keys come from.

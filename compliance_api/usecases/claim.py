@@ -202,7 +202,6 @@ def _check_hit_log(check: _Checker, report: pb.Report) -> None:
     check.time("hit_log.serial_asked_at", told.serial_asked_at)
     for field in UNMEASURED:
         check.wants(field, not getattr(report, field), "not measured by a node with a hit_log")
-    check.wants("rule_commitment", not report.HasField("rule_commitment"), "not measured by a node with a hit_log")
 
 
 def _check(check: _Checker, report: pb.Report) -> _Sums:

@@ -15,7 +15,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from blocklist_sync.artifact.errors import ArtifactError
@@ -26,8 +26,11 @@ from lachan.compliance.v1 import report_pb2 as pb
 from lachan.config import split_host_port
 from lachan.renewal import Renewal
 from lachan.spool import Spool, SpoolError
+from resolver.authority import FEW_CLIENTS
+from resolver.challenged import challenged
 from resolver.enrolment import signing_key
 from resolver.errors import ResolverError
+from resolver.openings import HOUR, Openings
 from resolver.report import EPOCH_BYTES, ClockState, ListState, Reporter
 from resolver.rpzlog import asking, metrics
 from resolver.rpzlog.follow import Follower, Turn
@@ -64,6 +67,10 @@ class HitLogAgent:
         self._complained = ""
         self.sync = Sync(file.sync, file.state_dir)
         self.tally = self._begin(now, entropy)
+        # Nothing is opened at a node of few clients, so nothing is counted for it either.
+        self.tally.count_rules(now, wanted=file.report.openings.clients > FEW_CLIENTS)
+        # The tally knows of which hours it has all.
+        self.openings = Openings(file.state_dir / "openings", self.tally, 0, self._names)
         self.seen = self.tally.seen.copy()
         """What was read since the start, up to a moment: another one each time, so that other threads may read it."""
         self.held_serial = 0
@@ -82,6 +89,9 @@ class HitLogAgent:
             log.get().error("the counts kept cannot be read: begun anew", reason=str(error))
             fresh.note(now, self._seconds, self._spans(), gaps=1)
             return fresh
+
+    def _names(self) -> Sequence[int]:
+        return self._lists[0].fingerprints() if self._lists else ()
 
     def _spans(self) -> tuple[tuple[int, int], ...]:
         head = self._reporter.head()
@@ -152,8 +162,10 @@ class HitLogAgent:
                 now,
                 enforcing=pb.ACTION_SHADOW not in {action for _, action in self._cells(start)},
                 hit_log=self._hit_log(start),
+                commitment=self.openings.root_before(start) if tally.rules_since else None,
             )
             told += 1
+            tally.forget_rules(start - start % HOUR)
         if told:
             # A kill before this leaves windows that the chain's head says were told: forgotten then as now.
             tally.forget(self._spans())
@@ -271,6 +283,7 @@ async def serve(file: HitsFile) -> None:
             jobs.append(uplink.run())
             renewal = Renewal(file.report.uplink.target, file.report.uplink.tls, random.SystemRandom())
             jobs.append(renewal.run())
+            jobs.append(challenged(file, agent.openings, signing_key(file.state_dir)))
         if file.metrics is not None:
             # Last, so that who is answered asks an agent that is whole.
             held.enter_context(_metrics(file.metrics, agent, spool, uplink, renewal))

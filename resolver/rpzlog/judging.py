@@ -5,9 +5,11 @@ Holds always: nothing is guessed: a name that the list does not have, now or rig
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from blocklist_sync.artifact import snapshot
 from blocklist_sync.artifact._snapshot import Snapshot
@@ -42,14 +44,17 @@ class List:
         path: Path = activation.snapshot
         return cls(snapshot.verify(durable.read(path, snapshot.MAX_BYTES)), activation.policy)
 
-    def category(self, hit: Hit, profile: str) -> Category | None:
-        """Why the name that was hit is listed; None where it is not."""
+    def won(self, hit: Hit, profile: str) -> Match | None:
+        """The rule by which the name that was hit is blocked; None where there is none."""
         matches: Sequence[Match] = self.rules.lookup(hit.name)
         if hit.below:
             matches = [one for one in matches if one.owner != hit.name or one.rule.scope is Scope.SUBTREE]
         wanted = frozenset() if profile == MANDATED else self.bundle.categories(profile)
-        won = decide(matches, wanted)
-        return won.rule.category if won is not None else None
+        return decide(matches, wanted)
+
+    def fingerprints(self) -> Sequence[int]:
+        """Of the names that the list has rules for, in no order."""
+        return array("Q", self.rules.fingerprints())
 
 
 _ACTIONS = {Done.NXDOMAIN: pb.ACTION_NXDOMAIN, Done.NODATA: pb.ACTION_NODATA, Done.SHADOW: pb.ACTION_SHADOW}
@@ -63,10 +68,20 @@ def _action(hit: Hit, category: Category, bundle: PolicyBundle) -> int:
     return _ACTIONS.get(hit.done, pb.ACTION_UNSPECIFIED)
 
 
-def judge(hit: Hit, lists: Sequence[List], profile: str) -> Cell | None:
-    """Category and action of a hit, by the first of these releases that has its name; None where none has."""
+class Judged(NamedTuple):
+    """What a hit counts as."""
+
+    cell: Cell
+    fingerprint: int
+    """Of the listed name whose rule it was."""
+
+
+def judge(hit: Hit, lists: Sequence[List], profile: str) -> Judged | None:
+    """What a hit counts as, by the first of these releases that has its name; None where none has."""
     for one in lists:
-        category = one.category(hit, profile)
-        if category is not None:
-            return int(category), int(_action(hit, category, one.bundle))
+        won = one.won(hit, profile)
+        if won is not None:
+            category = won.rule.category
+            cell = int(category), int(_action(hit, category, one.bundle))
+            return Judged(cell, one.rules.fingerprint(won.owner))
     return None

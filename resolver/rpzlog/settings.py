@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from blocklist_sync.edge.settings import SyncSettings
 from lachan.config import ConfigPath, Duration, HostPort, Settings
-from resolver.authority import UplinkSettings
+from resolver.authority import OpeningSettings, UplinkSettings
 from resolver.rpzlog.hits import Form
 from resolver.rpzlog.judging import MANDATED
 
@@ -53,6 +53,7 @@ class WindowSettings(Settings):
 
     window: Annotated[Duration, AfterValidator(_whole)] = Field(default=300.0, ge=1, le=3600)
     uplink: UplinkSettings | None = Field(default=None, description="without it, reports wait in the spool")
+    openings: OpeningSettings = Field(default_factory=OpeningSettings, description="challenged counts")
 
 
 class MetricsSettings(Settings):

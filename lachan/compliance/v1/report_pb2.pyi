@@ -555,7 +555,7 @@ class Report(_message.Message):
     @_builtins.property
     def hit_log(self) -> Global___HitLog:
         """Present where the counts come from the log of another resolver. Then hits are all that was measured: queries, drops,
-        failures, what the operator lifted or blocked and counts per rule are left out, which does not mean zero.
+        failures and what the operator lifted or blocked are left out, which does not mean zero.
         """
 
     def __init__(

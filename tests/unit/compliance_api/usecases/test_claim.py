@@ -120,7 +120,6 @@ def test_a_field_out_of_bounds_is_named(changes: dict[str, Any], field: str) -> 
         ("upstream_failures", 1),
         ("allowed", 1),
         ("operator_blocked", 1),
-        ("rule_commitment", pb.RuleCommitment(hour=0, root=bytes(32))),
     ],
 )
 def test_a_node_that_reads_a_log_of_hits_tells_nothing_it_cannot_know(field: str, value: object) -> None:

@@ -42,20 +42,30 @@ def hit(name: str, done: Done = Done.NXDOMAIN, *, below: bool = False) -> Hit:
     ],
 )
 def test_a_hit_has_the_category_of_its_rule_or_is_unknown(one: Hit, cell: tuple[int, int] | None) -> None:
-    assert judge(one, [NOW, BEFORE], "mandated") == cell
+    judged = judge(one, [NOW, BEFORE], "mandated")
+    assert (judged.cell if judged else None) == cell
+
+
+def test_a_hit_is_one_of_the_rule_that_reached_it() -> None:
+    for name in ("bad.example", "www.bad.example"):
+        judged = judge(hit(name), [NOW, BEFORE], "mandated")
+        assert judged is not None
+        assert judged.fingerprint == NOW.rules.fingerprint("bad.example")
+        assert judged.fingerprint in NOW.fingerprints()
 
 
 def test_what_a_profile_asks_for_counts_in_its_zone_alone() -> None:
     assert judge(hit("play.example"), [SCHOOL], "mandated") is None
-    assert judge(hit("play.example"), [SCHOOL], "school") == (Category.GAMBLING, pb.ACTION_NXDOMAIN)
+    judged = judge(hit("play.example"), [SCHOOL], "school")
+    assert judged is not None
+    assert judged.cell == (Category.GAMBLING, pb.ACTION_NXDOMAIN)
 
 
 def test_which_records_were_given_is_said_by_the_policy_bundle() -> None:
     bundle = replace(default(), actions=MappingProxyType({Category.GAMBLING: Action.NULL_IP}))
-    assert judge(hit("bad.example", Done.DATA), [replace(NOW, bundle=bundle)], "mandated") == (
-        Category.GAMBLING,
-        pb.ACTION_NULL_IP,
-    )
+    judged = judge(hit("bad.example", Done.DATA), [replace(NOW, bundle=bundle)], "mandated")
+    assert judged is not None
+    assert judged.cell == (Category.GAMBLING, pb.ACTION_NULL_IP)
 
 
 def test_without_a_list_nothing_is_known() -> None:

@@ -133,4 +133,4 @@ def test_what_has_no_room_is_named(desk: Desk) -> None:
     assert (told["left_out"], told["left_out_first"]) == (1, [long])
     assert not zone.has_room_for(long, ORIGIN)
     assert zone.has_room_for("bad.example", ORIGIN)
-    assert not zone.has_room_for("1.2.0.192.rpz-ip", ORIGIN)
+    assert not zone.has_room_for("name.rpz-ip", ORIGIN)
