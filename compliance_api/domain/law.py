@@ -163,6 +163,8 @@ class ChallengeDuty(Settings):
     # days such days are remembered.
     closed_tolerated: Annotated[Share, Added()] = 0.25
     closed_days: Annotated[int, Field(ge=7, le=366), Added()] = 90
+    # The e-value of such days that accuses: a day's worth above that of bad days, for outages come in rows.
+    closed_accusation: Annotated[int, Field(ge=20, le=1_000_000_000), Added()] = 240_000
     # Queries of a client and day, of which hardly any has more: a node that reports so many for each of
     # `minimum_clients` is a large one, whatever its operator says.
     queries_a_client: Annotated[int, Field(ge=1, le=10_000_000), Added()] = 20_000

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.simulate import cheats, honest
+from tests.simulate import cheats, honest, openness
 from tests.simulate.cheats import CHEATS, Cheat
 from tests.simulate.world import Floats, Law, Measuring, World, defaults, measuring
 
@@ -55,6 +55,18 @@ def test_every_cheat_is_found_within_a_week(name: str, place: Measuring) -> None
     assert found.detected >= 0.9
     assert found.median_days is not None
     assert found.median_days <= cheats.WITHIN
+
+
+def test_nodes_that_open_what_they_can_are_not_accused_and_those_that_refuse_are() -> None:
+    found = openness.honest(generator(), WORLD, 300)
+    assert found.accused == 0
+    assert 0.01 < found.closed_days / found.days < 0.03
+    # Where a single bad day is enough, the outages show.
+    hasty = replace(openness.RULE, honest=0.0001, accusation=20)
+    assert openness.honest(generator(), WORLD, 30, hasty).accused > 0
+    refused = openness.detect(generator(), WORLD, 1.0, 1, 50)
+    assert refused.detected >= 0.9
+    assert openness.detect(generator(), WORLD, 0.0, 1, 50).detected == 0
 
 
 def test_no_cheat_at_all_is_not_found(place: Measuring) -> None:
