@@ -32,9 +32,9 @@ class Moment:
         return cls(sighting.earliest or sighting.asked_at, sighting.latest or sighting.asked_at)
 
     def since(self, published_at: datetime) -> dict[str, int]:
-        """In whole seconds from a publication."""
+        """In whole seconds from a publication, which is itself known to the second in which it was."""
         least, most = ((one - published_at).total_seconds() for one in (self.earliest, self.latest))
-        return {"at_least": max(0, math.floor(least)), "at_most": max(0, math.ceil(most))}
+        return {"at_least": max(0, math.floor(least) - 1), "at_most": max(0, math.ceil(most))}
 
 
 @dataclass(frozen=True)
