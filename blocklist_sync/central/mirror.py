@@ -20,6 +20,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from blocklist_sync.artifact import manifest, policy, records
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.intake.download import AbsentError, Limits, download
+from blocklist_sync.central.release.accountability import MAX_STATEMENT_BYTES
 from blocklist_sync.central.release.deltas import MANIFEST_TARGET
 from blocklist_sync.central.release.repository import (
     LIST_ROLE,
@@ -42,6 +43,8 @@ TARGET_LIMITS = {
     POLICY_TARGET: policy.MAX_BYTES,
     MANIFEST_TARGET: manifest.MAX_BYTES,
 }
+MAX_COMMITMENTS_BYTES = 1 << 30
+"""Of thirty million entries."""
 
 
 def context(files: TlsFiles | None) -> ssl.SSLContext:
@@ -58,6 +61,19 @@ def context(files: TlsFiles | None) -> ssl.SSLContext:
         except OSError as error:
             raise tls.TlsError(f"{files.certificate}: {error}") from error
     return made
+
+
+def statement(url: str, into: Path, serial: int, secured: ssl.SSLContext) -> None:
+    """Fetches what the public is told of a release, from where anybody may ask; whether it holds is for its reader.
+
+    Raises:
+        SourceError: It cannot be fetched.
+        FileError: It cannot be written.
+    """
+    durable.make_folder(into)
+    for name, limit in ((f"{serial}.json", MAX_STATEMENT_BYTES), (f"{serial}.commitments", MAX_COMMITMENTS_BYTES)):
+        bounds = Limits(limit, WHOLE_SECONDS, IDLE_SECONDS)
+        download(f"{url.rstrip('/')}/{name}", into / name, bounds, secured)
 
 
 class _Staged(Repository):

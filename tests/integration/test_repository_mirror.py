@@ -11,7 +11,7 @@ import pytest
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.intake.download import SourceError
-from blocklist_sync.central.mirror import Mirror
+from blocklist_sync.central.mirror import Mirror, statement
 from blocklist_sync.central.release.repository import MAX_METADATA_BYTES, Repository
 from tests.support.list_authority import Handler, ListAuthority, Server
 
@@ -44,6 +44,19 @@ def test_a_copy_follows_and_never_goes_back(tmp_path: Path) -> None:
     with authority.serve(tmp_path / "old") as server, pytest.raises(CentralError, match="has seen"):
         mirror(authority, server, copy).update(trusted(authority))
     assert held.verified(trusted(authority)).listed == published(authority)
+
+
+def test_what_the_public_is_told_is_fetched_as_anybody_fetches_it(tmp_path: Path) -> None:
+    authority = ListAuthority(tmp_path / "authority")
+    authority.publish("a.example")
+    context = ssl.create_default_context(cafile=authority.ca_path)
+    with authority.serve() as server:
+        url = f"https://localhost:{server.server_address[1]}/public/"
+        statement(url, tmp_path / "copy", 1, context)
+        with pytest.raises(SourceError):
+            statement(url, tmp_path / "copy", 2, context)
+    for path in (authority.repository / "public").iterdir():
+        assert (tmp_path / "copy" / path.name).read_bytes() == path.read_bytes()
 
 
 def published(authority: ListAuthority) -> object:

@@ -24,7 +24,9 @@ from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.names import NameRefusedError, canonical
 from blocklist_sync.artifact.rules import Match
 from blocklist_sync.artifact.snapshot import Snapshot
+from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.release import accountability
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from lachan import durable, log
 from lachan.errors import LachanError
@@ -60,26 +62,29 @@ class Limit:
         return admitted
 
 
-def told(match: Match, opened: Snapshot) -> dict[str, Any]:
-    """An entry, as the public is told of it."""
+def told(match: Match, opened: Snapshot, key: bytes | None) -> dict[str, Any]:
+    """An entry, as the public is told of it; with its salt, so that anybody finds its commitment in a release."""
     rule = match.rule
-    return {
+    order = opened.orders[rule.order]
+    line = accountability.line_of(match.owner, Kind(rule.scope, rule.exception, rule.category, order))
+    salt = {"salt": accountability.salt(key, line).hex()} if key is not None else {}
+    return salt | {
         "scope": rule.scope.value,
         "effect": "except" if rule.exception else "block",
         "category": rule.category.label,
         "mandated": rule.mandated,
-        "order": opened.orders[rule.order].text,
+        "order": order.text,
     }
 
 
-def answer(qname: str, opened: Snapshot) -> dict[str, Any]:
+def answer(qname: str, opened: Snapshot, key: bytes | None = None) -> dict[str, Any]:
     """What is said of a name: the entries on it, and on nothing above it."""
     entries = [match for match in opened.lookup(qname) if match.owner == qname and match.rule.category not in UNTOLD]
     return {
         "name": qname,
         "serial": opened.serial,
         "listed": any(not match.rule.exception for match in entries),
-        "entries": [told(match, opened) for match in entries],
+        "entries": [told(match, opened, key) for match in entries],
         "not_told": sorted(category.label for category in UNTOLD),
     }
 
@@ -88,7 +93,10 @@ class Enquiries:
     """Answers from the list that was published last."""
 
     def __init__(self, folder: ReleaseFolder) -> None:
+        self._folder = folder.folder
         self._path = folder.published_records_path
+        self.key: bytes | None = None
+        """What salts are drawn from, where a release was built here."""
         self._seen: tuple[int, int] | None = None
         self._opened: Snapshot | None = None
 
@@ -109,6 +117,7 @@ class Enquiries:
                 self._opened = Snapshot(snapshot.build(release))
             except ArtifactError as error:
                 raise CentralError(f"{self._path}: {error}") from error
+            self.key = accountability.held_secret(self._folder)
             self._seen = state
         return self._opened
 
@@ -140,7 +149,7 @@ def application(folder: ReleaseFolder, public: Path, limit: Limit, clock: Any) -
         except LachanError as error:
             log.get().error("list unreadable", error=str(error))
             return JSONResponse({"error": "no list at the moment"}, 503)
-        return JSONResponse(answer(qname, opened), headers={"Cache-Control": "no-store"})
+        return JSONResponse(answer(qname, opened, enquiries.key), headers={"Cache-Control": "no-store"})
 
     return Starlette(
         routes=[

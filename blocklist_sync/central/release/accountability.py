@@ -18,13 +18,13 @@ import secrets
 import tempfile
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from blocklist_sync.central.entries import Kind, kind_line, kind_rank
+from blocklist_sync.central.entries import Kind, kind_line
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.rows import StateReader
 from lachan import durable
@@ -34,6 +34,7 @@ CONTEXT = b"lachan/commitment/v1\0"
 SECRET_BYTES = 32
 SALT_BYTES = 16
 COMMITMENT_BYTES = 32
+MAX_STATEMENT_BYTES = 16 << 20
 BUCKET_BITS = 6
 PERSON = b"lachan-salt"
 
@@ -51,6 +52,15 @@ def secret(folder: Path) -> bytes:
     if len(data) != SECRET_BYTES:
         raise CentralError(f"{path}: not {SECRET_BYTES} bytes")
     return data
+
+
+def held_secret(folder: Path) -> bytes | None:
+    """What salts are drawn from, if it was drawn.
+
+    Raises:
+        CentralError: The file is not one.
+    """
+    return secret(folder) if (folder / "commitments.secret").exists() else None
 
 
 def line_of(name: str, kind: Kind) -> bytes:
@@ -145,20 +155,84 @@ def state(entries: Path, folder: Path, serial: int, key: bytes) -> Statement:
             durable.write(path, hashed())
     except OSError as error:
         raise CentralError(f"{entries}: {error.strerror}") from error
-    by_order: Counter[tuple[str, bool, str, bool]] = Counter()
-    for number, count in sorted(counts.items(), key=lambda item: kind_rank(reader.kinds[item[0]])):
-        kind = reader.kinds[number]
-        by_order[kind.order.text, kind.order.mandated, kind.category.label, kind.exception] += count
     document = {
         "format": FORMAT,
         "serial": serial,
         "entries": counts.total(),
         "commitments_sha256": digest.hexdigest(),
-        "counts": [
-            {"order": text, "mandated": mandated, "category": category, "exceptions": exception, "entries": count}
-            for (text, mandated, category, exception), count in sorted(by_order.items())
-        ],
+        "counts": by_order(reader.kinds, counts),
     }
     told = json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n"
     durable.write(folder / f"{serial}.json", [told])
     return Statement(told, path)
+
+
+def by_order(kinds: Sequence[Kind], counts: Mapping[int, int]) -> list[dict[str, object]]:
+    """How many entries of each order and category there are, as a statement says it.
+
+    Args:
+        kinds: What the numbers of kinds stand for.
+        counts: Entries by kind.
+    """
+    found: Counter[tuple[str, bool, str, bool]] = Counter()
+    for number, count in counts.items():
+        if count:
+            kind = kinds[number]
+            found[kind.order.text, kind.order.mandated, kind.category.label, kind.exception] += count
+    return [
+        {"order": text, "mandated": mandated, "category": category, "exceptions": exception, "entries": count}
+        for (text, mandated, category, exception), count in sorted(found.items())
+    ]
+
+
+def hold(folder: Path, serial: int, signed: str, kinds: Sequence[Kind], counts: Mapping[int, int]) -> None:
+    """Holds what the public is told of a release against what was signed of it, and against a list.
+
+    That each commitment is to an entry of the list is for whoever has the salts; that there is one for each, and none
+    beside them, anybody sees.
+
+    Args:
+        folder: Where the statement is.
+        serial: The release.
+        signed: The digest of its statement that the snapshot names.
+        kinds: What the numbers of kinds stand for.
+        counts: The list's entries by kind.
+
+    Raises:
+        CentralError: It is not what was signed, or says otherwise than the list.
+        FileError: It cannot be read.
+    """
+    path = folder / f"{serial}.json"
+    data = durable.read(path, MAX_STATEMENT_BYTES)
+    if hashlib.sha256(data).hexdigest() != signed:
+        raise CentralError(f"{path}: not what was signed of serial {serial}")
+    try:
+        said: dict[str, object] = json.loads(data)
+        commitments = str(said["commitments_sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CentralError(f"{path}: malformed: {error!r:.80}") from error
+    entries = sum(counts.values())
+    rest = {"format": FORMAT, "serial": serial, "entries": entries, "counts": by_order(kinds, counts)}
+    wrong = [field for field, value in rest.items() if said.get(field) != value]
+    if wrong:
+        raise CentralError(f"{path}: says otherwise than the list: {', '.join(wrong)}")
+    _hold_commitments(path.with_suffix(".commitments"), commitments, entries)
+
+
+def _hold_commitments(path: Path, signed: str, entries: int) -> None:
+    digest = hashlib.sha256()
+    count, last = 0, b""
+    try:
+        with path.open("rb") as file:
+            while data := file.read(COMMITMENT_BYTES << 15):
+                digest.update(data)
+                found = [last, *(data[at : at + COMMITMENT_BYTES] for at in range(0, len(data), COMMITMENT_BYTES))]
+                if any(one >= two for one, two in pairwise(found)):
+                    raise CentralError(f"{path}: commitments are not sorted, each once")
+                count, last = count + len(found) - 1, found[-1]
+    except OSError as error:
+        raise CentralError(f"{path}: {error.strerror}") from error
+    if digest.hexdigest() != signed:
+        raise CentralError(f"{path}: not the commitments that the statement names")
+    if count != entries:
+        raise CentralError(f"{path}: {count} commitments, where the list has {entries} entries")

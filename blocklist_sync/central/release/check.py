@@ -16,11 +16,12 @@ from tuf.api.metadata import Metadata, Targets
 from blocklist_sync.artifact import policy, records
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log.fold import State
 from blocklist_sync.central.log.folder import Checkpoint, LogFolder
-from blocklist_sync.central.release import offer
+from blocklist_sync.central.release import accountability, offer, statement
 from blocklist_sync.central.release.offer import Offer
 from blocklist_sync.central.release.rebuild import Rebuilt, Rules, rebuild
-from blocklist_sync.central.release.repository import LIST_ROLE, Repository, delegated, missing
+from blocklist_sync.central.release.repository import LIST_ROLE, Contents, Repository, delegated, missing
 from lachan import durable
 
 
@@ -38,6 +39,8 @@ class Checked:
     targets_bytes: int
     expired: tuple[str, ...]
     """Roles whose signatures have ended."""
+    told: bool
+    """Whether what the public is told was looked at, and holds."""
 
 
 def _targets(repository: Repository, listed: Metadata[Targets]) -> tuple[int, int]:
@@ -78,7 +81,18 @@ def _history(repository: Repository, targets: Targets, listed: Metadata[Targets]
     return found
 
 
-def check(repository: Repository, root: bytes, log: LogFolder, work: Path, now: int) -> Checked:
+def _told(public: Path | None, contents: Contents, said: Offer, state: State) -> bool:
+    """Holds what the public is told against what was signed and against the log, where it was signed and is at hand."""
+    signed = statement.signed(contents.snapshot)
+    if public is None or not signed:
+        return False
+    accountability.hold(public, said.serial, signed, state.kinds, dict(enumerate(state.counts)))
+    return True
+
+
+def check(
+    repository: Repository, root: bytes, log: LogFolder, work: Path, now: int, public: Path | None = None
+) -> Checked:
     """Verifies a repository and the log behind it.
 
     Args:
@@ -87,6 +101,7 @@ def check(repository: Repository, root: bytes, log: LogFolder, work: Path, now: 
         log: The log.
         work: A folder for the state that is folded.
         now: Seconds since 1970-01-01 UTC.
+        public: Where the statements for the public are; they are not looked at if None.
 
     Raises:
         CentralError: Something does not hold; the message says what and where.
@@ -126,4 +141,5 @@ def check(repository: Repository, root: bytes, log: LogFolder, work: Path, now: 
         count,
         size,
         expired,
+        _told(public, contents, said, rebuilt.state),
     )

@@ -25,6 +25,7 @@ from blocklist_sync.central.rails import rails
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
 from blocklist_sync.central.release import check as checking
 from blocklist_sync.central.release import repository as repositories
+from blocklist_sync.central.release.build import custom_of
 from blocklist_sync.central.release.check import Checked
 from blocklist_sync.central.release.repository import MAX_METADATA_BYTES, Repository
 from blocklist_sync.central.release.sign import Examination, Examined, Memory, Sources
@@ -222,6 +223,7 @@ def _show_checked(found: Checked, *, as_json: bool) -> None:
         "targets": found.targets,
         "targets_bytes": found.targets_bytes,
         "expired": ", ".join(found.expired),
+        "public_statement": "holds" if found.told else "not looked at",
         **by_category,
     }
     if as_json:
@@ -230,11 +232,30 @@ def _show_checked(found: Checked, *, as_json: bool) -> None:
         terminal.table("Holds", ("", ""), summary.items())
 
 
+def _public(public: str | None, published: Repository, repository: str) -> Path | None:
+    """Where what the public is told is: a folder, or fetched as anybody fetches it; None where nobody said."""
+    if public is None:
+        return None if repository.startswith(HTTPS) else published.public
+    if not public.startswith(HTTPS):
+        return Path(public)
+    contents = published.opened()
+    if contents is not None and contents.listed is not None:
+        mirror.statement(public, published.public, custom_of(contents.listed)["serial"], mirror.context(None))
+    return published.public
+
+
 def verify(
     root: Root,
     repository: RepositorySource,
     log: LogOption = None,
     config: PersonConfig = None,
+    public: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|URL",
+            help="Where what the public is told is; beside the repository's other files if that is a folder.",
+        ),
+    ] = None,
     memory: Annotated[
         Path | None, typer.Option(help="Keep here what was fetched, so that nobody can hold this machine back later.")
     ] = None,
@@ -249,5 +270,6 @@ def verify(
         stack.enter_context(durable.lock(folder))
         machine = _Machine(folder, config)
         published = machine.repository(repository, trusted, history=True)
-        found = checking.check(published, trusted, machine.log(log), work, int(time.time()))
+        told = _public(public, published, repository)
+        found = checking.check(published, trusted, machine.log(log), work, int(time.time()), told)
         _show_checked(found, as_json=as_json)

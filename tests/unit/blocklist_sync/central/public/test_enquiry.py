@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,20 @@ async def test_a_listed_name_is_told_with_its_order(authority: ListAuthority) ->
     ]
     # Exactly this name: of what is below it, nothing is said.
     assert (await ask(authority, "www.bad.example"))["entries"] == []
+
+
+async def test_whoever_asked_finds_the_entry_in_the_release(authority: ListAuthority) -> None:
+    told = await ask(authority, "bad.example")
+    [entry] = told["entries"]
+    line = "\t".join(
+        [told["name"], entry["scope"], entry["effect"], entry["category"], "mandated", entry["order"]]
+    ).encode()
+    found = hashlib.sha256(b"lachan/commitment/v1\0" + bytes.fromhex(entry["salt"]) + line).digest()
+    async with client(authority) as asking:
+        commitments = (await asking.get(f"/public/{told['serial']}.commitments")).content
+    assert found in [commitments[at : at + 32] for at in range(0, len(commitments), 32)]
+    # csam and gambling stand on the name; only the one that may be told is opened.
+    assert len(commitments) == 3 * 32
 
 
 async def test_of_csam_nothing_is_said(authority: ListAuthority) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from pathlib import Path
 
@@ -7,8 +9,10 @@ import pytest
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import approvals
+from blocklist_sync.central.release import accountability
 from blocklist_sync.central.release.check import Checked, check
 from blocklist_sync.central.release.repository import Repository
+from lachan.durable import FileError
 from tests.support.list_authority import ListAuthority
 from tests.support.registry import GAMBLING
 
@@ -24,7 +28,12 @@ def authority(tmp_path: Path) -> ListAuthority:
 def checked(authority: ListAuthority, at: int = 0) -> Checked:
     now = at or int(time.time())
     return check(
-        Repository(authority.repository), authority.sources().root, authority.log, authority.folder / "work", now
+        Repository(authority.repository),
+        authority.sources().root,
+        authority.log,
+        authority.folder / "work",
+        now,
+        authority.repository / "public",
     )
 
 
@@ -42,6 +51,60 @@ def test_a_roll_back_holds_too(authority: ListAuthority) -> None:
     authority.build(rollback=1)
     authority.publish()
     assert (checked(authority).offer.serial, checked(authority).rebuilt.state.entries) == (3, 1)
+
+
+def test_what_the_public_is_told_is_counted_again(authority: ListAuthority) -> None:
+    assert checked(authority).told
+    statement, commitments = (authority.repository / "public" / f"2.{name}" for name in ("json", "commitments"))
+    told, held = statement.read_bytes(), commitments.read_bytes()
+    for data in (held[:32], held + bytes(32), held[32:] + held[:32], held[:40]):
+        commitments.write_bytes(data)
+        with pytest.raises(CentralError, match=r"2\.commitments: (not the|commitments are not sorted)"):
+            checked(authority)
+    commitments.unlink()
+    with pytest.raises(CentralError, match="No such file"):
+        checked(authority)
+    commitments.write_bytes(held)
+    statement.write_bytes(told.replace(b'"entries": 2', b'"entries": 1'))
+    with pytest.raises(CentralError, match="not what was signed of serial 2"):
+        checked(authority)
+    statement.unlink()
+    with pytest.raises(FileError):
+        checked(authority)
+
+
+def test_a_statement_that_was_signed_and_says_otherwise_is_seen(authority: ListAuthority, tmp_path: Path) -> None:
+    """Whoever holds the online keys cannot tell the public another story than the log."""
+    counts = {0: 2}
+    statement = tmp_path / "2.json"
+    for name in ("2.json", "2.commitments"):
+        (tmp_path / name).write_bytes((authority.repository / "public" / name).read_bytes())
+    document = json.loads(statement.read_bytes())
+
+    def holds() -> None:
+        signed = hashlib.sha256(statement.read_bytes()).hexdigest()
+        accountability.hold(tmp_path, 2, signed, [GAMBLING], counts)
+
+    holds()
+    one = document["counts"][0]
+    for field, value in (
+        ("entries", 3),
+        ("serial", 1),
+        ("format", "x"),
+        ("counts", [one | {"order": "99"}]),
+        ("counts", []),
+    ):
+        statement.write_text(json.dumps(document | {field: value}))
+        with pytest.raises(CentralError, match=f"says otherwise than the list: {field}"):
+            holds()
+    statement.write_text("[]")
+    with pytest.raises(CentralError, match="malformed"):
+        holds()
+    few = (tmp_path / "2.commitments").read_bytes()[:32]
+    (tmp_path / "2.commitments").write_bytes(few)
+    statement.write_text(json.dumps(document | {"commitments_sha256": hashlib.sha256(few).hexdigest()}))
+    with pytest.raises(CentralError, match="1 commitments, where the list has 2 entries"):
+        holds()
 
 
 def test_a_damaged_target_is_named(authority: ListAuthority) -> None:

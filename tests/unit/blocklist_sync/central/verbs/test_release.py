@@ -121,6 +121,7 @@ def publishes_a_first_list(office: Office) -> None:
     assert office.publish()["serial"] == 1
     found = office.json("verify", "--root", "@ceremony/1.root.json", "--repository", "@repository", "--log", "@log")
     assert (found["serial"], found["gambling"], found["expired"]) == (1, 1, "")
+    assert found["public_statement"] == "holds"
     # Run again, it renews.
     assert not office.publish()["new"]
 
