@@ -16,6 +16,7 @@ from compliance_api.domain.finding import Clause, Evidence, FindingKind
 from compliance_api.domain.law import Law
 from compliance_api.domain.observation import Sighting
 from compliance_api.domain.timeline import Timeline
+from compliance_api.domain.unreported import Withheld
 from compliance_api.domain.window import Absence
 
 UNTRUE = "untrue"
@@ -166,6 +167,8 @@ class Case:
     waited_until: datetime | None = None
     # Every law that was in force here; None where that is only the one.
     laws: Timeline | None = None
+    # What custodians were asked in the period and did not hand in, by custodian; those that handed in all are left out.
+    withheld: Sequence[Withheld] = ()
 
     @property
     def start(self) -> datetime:

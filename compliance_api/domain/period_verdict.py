@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import metadata
 from typing import Any
@@ -83,7 +83,7 @@ def decide(case: Case, period: Period, laws: Mapping[str, LawVersion]) -> Period
         "law": [_law(one) for _, one in sorted(laws.items())],
         "outcome": verdict.outcome.value,
         "findings": [_finding(one) for one in verdict.findings],
-        "coverage": _coverage(verdict),
+        "coverage": verdict.coverage.document(),
         "rates": _rates(days),
         "e_values": dict(zip((family.value for family in FAMILIES), whole.course.standing.values, strict=True)),
         "days": [_day(step) for step in days],
@@ -119,12 +119,6 @@ def _finding(one: Finding) -> dict[str, Any]:
         "evidence": [[piece.kind.value, piece.reference] for piece in one.evidence],
         "law": one.clause.law,
         "citation": {"vi": one.clause.citation.vi, "en": one.clause.citation.en},
-    }
-
-
-def _coverage(verdict: Verdict) -> dict[str, Any]:
-    return {
-        name: _iso(value) if isinstance(value, datetime) else value for name, value in asdict(verdict.coverage).items()
     }
 
 

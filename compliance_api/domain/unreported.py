@@ -18,3 +18,16 @@ class Unreported:
     questions: int
     # Questions without an observation.
     unreported: int
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """What one custodian's probes were asked of an operator in a period, and what of it they did not hand in."""
+
+    custodian: str
+    questions: int
+    unreported: int
+
+    def document(self) -> dict[str, int | str]:
+        """For machines."""
+        return dict(vars(self))

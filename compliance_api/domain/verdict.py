@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from compliance_api.domain import accusations, claims, sightings
 from compliance_api.domain.accusations import OF_FAMILY
@@ -19,6 +20,7 @@ from compliance_api.domain.observation import Result
 from compliance_api.domain.sightings import Picture
 from compliance_api.domain.statistics.day import faulty_lines
 from compliance_api.domain.statistics.tail import exceeded, threshold
+from compliance_api.domain.unreported import Withheld
 
 
 class Outcome(enum.StrEnum):
@@ -49,6 +51,16 @@ class Coverage:
     list_serial_claimed: int | None
     list_serial_current: int | None
     list_lag_seconds: int | None
+    # By custodian, what was asked and not handed in: whoever drops what clears an operator leaves this behind.
+    unreported: tuple[Withheld, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """For machines; what nobody held back is not told of, as it was not before."""
+        told = {name: one.isoformat() if isinstance(one, datetime) else one for name, one in vars(self).items()}
+        del told["unreported"]
+        if self.unreported:
+            told["unreported"] = [one.document() for one in self.unreported]
+        return told
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,7 @@ def _coverage(case: Case, seen: Picture) -> Coverage:
         list_serial_claimed=claimed,
         list_serial_current=case.releases[-1].serial if case.releases else None,
         list_lag_seconds=lag,
+        unreported=tuple(case.withheld),
     )
 
 

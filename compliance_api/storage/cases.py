@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,12 +23,13 @@ from compliance_api.domain.finding import Evidence, Finding
 from compliance_api.domain.law import Law
 from compliance_api.domain.legal_day import Period
 from compliance_api.domain.procedure import Procedure
-from compliance_api.domain.verdict import Coverage, Verdict
+from compliance_api.domain.verdict import Verdict
 from compliance_api.storage import evidence, finding_versions
 from compliance_api.storage.casework import ID_BYTES, enter
 from compliance_api.storage.evidence import Extent
 from compliance_api.storage.outcomes import challenged
 from compliance_api.storage.tables import finding_citations, findings, verdict_changes, verdicts
+from compliance_api.storage.withheld import withheld
 from compliance_api.usecases.count import Place
 
 
@@ -76,6 +76,7 @@ class Cases:
                     course,
                     await challenged(connection, extent.operator, extent.start - back, extent.end, extent.known_at),
                     await evidence.copied(connection, extent),
+                    withheld=await withheld(connection, extent),
                 )
 
     async def save(self, verdict: Verdict, procedure: Procedure) -> None:
@@ -89,11 +90,6 @@ class Cases:
                 await finding_versions.renew(connection, renewed)
 
 
-def _coverage(coverage: Coverage) -> dict[str, Any]:
-    values = asdict(coverage)
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
-
-
 def _kinds(verdict: Verdict) -> list[str]:
     return sorted({finding.kind.value for finding in verdict.findings})
 
@@ -105,7 +101,7 @@ async def _save_verdict(connection: AsyncConnection, verdict: Verdict, at: datet
         "outcome": verdict.outcome,
         "law": verdict.law,
         "findings": _kinds(verdict),
-        "coverage": _coverage(verdict.coverage),
+        "coverage": verdict.coverage.document(),
     }
     # Made first where there is none, so that its lock orders everybody who judges this operator.
     new = postgresql.insert(verdicts).values({**key, **values, "since": at, "evaluated_at": at})

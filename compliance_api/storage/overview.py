@@ -61,7 +61,11 @@ _REPORT = tuple(
 
 
 def _coverage(stored: Mapping[str, Any]) -> CoverageView:
-    values = {field.name: stored[field.name] for field in fields(CoverageView)}
+    values = {field.name: stored[field.name] for field in fields(CoverageView) if field.name != "unreported"}
+    # A verdict where nobody held anything back, or of an earlier release, says nothing of it.
+    values["unreported"] = tuple(
+        (one["custodian"], one["questions"], one["unreported"]) for one in stored.get("unreported", ())
+    )
     for name in ("period_start", "period_end"):
         values[name] = datetime.fromisoformat(values[name])
     return CoverageView(**values)

@@ -73,6 +73,8 @@ class Assignment:
     expires_at: datetime
     positions: tuple[int, ...]
     extras: tuple[Question, ...] = ()
+    # Who keeps the probe; None where an earlier release gave it out.
+    custodian: str | None = None
 
 
 @dataclass(frozen=True)
@@ -396,6 +398,7 @@ class Assigner:
             now + timedelta(seconds=self._plan.expires),
             tuple(positions),
             extras,
+            probe.custodian,
         )
         if not await self._store.add_assignment(assignment):
             return None

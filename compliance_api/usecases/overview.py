@@ -70,6 +70,8 @@ class CoverageView:
     list_serial_current: int | None
     # For how long a release newer than the claimed one has been out; None where nothing is claimed.
     list_lag_seconds: int | None
+    # By custodian: questions asked, and those that nothing came for.
+    unreported: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,10 @@ def _coverage(view: CoverageView) -> dict[str, Any]:
         "list_serial_claimed": view.list_serial_claimed,
         "list_serial_current": view.list_serial_current,
         "list_lag_seconds": view.list_lag_seconds,
+        "unreported": [
+            {"custodian": custodian, "questions": questions, "unreported": missing}
+            for custodian, questions, missing in view.unreported
+        ],
     }
 
 

@@ -169,6 +169,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/evidence.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/met.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/listchanges.py": (CHANGES, "needs PostgreSQL"),
+    "compliance_api/storage/withheld.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/storage/laws.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/observations.py": (SERVICE, "needs PostgreSQL"),

@@ -11,6 +11,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from compliance_api.domain.law import LawBook
 from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.observation import Path as Way
 from compliance_api.domain.outcome import ChallengeOutcome
+from compliance_api.domain.unreported import Withheld
 from compliance_api.nonces.server import write
 from compliance_api.storage import evidence
 from compliance_api.storage.assignments import Assignments
@@ -35,6 +37,7 @@ from compliance_api.storage.laws import Laws
 from compliance_api.storage.paths import Paths
 from compliance_api.storage.seeds import Seeds
 from compliance_api.storage.tables import assignments, challenge_sums, challenges, ledger_leaves, reports, seeds
+from compliance_api.storage.withheld import withheld
 from compliance_api.usecases.copies import CopyFinder
 from lachan import message, postgres, tls
 from lachan.compliance.v1 import challenge_service_pb2 as opening
@@ -253,6 +256,14 @@ async def test_what_a_probe_keeps_to_itself_is_counted(databases: postgres.Serve
         ] == [("so/p1", 1, 0, count, 0), ("so/p2", 1, 0, count, count - 1), ("so/p3", 1, 1, count, count)]
         # Nobody is late while there is time.
         assert await store.unreported(HOUR_AT, after - timedelta(seconds=2)) == []
+        # It stands beside what the others saw: in the verdict's coverage, by who kept the probe then.
+        async with made.engine.connect() as connection:
+            extent = Extent("honest", ("edge-1",), HOUR_AT, after)
+            held_back = await withheld(connection, extent)
+            assert held_back == [Withheld("so", 3 * count, 2 * count - 1)]
+            assert await withheld(connection, Extent("honest", ("edge-2",), HOUR_AT, after)) == []
+            before = replace(extent, known_at=HOUR_AT)
+            assert await withheld(connection, before) == [Withheld("so", 3 * count, 3 * count)]
 
 
 async def test_copied_counters_are_found_a_day_at_a_time(databases: postgres.Server, tmp_path: Path) -> None:

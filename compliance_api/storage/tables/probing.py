@@ -89,6 +89,8 @@ assignments = Table(
     Column("round_id", LargeBinary, nullable=False),
     Column("probe_organisation", Text, nullable=False),
     Column("probe", Text, nullable=False),
+    # Who kept the probe then; empty in what an earlier release gave out.
+    Column("custodian", Text, nullable=True),
     moment("issued_at"),
     moment("expires_at"),
     # The question at index i of the assignment is the round's question at positions[i].
