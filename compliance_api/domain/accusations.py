@@ -83,9 +83,11 @@ def _gap(bad: Sequence[Step], enough: int) -> dict[str, int] | None:
 def under_blocking(case: Case) -> Iterator[Finding]:
     """Listed names that are not blocked, on more days than an honest operator has; and where they are."""
     bad = case.course.run(Family.FILTERING)
-    counts = _sums(bad, "missed", "names", "evaded")
+    counts = _sums(bad, "missed", "names", "evaded", "one_address")
     told = {"names_missed": counts["missed"], "names_asked": counts["names"]}
     told |= {"names_failed": counts["evaded"]} if counts["evaded"] else {}
+    # Told to whoever confirms the finding: it may be a block page that nobody has declared.
+    told |= {"names_at_one_address": counts["one_address"]} if 2 * counts["one_address"] > counts["missed"] else {}
     yield _finding(case, FindingKind.UNDER_BLOCKING, Family.FILTERING, bad, told)
     gap = _gap(bad, case.law.burden.bad.minimum_names)
     if gap is not None:

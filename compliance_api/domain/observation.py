@@ -263,6 +263,8 @@ class Sighting:
     # Of a name that must be answered again: when the release was published that took it out, and its serial.
     removed_at: datetime | None = None
     removed_serial: int = 0
+    # Addresses in the answer that neither reference gave.
+    strange: tuple[str, ...] = ()
 
 
 def settle(session: Iterable[Sighting]) -> list[Sighting]:

@@ -16,6 +16,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from compliance_api.domain.observation import BlockShapes, Shape
+from compliance_api.domain.strange import UnknownPages
 from lachan.config import Duration, Settings
 from lachan.errors import LachanError
 
@@ -122,6 +123,8 @@ class ShapeBook(Settings):
     """All texts that were, are and will be in force."""
 
     shapes: Annotated[tuple[ShapeText, ...], Field(min_length=1, max_length=1000)]
+    # Which addresses are put before those who decide what a block page is; it decides nothing by itself.
+    unknown_pages: UnknownPages = UnknownPages()
 
     @model_validator(mode="after")
     def _one_at_a_time(self) -> Self:

@@ -233,6 +233,7 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
             way_of_session().label("path"),
             kept.earliest,
             kept.latest,
+            kept.strange,
         )
         .outerjoin(
             session_paths,
@@ -271,6 +272,7 @@ async def sightings(connection: AsyncConnection, extent: Extent) -> list[Sightin
             row.earliest,
             row.latest,
             row.again,
+            strange=tuple(row.strange or ()),
         )
         for row in rows
     ]

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance_api.domain.observation import UNLISTED, Arm
+from compliance_api.domain.strange import StrangeAddress
 from compliance_api.storage.assignments import Assignments
 from compliance_api.storage.ledger import NewLeaf, append
 from compliance_api.storage.tables import assignments, observations
@@ -18,6 +20,7 @@ from lachan.ledger.batch import signed
 from lachan.ledger.leaf import Kind
 from lachan.tls import Identity
 
+MAX_STRANGE = 1000
 # In the order of `Seen`.
 _EXPORTED = (
     "assignment_id",
@@ -73,6 +76,7 @@ def _row(one: Observed) -> dict[str, Any]:
         "reference_alive": one.seen.reference_alive,
         "shapes": one.shapes,
         "path": one.path,
+        "strange": list(one.strange) or None,
         "ended": one.ended or None,
         "observation": one.observation,
         "signature": one.signature,
@@ -121,6 +125,36 @@ class Observations:
         async with self._engine.connect() as connection:
             async for row in await connection.stream(wanted):
                 yield Seen(*row)
+
+    async def strange(self, since: datetime, until: datetime) -> list[StrangeAddress]:
+        """The addresses that no reference gave, with how many names they were the answer for between two moments."""
+        kept = observations.c
+        address = func.unnest(kept.strange).label("address")
+        seen = (
+            select(kept.operator_id, address, kept.qname, kept.vantage_point, kept.arm)
+            .where(kept.asked_at >= since, kept.asked_at < until, kept.strange.is_not(None))
+            .subquery()
+        )
+        listed = seen.c.arm == Arm.LISTED
+        names = func.count(seen.c.qname.distinct())
+        wanted = (
+            select(
+                seen.c.operator_id,
+                seen.c.address,
+                names.filter(listed).label("names"),
+                func.count(seen.c.vantage_point.distinct()).filter(listed).label("lines"),
+                names.filter(seen.c.arm.in_(UNLISTED)).label("unlisted"),
+            )
+            .group_by(seen.c.operator_id, seen.c.address)
+            .having(names.filter(listed) > 1)
+            .order_by(names.filter(listed).desc(), seen.c.operator_id, seen.c.address)
+            .limit(MAX_STRANGE)
+        )
+        async with self._engine.connect() as connection:
+            return [
+                StrangeAddress(row.operator_id, row.address, row.names, row.lines, row.unlisted)
+                for row in await connection.execute(wanted)
+            ]
 
     async def add(self, new: Sequence[Observed]) -> None:
         """Stores those not stored yet, all in one transaction."""

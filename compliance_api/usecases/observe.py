@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 from compliance_api.domain.observation import Path, Seen, classify
 from compliance_api.domain.organisation import Endpoint, Probe, Registry, Transport
 from compliance_api.domain.shapes import ShapeBook, ShapesError
+from compliance_api.domain.strange import strange
 from compliance_api.errors import ComplianceError, InvalidRequestError, NotPermittedError, Violation
 from compliance_api.usecases.assignment import Assignment
 from compliance_api.usecases.question import Question
@@ -75,6 +76,8 @@ class Observed:
     shapes: str
     # Verified where a certificate held for the node's name: nobody else can have answered.
     path: Path
+    # Addresses in the answer that neither reference gave.
+    strange: tuple[str, ...]
     observation: bytes
     signature: bytes
     key_id: bytes
@@ -210,6 +213,7 @@ class Observe:
             exchange(side, question.qname, question.qtype)
             for side in (one.resolver, one.reference, one.second_reference)
         )
+        seen = classify(resolver, references, shapes)
         return Observed(
             issued,
             one.index,
@@ -220,9 +224,10 @@ class Observe:
             dated.earliest,
             dated.latest,
             now,
-            classify(resolver, references, shapes),
+            seen,
             shapes.version,
             _path(issued.endpoint, one),
+            strange(resolver, references, seen),
             signed.observation,
             signed.signature,
             signed.key_id,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.verbs.database import Config, on_database
+from compliance_api.verbs.database import Config, on_database, using
+from lachan import terminal
 
 app = typer.Typer(no_args_is_help=True, help="What probes saw.")
 
@@ -33,6 +35,34 @@ def export(
     )
     if left_out:
         sys.stderr.write(f"{left_out} observations are not for publication\n")
+
+
+@app.command()
+def pages(
+    config_file: Config,
+    days: Annotated[int, typer.Option("--days", min=1, max=90, help="Looked back.")] = 7,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show addresses that listed names share and no reference gave: a block page, or a way around the list."""
+    from compliance_api.settings import load_shapes
+    from compliance_api.storage.observations import Observations
+
+    now = datetime.now(UTC)
+    with using(config_file, "observations pages") as place:
+        rule = load_shapes(place.settings.shapes).unknown_pages
+        seen = asyncio.run(
+            place.run(lambda engine: Observations(engine).strange(now - timedelta(days=days), now)),
+        )
+    found = [one for one in seen if one.names >= rule.names and one.lines >= rule.lines]
+    if json_:
+        terminal.document({"pages": [vars(one) for one in found]})
+        return
+    rows = [(one.operator, one.address, one.names, one.lines, one.unlisted) for one in found]
+    terminal.table("Unknown pages", ("operator", "address", "listed names", "lines", "names never listed"), rows)
+    if found:
+        terminal.line("Whoever knows that one is a block page adds to `pages` of a new text in the file of shapes:")
+    for one in found:
+        terminal.line(f"  {one.proposal()}")
 
 
 async def _export(engine: AsyncEngine, since: datetime, until: datetime, operator: str | None, country: str) -> int:

@@ -212,6 +212,13 @@ _SAYINGS: Mapping[FindingKind, tuple[_Saying, ...]] = {
             ("names_failed",),
             N_("Listed names that failed for the probes while all other names were answered: %(names_failed)s."),
         ),
+        _Saying(
+            ("names_at_one_address",),
+            N_(
+                "%(names_at_one_address)s of them were answered with one and the same address, which no reference gave:"
+                " perhaps a block page that was never declared."
+            ),
+        ),
         _DAYS,
     ),
     FindingKind.TRANSPORT_GAP: (

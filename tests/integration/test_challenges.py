@@ -334,6 +334,11 @@ async def test_the_verbs(engine: AsyncEngine, url: URL, tmp_path: Path) -> None:
     counted = await run("unreported", "--json")
     out, _ = await counted.communicate()
     assert json.loads(out) == {"probes": []}
+    pages = await asyncio.create_subprocess_exec(
+        *COMMAND, "observations", "pages", "--config", config, "--json", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await pages.communicate()
+    assert json.loads(out) == {"pages": []}
     zone = await run("nonce-zone")
     assert zone.stdout is not None
     ready = (await asyncio.wait_for(zone.stdout.readline(), 60)).decode()

@@ -32,12 +32,14 @@ from compliance_api.domain.organisation import (
 from compliance_api.domain.procedure import Procedure
 from compliance_api.domain.sampling import Release
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.strange import StrangeAddress
 from compliance_api.domain.tally import DayEvidence, count, judged
 from compliance_api.domain.verdict import Outcome, judge
 from compliance_api.storage.assignments import Assignments, Releases
 from compliance_api.storage.cases import Cases
 from compliance_api.storage.laws import Laws
 from compliance_api.storage.migrate import is_current, migrate
+from compliance_api.storage.observations import Observations
 from compliance_api.storage.overview import OverviewStore, lifted, rolled_up
 from compliance_api.storage.reports import Reports
 from compliance_api.storage.tables import chain_heads, metadata, observations, reports, session_paths, verdict_changes
@@ -372,6 +374,32 @@ async def test_a_session_whose_way_becomes_known_has_its_day_counted_again(engin
     assert [one.reference for one in lines] == [f"{bytes([number]).hex() * 16}/0" for number in (1, 2, 3)]
     told = await store.evidence(place, day.start, day.end, NOW)
     assert [one.path for one in told] == ["elsewhere", "unknown", "verified"]
+
+
+async def test_addresses_that_no_reference_gave_are_counted_by_names_and_lines(engine: AsyncEngine) -> None:
+    words = "probe_organisation probe access_network custodian endpoint order_reference"
+    texts = dict.fromkeys(words.split(), "x")
+    rest = {
+        "operator_id": "a", "question": 0, "asked_at": NOW, "received_at": NOW, "node": "edge-1", "qtype": 1,
+        "category": 0, "added_serial": 0, "result": "not_blocked", "shape": "answer", "reference_alive": True,
+        "digest": b"d", "observation": b"o", "signature": b"s", "key_id": b"k",
+    }  # fmt: skip
+    page, other = "203.0.113.80", "203.0.113.81"
+    rows = [
+        (f"bad{number}.example", Arm.LISTED, [page] if number < 8 else [page, other]) for number in range(10)
+    ]  # fmt: skip
+    rows += [("control.example", Arm.CONTROL, [other]), ("bad0.example", Arm.LISTED, None)]
+    async with engine.begin() as connection:
+        for number, (qname, arm, addresses) in enumerate(rows):
+            own = {"assignment_id": bytes([number]) * 16, "qname": qname, "arm": arm, "strange": addresses}
+            line = {"vantage_point": f"v{number % 3}"}
+            await connection.execute(insert(observations).values({**texts, **rest, **own, **line}))
+    store = Observations(engine)
+    assert await store.strange(NOW, NOW + timedelta(seconds=1)) == [
+        StrangeAddress("a", page, 10, 3, 0),
+        StrangeAddress("a", other, 2, 2, 1),
+    ]
+    assert await store.strange(NOW - timedelta(days=1), NOW) == []
 
 
 def test_what_an_operator_let_pass_is_read_from_its_report() -> None:

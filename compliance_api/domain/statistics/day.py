@@ -70,6 +70,8 @@ class DayTally:
     astray: int = 0
     # Lines that used the resolvers handed to them, and of which it cannot be told whose those are.
     untold: int = 0
+    # Of the confirmed misses, those that were answered with one and the same address, which no reference gave.
+    one_address: int = 0
 
 
 @dataclass(frozen=True)

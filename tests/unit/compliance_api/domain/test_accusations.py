@@ -31,6 +31,15 @@ def test_under_blocking_names_its_days_and_what_speaks_for_them() -> None:
     assert one.since == counted(4).day.start
 
 
+def test_names_that_share_an_address_are_told_to_whoever_confirms_the_finding() -> None:
+    days = [counted(number, Family.FILTERING) for number in range(4, 0, -1)]
+    with_page = [replace(one, counts={**one.counts, "one_address": one.counts["missed"]}) for one in days]
+    one = found(follow(with_page))[FindingKind.UNDER_BLOCKING]
+    assert one.counts["names_at_one_address"] == one.counts["names_missed"]
+    few = [replace(one, counts={**one.counts, "one_address": 1}) for one in days]
+    assert "names_at_one_address" not in found(follow(few))[FindingKind.UNDER_BLOCKING].counts
+
+
 def leaky(number: int, **strata: tuple[int, int]) -> object:
     reasons = ("missed", *(f"scattered:{name}" for name, (_, missed) in strata.items() if missed > 5))
     return replace(counted(number, Family.FILTERING), reasons=reasons, strata=strata)

@@ -12,6 +12,7 @@ from compliance_api.domain.course import follow
 from compliance_api.domain.finding import MAX_EVIDENCE, FindingKind
 from compliance_api.domain.observation import Path
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.unreported import Withheld
 from compliance_api.domain.verdict import Outcome, judge
 from compliance_api.domain.window import Absence
 from tests.support.cases import NOW, START, control, counted, course, honest, law, report, sighting, watched
@@ -25,6 +26,12 @@ def test_an_honest_operator_is_compliant() -> None:
     assert (coverage.listed_asked, coverage.listed_blocked, coverage.listed_missed) == (12, 12, 0)
     assert (coverage.controls_asked, coverage.controls_over_blocked, coverage.vantage_points) == (4, 0, 2)
     assert (coverage.list_serial_claimed, coverage.list_serial_current, coverage.list_lag_seconds) == (2, 2, 0)
+
+
+def test_what_custodians_did_not_hand_in_stands_in_the_coverage() -> None:
+    coverage = judge(honest(withheld=[Withheld("custodian-1", 400, 31)])).coverage
+    assert coverage.document()["unreported"] == [{"custodian": "custodian-1", "questions": 400, "unreported": 31}]
+    assert "unreported" not in judge(honest()).coverage.document()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compliance_api.domain.observation import Arm, Result, Shape
+from compliance_api.domain.observation import Arm, Path, Result, Shape
 from compliance_api.domain.organisation import (
     Endpoint,
     Label,
@@ -269,3 +269,26 @@ async def test_one_reference_is_not_enough() -> None:
     lone.ClearField("second_reference")
     (new,) = await observe(Store()).submit(CALLER, [sign(lone)])
     assert (new.seen.result, new.seen.reference_alive, new.shapes) == (Result.INCONCLUSIVE, False, "default-1")
+
+
+async def test_a_certificate_that_holds_shows_the_way_where_the_transport_has_one() -> None:
+    async def way(transport: Transport, *, holds: bool) -> Path:
+        one = seen()
+        one.resolver.certificate_holds = holds
+        encrypted = replace(ISSUED, endpoint=Endpoint("192.0.2.1", 853, transport))
+        (new,) = await observe(Store(encrypted)).submit(CALLER, [sign(one)])
+        return new.path
+
+    assert await way(Transport.DOT, holds=True) is Path.VERIFIED
+    assert await way(Transport.DOH, holds=False) is Path.UNKNOWN
+    assert await way(Transport.UDP, holds=True) is Path.UNKNOWN
+
+
+async def test_an_address_that_no_reference_gave_is_kept() -> None:
+    one = seen(blocked=False)
+    _, other = packets("listed.example", 1, blocked=False)
+    one.resolver.response = other.replace(bytes([192, 0, 2, 1]), bytes([203, 0, 113, 1]))
+    (new,) = await observe(Store()).submit(CALLER, [sign(one)])
+    assert (new.seen.shape, new.strange) == (Shape.ANSWER, ("203.0.113.1",))
+    (same,) = await observe(Store()).submit(CALLER, [sign(seen(blocked=False))])
+    assert same.strange == ()
