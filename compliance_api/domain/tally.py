@@ -32,8 +32,8 @@ from compliance_api.domain.observation import (
 )
 from compliance_api.domain.statistics.day import DayTally, judge_day
 from compliance_api.domain.statistics.parameters import Family
-from compliance_api.domain.strata import strata
 from compliance_api.domain.strange import shared
+from compliance_api.domain.strata import strata
 from compliance_api.domain.timeline import Deadlines
 from compliance_api.domain.timing import ReleaseTiming, timings
 from compliance_api.domain.ways import lines as lines_by_way
