@@ -54,7 +54,12 @@ def _owes_from(case: Case, node: NodeRecord) -> datetime:
     """
     begins, law = case.timeline.running(node.enrolled_at) or (node.enrolled_at, case.law)
     latest = begins + timedelta(seconds=law.report.first_within)
-    return min(node.first_window, latest) if node.first_window is not None else latest
+    return min(_began(node), latest) if node.first_window is not None else latest
+
+
+def _began(node: NodeRecord) -> datetime:
+    """When a node that reports began: not before it was known, whatever its clock said in its first window."""
+    return max(node.first_window or node.enrolled_at, node.enrolled_at)
 
 
 def duties(case: Case, node: NodeRecord) -> list[Duty]:
@@ -121,7 +126,7 @@ def broken_chain(case: Case) -> Iterator[Finding]:
     for node, reports in _by_node(ends):
         breaks = [report for report in reports if report.relation.broken]
         losses = [report for report in reports if not report.relation.broken]
-        if len(losses) <= case.law.report.tolerated_losses:
+        if len(losses) <= max(case.law_at(one.window_start).report.tolerated_losses for one in reports):
             losses = []
         if not breaks and not losses:
             continue
@@ -155,7 +160,7 @@ def equivocation(case: Case) -> Iterator[Finding]:
         sides = [report for report in case.reports if report.digest in named]
         twice = _repeats([report for report in reports if report.relation is not Relation.EQUIVOCATION])
         # A pair at least for each window that is told twice.
-        if len(twice) // 2 <= case.law.report.tolerated_repeats:
+        if len(twice) // 2 <= max(case.law_at(one.window_start).report.tolerated_repeats for one in reports):
             twice = []
         if not rivals and not twice:
             continue
@@ -217,7 +222,7 @@ def _replaced_due(case: Case, node: NodeRecord, newer: ReleaseRecord, silent: Se
     if found is None:
         return None
     begins, law = found
-    begins = max(begins, node.first_window or node.enrolled_at)
+    begins = max(begins, _began(node))
     due = begins + timedelta(seconds=min(law.list.maximum_age, law.block_deadline(urgent=newer.urgent)))
     return silence.excused_until(silent, due, law.list.catch_up)
 

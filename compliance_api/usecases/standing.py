@@ -146,6 +146,7 @@ class Standing:
             step = follow(self.head, link)
             self.head, relation = step.head, step.relation
         if self.first_window is None:
-            self.first_window = link.window_start
+            # A node that owed nothing before the window of its first report would put that into the next century.
+            self.first_window = min(link.window_start, now)
         same_number[link.digest] = self._add(claim, now, relation, rival)
         return same_number[link.digest], False

@@ -84,6 +84,14 @@ def test_a_node_whose_first_report_is_late_owes_what_lies_before_it() -> None:
     assert list(claims.missing_reports(replace(case, nodes=in_time))) == []
 
 
+def test_a_clock_that_is_wrong_in_the_first_window_takes_no_time_from_a_node() -> None:
+    """Its first report says 1970; it owes windows, and the first list, from when it was known here."""
+    young = [NodeRecord("edge-1", START + timedelta(minutes=20), START - timedelta(days=20_000))]
+    reports = [report(minute, list_serial=0 if minute < 24 else 2) for minute in range(20, 60)]
+    case = honest(nodes=young, reports=reports)
+    assert (list(claims.missing_reports(case)), claims.stale_claims(case)) == ([], {})
+
+
 def test_what_the_law_tolerates_of_a_day_it_tolerates_of_a_part_of_it() -> None:
     """The first hour of a node, with a window lost."""
     duty = {"window": "1m", "deadline": "5m", "first_within": "10m"}

@@ -36,6 +36,13 @@ def test_a_chain_is_followed_within_one_call() -> None:
     assert (standing.head.sequence, standing.head.digest) == (3, claims[2].link.digest)
 
 
+def test_no_node_begins_in_the_future() -> None:
+    """It owes what comes from its first window on, and would owe nothing before the year 2099."""
+    standing, one = fresh(), claim(1)
+    standing.decide(replace(one, link=replace(one.link, window_start=NOW + timedelta(days=27_000))), NOW)
+    assert standing.first_window == NOW
+
+
 def test_the_same_report_stands_where_it_stood_whoever_remembers_it() -> None:
     standing = known(2, 2)
     earlier = NOW - timedelta(hours=1)
