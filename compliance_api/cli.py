@@ -119,13 +119,24 @@ def verify(
     pack: Annotated[Path, typer.Argument(help="Folder of the evidence pack.")],
     keys: Annotated[Path, typer.Option("--keys", help="Logs, witnesses and quorum to believe; not from the pack.")],
     pinned: Annotated[Path | None, typer.Option("--pinned", help="A checkpoint kept from before.")] = None,
+    people: Annotated[
+        Path | None, typer.Option("--people", help="The operator's people and their keys, a line each: `person key`.")
+    ] = None,
+    kept: Annotated[
+        list[Path] | None, typer.Option("--kept", help="A statement that was kept; it must be there.")
+    ] = None,
+    receipt_key: Annotated[
+        Path | None, typer.Option("--receipt-key", help="The service's public key of receipts, for --kept.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Verify the ledger part of an evidence pack, offline; each thing that is wrong is named."""
+    from compliance_api.ledger import outside
     from compliance_api.ledger.__main__ import lines
     from compliance_api.ledger.verify import verify_files
 
-    outcome = verify_files(pack, keys, pinned, int(datetime.now(UTC).timestamp()))
+    own = outside.read(people, kept or [], receipt_key)
+    outcome = verify_files(pack, keys, pinned, int(datetime.now(UTC).timestamp()), own)
     head = outcome.head
     if json:
         terminal.document(
@@ -137,6 +148,7 @@ def verify(
                 "cosigned": head and head.times,
                 "opened": outcome.opened,
                 "hidden": outcome.hidden,
+                "answers": outcome.answers,
                 "problems": [{"flaw": one.flaw, "place": one.place, "detail": one.detail} for one in outcome.problems],
             }
         )

@@ -1,4 +1,4 @@
-"""The verifier alone: `python -m compliance_api.ledger PACK --keys FILE [--pinned CHECKPOINT]`.
+"""The verifier alone: `python -m compliance_api.ledger PACK --keys FILE [--pinned CHECKPOINT] [--people FILE]`.
 
 Needs this package's `ledger` folders, three modules of `lachan` and two libraries (cryptography, pydantic); neither a
 service nor a network. `lachan-compliance verify` does the same.
@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from compliance_api.ledger import outside
 from compliance_api.ledger.verify import Outcome, verify_files
 from lachan.errors import LachanError
 
@@ -23,6 +24,7 @@ def lines(outcome: Outcome) -> list[str]:
         told.append(f"{outcome.origin}: {outcome.head.checkpoint.size} leaves, cosigned by {names}")
     if outcome.unreported:
         told.append(f"of the sessions that are cited, {outcome.unreported} questions were never answered for")
+    told += outcome.answers
     leaves = f"{outcome.opened} leaves opened, {outcome.hidden} by their commitments alone"
     return [*told, f"{'holds' if outcome.holds else 'DOES NOT HOLD'}: {leaves}"]
 
@@ -33,9 +35,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("pack", type=Path)
     parser.add_argument("--keys", type=Path, required=True, help="logs, witnesses and quorum to believe")
     parser.add_argument("--pinned", type=Path, help="a checkpoint kept from before")
+    parser.add_argument("--people", type=Path, help="the operator's people and their keys, a line each")
+    parser.add_argument("--kept", type=Path, action="append", default=[], help="a statement that was kept")
+    parser.add_argument("--receipt-key", type=Path, help="the service's public key of receipts, for --kept")
     asked = parser.parse_args(words)
     try:
-        outcome = verify_files(asked.pack, asked.keys, asked.pinned, int(time.time()))
+        own = outside.read(asked.people, asked.kept, asked.receipt_key)
+        outcome = verify_files(asked.pack, asked.keys, asked.pinned, int(time.time()), own)
     except LachanError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -110,6 +110,18 @@ def document(content: bytes) -> dict[str, Any]:
     return made if isinstance(made, dict) else {}
 
 
+def is_deed(content: bytes) -> bool:
+    """Whether a leaf of kind finding is a step that somebody took, and says nothing of what was found."""
+    made = document(content)
+    step = made.get("step")
+    return isinstance(step, dict) and step.get("position") != 0 and "evidence" not in made and "counts" not in made
+
+
+def is_of_person(content: bytes) -> bool:
+    """Whether a leaf of kind enrolment or revocation is about a person."""
+    return "/person/" in str(document(content).get("party"))
+
+
 def cited(data: bytes) -> set[tuple[str, str]]:
     """The kinds and references of the leaves that a finding cites.
 

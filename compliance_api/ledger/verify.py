@@ -16,9 +16,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from compliance_api.ledger import evidence, pack
-from compliance_api.ledger.evidence import Piece
+from compliance_api.ledger.evidence import Evidence, Piece
+from compliance_api.ledger.outside import Outside
 from compliance_api.ledger.pack import Contents, Folder, PackError
 from compliance_api.ledger.signatures import SIGNED, ForgedError, Signers, UnknownKeyError
+from compliance_api.ledger.steps import Steps
 from lachan import durable
 from lachan.durable import FileError
 from lachan.ledger import leaf, note, policy, tree
@@ -62,6 +64,8 @@ class Flaw(StrEnum):
     """The finding is not what the ledger was told of it."""
     UNKNOWN_KEY = "unknown_key"
     """The pack does not open the leaf that told the ledger of a signer's key."""
+    IRREGULAR = "irregular"
+    """A step was taken that might not be, by this person or at this time."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Outcome:
     """Leaves that are there by their commitments alone."""
     unreported: int = 0
     """Questions of cited sessions whose probes told no answer."""
+    answers: list[str] = field(default_factory=list)
+    """Whose word each answer in it is."""
     problems: list[Problem] = field(default_factory=list)
     """`MAX_PROBLEMS` at most."""
 
@@ -98,15 +104,17 @@ class Outcome:
 
 
 class _Verifier:
-    def __init__(self, files: Folder, believed: Policy, now: int) -> None:
+    def __init__(self, files: Folder, believed: Policy, outside: Outside, now: int) -> None:
         self._files = files
         self._policy = believed
+        self._outside = outside
         self._now = now
         self._heads: list[Believed] = []
         self._opened: dict[int, tuple[Kind, str]] = {}
         # The finding's own leaves, and how many questions each assignment had.
         self._findings: dict[int, bytes] = {}
         self._asked: dict[str, int] = {}
+        self._entered: dict[int, int] = {}
         self._signers = Signers()
         self.outcome = Outcome()
 
@@ -237,6 +245,7 @@ class _Verifier:
             opening.check(commitment)
             if evidence.EVIDENCE in self._files.names:
                 self._opened[index] = opening.kind, evidence.reference(opening.kind, data)
+                self._entered[index] = opening.entered_at
                 self._signers.learn(index, opening.kind, data)
                 if opening.kind is Kind.FINDING:
                     self._findings[index] = data
@@ -274,6 +283,7 @@ class _Verifier:
             for name, detail in evidence.differing(told, self._opened):
                 self._name(Flaw.EDITED, name, detail)
             self._check_signatures(told.pieces)
+            self._check_steps(told)
         except (PackError, FileError) as error:
             self._name(Flaw.FILE, place, error)
 
@@ -292,6 +302,16 @@ class _Verifier:
             except (PackError, FileError) as error:
                 self._name(Flaw.FILE, name, error)
 
+    def _check_steps(self, told: Evidence) -> None:
+        steps = Steps(told.finding, told.operator, told.form == "full", self._outside)
+        for index, (kind, _) in sorted(self._opened.items()):
+            if kind in {Kind.FINDING, Kind.ENROLMENT, Kind.REVOCATION}:
+                content = self._files.read(pack.content_name(index), leaf.MAX_CONTENT_BYTES)
+                steps.learn(index, kind, self._entered[index], content)
+        for fault in steps.faults():
+            self._name(Flaw(fault.flaw), pack.leaf_name(fault.leaf), fault.detail)
+        self.outcome.answers = steps.answers
+
     def _check_time(self, index: int, name: str, entered_at: int) -> None:
         without = [one.latest for one in self._heads if one.checkpoint.size <= index]
         within = [one.earliest for one in self._heads if one.checkpoint.size > index]
@@ -305,7 +325,7 @@ class _Verifier:
             self._name(Flaw.POSTDATED, name, f"witnesses saw the ledger with it {early} s before it claims to be there")
 
 
-def verify(folder: Path, believed: Policy, pinned: Note | None, now: int) -> Outcome:
+def verify(folder: Path, believed: Policy, pinned: Note | None, now: int, outside: Outside | None = None) -> Outcome:
     """Verifies the ledger part of a pack.
 
     Args:
@@ -314,11 +334,12 @@ def verify(folder: Path, believed: Policy, pinned: Note | None, now: int) -> Out
         pinned: A checkpoint kept from before, from outside the pack; None if there is none, and then a whole ledger
             made up by its log together with a quorum of its witnesses is not seen.
         now: Seconds since 1970, UTC.
+        outside: The operator's people, and what they kept; without it, whom the ledger was told of counts as such.
 
     Raises:
         PackError: It holds what no pack holds: links, devices, strange names, too many files.
     """
-    verifier = _Verifier(Folder(folder), believed, now)
+    verifier = _Verifier(Folder(folder), believed, outside or Outside(), now)
     verifier.check_index()
     contents = verifier.contents()
     if contents is not None:
@@ -331,7 +352,7 @@ def verify(folder: Path, believed: Policy, pinned: Note | None, now: int) -> Out
     return verifier.outcome
 
 
-def verify_files(folder: Path, keys: Path, pinned: Path | None, now: int) -> Outcome:
+def verify_files(folder: Path, keys: Path, pinned: Path | None, now: int, outside: Outside | None = None) -> Outcome:
     """The same with policy and pinned checkpoint from files of their own.
 
     Raises:
@@ -346,4 +367,4 @@ def verify_files(folder: Path, keys: Path, pinned: Path | None, now: int) -> Out
         kept = pinned and note.parse(durable.read(pinned, note.MAX_NOTE_BYTES))
     except NoteError as error:
         raise LedgerError(f"{pinned}: {error}") from error
-    return verify(folder, believed, kept or None, now)
+    return verify(folder, believed, kept or None, now, outside)

@@ -21,6 +21,7 @@ from compliance_api.domain.finding import EvidenceKind
 from compliance_api.errors import ComplianceError
 from compliance_api.storage.tables import (
     challenges,
+    finding_steps,
     finding_versions,
     findings,
     law_versions,
@@ -68,6 +69,8 @@ class Selection:
     seen: list[Row[Any]] = field(default_factory=list)
     # ORGANISATION/NAME of probes whose signatures are in it.
     probes: set[str] = field(default_factory=set)
+    # ORGANISATION/NAME of people who took steps.
+    people: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     # Challenges that the operator knows of: those that it answered, or can answer no more.
     over: set[str] = field(default_factory=set)
@@ -297,6 +300,8 @@ async def _leaves(connection: AsyncConnection, chosen: Selection, about: ColumnE
     own |= {f"release/{one}" for one in chosen.cited(EvidenceKind.RELEASE)}
     laws = select(law_versions.c.log_index).where(law_versions.c.law == said.law)
     indexes = [*(await connection.execute(laws)).scalars(), *await _counts(connection, chosen)]
+    chosen.people = await _people(connection, chosen)
+    signers = chosen.subjects | chosen.probes | chosen.people
     wanted = (
         select(ledger_leaves)
         .where(kept.log_index < chosen.as_of)
@@ -312,11 +317,21 @@ async def _leaves(connection: AsyncConnection, chosen: Selection, about: ColumnE
                     kept.entered_at <= int(said.last_seen.timestamp()),
                 ),
                 # Whose keys the signatures are held against.
-                kept.kind.in_([Kind.ENROLMENT, Kind.REVOCATION]) & kept.subject.in_(chosen.subjects | chosen.probes),
+                kept.kind.in_([Kind.ENROLMENT, Kind.REVOCATION]) & kept.subject.in_(signers),
             )
         )
     )
     return list((await connection.execute(wanted.order_by(kept.log_index).limit(PIECES_MAX + 1))).all())
+
+
+async def _people(connection: AsyncConnection, chosen: Selection) -> set[str]:
+    """ORGANISATION/NAME of who took steps about the finding."""
+    kept, row = finding_steps.c, chosen.finding
+    own = select(kept.person).where(
+        kept.operator_id == row.operator_id, kept.finding_id == row.finding_id, kept.log_index < chosen.as_of
+    )
+    named = [one.removeprefix("lachan://").split("/") for one in (await connection.execute(own)).scalars()]
+    return {f"{one[0]}/{one[2]}" for one in named if len(one) == 3}
 
 
 async def _gone(connection: AsyncConnection, first: int, end: int) -> list[int]:

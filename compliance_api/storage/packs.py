@@ -113,10 +113,16 @@ State = Literal["opened", "erased", "missing"]
 
 
 def _shown(row: Row[Any], chosen: Selection) -> bool:
-    """Whether an operator may see a leaf: its own keys and what it was asked to open, no probe's, and no seed."""
-    kind = Kind(row.kind)
-    own = kind in {Kind.ENROLMENT, Kind.REVOCATION} and row.subject.startswith(f"{chosen.finding.operator_id}/")
-    return own or row.subject in chosen.over or kind in _SHOWN_TO_OPERATORS
+    """Whether an operator may see a leaf: its own keys, what people did and what it was asked to open.
+
+    No probe's leaf is among them, no seed, and nothing that says what was found, which leads to sessions.
+    """
+    kind, content = Kind(row.kind), row.content or b""
+    if kind is Kind.FINDING:
+        return evidence.is_deed(content)
+    if kind in {Kind.ENROLMENT, Kind.REVOCATION}:
+        return row.subject.startswith(f"{chosen.finding.operator_id}/") or evidence.is_of_person(content)
+    return row.subject in chosen.over or kind in _SHOWN_TO_OPERATORS
 
 
 def _opening(row: Row[Any], chosen: Selection) -> tuple[State, Opening | None]:

@@ -63,3 +63,12 @@ def renew(folder: Folder, service: Annotated[str, typer.Option("--service", help
             raise ComplianceError(f"{error.code().name}: {error.details()}") from error
 
     terminal.line(f"renewed until {datetime.fromtimestamp(asyncio.run(once()), UTC):%Y-%m-%d %H:%M} UTC")
+
+
+@app.command()
+def key(folder: Folder) -> None:
+    """Print who you are and the public half of your signing key: a line for `verify --people`."""
+    from lachan.signing import SigningKey
+
+    own = SigningKey.load(folder / SIGNING_KEY).public.raw.hex()
+    terminal.line(f"{tls.load(files(folder)).identity} {own}")

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from compliance_api.ledger import pack
+from compliance_api.ledger import pack, statement
 from compliance_api.ledger.verify import TOLERANCE_S
 from lachan.ledger import note, policy, tree
 from lachan.ledger.checkpoint import Checkpoint
@@ -18,7 +18,7 @@ from lachan.signing import SigningKey
 from tests.architecture.tree import text, tracked
 
 PAGE = text(PurePosixPath("docs/formats/ledger.md"))
-LEAVES, POLICY, HEAD, ALONE = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+LEAVES, POLICY, HEAD, STATED, ALONE = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 ORIGIN, TIME = "log.example/ledger", 1_790_000_200
 
 
@@ -55,6 +55,13 @@ def test_the_policy_believes_the_head() -> None:
     assert signed.with_signatures(cosigned).encode().decode() == HEAD
     believed = policy.parse(POLICY.encode()).check(note.parse(HEAD.encode()), TIME)
     assert believed.times == {"w1": TIME + 1, "w2": TIME + 2}
+
+
+def test_a_statement_is_signed_as_it_is_said() -> None:
+    said, signature = STATED.splitlines()
+    data = f"{said}\n".encode()
+    assert statement.sign(key(5), statement.parse(data)).hex() == signature
+    key(5).public.verify(b"", b"lachan/finding-statement/v1\0" + data, bytes.fromhex(signature))
 
 
 def test_the_verifier_alone_is_made_of_files_that_are_there() -> None:

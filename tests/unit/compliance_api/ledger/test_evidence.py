@@ -40,7 +40,12 @@ ENTERED = [
     (Kind.REPORT, REPORT, "a/edge-1", NAMES[0]),
     (Kind.OBSERVATION, OBSERVATION, "a/edge-1", NAMES[1]),
     (Kind.TALLY, b'{"digest":"abc"}', "tally/a/hcm", "abc"),
-    (Kind.FINDING, canonical.encode({**ABOUT, **SAID, "evidence": CITED, "step": {}}), "finding/00", ""),
+    (
+        Kind.FINDING,
+        canonical.encode({**ABOUT, **SAID, "evidence": CITED, "step": {"position": 0, "state": "open"}}),
+        "finding/00",
+        "",
+    ),
 ]
 LAW, TOLD, ASSIGNED, REPORTED, OBSERVED, COUNTED, FOUND = 0, 1, 3, 4, 5, 6, 7
 BOOK = Book(PARTIES)
