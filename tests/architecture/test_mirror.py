@@ -46,7 +46,6 @@ FORMATS = "tests/unit/blocklist_sync/central/intake/test_formats.py"
 
 # Module: the tests that cover it, and why they do not stand at the mirrored place.
 ELSEWHERE: dict[str, tuple[str, str]] = {
-    "blocklist_sync/central/cli.py": (LIST_SERVICE, "verbs are run as commands"),
     "blocklist_sync/central/intake/collector.py": (SOURCES, "looks at real servers that cut, drip and lie"),
     "blocklist_sync/central/intake/download.py": (SOURCES, "real servers that cut, drip and lie"),
     "blocklist_sync/central/intake/formats/adblock.py": (

@@ -36,7 +36,8 @@ def test_from_an_order_to_the_log_and_back(office: Office, tmp_path: Path) -> No
     order = (*order, "--jurisdiction", "mau", "--mandated", "--scan", scan)
     assert office.told(*order, person="editor") == office.told(*order, person="editor")
     assert "says otherwise" in office.run(*order, "--urgent", person="editor", status=1)
-    office.run("order", "scan", "12/QĐ", "--out", tmp_path / "back", person="first")
+    scanned = office.told("order", "scan", "12/QĐ", "--out", tmp_path / "back", person="first")
+    assert scanned == {"file": str(tmp_path / "back"), "bytes": scan.stat().st_size}
     assert (tmp_path / "back").read_bytes() == scan.read_bytes()
     assert "12/QĐ" in office.run("order", "list", person="first")
 
@@ -66,7 +67,10 @@ def test_from_an_order_to_the_log_and_back(office: Office, tmp_path: Path) -> No
     assert office.told("explain", "innocent.example", person="third")["history"] == []
 
     unblock = ("order", "add", "13/QĐ", "--date", "2026-09-02", "--issuer", "Toà Mẫu", "--legal-basis", "Điều 2")
-    office.run(*unblock, "--jurisdiction", "mau", "--mandated", person="editor")
+    office.run(*unblock, "--jurisdiction", "mau", "--mandated", "--unblock", person="editor")
+    assert "one of them" in office.run(
+        *unblock, "--jurisdiction", "mau", "--mandated", "--unblock", "--urgent", person="editor", status=1
+    )
     platform = (*proposing[:1], "youtube.com", *proposing[3:], "--reason", "As ordered")
     assert "override it" in office.run(*platform, person="editor", status=1)
     state = (*proposing[:1], "portal.gov.vn", *proposing[3:], "--reason", "As ordered")
@@ -109,6 +113,8 @@ def test_proposals_end_and_are_listed(office: Office, tmp_path: Path) -> None:
     careful = ("--override", "top-sites=in the list of a thousand", "--exact", "--except")
     two = office.told("propose", "two.example", *base, *careful, person="editor")
     assert two["approvals_needed"] == 2
+    # Whoever lets a name pass has the time of unblocking, whatever the order's own.
+    assert [(one["stage"], one["due_at"] - one["since"]) for one in two["stages"]][1] == ("approve", 12 * 3600)
     assert office.told("approve", two["id"], "--yes", person="second")["state"] == "proposed"
     assert "approved it already" in office.run("approve", two["id"], "--yes", person="second", status=1)
     assert office.told("approve", two["id"], "--yes", person="third")["state"] == "approved"
@@ -119,7 +125,8 @@ def test_proposals_end_and_are_listed(office: Office, tmp_path: Path) -> None:
         (rejected, "rejected"),
     ]
     assert withdrawn in office.run("proposals", "list", "--state", "withdrawn", person="first")
-    office.run("proposals", "changes", two["id"], "--out", tmp_path / "changes", person="first")
+    fetched = office.told("proposals", "changes", two["id"], "--out", tmp_path / "changes", person="first")
+    assert fetched["file"] == str(tmp_path / "changes")
     assert b"exact\texcept\tscam\tprofile-only" in (tmp_path / "changes").read_bytes()
 
 

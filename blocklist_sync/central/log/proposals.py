@@ -32,7 +32,7 @@ KEY_BYTES = 32
 MAX_TEXT_CHARACTERS = 2000
 MAX_RAILS = 32
 MAX_SECONDS = 1 << 40
-URGENCIES = ("ordinary", "urgent")
+URGENCIES = ("ordinary", "urgent", "unblock")
 
 IDENTIFIER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -130,6 +130,7 @@ class Desk:
             "effective_from": proposal.effective_from,
             "review_by": proposal.review_by,
             "changes_size": summary.size,
+            "lifts": all(kind.exception for kind in summary.adding),
             "added": proposal.added,
             "removed": proposal.removed,
             "added_at": self._clock(),

@@ -21,7 +21,7 @@ from blocklist_sync.central.registry.record import APPROVED, Record
 from blocklist_sync.central.registry.releases import Released
 from blocklist_sync.central.registry.signatures import Signed
 from blocklist_sync.central.registry.spool import inflate
-from blocklist_sync.central.registry.stages import Course, Stage, StagePlans, stages, unproposed
+from blocklist_sync.central.registry.stages import Course, Haste, Stage, StagePlans, haste_of, stages, unproposed
 from blocklist_sync.central.registry.tables import change_chunks, decisions, orders, proposals
 
 MAX_EVENTS = 1000
@@ -88,7 +88,7 @@ def tell(
     release, signing = first_with(releases, found), first_with(signed, found)
     outcome = found.outcome
     course = Course(
-        haste="unblock" if not found.proposal.added else "urgent" if _urgent(found) else "ordinary",
+        haste=_haste(found),
         ordered_at=ordered_at,
         proposed_at=found.added_at,
         decided_at=outcome.decided_at if outcome else 0,
@@ -108,8 +108,10 @@ def tell(
     )
 
 
-def _urgent(found: Record) -> bool:
-    return found.proposal.order.urgency == "urgent"
+def _haste(found: Record) -> Haste:
+    if not found.proposal.added or found.lifts:
+        return "unblock"
+    return haste_of(found.proposal.order.urgency)
 
 
 def with_parents(name: str) -> list[str]:
@@ -185,7 +187,7 @@ class History:
         async with self._engine.connect() as connection:
             for row in await connection.execute(_without_proposal()):
                 number, urgency, added_at = row
-                stage = unproposed(int(added_at.timestamp()), urgent=urgency == "urgent", plans=self._plans)
+                stage = unproposed(int(added_at.timestamp()), haste_of(urgency), self._plans)
                 late += [Late(number, "", stage)] if stage.overdue(now) else []
             selected = self._unfinished(now, releases)
             found = await record.load(connection, selected.limit(MAX_LATE + 1))

@@ -53,6 +53,8 @@ class Record:
     """When its entries are due next: the header's date, or the last review's; 0 where they are reviewed for good."""
     findings: tuple[Finding, ...] = ()
     """What rails found, when it came in and when it was approved."""
+    lifts: bool = False
+    """Whether it lets names pass and blocks none."""
 
     @property
     def state(self) -> str:
@@ -157,5 +159,6 @@ def _record(row: Row[Any], given: Sequence[Approval], found: Sequence[Finding]) 
         outcome=outcome,
         reviews=row.reviewed if reviewed else 0,
         next_review_by=(row.next_review_by or 0) if reviewed else proposal.review_by,
+        lifts=bool(row.lifts),
         findings=tuple(found),
     )

@@ -133,8 +133,13 @@ def stages(course: Course, plans: StagePlans) -> Sequence[Stage]:
     return found
 
 
-def unproposed(ordered_at: int, *, urgent: bool, plans: StagePlans) -> Stage:
+def haste_of(urgency: str) -> Haste:
+    """How much haste an order asks for."""
+    return "urgent" if urgency == "urgent" else "unblock" if urgency == "unblock" else "ordinary"
+
+
+def unproposed(ordered_at: int, haste: Haste, plans: StagePlans) -> Stage:
     """The first stage of an order that nobody has proposed anything for."""
     rule = plans.at(ordered_at).propose
-    due_at = ordered_at + rule.within("urgent" if urgent else "ordinary")
+    due_at = ordered_at + rule.within(haste)
     return Stage("propose", rule.unit, ordered_at, due_at, 0)

@@ -106,6 +106,8 @@ proposals = Table(
     Column("added", Integer, nullable=False),
     Column("removed", Integer, nullable=False),
     _time("added_at"),
+    # Whether what it adds lets names pass, all of it; null where it was handed in before this was noted.
+    Column("lifts", Boolean),
     CheckConstraint("digest = sha256(header)", name="digest"),
     # What approvals refer to, so that their own constraint can tell two people apart.
     UniqueConstraint("id", "proposer", "proposer_key"),

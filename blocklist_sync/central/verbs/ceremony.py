@@ -53,13 +53,15 @@ def _write(out: Path, document: Metadata[Any], before: Root | Targets | None, *,
 
 
 def _show(path: Path, document: Metadata[Any], before: Root | Targets | None, *, as_json: bool) -> None:
-    rows = describe(document, before)
     if as_json:
-        terminal.document(
-            {"file": str(path), "says": [dict(zip(("what", "before", "now"), r, strict=True)) for r in rows]}
-        )
+        terminal.document(_told(path, document, before))
     else:
-        terminal.table(str(path), ("", "before", "now"), rows)
+        terminal.table(str(path), ("", "before", "now"), describe(document, before))
+
+
+def _told(path: Path, document: Metadata[Any], before: Root | Targets | None) -> dict[str, Any]:
+    rows = describe(document, before)
+    return {"file": str(path), "says": [dict(zip(("what", "before", "now"), r, strict=True)) for r in rows]}
 
 
 def _lacking(document: Metadata[Any], root: Root | None) -> list[str]:
@@ -117,11 +119,14 @@ def _sign(file: Path, kind: type[Any], role: str, against: Path | None, key: tup
     elif root is None:
         raise CentralError("the root that names the holders must be named: --root FILE")
     before = root.signed if root is not None and kind is Root else None
-    _show(file, document, before, as_json=as_json)
+    if not as_json:
+        _show(file, document, before, as_json=False)
     ceremony.sign(document, open_signer(*key), role, delegators)
     durable.write(file, [document.to_bytes()], durable.PUBLIC)
     lacks = _lacking(document, root.signed if root else None)
-    if not as_json:
+    if as_json:
+        terminal.document(_told(file, document, before) | {"complete": not lacks, "missing": lacks})
+    else:
         terminal.line("complete" if not lacks else "still missing:\n  " + "\n  ".join(lacks))
 
 
@@ -162,10 +167,15 @@ def _published(folder: Path) -> tuple[Root, Targets, int]:
 def found(
     files: Annotated[list[Path], typer.Argument(help="The signed root and top-level targets; copies are merged.")],
     folder: RepositoryFolder,
+    as_json: Json = False,
 ) -> None:
     """Founds a repository: puts the first root and targets where registry, builders and signers find them."""
     founding.found(folder, publishing.read_documents(files), int(time.time()))
-    terminal.line(f"founded: edges are enrolled with {Repository(folder).path(Root.type, 1)}")
+    root = Repository(folder).path(Root.type, 1)
+    if as_json:
+        terminal.document({"root": str(root)})
+    else:
+        terminal.line(f"founded: edges are enrolled with {root}")
 
 
 def rotate(

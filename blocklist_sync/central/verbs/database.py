@@ -12,12 +12,14 @@ from sqlalchemy import URL
 from blocklist_sync.central.registry import ownership
 from blocklist_sync.central.registry.ownership import OwnerSettings
 from blocklist_sync.central.registry.schema import DATABASE
+from blocklist_sync.central.verbs.common import Json
 from lachan import config, postgres, terminal
 
 
 def database(
     configuration: Annotated[Path, typer.Option("--config", help="deploy/examples/registry-owner.yaml shows one.")],
     grant: Annotated[str, typer.Option(metavar="ROLE", help="The service's role: it may read and add, no more.")] = "",
+    as_json: Json = False,
 ) -> None:
     """Migrates the registry's database as its owner, so that the service's own role need not be able to."""
     settings = config.load(configuration, OwnerSettings)
@@ -31,4 +33,7 @@ def database(
 
     with postgres.database(settings.database, DATABASE) as url:
         asyncio.run(work(url))
+    if as_json:
+        terminal.document({"current": True, "granted": grant})
+        return
     terminal.line("the tables are up to date" + (f"; {grant} may read and add" if grant else ""))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.verbs import registry
 from blocklist_sync.central.verbs.registry import Config, Json
 from lachan import terminal
@@ -50,16 +51,19 @@ def add(
         bool, typer.Option("--mandated/--profile-only", help="For everybody, or for profiles that ask for it.")
     ],
     urgent: Annotated[bool, typer.Option(help="Shorter deadlines.")] = False,
+    unblock: Annotated[bool, typer.Option(help="It frees names: the deadlines of unblocking.")] = False,
     scan: Annotated[Path | None, typer.Option(help="The scanned document, at most 16 MiB.")] = None,
     as_json: Json = False,
 ) -> None:
     """Registers an order; the same one again changes nothing."""
+    if urgent and unblock:
+        raise CentralError("--urgent and --unblock: one of them")
     order = pb.Order(
         number=number,
         date=date,
         issuer=issuer,
         legal_basis=legal_basis,
-        urgency="urgent" if urgent else "ordinary",
+        urgency="urgent" if urgent else "unblock" if unblock else "ordinary",
         jurisdiction=jurisdiction,
         mandated=mandated,
     )
@@ -78,7 +82,8 @@ def scan(
     number: Annotated[str, typer.Argument(help="The order's number.")],
     config: Config,
     out: Annotated[Path, typer.Option(help="File to write.")],
+    as_json: Json = False,
 ) -> None:
     """Fetches an order's scanned document."""
     registry.asking(config, lambda client: client.scan(number, out))
-    terminal.line(str(out))
+    registry.show_file(out, as_json=as_json)

@@ -343,7 +343,10 @@ def show(identifier: ProposalId, config: Config, as_json: Json = False) -> None:
 
 @app.command("changes")
 def fetch_changes(
-    identifier: ProposalId, config: Config, out: Annotated[Path, typer.Option(help="File to write.")]
+    identifier: ProposalId,
+    config: Config,
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    as_json: Json = False,
 ) -> None:
     """Fetches a proposal's changes."""
 
@@ -351,4 +354,4 @@ def fetch_changes(
         return await _checked(client, await _get(client, identifier), out)
 
     registry.asking(config, work)
-    terminal.line(str(out))
+    registry.show_file(out, as_json=as_json)

@@ -72,6 +72,14 @@ def signer_of(settings: PersonSettings) -> Signer:
     return holder.signer(source, holder.passphrase_from(settings.passphrase_file, "passphrase"), settings.public)
 
 
+def show_file(path: Path, *, as_json: bool) -> None:
+    """Says which file was written."""
+    if as_json:
+        terminal.document({"file": str(path), "bytes": path.stat().st_size})
+    else:
+        terminal.line(str(path))
+
+
 def moment(text: str, option: str) -> int:
     """A moment on the command line: a date, or a date and time with its zone.
 

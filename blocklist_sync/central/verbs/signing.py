@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from tuf.api.metadata import Metadata, Targets
@@ -118,9 +118,9 @@ class _Machine:
         return registry.asking(person, lambda client: client.submit_signature(document.signed_bytes, keyid, given))
 
 
-def _show_examined(examined: Examined, *, as_json: bool) -> None:
+def _summary(examined: Examined) -> dict[str, Any]:
     offered, published = examined.offer, examined.published
-    summary = {
+    return {
         "serial": offered.serial,
         "published_serial": published.serial if published else None,
         "records_digest": offered.records_digest,
@@ -131,10 +131,15 @@ def _show_examined(examined: Examined, *, as_json: bool) -> None:
         "signed_by": list(examined.signed_by),
         "threshold": examined.threshold,
     }
-    if as_json:
-        found = [drafts.told(finding) for finding in examined.findings]
-        terminal.document(summary | {"difference": examined.difference.document(), "findings": found})
-        return
+
+
+def _document(examined: Examined) -> dict[str, Any]:
+    found = [drafts.told(finding) for finding in examined.findings]
+    return _summary(examined) | {"difference": examined.difference.document(), "findings": found}
+
+
+def _show_examined(examined: Examined) -> None:
+    summary = _summary(examined)
     shown = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in summary.items()}
     terminal.table("Candidate, rebuilt here", ("", ""), shown.items())
     show_difference(examined.difference)
@@ -189,7 +194,11 @@ def sign(
             pending_targets(targets),
         )
         examined = Examination(sources, remembered, int(time.time()), rails.load(rails_file)).run()
-        _show_examined(examined, as_json=as_json)
+        if not as_json:
+            _show_examined(examined)
+        elif not yes:
+            # Whoever is asked has to see it first.
+            terminal.document(_document(examined))
         if not yes and not typer.confirm("Sign this?", err=True):
             raise CentralError("not signed")
         settings = machine.settings
@@ -204,8 +213,12 @@ def sign(
             signed, needed = len(examined.signed_by) + 1, examined.threshold
         else:
             signed, needed = machine.hand_in(candidate, signer.public_key.keyid)
-    if not as_json:
-        terminal.line(f"signed: {signed} of {needed}" + (", complete" if signed >= needed else ""))
+    if as_json and yes:
+        told = {"signatures": signed, "complete": signed >= needed}
+        terminal.document(_document(examined) | told)
+        return
+    tell = terminal.complain if as_json else terminal.line
+    tell(f"signed: {signed} of {needed}" + (", complete" if signed >= needed else ""))
 
 
 def _show_checked(found: Checked, *, as_json: bool) -> None:

@@ -56,13 +56,17 @@ def enrol(
     key: KeySource,
     unit: Annotated[str, typer.Option(help="The unit that they belong to.")] = "list-unit",
     passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
 ) -> None:
     """Enrols a person, by an approver's signature."""
     raw = keys.raw(holder.public(public)).hex()
     admission = Admission(ENROL, Person(identifier, name, unit, tuple(sorted(role)), raw), int(time.time()))
     with _opened(log, targets) as held:
         step = held.admit(admission, person, open_signer(key, None, passphrase_file))
-    terminal.line(f"step {step}: {identifier} is enrolled")
+    if as_json:
+        terminal.document({"step": step, "person": identifier})
+    else:
+        terminal.line(f"step {step}: {identifier} is enrolled")
 
 
 @app.command("propose")
@@ -129,10 +133,17 @@ def approve(
     key: KeySource,
     identifiers: Annotated[list[str] | None, typer.Argument(help="Proposals; all that wait if none is named.")] = None,
     passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
 ) -> None:
     """Approves proposals of somebody else's."""
+    approved: list[dict[str, object]] = []
     with _opened(log, targets) as held:
         signer = open_signer(key, None, passphrase_file)
         for identifier in identifiers or [proposal.id for proposal in held.pending()]:
             step = held.approve(identifier, person, signer, now=int(time.time()))
-            terminal.line(f"{identifier}: " + (f"step {step} of the log" if step else "one more approver is needed"))
+            approved.append({"id": identifier, "step": step})
+            if not as_json:
+                said = f"step {step} of the log" if step else "one more approver is needed"
+                terminal.line(f"{identifier}: {said}")
+    if as_json:
+        terminal.document({"approved": approved})

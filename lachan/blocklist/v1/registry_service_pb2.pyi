@@ -39,7 +39,7 @@ class Order(_message.Message):
     issuer: _builtins.str
     legal_basis: _builtins.str
     urgency: _builtins.str
-    """ordinary or urgent."""
+    """ordinary, urgent or unblock: one that frees names, which has deadlines of its own."""
     jurisdiction: _builtins.str
     mandated: _builtins.bool
     """For everybody, or for profiles that ask for the category."""

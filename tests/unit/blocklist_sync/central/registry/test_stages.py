@@ -7,7 +7,8 @@ import datetime as dt
 import pytest
 from pydantic import ValidationError
 
-from blocklist_sync.central.registry.stages import Course, StagePlan, StagePlans, stages, unproposed
+from blocklist_sync.central.log.proposals import URGENCIES
+from blocklist_sync.central.registry.stages import Course, StagePlan, StagePlans, haste_of, stages, unproposed
 
 HOUR = 3600
 NOW = int(dt.datetime(2026, 9, 1, tzinfo=dt.UTC).timestamp())
@@ -77,8 +78,13 @@ def test_what_is_published_is_to_be_reviewed_until_it_is_for_good() -> None:
 
 
 def test_an_order_waits_for_a_proposal() -> None:
-    stage = unproposed(NOW, urgent=True, plans=PLANS)
+    stage = unproposed(NOW, "urgent", PLANS)
     assert (stage.name, stage.due_at) == ("propose", NOW + 2 * HOUR)
+    assert unproposed(NOW, haste_of("unblock"), PLANS).due_at == NOW + 12 * HOUR
+
+
+def test_an_order_says_its_haste() -> None:
+    assert [haste_of(one) for one in URGENCIES] == ["ordinary", "urgent", "unblock"]
 
 
 def test_plans_stand_in_order() -> None:
