@@ -18,7 +18,8 @@ from resolver._hot.policy import Policy
 from resolver.overrides import Override
 from resolver.ownnames import table
 from resolver.schedule import actions_of, categories_of
-from resolver.settings import DEFAULT_PROFILE, Edge, ProfileNetworks
+from resolver.settings import Edge, ProfileNetworks
+from resolver.values import DEFAULT_PROFILE
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from lachan.signing import SigningKey
 from lachan.spool import Item, Spool
 from resolver.counters import WindowCounts
 from resolver.disclosure import DisclosureError, check
+from resolver.discretion import told_blocked, told_queries
 from resolver.errors import ResolverError
 from resolver.overrides import ReasonCode, Told
 from resolver.windows import Span, cover, covers, due_windows, lost_before
@@ -108,8 +109,12 @@ class Head:
             raise ReportError(f"the head of the chain cannot be read: {error!r}") from error
 
 
-def counted(counts: WindowCounts) -> pb.Report:
+def counted(counts: WindowCounts, *, schools_alone: bool = False) -> pb.Report:
     """The part of a report that is counts, in an order of its own so that equal counts make equal bytes.
+
+    Args:
+        counts: As they were counted.
+        schools_alone: Whether nobody but schools is served.
 
     Raises:
         ReportError: A profile's name or a number does not fit.
@@ -117,19 +122,20 @@ def counted(counts: WindowCounts) -> pb.Report:
     for _, profile, _ in counts.queries:
         if not _PROFILE.fullmatch(profile):
             raise ReportError(f"{profile!r} is no profile's name")
+    blocked = told_blocked(counts.blocked, schools_alone=schools_alone)
     try:
         return pb.Report(
             window_start=counts.window_start,
             window_seconds=counts.window_seconds,
             queries=[
                 pb.QueryCount(transport=pb.Transport.ValueType(transport), profile=profile, rcode=rcode, count=count)
-                for (transport, profile, rcode), count in sorted(counts.queries.items())
+                for (transport, profile, rcode), count in sorted(told_queries(counts.queries).items())
                 if count
             ],
             blocked=[
                 pb.BlockCount(category=pb.Category.ValueType(category), action=pb.Action.ValueType(action), count=count)
-                for (category, action), count in sorted(counts.blocked.items())
-                if count and category
+                for (category, action), count in sorted(blocked.items())
+                if count
             ],
             drops=[
                 pb.DropCount(reason=pb.DropReason.ValueType(reason), count=count)
@@ -156,8 +162,11 @@ class Reporter:
         organisation: str,
         node: str,
         entropy: Callable[[int], bytes] = os.urandom,
+        *,
+        schools_alone: bool = False,
     ) -> None:
         self._spool = spool
+        self._schools_alone = schools_alone
         self._key = key
         self._organisation = organisation
         self._node = node
@@ -227,7 +236,7 @@ class Reporter:
         if covers(spans, start, start + seconds):
             raise ReportError(f"window {start} was told already")
         following = self._follow(head, ring_epoch, lost=lost)
-        report = counted(counts)
+        report = counted(counts, schools_alone=self._schools_alone)
         try:
             report.MergeFrom(
                 pb.Report(

@@ -23,6 +23,7 @@ from resolver.authority import OpeningSettings, UplinkSettings
 from resolver.contacts import ContactSettings
 from resolver.cookies import CookieSettings
 from resolver.designated import Endpoint
+from resolver.discretion import lie_within
 from resolver.heartbeats import LINE_BYTES
 from resolver.limits import RateLimitSettings
 from resolver.local import CheckPage, LocalSettings
@@ -31,12 +32,11 @@ from resolver.pages.settings import PagesSettings
 from resolver.schedule import Actions, OpenCategory, Schedule
 from resolver.schools import census_bytes
 from resolver.upstream.settings import Forwarding, Upstream
-from resolver.values import Network, ProfileName, ServerName, ServerTls, UrlPath, with_port
+from resolver.values import DEFAULT_PROFILE, Network, ProfileName, ServerName, ServerTls, UrlPath, with_port
 
 PROFILES_MAX = 8
 NETWORKS_MAX = 4096
 SCHOOLS_MAX = CENSUS_LAYOUT["schools"]
-DEFAULT_PROFILE = "default"
 
 # Addresses that only a neighbour can have (RFC 1918, 4193, 6598, loopback, link-local).
 PRIVATE_NETWORKS = (
@@ -348,6 +348,11 @@ class Edge:
         """The page by which schools check their network, where there is one."""
         pages = self.file.pages
         return None if pages is None or pages.name is None else CheckPage(pages.name, pages.reached_at)
+
+    @property
+    def schools_alone(self) -> bool:
+        """Whether nobody may ask here but from the networks of schools."""
+        return lie_within(self.file.access.allow, [one for school in self.file.schools for one in school.networks])
 
     @property
     def window_seconds(self) -> int:

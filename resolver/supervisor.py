@@ -346,7 +346,8 @@ class Supervisor:
         try:
             await self._workers.start(self._rules, self._living)
             self._pages.start(self._rules)
-            reporter = Reporter(spool, key, self._file.organisation, self._file.node)
+            names = self._file.organisation, self._file.node
+            reporter = Reporter(spool, key, *names, schools_alone=self._edge.schools_alone)
             self._agent, uplink = await self._links(spool)
             openings = Openings(self._file.state_dir / "openings", tally, ring.created_at, self._names)
             reporting = Reporting(

@@ -14,6 +14,8 @@ from lachan.labels import MessageError, name_labels
 Network = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
 ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
 ServerName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$")]
+DEFAULT_PROFILE = "default"
+"""Everybody's who has no other."""
 UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]{0,254}$")]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from blocklist_sync.artifact.categories import Category
-from resolver.settings import DEFAULT_PROFILE
+from resolver.values import DEFAULT_PROFILE
 
 
 @dataclass(frozen=True)

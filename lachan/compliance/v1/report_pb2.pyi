@@ -186,7 +186,7 @@ class QueryCount(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     transport: Global___Transport.ValueType
     profile: _builtins.str
-    """Profile name, at most 32 bytes of [a-z0-9_-]."""
+    """`default`, or `filtered` for every other profile: a profile's own name may be a school's. At most 32 of [a-z0-9_-]."""
     rcode: _builtins.int
     """RFC 6895 response code, extended codes included."""
     count: _builtins.int
@@ -216,6 +216,7 @@ class BlockCount(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     category: Global___Category.ValueType
+    """Unspecified: csam, sexual_exploitation and self_harm together, at a node where nobody but schools may ask."""
     action: Global___Action.ValueType
     count: _builtins.int
     def __init__(

@@ -101,6 +101,8 @@ async def test_a_report_stays_until_it_is_proven_under_a_cosigned_head(tmp_path:
             await until(lambda: spool.stats().items == 1)
             authority.size = 3
             await until(lambda: spool.stats().items == 0)
+            # The disk first, then what is told of it.
+            await until(lambda: uplink.status.ledger is not None and uplink.status.ledger.proven == 3)
             status = uplink.status.ledger
         assert authority.calls == [3]
         assert status is not None

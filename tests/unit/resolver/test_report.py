@@ -80,7 +80,7 @@ def test_a_report_says_everything(spool: Spool) -> None:
     assert [(cell.transport, cell.profile, cell.rcode, cell.count) for cell in report.queries] == [
         (1, "default", 0, NOON % 97 + 1),
         (1, "default", 3, 9),
-        (2, "school", 0, 5),
+        (2, "filtered", 0, 5),
     ]
     assert [(cell.category, cell.action, cell.count) for cell in report.blocked] == [(1, 2, 6), (3, 1, 4)]
     assert [(cell.reason, cell.count) for cell in report.drops] == [(2, 1)]
