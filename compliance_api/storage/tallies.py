@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Row, and_, bindparam, func, select, text, upd
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.types import DateTime
+from sqlalchemy.types import DateTime, Interval
 
 from compliance_api.domain.case import ReleaseRecord
 from compliance_api.domain.course import CountedDay, ReleaseSeen
@@ -35,26 +35,32 @@ from compliance_api.usecases.count import Counted, Place
 from lachan import canonical
 from lachan.ledger.leaf import Kind
 
+REMOVED_WITHIN = timedelta(days=15)
+"""What was taken out longer ago than this before a day is not asked on it any more."""
+
 # What there is for each of some days, from its beginning to its closing: observations of names, sessions whose way is
 # known, and observations of names of which the list had changed. Days with none before their end are left out.
 _SEEN = text(
-    "SELECT days.number, count(*) + count(session_paths.assignment_id) + count(*) FILTER (WHERE"
-    " EXISTS (SELECT FROM removals WHERE removals.qname = observations.qname"
-    " AND removals.removed_at <= observations.asked_at)"
-    " OR EXISTS (SELECT FROM listings WHERE listings.qname = observations.qname"
-    " AND listings.listed_at <= observations.asked_at)) AS weight"
+    "SELECT days.number,"
+    " count(*) + count(session_paths.assignment_id) + count(gone.at) + count(came.at) AS weight"
     " FROM unnest(:numbers, :starts, :ends, :closings) AS days (number, begins, ends, closes)"
     " JOIN observations ON observations.operator_id = :operator AND observations.node = ANY(:nodes)"
     " AND observations.asked_at >= days.begins AND observations.asked_at < days.closes"
     " AND observations.arm = ANY(:arms) AND observations.received_at <= :known_at"
     " LEFT JOIN session_paths ON session_paths.operator_id = observations.operator_id"
     " AND session_paths.assignment_id = observations.assignment_id AND session_paths.decided_at <= :known_at"
+    " LEFT JOIN (SELECT qname, min(removed_at) AS at FROM removals"
+    " WHERE removed_at >= :recent AND heard_at <= :known_at GROUP BY qname) AS gone ON gone.qname = observations.qname"
+    " AND gone.at <= observations.asked_at AND gone.at >= days.begins - CAST(:within AS interval)"
+    " LEFT JOIN (SELECT qname, min(listed_at) AS at FROM listings WHERE heard_at <= :known_at GROUP BY qname) AS came"
+    " ON came.qname = observations.qname AND came.at <= observations.asked_at"
     " GROUP BY days.number HAVING bool_or(observations.asked_at < days.ends)"
 ).bindparams(
     bindparam("numbers", type_=ARRAY(BigInteger)),
     bindparam("starts", type_=ARRAY(DateTime(timezone=True))),
     bindparam("ends", type_=ARRAY(DateTime(timezone=True))),
     bindparam("closings", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("within", type_=Interval()),
     bindparam("nodes", type_=ARRAY(tallies.c.operator_id.type)),
     bindparam("arms", type_=ARRAY(tallies.c.operator_id.type)),
     bindparam("known_at", type_=DateTime(timezone=True)),
@@ -102,6 +108,8 @@ class Tallies:
             "starts": [day.start for day in days],
             "ends": [day.end for day in days],
             "closings": [day.end + timedelta(seconds=closes_after) for day in days],
+            "recent": min((day.start for day in days), default=known_at) - REMOVED_WITHIN,
+            "within": REMOVED_WITHIN,
         }
         async with self._engine.connect() as connection:
             return {row.number: row.weight for row in await connection.execute(_SEEN, values)}

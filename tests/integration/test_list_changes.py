@@ -77,12 +77,12 @@ async def test_a_sighting_stands_in_the_arm_that_its_name_was_in(engine: AsyncEn
         1,
     ):
         await observe(engine, number, name, arm, seconds)
-    assert await tallies.seen(PLACE, [DAY], 60) == {DAY.number: 5}
+    assert await tallies.seen(PLACE, [DAY], 60, NOW) == {DAY.number: 5}
     await store.save([removal("a.example")], NOW)
     await store.note_listed({"control.example": OUT}, NOW)
     await store.note_listed({"control.example": OUT}, NOW + timedelta(days=1))
     await store.note_listed({}, NOW)
-    seen = await tallies.evidence(PLACE, DAY.start, DAY.end)
+    seen = await tallies.evidence(PLACE, DAY.start, DAY.end, NOW)
     assert [(one.qname, one.arm, one.removed_serial) for one in seen] == [
         ("a.example", Arm.LISTED, 0),
         ("control.example", Arm.CONTROL, 0),
@@ -90,7 +90,12 @@ async def test_a_sighting_stands_in_the_arm_that_its_name_was_in(engine: AsyncEn
         ("kept.example", Arm.LISTED, 0),
     ]
     # A day is counted anew where what is heard concerns what was asked on it afterwards, and nowhere else.
-    assert await tallies.seen(PLACE, [DAY], 60) == {DAY.number: 7}
+    assert await tallies.seen(PLACE, [DAY], 60, NOW) == {DAY.number: 7}
+    # What was heard later was not known then.
+    await store.save([removal("kept.example")], NOW + timedelta(days=1))
+    assert await tallies.seen(PLACE, [DAY], 60, NOW) == {DAY.number: 7}
+    assert [one.arm for one in await tallies.evidence(PLACE, DAY.start, DAY.end, NOW)][-1] is Arm.LISTED
+    assert await tallies.seen(PLACE, [DAY], 60, NOW + timedelta(days=1)) == {DAY.number: 8}
 
 
 async def test_only_what_must_be_blocked_is_asked_again(engine: AsyncEngine) -> None:
