@@ -29,7 +29,7 @@ from blocklist_sync.central.release import accountability, deltas
 from blocklist_sync.central.release.candidate import Candidate, Published, ReleaseFolder, content_digest
 from blocklist_sync.central.release.ceremony import expiry
 from blocklist_sync.central.release.deltas import MANIFEST_TARGET
-from blocklist_sync.central.release.rebuild import Rebuilt, Rules, encode, rebuild
+from blocklist_sync.central.release.rebuild import Rebuilt, Rules, encode, rebuild, shared
 from blocklist_sync.central.release.repository import (
     LIST_ROLE,
     POLICY_TARGET,
@@ -234,6 +234,8 @@ def build(
     rules = Rules(_serial_to_take(folder, before, wish.above), source.drawn_seed(), epoch)
     folded = source.cut(log, rolled.log_length) if rolled else log
     rebuilt = _folded(folder, source, folded, rolled.as_of if rolled else wish.as_of, rules, keep=rolled is None)
+    if guarding is not None:
+        rebuilt, rules = _rekeyed(rebuilt, rules, guarding, last.key_epoch if last else 1)
     bundle = (wish.bundle or folder.policy()).encode()
     content = content_digest(rebuilt.release.data, bundle)
     unchanged = last is not None and last.content_digest == content
@@ -251,7 +253,7 @@ def build(
         serial=rules.serial,
         records_digest=release.digest.hex(),
         content_digest=content,
-        key_epoch=epoch,
+        key_epoch=rules.epoch,
         key_draw=rebuilt.draw,
         names=release.names,
         records=release.count,
@@ -273,6 +275,30 @@ def build(
     accountability.state(folder.entries_path, folder.public, candidate.serial, accountability.secret(folder.folder))
     folder.store(parts, candidate, made)
     return Built(candidate, unchanged, made is not None, rebuilt.state.entries, told, tuple(findings))
+
+
+def _rekeyed(rebuilt: Rebuilt, rules: Rules, guarding: Rails, published: int) -> tuple[Rebuilt, Rules]:
+    """A release under the next key epoch, where a name that this authority protects would be blocked by chance.
+
+    Signers know the names that are shipped alone; the epoch stands in the document, so they come to the same bytes.
+
+    Args:
+        rebuilt: The release.
+        rules: What it was made by.
+        guarding: The rails, with what the authority has in its settings.
+        published: The key epoch of what is published.
+
+    Raises:
+        CentralError: Signers would not follow to an epoch beyond the next.
+    """
+    names = {name for one in guarding.settings.never_block for name in (*one.trees, *one.names)}
+    while hurt := shared(rebuilt.state, rebuilt.release, names):
+        if rules.epoch > published:
+            raise CentralError(f"{', '.join(sorted(hurt))}: collides under two key epochs; build once without it")
+        rules = replace(rules, epoch=rules.epoch + 1)
+        release, draw = encode(rebuilt.state, rules)
+        rebuilt = replace(rebuilt, release=release, draw=draw)
+    return rebuilt, rules
 
 
 def _stands(

@@ -1,7 +1,8 @@
 """From a verified log to a release's records: what the list authority builds, and every signer builds again.
 
 Holds always: the same log, moment, serial, seed and key epoch give the same bytes on every machine; the key is the
-first of its epoch under which no two listed names, and no listed and no protected one, have one fingerprint.
+first of its epoch under which no two listed names, and no listed and no protected one, have one fingerprint. Names that
+one authority alone protects may have `build` choose the next epoch, which the document says and signers see.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Rules:
     seed: bytes
     epoch: int
     protected: Collection[str] = field(default_factory=shipped_names)
-    """Names that must not share a fingerprint with a listed one."""
+    """Names that must not share a fingerprint with a listed one: the same on every machine."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class _Column(Sequence[int]):
         return int.from_bytes(self._view[at : at + 8], "little")
 
 
-def _shared(state: State, release: Release, protected: Collection[str]) -> set[str]:
+def shared(state: State, release: Release, protected: Collection[str]) -> set[str]:
     """Protected names that a release would block though they are not listed: their fingerprint is a listed name's."""
     column = _Column(memoryview(release.data)[release.offset :])
     found = set()
@@ -104,7 +105,7 @@ def encode(state: State, rules: Rules) -> tuple[Release, int]:
             continue
         except ArtifactError as error:
             raise CentralError(str(error)) from error
-        if not _shared(state, release, rules.protected):
+        if not shared(state, release, rules.protected):
             return release, draw
     # One draw collides once in millions of lists; this is no accident of hashing.
     raise CentralError(f"names collide under each of {MAX_KEY_DRAWS} keys")

@@ -49,7 +49,9 @@ from lachan import durable
 CLOCK_TOLERANCE_SECONDS = 300
 MAX_SERIAL_STEP = 1000
 """How far a serial may jump: one near the end of the numbers would leave no room for the next."""
-MAX_MEMORY_BYTES = 1 << 20
+MAX_MEMORY_BYTES = 16 << 20
+REMEMBERED = 1000
+"""Serials of which a machine remembers what it signed; one below all of them it signs no more."""
 
 
 class RefusedError(CentralError):
@@ -85,7 +87,7 @@ class Memory:
             return {"seed_sha256": "", "signed": {}}
         try:
             held: dict[str, Any] = json.loads(durable.read(self._path, MAX_MEMORY_BYTES))
-            held["seed_sha256"], held["signed"]
+            held["seed_sha256"], [int(serial) for serial in held["signed"]]
         except (ValueError, KeyError, TypeError) as error:
             raise CentralError(f"{self._path}: malformed: {error}") from error
         return held
@@ -99,7 +101,10 @@ class Memory:
         held = self._read()
         if held["seed_sha256"] not in {"", hashlib.sha256(seed).hexdigest()}:
             raise RefusedError("the log comes with another fingerprint seed than before")
-        if held["signed"].get(str(serial), records_digest) != records_digest:
+        signed = held["signed"]
+        if len(signed) >= REMEMBERED and serial < min(map(int, signed)):
+            raise RefusedError(f"serial {serial} is older than any that this machine remembers")
+        if signed.get(str(serial), records_digest) != records_digest:
             raise RefusedError(f"this machine has signed other records as serial {serial}; build --above {serial}")
 
     def note(self, seed: bytes, serial: int, records_digest: str) -> None:
@@ -107,6 +112,8 @@ class Memory:
         held = self._read()
         held["seed_sha256"] = hashlib.sha256(seed).hexdigest()
         held["signed"][str(serial)] = records_digest
+        for old in sorted(held["signed"], key=int)[:-REMEMBERED]:
+            del held["signed"][old]
         durable.make_folder(self.folder)
         durable.write(self._path, [json.dumps(held, indent=1).encode()])
 

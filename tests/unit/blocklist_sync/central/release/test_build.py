@@ -3,6 +3,7 @@ from __future__ import annotations
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,14 @@ from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import Action, Category
 from blocklist_sync.central import entries as clear
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log.folder import fingerprint_key
 from blocklist_sync.central.rails import rails
-from blocklist_sync.central.rails.rails import RailError
+from blocklist_sync.central.rails.rails import RailError, Rails, RailSettings
+from blocklist_sync.central.release import rebuild
 from blocklist_sync.central.release.build import Built, Wish, build
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
+from lachan import config
 from tests.support.list_authority import ListAuthority
 from tests.support.registry import GAMBLING
 
@@ -172,23 +176,53 @@ def test_without_approvers_nothing_is_built(authority: ListAuthority) -> None:
         authority.build("a.example")
 
 
+def guarded(authority: ListAuthority, guarding: Rails, *names: str, **wish: Any) -> Built:
+    """Builds with these names more, held against rails."""
+    if names:
+        authority.decide(*((name, GAMBLING, True) for name in names))
+    folder, now = authority.release, int(time.time())
+    with folder.locked():
+        return build(
+            folder,
+            authority.log,
+            Repository(authority.repository),
+            Wish(now, **wish),
+            now=now,
+            delegations=authority.documents.targets.signed if authority.documents.targets else None,
+            guarding=guarding,
+        )
+
+
 def test_a_rail_that_refuses_leaves_nothing_to_sign(authority: ListAuthority) -> None:
     def made(*names: str) -> Built:
-        authority.decide(*((name, GAMBLING, True) for name in names))
-        folder, now = authority.release, int(time.time())
-        with folder.locked():
-            return build(
-                folder,
-                authority.log,
-                Repository(authority.repository),
-                Wish(now),
-                now=now,
-                delegations=authority.documents.targets.signed if authority.documents.targets else None,
-                guarding=rails.load(None),
-            )
+        return guarded(authority, rails.load(None), *names)
 
     assert [finding.rail for finding in made("a.example", "youtube.com").findings] == ["never-block-platforms"]
     before = authority.release.candidate()
     with pytest.raises(RailError, match=r"never-block-government \(refuse\): a name of the state: a\.gov\.vn"):
         made("a.gov.vn")
     assert authority.release.candidate() == before
+
+
+def test_a_name_that_this_authority_protects_is_not_blocked_by_chance(
+    authority: ListAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signers know nothing of it: it takes the next key epoch, which the document says."""
+    text = "never_block: [{id: own, why: ours, names: [ours.example]}]"
+    guarding = rails.prepare(config.parse(text, RailSettings))
+    real = rebuild.fingerprint
+    seed = authority.log.drawn_seed()
+    unlucky = {fingerprint_key(seed, 1, 0).key}
+
+    def chance(name: str, key: bytes) -> int:
+        return real("bad.example" if name == "ours.example" and key in unlucky else name, key)
+
+    monkeypatch.setattr(rebuild, "fingerprint", chance)
+    assert guarded(authority, guarding, "bad.example").candidate.key_epoch == 2
+    authority.publish()
+    # From then on it stays in that epoch.
+    assert guarded(authority, guarding, "worse.example").candidate.key_epoch == 2
+    authority.publish()
+    unlucky |= {fingerprint_key(seed, epoch, 0).key for epoch in (2, 3)}
+    with pytest.raises(CentralError, match=r"ours\.example: collides under two key epochs"):
+        guarded(authority, guarding, "third.example")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from tuf.api.metadata import Metadata, Targets
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import approvals
-from blocklist_sync.central.release.sign import RefusedError, sign
+from blocklist_sync.central.release.sign import Memory, RefusedError, sign
 from tests.support.list_authority import ListAuthority, person
 from tests.support.registry import GAMBLING
 
@@ -172,3 +173,22 @@ def test_a_renewal_and_a_new_epoch_are_said(authority: ListAuthority) -> None:
     assert authority.examine().warnings == ("a renewal: the same release, signed for longer",)
     authority.build("z.example", new_key_epoch=True, now=int(time.time()) + 1)
     assert "a new fingerprint key epoch: 2" in authority.examine().warnings
+
+
+def test_a_machine_remembers_the_last_serials_and_signs_none_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blocklist_sync.central.release.sign.REMEMBERED", 3)
+    memory, seed = Memory(tmp_path), bytes(32)
+    for serial in (1, 2, 9, 10, 11):
+        memory.check(seed, serial, "digest")
+        memory.note(seed, serial, "digest")
+    assert sorted(json.loads((tmp_path / "signer.json").read_bytes())["signed"]) == ["10", "11", "9"]
+    memory.check(seed, 10, "digest")
+    with pytest.raises(RefusedError, match="signed other records as serial 10"):
+        memory.check(seed, 10, "other")
+    with pytest.raises(RefusedError, match="serial 2 is older than any that this machine remembers"):
+        memory.check(seed, 2, "digest")
+    (tmp_path / "signer.json").write_text('{"seed_sha256": "", "signed": {"x": "digest"}}')
+    with pytest.raises(CentralError, match="malformed"):
+        memory.check(seed, 12, "digest")
