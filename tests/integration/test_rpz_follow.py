@@ -1,4 +1,4 @@
-"""The zone follows what is published, by itself."""
+"""The zone follows what is published, by itself, and resolvers follow the zone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.list_authority import ListAuthority
+from tests.support.nameserver import nameserver
+from tests.support.rpz_desk import list_by_knot, world
+from tests.support.rpz_network import ADDRESS, ORIGIN, bind, free_port, stopped
 from tests.support.wait import until
 
 PROGRAM = (sys.executable, "-c", "from blocklist_sync.central.cli import main; main()")
@@ -37,3 +42,24 @@ async def test_the_zone_is_written_again_after_each_publication(tmp_path: Path) 
     finally:
         following.terminate()
         await asyncio.wait_for(following.wait(), 30)
+
+
+@pytest.mark.debian("knotd", "knotc", "named")
+async def test_a_publication_alone_reaches_a_resolver(tmp_path: Path) -> None:
+    port = free_port()
+    async with nameserver(world) as upstream, list_by_knot(tmp_path, port) as (desk, knot):
+        named = bind(tmp_path, port, desk.key_file, f'{ADDRESS} port {knot.port} key "isp-a-1"', upstream.port)
+        reload = f"knotc -c {knot.folder / 'knot.conf'} zone-reload {ORIGIN}"
+        options = ("--follow", "--release", desk.lists.release.folder, "--out", desk.zones / "lachan.zone")
+        command = [*PROGRAM, "rpz", *map(str, options), "--origin", ORIGIN, "--reload", reload]
+        following = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
+        try:
+            with stopped(named):
+                named.start("named", "-f", "-n", "1", "-c", str(named.folder / "named.conf"))
+                await named.until_says({"gone.example": "NXDOMAIN", "new.example": "answered"})
+                # Nobody but the one who follows tells Knot, and nobody but Knot tells BIND.
+                await asyncio.to_thread(desk.lists.publish, "||bad.example^", "||new.example^")
+                await named.until_says({"www.new.example": "NXDOMAIN", "gone.example": "answered"})
+        finally:
+            following.terminate()
+            await asyncio.wait_for(following.wait(), 30)

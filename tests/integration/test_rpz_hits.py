@@ -24,7 +24,7 @@ from tests.support.authority import Authority
 from tests.support.list_authority import Server
 from tests.support.nameserver import nameserver
 from tests.support.rpz_desk import Desk, list_by_knot, world
-from tests.support.rpz_network import ADDRESS, ORIGIN, Daemon, bind, free_port, relay, stopped, unbound
+from tests.support.rpz_network import ADDRESS, ORIGIN, Daemon, bind, free_port, recursor, relay, stopped, unbound
 from tests.support.wait import until
 
 COMMAND = (sys.executable, "-c", "from resolver.rpzlog.cli import main; main()")
@@ -129,6 +129,11 @@ async def test_every_hit_in_unbounds_log_is_told_once_though_the_agent_is_killed
     asked = int(told["lachan_rpz_resolver_asked_timestamp_seconds"].value)
     assert reports[0].window_start < asked <= time.time()
     assert told["lachan_report_receipt_age_seconds"].value >= 0
+    assert told["lachan_blocklist_word_age_seconds"].value >= 0
+    levels = [
+        s.labels["alarm"] for family in families(exposed) for s in family.samples if s.name.endswith("alarm_level")
+    ]
+    assert {"no_list", "silent", "expired"} <= set(levels)
     assert told["lachan_report_spool_reports"].value >= 0
     assert health == {"status": "ok", "problems": []}
     # Neither a name nor a client is in it.
@@ -158,8 +163,14 @@ async def test_every_hit_in_unbounds_log_is_told_once_though_the_agent_is_killed
     assert "127.0.0.1" not in kept
 
 
-@pytest.mark.debian("knotd", "knotc", "named")
-async def test_the_compliance_service_takes_what_binds_log_says_and_what_it_does_not_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("bind", marks=pytest.mark.debian("knotd", "knotc", "named")),
+        pytest.param("lachan", marks=pytest.mark.debian("knotd", "knotc", "pdns_recursor")),
+    ],
+)
+async def test_the_compliance_service_takes_what_a_log_says_and_what_it_does_not_say(tmp_path: Path, form: str) -> None:
     port = free_port()
     authority = compliance.Authority(tmp_path / "so")
     own = authority.folder / "tls" / "a-node-edge-1"
@@ -168,13 +179,18 @@ async def test_the_compliance_service_takes_what_binds_log_says_and_what_it_does
         compliance.list_authority(authority) as samples,
         list_by_knot(tmp_path, port) as (desk, knot),
     ):
-        named = bind(tmp_path, port, desk.key_file, f'{ADDRESS} port {knot.port} key "isp-a-1"', upstream.port)
+        if form == "bind":
+            resolver = bind(tmp_path, port, desk.key_file, f'{ADDRESS} port {knot.port} key "isp-a-1"', upstream.port)
+            log, program = "rpz.log", ("named", "-f", "-n", "1", "-c", str(resolver.folder / "named.conf"))
+        else:
+            resolver = recursor(tmp_path, port, knot.port, desk.key, upstream.port)
+            log, program = "lachan-hits.log", ("pdns_recursor", f"--config-dir={resolver.folder}")
         service = compliance.Service(authority.configure(samples), tmp_path / "service.log")
         agent = Agent("agent", tmp_path, 0)
-        with desk.lists.serve() as server, stopped(named, agent):
+        with desk.lists.serve() as server, stopped(resolver, agent):
             try:
                 service.start()
-                named.start("named", "-f", "-n", "1", "-c", str(named.folder / "named.conf"))
+                resolver.start(*program)
                 (authority.folder / "receipt.pub").write_bytes(authority.receipt_key.public.pem())
                 uplink = {
                     "target": service.addresses["grpc"],
@@ -184,17 +200,17 @@ async def test_the_compliance_service_takes_what_binds_log_says_and_what_it_does
                 }
                 (agent.folder / "state").mkdir(mode=0o700)
                 authority.keys["a/node/edge-1"].save(agent.folder / "state" / "node.key")
-                told_of = {"path": str(named.folder / "rpz.log"), "form": "bind"}
+                told_of = {"path": str(resolver.folder / log), "form": form}
                 report = {"window": "1s", "uplink": uplink}
-                await named.until_says(BLOCKED)
-                agent.run(configure(agent.folder, desk, server, told_of, named, organisation="a", report=report))
+                await resolver.until_says(BLOCKED)
+                agent.run(configure(agent.folder, desk, server, told_of, resolver, organisation="a", report=report))
                 async with httpx.AsyncClient(base_url=f"http://{service.addresses['console']}") as console:
 
                     async def page() -> str:
-                        await asyncio.to_thread(named.says, "www.gone.example")
+                        await asyncio.to_thread(resolver.says, "www.gone.example")
                         return (await console.get("/operators/a", params={"lang": "en"})).text
 
-                    async with asyncio.timeout(30):
+                    async with asyncio.timeout(90):
                         # Node and reports: how many queries there were is not known, and not told as none.
                         while not re.search(r"not measured</td>\s*<td class=\"num\">[1-9]", await page()):  # noqa: ASYNC110
                             await asyncio.sleep(0.1)

@@ -230,6 +230,7 @@ lua-config-file={folder}/rpz.lua
 lua-dns-script={folder}/hits.lua
 security-poll-suffix=
 disable-syslog=yes
+disable-packetcache=yes
 """
 
 
