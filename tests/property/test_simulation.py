@@ -10,9 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from compliance_api.domain.verdict import Outcome
 from tests.simulate import cheats, honest, openness
 from tests.simulate.cheats import CHEATS, Cheat
-from tests.simulate.world import Floats, Law, Measuring, World, defaults, measuring
+from tests.simulate.composed.conduct import HONEST, unfiltered
+from tests.simulate.composed.judging import Operator
+from tests.simulate.world import Law, Measuring, World, defaults, measuring
 
 WORLD = World()
 LAW = defaults()
@@ -28,30 +31,25 @@ def place() -> Measuring:
     return measuring(WORLD, generator())
 
 
-@pytest.fixture(scope="module")
-def confirmed() -> Floats:
-    return honest.shares(generator(), WORLD, LAW, samples=10_000)
-
-
-def accused(place: Measuring, law: Law, confirmed: Floats, years: int) -> int:
+def accused(place: Measuring, law: Law, years: int) -> int:
     found = honest.Found()
-    honest.years(generator(), place, law, confirmed, years, found)
+    honest.years(generator(), place, law, years, found)
     assert found.years == years
     return found.accused
 
 
-def test_honest_operators_are_not_accused(place: Measuring, confirmed: Floats) -> None:
-    assert accused(place, LAW, confirmed, 100) == 0
+def test_honest_operators_are_not_accused(place: Measuring) -> None:
+    assert accused(place, LAW, 50) == 0
 
 
-def test_a_law_that_accuses_too_soon_shows(place: Measuring, confirmed: Floats) -> None:
+def test_a_law_that_accuses_too_soon_shows(place: Measuring) -> None:
     hasty = replace(LAW, process=replace(LAW.process, honest=0.001, accusation=20))
-    assert accused(place, hasty, confirmed, 30) > 0
+    assert accused(place, hasty, 30) > 0
 
 
 @pytest.mark.parametrize("name", CHEATS)
 def test_every_cheat_is_found_within_a_week(name: str, place: Measuring) -> None:
-    found = cheats.detect(CHEATS[name], generator(), place, LAW, 50)
+    found = cheats.detect(CHEATS[name], generator(), place, LAW, 20)
     assert found.detected >= 0.9
     assert found.median_days is not None
     assert found.median_days <= cheats.WITHIN
@@ -70,12 +68,12 @@ def test_nodes_that_open_what_they_can_are_not_accused_and_those_that_refuse_are
 
 
 def test_no_cheat_at_all_is_not_found(place: Measuring) -> None:
-    assert cheats.detect(Cheat(), generator(), place, LAW, 50).detected == 0
-    assert cheats.detect(Cheat(counted=cheats.scaled(1.0)), generator(), place, LAW, 50).detected == 0
+    assert cheats.detect(Cheat(), generator(), place, LAW, 20).detected == 0
+    assert cheats.detect(Cheat(counted=cheats.scaled(1.0)), generator(), place, LAW, 20).detected == 0
 
 
 def test_a_filter_for_recognised_probes_alone_is_found_by_the_others_alone(place: Measuring) -> None:
-    found = [cheats.detect(Cheat(unrecognised=count), generator(), place, LAW, 40).detected for count in (0, 3, 12, 30)]
+    found = [cheats.detect(Cheat(unrecognised=count), generator(), place, LAW, 15).detected for count in (0, 3, 12, 30)]
     assert found[:2] == [0, 0]
     assert min(found[2:]) >= 0.9
 
@@ -83,3 +81,14 @@ def test_a_filter_for_recognised_probes_alone_is_found_by_the_others_alone(place
 def test_the_same_seed_gives_the_same_result(place: Measuring) -> None:
     one, other = (cheats.detect(CHEATS["names_unfiltered_2_percent"], generator(), place, LAW, 10) for _ in range(2))
     assert one == other
+
+
+def test_the_composed_system_calls_an_honest_operator_compliant_and_a_cheat_s_day_bad() -> None:
+    """From the draw of names to the verdict, by the service's own functions."""
+    world = World(lines=8, handed=8)
+    honestly = Operator(world, HONEST, 3, 1).run()
+    assert [one.outcome for one in honestly.verdicts] == [Outcome.COMPLIANT]
+    cheating = Operator(world, unfiltered(0.05), 3, 1).run()
+    # One bad day accuses nobody.
+    assert [one.outcome for one in cheating.verdicts] == [Outcome.NOT_ENOUGH_EVIDENCE]
+    assert cheating.counted[0].reasons[0] == "missed"

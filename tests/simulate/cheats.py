@@ -6,7 +6,7 @@ found when the same functions that judge honest years accuse it; counters of a d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,11 +15,13 @@ from compliance_api.domain.statistics.day import judge_day
 from compliance_api.domain.statistics.eprocess import FAMILIES, Standing
 from tests.simulate import counters
 from tests.simulate.honest import families, full
-from tests.simulate.world import Floats, Ints, Law, Measuring, World, cells, confirmed_share
+from tests.simulate.world import CELLS, LATER_CELL, Bools, Ints, Law, Measuring, cells, confirmed
 
 BEFORE = 14
 DAYS = 14
 WITHIN = 7
+# Days from a day's end until it is counted, and judged.
+CLOSED = 0.25
 NEVER = 10**6
 
 
@@ -31,8 +33,6 @@ class Cheat:
     leaks: float | tuple[float, ...] = 0.0
     # Part of the names that are never filtered.
     names: float = 0.0
-    # Part of the questions' names that all eyes confirm, where `leaks` is the same whenever one asks.
-    steady: float = 0.0
     # Part of the aged names that are missed: those younger than the list in use.
     young: float = 0.0
     # Part of parents and siblings that are blocked.
@@ -65,11 +65,11 @@ def scaled(factor: float) -> Callable[[np.random.Generator, Ints, Ints], Ints]:
 CHEATS = {
     "names_unfiltered_2_percent": Cheat(names=0.02),
     "list_3_days_old": Cheat(young=1 / 3),
-    "udp_only": Cheat(leaks=by_cell(transport=("udp",)), steady=0.6),
-    "a_only": Cheat(leaks=by_cell(kind=("a",)), steady=0.5),
-    "v4_only": Cheat(leaks=by_cell(family=("v4",)), steady=0.3),
+    "udp_only": Cheat(leaks=by_cell(transport=("udp",))),
+    "a_only": Cheat(leaks=by_cell(kind=("a",))),
+    "v4_only": Cheat(leaks=by_cell(family=("v4",))),
     # Who lets the answers of signed names through, as a filter does that breaks no signature.
-    "do_unfiltered": Cheat(leaks=by_cell(flag=("plain",)), steady=0.25),
+    "do_unfiltered": Cheat(leaks=by_cell(flag=("plain",))),
     # Filters for the lines that show themselves, and spoils what the others are told of who answers.
     "whoami_spoilt": Cheat(unrecognised=14),
     "random_leaks_5_percent": Cheat(leaks=0.05),
@@ -94,71 +94,59 @@ class Detection:
     median_days: float | None
 
 
-def _missed_lines(cheat: Cheat, place: Measuring, rng: np.random.Generator, intercepted: int, days: int) -> Ints:
-    chance = np.broadcast_to(np.asarray(cheat.leaks), place.asked.shape).copy()
-    chance = 1 - (1 - chance) * (1 - cheat.names)
-    if cheat.unrecognised is not None:
-        chance[:] = 0.0
-        chance[place.world.lines - cheat.unrecognised :] = 1.0
-    chance[:intercepted] = 1.0
-    return rng.binomial(np.broadcast_to(place.asked, (days, *place.asked.shape)), chance)
+def _looks(cheat: Cheat, place: Measuring, rng: np.random.Generator, intercepted: int) -> tuple[Bools, Bools]:
+    """What is missed of a day's names, by line and name: when they are drawn, and when they are asked again."""
+    leaks = np.broadcast_to(np.asarray(cheat.leaks), len(CELLS))
+    always = rng.random(place.names) < cheat.names
+    looks = []
+    for cell_of in (place.cell_of, LATER_CELL[place.cell_of]):
+        missed = (rng.random((len(place.lines), place.names)) < leaks[cell_of]) | always
+        if cheat.unrecognised is not None:
+            missed[:] = False
+            missed[len(place.lines) - cheat.unrecognised :] = True
+        missed[:intercepted] = True
+        looks.append(missed)
+    return looks[0], looks[1]
 
 
-def _confirmed(cheat: Cheat, rng: np.random.Generator, world: World, law: Law) -> float:
-    """The chance that a drawn name is confirmed missed, without the part that is always unfiltered."""
-    missing: Floats = np.zeros(world.lines)
-    if cheat.unrecognised is not None:
-        missing[world.lines - cheat.unrecognised :] = 1.0
-    elif isinstance(cheat.leaks, float) and cheat.leaks:
-        missing[:] = cheat.leaks
-    else:
-        return cheat.steady
-    return confirmed_share(rng, world, law, missing)
-
-
-def _days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, confirmed: float) -> list[list[int]]:
+def _days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law) -> Iterator[list[int]]:
     """The days of one run, judged."""
     world = place.world
     intercepted = int(rng.binomial(world.lines, world.intercepted))
-    missed = _missed_lines(cheat, place, rng, intercepted, DAYS)
-    judged = []
-    for day in range(DAYS):
+    shown = np.arange(world.lines) >= intercepted
+    for _ in range(DAYS):
         if rng.random() < world.shocks / 2:
-            judged.append([-1] * len(FAMILIES))
+            yield [-1] * len(FAMILIES)
             continue
-        names = int(rng.binomial(world.names, 1 - world.dead))
+        first, second = _looks(cheat, place, rng, intercepted)
         unlisted = int(rng.binomial(world.unlisted, 1 - world.lost))
         aged = int(rng.binomial(world.aged, 1 - world.dead))
         handed = int(rng.binomial(world.handed, 1 - world.intercepted - world.misconfigured))
         tally = full(
             place,
-            missed[day],
-            names=names,
-            missed=int(rng.binomial(names, 1 - (1 - confirmed) * (1 - cheat.names))),
+            first,
+            missed=int(confirmed(place, law, first, second, shown).sum()),
             unlisted=unlisted,
             over_blocked=int(rng.binomial(world.neighbours, cheat.neighbours * (1 - world.dead))),
             aged=aged,
-            # Drawn evenly over ages, so that the part of the young ones is no chance.
-            aged_missed=round(aged * cheat.young),
+            aged_missed=int(rng.binomial(aged, cheat.young)),
             handed=world.handed,
             foreign=int(rng.binomial(handed, cheat.foreign)),
         )
         if cheat.servfail:
-            tally = replace(tally, names=0, missed=0, evaded=names, seen={})
-        judged.append(families(judge_day(tally, law.day).bad))
-    return judged
+            tally = replace(tally, names=0, missed=0, evaded=place.names, seen={}, missed_by={})
+        yield families(judge_day(tally, law.day).bad)
 
 
 def _by_days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int) -> Ints:
     """The day on which each run is found by bad days, from 1."""
-    confirmed = _confirmed(cheat, rng, place.world, law)
     before = Standing()
     for _ in range(BEFORE):
         before = before.after(dict.fromkeys(FAMILIES, False), law.process)
     found = np.full(runs, NEVER)
     for run in range(runs):
         standing = before
-        for day, row in enumerate(_days(cheat, rng, place, law, confirmed), 1):
+        for day, row in enumerate(_days(cheat, rng, place, law), 1):
             known = {family: None if one < 0 else bool(one) for family, one in zip(FAMILIES, row, strict=True)}
             standing = standing.after(known, law.process)
             if standing.accused(law.process):
@@ -190,6 +178,6 @@ def _by_counters(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: 
 def detect(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int) -> Detection:
     """How often and when a cheat is found."""
     by_counters = cheat.counted is not None or cheat.copies is not None
-    days = (_by_counters if by_counters else _by_days)(cheat, rng, place, law, runs)
+    days = (_by_counters if by_counters else _by_days)(cheat, rng, place, law, runs) + CLOSED
     median = float(np.median(days))
     return Detection(runs, float((days <= WITHIN).mean()), median if median < NEVER else None)

@@ -15,8 +15,9 @@ import numpy as np
 from compliance_api.domain.statistics.day import STRATA, DayTally, faulty_lines, judge_day
 from compliance_api.domain.statistics.eprocess import FAMILIES, Standing
 from compliance_api.domain.statistics.parameters import Family, ProcessRule
+from compliance_api.domain.statistics.tail import threshold
 from tests.simulate import counters
-from tests.simulate.world import QUARTERS, STRATUM, Bools, Floats, Ints, Law, Measuring, World, cells, confirmed_share
+from tests.simulate.world import QUARTERS, STRATUM, Bools, Floats, Ints, Law, Measuring, World, cells
 
 FIELDS = ("names", "missed", "unlisted", "over_blocked", "aged", "aged_missed", "handed", "foreign")
 BASES = np.array([1024, 64, 512, 64, 64, 64, 64, 64])
@@ -89,7 +90,7 @@ def _shocks(rng: np.random.Generator, world: World, years: int) -> tuple[Bools, 
 
 
 def _scattered(
-    rng: np.random.Generator, place: Measuring, law: Law, intercepted: int, loose: int, share: float
+    rng: np.random.Generator, place: Measuring, law: Law, intercepted: int, loose: int, names: int, share: float
 ) -> bool:
     """Judges one day in full, line by line and stratum by stratum.
 
@@ -99,53 +100,45 @@ def _scattered(
         law: The law.
         intercepted: Lines that see every name answered.
         loose: Misses without a cause, somewhere.
+        names: Names that every line missed.
         share: Part of the names that is unfiltered in one quarter of the day.
     """
-    missed = np.minimum(
-        rng.multinomial(loose, (place.asked / place.asked.sum()).ravel()).reshape(place.asked.shape), place.asked
-    )
+    missed = np.zeros((len(place.lines), place.names), dtype=np.bool_)
+    missed.flat[rng.choice(missed.size, min(loose, missed.size), replace=False)] = True
+    missed[:, rng.choice(place.names, min(names, place.names), replace=False)] = True
     if share:
-        quarter = OF_QUARTERS[rng.integers(4)]
-        missed[:, quarter] = np.maximum(missed, rng.binomial(place.asked, share))[:, quarter]
-    missed[:intercepted] = place.asked[:intercepted]
+        quarter = OF_QUARTERS[rng.integers(4)][place.cell_of]
+        missed[:, quarter & (rng.random(place.names) < share)] = True
+    missed[:intercepted] = True
     return judge_day(full(place, missed), law.day).bad[Family.FILTERING] is True
 
 
-def full(place: Measuring, misses: Ints, **counts: int) -> DayTally:
-    """A tally with what every line saw in every stratum."""
-    asked, seen = place.asked @ STRATUM.T, misses @ STRATUM.T
-    strata = {
-        name: list(zip(asked[:, index].tolist(), seen[:, index].tolist(), strict=True))
-        for index, name in enumerate(STRATA)
-    }
-    return DayTally(**{"names": place.world.names, **counts}, lines=place.lines, seen=strata)
+def full(place: Measuring, looked: Bools, **counts: int) -> DayTally:
+    """A tally with what every line saw in every stratum; `looked` is by line and name, true where it was missed."""
+    seen, missed_by = {}, {}
+    for name, cells_of in zip(STRATA, STRATUM, strict=True):
+        names = np.flatnonzero(cells_of[place.cell_of])
+        those = looked[:, names]
+        seen[name] = [(len(names), one) for one in those.sum(axis=1).tolist()]
+        missed_by[name] = [names[row].tolist() for row in those]
+    return DayTally(**{"names": place.names, **counts}, lines=place.lines, seen=seen, missed_by=missed_by)
 
 
-def shares(rng: np.random.Generator, world: World, law: Law, samples: int = 100_000) -> Floats:
-    """The chance that a name is confirmed missed though blocked, for each number of intercepted lines.
-
-    Two columns: of a name that was due long ago; of one within hours of its deadline, which an operator may leave open
-    and probes with wrong clocks hold to be due.
-    """
-    most = int(world.lines * (world.intercepted + 0.3))
-    table = []
-    for count in range(most + 1):
-        drawn = 1000 if count < law.confirmation.vantage_points else samples
-        row = []
-        for others in (0.0, world.wrong_clocks):
-            missing = np.full(world.lines, others)
-            missing[:count] = 1.0
-            row.append(confirmed_share(rng, world, law, missing, drawn))
-        table.append(row)
-    return np.array(table)
+def _fewest(place: Measuring, law: Law) -> int:
+    """Misses below which no stratum is ever too many of."""
+    left = len(place.lines) - max(len(place.lines) // 2, faulty_lines(len(place.lines), law.day))
+    rules = [law.day.scattered, *([law.day.scattered_later] if law.day.scattered_later else [])]
+    sizes = [int(cells_of[place.cell_of].sum()) for cells_of in STRATUM]
+    return min(threshold(max(1, size * left), rule) for size in sizes for rule in rules)
 
 
-def years(rng: np.random.Generator, place: Measuring, law: Law, confirmed: Floats, count: int, found: Found) -> None:
-    """Simulates so many honest operator-years and adds what came of them; `confirmed` is what `shares` gave."""
+def years(rng: np.random.Generator, place: Measuring, law: Law, count: int, found: Found) -> None:
+    """Simulates so many honest operator-years and adds what came of them."""
     world = place.world
     shape = (count, world.days)
-    intercepted = np.minimum(rng.binomial(world.lines, world.intercepted, count), len(confirmed) - 1)
-    by_interception, by_clocks = confirmed[intercepted].T[:, :, None]
+    intercepted = rng.binomial(world.lines, world.intercepted, count)
+    # A name is confirmed missed though blocked only where half of all lines are intercepted.
+    by_interception = (intercepted >= law.confirmation.share * world.lines)[:, None].astype(float)
     rate = np.minimum(rng.exponential(world.missed, count), law.day.missed.rate)[:, None]
     dark, share = _shocks(rng, world, count)
     start = rng.integers(0, world.days - world.holiday, count)[:, None]
@@ -158,8 +151,9 @@ def years(rng: np.random.Generator, place: Measuring, law: Law, confirmed: Float
     own = np.minimum(rng.exponential(world.own_blocks, count), law.day.over_blocked.rate)[:, None]
     aged = rng.binomial(np.where(dark, 0, world.aged), 1 - world.dead, shape)
     late = holiday & (rng.random(shape) < world.late)
-    # One aged name in 24 is six hours from the deadline: missed where the list is late, and seen by wrong clocks.
-    young = np.where(late, 1, by_clocks) / 24 + by_interception
+    # One aged name in 24 is six hours from the deadline: missed where the list is late. Wrong clocks make none due, for
+    # the service's own stamps date what is seen.
+    young = np.where(late, 1, 0) / 24 + by_interception
     handed = np.where(dark, 0, world.handed)
     foreign = rng.binomial(world.handed, world.intercepted + world.misconfigured, count)[:, None]
     tallies = {
@@ -169,15 +163,20 @@ def years(rng: np.random.Generator, place: Measuring, law: Law, confirmed: Float
         "foreign": np.minimum(foreign, handed),
     }  # fmt: skip
     bad = judged(tallies, law)
-    # Misses that no two lines share: nothing is left of less than the least after the worst lines are set aside, unless
-    # more lines are intercepted than are set aside.
-    total = int(place.asked.sum())
-    loose = rng.binomial(np.where(dark, 0, total), rate, shape)
+    # Nothing is left of fewer than the least after the worst lines are set aside, unless more lines are intercepted
+    # than are set aside.
+    loose = rng.binomial(np.where(dark, 0, place.names * world.lines), rate, shape)
     many = (intercepted > faulty_lines(world.lines, law.day))[:, None] & ~dark
-    for year, day in np.argwhere((loose >= law.day.scattered.least) | (share > 0) | many):
+    for year, day in np.argwhere((loose + missed >= _fewest(place, law)) | (share > 0) | many):
         if not dark[year, day] and bad[year, day, 0] == 0:
             bad[year, day, 0] = _scattered(
-                rng, place, law, int(intercepted[year]), int(loose[year, day]), float(share[year, day])
+                rng,
+                place,
+                law,
+                int(intercepted[year]),
+                int(loose[year, day]),
+                int(missed[year, day]),
+                float(share[year, day]),
             )
     by_counters = _counters(rng, world, law, intercepted, np.where(holiday, 3.0, 1.0))
     copied = _copied(rng, law, count)

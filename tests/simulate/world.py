@@ -45,10 +45,8 @@ class World:
     custodians: int = 4
     # Lines that use the resolvers handed to them.
     handed: int = 16
-    # Fresh names a day, lines that ask each, and lines that ask a missed one again six hours later.
-    names: int = 400
-    asked_by: int = 3
-    again: int = 6
+    # Fresh names a day: every line asks each of them, and again six hours later those that several lines missed.
+    names: int = 430
     unlisted: int = 160
     # Parents and siblings of listed names among them.
     neighbours: int = 60
@@ -104,12 +102,27 @@ def defaults() -> Law:
 
 @dataclass(frozen=True)
 class Measuring:
-    """Lines with what each asks on a day, by cell: fixed for a simulation, drawn once."""
+    """Lines and the names of a day, which all of them ask: fixed for a simulation, drawn once."""
 
     world: World
     lines: tuple[Line, ...]
-    # Listed questions of each line and cell.
-    asked: Ints = field(repr=False)
+    # The cell of each name that has a settled answer.
+    cell_of: Ints = field(repr=False)
+
+    @property
+    def names(self) -> int:
+        """How many they are."""
+        return len(self.cell_of)
+
+    @property
+    def networks(self) -> Ints:
+        """The network of each line."""
+        return np.array([int(line.network.split("-")[1]) for line in self.lines])
+
+    @property
+    def custodians(self) -> Ints:
+        """The custodian of each line."""
+        return np.array([int(line.custodian.split("-")[1]) for line in self.lines])
 
 
 def measuring(world: World, rng: np.random.Generator) -> Measuring:
@@ -118,8 +131,8 @@ def measuring(world: World, rng: np.random.Generator) -> Measuring:
         Line(f"net-{index % world.networks}", f"custodian-{index // world.networks % world.custodians}")
         for index in range(world.lines)
     )
-    each = round(world.names * world.asked_by * (1 - world.dead) * (1 - world.lost) / world.lines)
-    return Measuring(world, lines, rng.multinomial(each, WEIGHTS, size=world.lines))
+    names = round(world.names * (1 - world.dead) * (1 - world.lost))
+    return Measuring(world, lines, rng.choice(len(CELLS), names, p=WEIGHTS))
 
 
 def cells(**wanted: tuple[str, ...]) -> Bools:
@@ -130,35 +143,44 @@ def cells(**wanted: tuple[str, ...]) -> Bools:
     )
 
 
-STRATUM = np.array([[name == ALL or name in cell for cell in CELLS] for name in STRATA], dtype=np.int64)
+STRATUM = np.array([[name == ALL or name in cell for cell in CELLS] for name in STRATA], dtype=np.bool_)
+# Where a name is asked again six hours later.
+_LATER = dict(zip(QUARTERS, [*list(QUARTERS)[1:], next(iter(QUARTERS))], strict=True))
+LATER_CELL = np.array(
+    [CELLS.index((one, two, _LATER[quarter], three, four)) for one, two, quarter, three, four in CELLS]
+)
 
 
-def confirmed_share(rng: np.random.Generator, world: World, law: Law, missing: Floats, samples: int = 20_000) -> float:
-    """The chance that a name is confirmed missed, by the law's own rule on drawn names.
+def confirmed(place: Measuring, law: Law, first: Bools, second: Bools, shown: Bools) -> Bools:
+    """Which names are confirmed missed, by the law's own rule.
 
     Args:
-        rng: Where the draw comes from.
-        world: Who asks whom again.
+        place: Who asked.
         law: With the rule.
-        missing: For each line, the chance that a question of it is a miss.
-        samples: Names to draw.
+        first: By line and name: missed when it was drawn.
+        second: Likewise, when it was asked again.
+        shown: Lines whose path was verified.
     """
-    first = world.asked_by
-    chosen = np.argsort(rng.random((samples, world.lines)), axis=1)[:, : first + world.again]
-    settled = rng.random(chosen.shape) >= world.lost
-    missed = settled & (rng.random(chosen.shape) < missing[chosen])
-    noticed = missed[:, :first].any(axis=1)
-    missed[:, first:] &= noticed[:, None]
-    asked = settled[:, :first].sum(axis=1) + np.where(noticed, settled[:, first:].sum(axis=1), 0)
-    networks = sum((missed & (chosen % world.networks == one)).any(axis=1).astype(int) for one in range(world.networks))
-    custodian = chosen // world.networks % world.custodians
-    custodians = sum((missed & (custodian == one)).any(axis=1).astype(int) for one in range(world.custodians))
-    apart = np.where(missed[:, :first].any(axis=1) & missed[:, first:].any(axis=1), 21600, 0)
-    rows = np.stack([missed.sum(axis=1), asked, networks, custodians, apart], axis=1)
-    kinds, counts = np.unique(rows, axis=0, return_counts=True)
-    met = sum(
-        int(count)
-        for (seen, all_, nets, keepers, seconds), count in zip(kinds.tolist(), counts, strict=True)
-        if seen and law.confirmation.met(Eyes(seen, all_, nets, keepers, float(seconds)))
+    again = first.sum(axis=0) >= law.confirmation.vantage_points
+    missed = first | (second & again)
+    # Names that nobody missed are not looked at.
+    candidates = np.flatnonzero(again)
+    if not len(candidates):
+        return np.zeros(place.names, dtype=np.bool_)
+    missed = missed[:, candidates]
+    networks = sum((missed & (place.networks == one)[:, None]).any(axis=0).astype(int) for one in set(place.networks))
+    keepers = sum(
+        (missed & (place.custodians == one)[:, None]).any(axis=0).astype(int) for one in set(place.custodians)
     )
-    return met / samples
+    apart = np.where(second[:, candidates].any(axis=0), 21600, 0)
+    rows = np.stack([missed.sum(axis=0), networks, keepers, apart, (missed & shown[:, None]).sum(axis=0)], axis=1)
+    kinds, which = np.unique(rows, axis=0, return_inverse=True)
+    met = np.array(
+        [
+            law.confirmation.met(Eyes(eyes, len(place.lines), nets, held, float(seconds), seen, int(shown.sum())))
+            for eyes, nets, held, seconds, seen in kinds.tolist()
+        ]
+    )
+    found = np.zeros(place.names, dtype=np.bool_)
+    found[candidates] = met[which.ravel()]
+    return found

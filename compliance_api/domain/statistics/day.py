@@ -7,8 +7,9 @@ threshold is the law's for what was asked that day.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from compliance_api.domain.statistics.parameters import CountRule, DayRules, Family
 from compliance_api.domain.statistics.tail import exceeded, threshold
@@ -33,8 +34,8 @@ class Line:
 
 # For each line of the day, in order: listed names it asked with a settled answer, and those missed among them.
 Counts = Sequence[tuple[int, int]]
-# Those that one line missed.
-Names = Collection[Hashable]
+# Those that one line missed; whatever stands for a name can be put in order.
+Names = Collection[Any]
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,9 @@ def scattered(
     rule = rule or rules.scattered
 
     # Everything is compared, so that among equal lines the order in which they came decides nothing.
-    def order(place: int) -> tuple[int, int, str, str, list[str]]:
+    def order(place: int) -> tuple[int, int, str, str, list[Any]]:
         line = lines[place]
-        return -len(missed[place]), counts[place][0], line.network, line.custodian, sorted(map(str, missed[place]))
+        return -len(missed[place]), counts[place][0], line.network, line.custodian, sorted(missed[place])
 
     worst = sorted(range(len(lines)), key=order)
     for part in parts(lines, rules):

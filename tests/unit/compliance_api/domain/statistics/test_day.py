@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,7 +16,7 @@ GOOD = DayTally(
 )
 
 
-def apart(counts: Sequence[tuple[int, int]]) -> list[frozenset[Hashable]]:
+def apart(counts: Sequence[tuple[int, int]]) -> list[frozenset[tuple[int, int]]]:
     """So many misses of each line, all of names that no other line missed."""
     return [frozenset((place, number) for number in range(missed)) for place, (_, missed) in enumerate(counts)]
 

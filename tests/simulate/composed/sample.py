@@ -1,0 +1,118 @@
+"""A sample of operators that are followed through the composed system, beside what the quick model says of the same.
+
+Holds always: every operator has a seed of its own, so a sample is the same however many processes share the work.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compliance_api.domain.statistics.eprocess import FAMILIES
+from lachan import terminal
+from tests.simulate import cheats, honest
+from tests.simulate.cheats import Detection
+from tests.simulate.composed.conduct import CHEATS, HONEST
+from tests.simulate.composed.judging import Operator, bad_days
+from tests.simulate.world import Law, World, measuring
+
+LINES = 12
+# Days of an operator that cheats: what is not found in them is not found in time.
+DAYS = 7
+QUARTER = 91
+PROCESSES = 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """One operator to follow."""
+
+    name: str
+    seed: int
+    days: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of it."""
+
+    task: Task
+    found: float | None
+    kinds: tuple[str, ...]
+    outcomes: Counter[str]
+    # Bad days and known ones, by family.
+    bad: dict[str, tuple[int, int]]
+
+
+def world() -> World:
+    """Fewer lines than the quick model's, and nothing else."""
+    return World(lines=LINES, handed=LINES)
+
+
+def follow(task: Task) -> Told:
+    """Follows one operator."""
+    cheat = task.name in CHEATS
+    followed = Operator(world(), CHEATS.get(task.name, HONEST), task.seed, task.days).run(until_found=cheat)
+    kinds = sorted({str(one.kind) for verdict in followed.verdicts for one in verdict.findings if one.kind.accuses})
+    outcomes = Counter(str(one.outcome) for one in followed.verdicts)
+    return Told(task, followed.found, tuple(kinds), outcomes, bad_days(followed))
+
+
+def followed(tasks: Sequence[Task]) -> list[Told]:
+    """Follows many, in the order in which they are given."""
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        return pool.map(follow, tasks, chunksize=1)
+
+
+def tell_honest(seed: int, quarters: int, law: Law) -> list[Told]:
+    """Honest operators for a quarter of a year each; those that were found not compliant."""
+    told = followed([Task("honest", seed * 1000 + number, QUARTER) for number in range(quarters)])
+    wrongly = [one for one in told if one.found is not None]
+    days = quarters * QUARTER
+    terminal.line(f"Composed: {quarters} honest operators, {days} days, found not compliant: {len(wrongly)}")
+    for one in wrongly:
+        terminal.line(f"  seed {one.task.seed}: after {one.found:g} days: {', '.join(one.kinds)}")
+    outcomes = sum((one.outcomes for one in told), Counter[str]())
+    terminal.line("  verdicts by the day: " + ", ".join(f"{name} {count}" for name, count in sorted(outcomes.items())))
+    quick = honest.Found()
+    rng = np.random.default_rng(seed)
+    honest.years(rng, measuring(world(), rng), law, 500, quick)
+    terminal.line("  bad days                   composed     quick model of 500 such years")
+    for family in map(str, FAMILIES):
+        bad, known = (sum(one.bad[family][place] for one in told) for place in (0, 1))
+        share = 100 * bad / max(1, known)
+        terminal.line(f"  {family:<22} {share:8.3f} % of {known:<6} {100 * quick.bad[family] / quick.days:8.3f} %")
+    return wrongly
+
+
+def tell_cheats(seed: int, runs: int, law: Law) -> dict[str, Detection]:
+    """Every cheat some times; what the quick model says of the same world stands beside it."""
+    tasks = [Task(name, seed * 1000 + run, DAYS) for name in CHEATS for run in range(runs)]
+    told = followed(tasks)
+    rng = np.random.default_rng(seed)
+    place = measuring(world(), rng)
+    terminal.line(
+        f"Composed: cheats, {runs} runs each: found within {cheats.WITHIN} days, median; quick model; findings"
+    )
+    results = {}
+    for name in CHEATS:
+        days = [one.found if one.found is not None else cheats.NEVER for one in told if one.task.name == name]
+        median = float(np.median(days))
+        within = float(np.mean([one <= cheats.WITHIN for one in days]))
+        results[name] = Detection(runs, within, median if median < cheats.NEVER else None)
+        quick = cheats.detect(cheats.CHEATS[name], rng, place, law, 100) if name in cheats.CHEATS else None
+        beside = f"{100 * quick.detected:5.1f} % {quick.median_days}" if quick is not None else "-"
+        kinds = sorted({kind for one in told if one.task.name == name for kind in one.kinds})
+        terminal.line(f"  {name:<28} {100 * within:6.1f} %  {median:5.2f}   {beside:<14} {', '.join(kinds)}")
+    return results
+
+
+def agree(detection: Detection, other: Detection) -> bool:
+    """Whether two detections differ by no more than chance: three standard errors of their common rate."""
+    rate = (detection.detected * detection.runs + other.detected * other.runs) / (detection.runs + other.runs)
+    error = (max(rate * (1 - rate), 1e-4) * (1 / detection.runs + 1 / other.runs)) ** 0.5
+    return abs(detection.detected - other.detected) <= 3 * error
