@@ -53,6 +53,7 @@ from resolver.openings import HOUR
 from tests.support.challenging import (
     HOUR_AT,
     LAW,
+    PROBES,
     ZONE,
     Lie,
     ask,
@@ -136,6 +137,24 @@ async def test_a_line_that_is_intercepted_spoils_no_honest_slope(databases: post
         (found,) = await made.summary.evaluate(made.clock())
         assert found.slope is not None
         assert float(found.slope.beta) == pytest.approx(1, abs=0.1)
+
+
+async def test_who_spoils_the_way_of_its_sessions_is_challenged_all_the_same(
+    databases: postgres.Server, tmp_path: Path
+) -> None:
+    lies: dict[str, Lie] = {"honest": honest, "invented": invented}
+    async with scene(databases, tmp_path, lies) as made:
+        await made.assigner.draw_rounds(made.clock())
+        await made.challenger.draw(made.clock())
+        for name in PROBES:
+            await probe(made, name, spoilt=True)
+        await write(made.desk, Paths(made.engine))
+        assert {one.path for one in await made.paths.decide(made.clock())} == {Way.ELSEWHERE}
+        await reported(made)
+        await opened(made)
+        found = by_operator(await made.summary.evaluate(made.clock()))
+        # As many lines as all there are explain nothing: what the node answered counts, and what it made up shows.
+        assert {name: one.accuses for name, one in found.items()} == {"honest": False, "invented": True}
 
 
 async def test_who_refuses_lies_or_says_nothing_is_found_out(databases: postgres.Server, tmp_path: Path) -> None:

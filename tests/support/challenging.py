@@ -373,7 +373,7 @@ async def over_udp(port: int, query: bytes, source: str = "127.0.0.1") -> bytes:
         transport.close()
 
 
-async def probe(made: Scene, name: str, *, elsewhere: bool = False) -> list[probes.Assignment]:
+async def probe(made: Scene, name: str, *, elsewhere: bool = False, spoilt: bool = False) -> list[probes.Assignment]:
     """A probe takes every assignment there is, asks, and hands in what it saw."""
     taken = []
     async with made.channel("so", Role.PROBE, name) as connection:
@@ -384,7 +384,7 @@ async def probe(made: Scene, name: str, *, elsewhere: bool = False) -> list[prob
                 return taken
             taken.append(given.assignment)
             seen = [
-                await ask(made, name, given.assignment, question, elsewhere=elsewhere)
+                await ask(made, name, given.assignment, question, elsewhere=elsewhere, spoilt=spoilt)
                 for question in given.assignment.questions
             ]
             for at in range(0, len(seen), 256):
@@ -393,15 +393,31 @@ async def probe(made: Scene, name: str, *, elsewhere: bool = False) -> list[prob
 
 
 async def ask(
-    made: Scene, name: str, assignment: probes.Assignment, question: probes.Question, *, elsewhere: bool
+    made: Scene,
+    name: str,
+    assignment: probes.Assignment,
+    question: probes.Question,
+    *,
+    elsewhere: bool = False,
+    spoilt: bool = False,
 ) -> probes.SignedObservation:
+    """One question, asked where?
+
+    Args:
+        made: The scene.
+        name: The probe.
+        assignment: What the question is of.
+        question: What is asked.
+        elsewhere: Somebody on the way answers.
+        spoilt: The node answers, and makes it look as if somebody else did.
+    """
     edge = made.edges[assignment.organisation]
     query = message.query(question.qname, question.qtype, id=question.index)
     if question.arm == probes.ARM_EGRESS:
         # Whoever answers in between asks from an address of its own.
-        response = await over_udp(made.nonce_port, query, "127.0.9.9" if elsewhere else "127.0.0.1")
+        response = await over_udp(made.nonce_port, query, "127.0.9.9" if elsewhere or spoilt else "127.0.0.1")
         assert message.parse(response).rcode == message.NOERROR
-    elif elsewhere:
+    elif elsewhere or (spoilt and question.arm == probes.ARM_WHOAMI):
         # Somebody on the way answers, and the node never hears of it.
         response = message.encode(replace(message.parse(query), is_response=True, rcode=message.NXDOMAIN, edns=None))
     else:

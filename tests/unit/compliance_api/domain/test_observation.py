@@ -7,8 +7,10 @@ import pytest
 from compliance_api.domain.observation import (
     Answer,
     Arm,
+    ConfirmationRule,
     Exchange,
     Outcome,
+    Path,
     Result,
     Shape,
     Sighting,
@@ -147,3 +149,24 @@ def test_confirmation_needs_every_kind_of_independence() -> None:
     assert not confirmed([one for one in whole if one.asked_at == whole[0].asked_at], rule)
     for name in ("vantage_point", "access_network", "custodian"):
         assert not confirmed([replace(one, **{name: "same"}) for one in whole], rule)
+
+
+def test_half_of_the_path_verified_points_confirm_where_they_are_most_of_those_that_asked() -> None:
+    rule = ConfirmationRule(3, 1, 1, 0, 0.5)
+
+    def point(number: int, way: Path, *, blocked: bool) -> Sighting:
+        return replace(sighting("n.example", number, eye=number, blocked=blocked), path=way)
+
+    missed = [point(number, Path.UNKNOWN, blocked=False) for number in range(6)]
+    own = [point(number, Path.VERIFIED, blocked=True) for number in range(10, 14)]
+    # Four verified ones of ten are not believed against six: the node chose for whom it signs.
+    assert confirmed(missed, rule, own)
+    # Where most are verified, the six are as likely intercepted as not.
+    more = [*own, *(point(number, Path.VERIFIED, blocked=True) for number in range(20, 23))]
+    assert not confirmed(missed, rule, more)
+    # Half of the verified ones have seen it as well.
+    seen = [*missed, *(point(number, Path.VERIFIED, blocked=False) for number in range(30, 37))]
+    assert confirmed(seen, rule, more)
+    assert not confirmed(seen[:-1], rule, more)
+    # Two verified ones are too few to decide anything, though they are all that saw a block.
+    assert confirmed(missed[:3], rule, own[:2])

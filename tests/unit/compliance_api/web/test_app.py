@@ -276,6 +276,15 @@ async def test_nothing_known_of_lists_and_reports_is_shown_as_unknown() -> None:
     assert "Miss rate" not in said
 
 
+async def test_what_custodians_did_not_hand_in_is_shown() -> None:
+    held_back = replace(HONEST, coverage=coverage(unreported=(("custodian-b", 400, 31),)))
+    async with client(SampleReader(overview(held_back))) as http:
+        assert "Not handed in by custodian-b: 31 of 400 questions" in text_of(await http.get("/?lang=en"))
+        assert "custodian-b không nộp: 31 trên 400 câu hỏi" in text_of(await http.get("/?lang=vi"))
+        (told,) = (await http.get("/api/v1/verdicts")).json()["operators"]
+    assert told["coverage"]["unreported"] == [{"custodian": "custodian-b", "questions": 400, "unreported": 31}]
+
+
 async def test_old_verdicts_carry_a_warning() -> None:
     old = NOW - timedelta(hours=2)
     stale = replace(HONEST, evaluated_at=old)
