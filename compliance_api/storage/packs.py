@@ -21,9 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from compliance_api.ledger import evidence, pack
 from compliance_api.ledger.evidence import Evidence, Piece
 from compliance_api.storage import finding_versions as versions
+from compliance_api.storage.evidence import Extent
 from compliance_api.storage.pack_selection import PackBuildError, Selection, select_for, unreported
 from compliance_api.storage.proofs import made
 from compliance_api.storage.tables import ledger_checkpoints
+from compliance_api.storage.withheld import withheld as dropped_by_custodians
 from lachan.ledger import checkpoint, note, tree
 from lachan.ledger.leaf import Kind, Opening
 from lachan.ledger.note import Note
@@ -33,6 +35,7 @@ DATED_MAX = 30
 """Leaves that get the heads right before and behind them, so that their time of entry shows."""
 CHUNK = 1000
 VANTAGES = "vantages.json"
+CUSTODIANS = "custodians.json"
 READ_ME = "read-me.txt"
 
 _SHOWN_TO_OPERATORS = frozenset(
@@ -214,7 +217,13 @@ async def files(
             steps = await _steps(connection, heads)
             head = checkpoint.parse(heads[-1].text)
             proofs = await _proofs(connection, indexes, head.size)
-    return dict(_packed(chosen, indexes, heads, steps, proofs, withheld))
+            said, nodes = chosen.version, sorted(one.partition("/")[2] for one in chosen.subjects)
+            span = Extent(said.operator_id, nodes, said.since, said.last_seen)
+            dropped = await dropped_by_custodians(connection, span, chosen.as_of)
+    files = dict(_packed(chosen, indexes, heads, steps, proofs, withheld))
+    if dropped:
+        files[CUSTODIANS] = _json([one.document() for one in dropped])
+    return files
 
 
 def _dated(rows: Sequence[Row[Any]]) -> list[int]:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,14 @@ from compliance_api.storage import pack_selection, packs
 from compliance_api.storage.packs import PackBuildError
 from compliance_api.storage.proofs import Proofs
 from compliance_api.storage.tables import (
+    assignments,
     law_versions,
     ledger_checkpoints,
     ledger_leaves,
     ledger_tiles,
     observations,
     reports,
+    rounds,
 )
 from lachan.compliance.v1 import report_pb2
 from lachan.ledger import checkpoint, note
@@ -57,6 +60,29 @@ async def leaves(dispute: Dispute, kind: Kind) -> list[int]:
     async with dispute.engine.connect() as connection:
         own = select(kept.log_index).where(kept.kind == kind, kept.subject != "law/another").order_by(kept.log_index)
         return list((await connection.execute(own)).scalars())
+
+
+async def test_what_a_custodian_did_not_hand_in_is_in_every_form_of_the_pack(dispute: Dispute, tmp_path: Path) -> None:
+    begun, over = dispute.now - timedelta(minutes=30), dispute.now - timedelta(minutes=10)
+    drawn = {
+        "operator_id": "a", "round_id": b"r" * 16, "node": "edge-1", "address": "192.0.2.1", "port": 53,
+        "transport": "udp", "number": 1, "seed": b"s", "sample_serial": 1, "drawn_at": begun, "expires_at": over,
+    }  # fmt: skip
+    given = {
+        "operator_id": "a", "assignment_id": b"g" * 16, "round_id": b"r" * 16, "probe_organisation": "so",
+        "probe": "p9", "custodian": "keeper", "issued_at": begun, "expires_at": over, "positions": [0], "questions": 10,
+    }  # fmt: skip
+    async with dispute.engine.begin() as connection:
+        await connection.execute(insert(rounds).values(drawn))
+        # What was given out after the ledger was told of the finding is none of this pack's.
+        for name, leaf in ((b"g", 0), (b"h", 1_000_000)):
+            row = {**given, "assignment_id": name * 16, "probe": name.decode(), "log_index": leaf}
+            await connection.execute(insert(assignments).values(row))
+    for redacted in (False, True):
+        folder = await packed(dispute, tmp_path / f"pack-{redacted}", redacted=redacted)
+        assert problems(folder, dispute.circle.parties) == []
+        (told,) = json.loads((folder / packs.CUSTODIANS).read_bytes())
+        assert told == {"custodian": "keeper", "questions": 10, "unreported": 10}
 
 
 def ran(command: list[str], where: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
