@@ -3,11 +3,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from compliance_api.domain.case import Case
+from compliance_api.domain.case import Case, ReleaseRecord
 from compliance_api.domain.course import Course
 from compliance_api.domain.law import Law
-from compliance_api.domain.law_history import LawHistory
+from compliance_api.domain.law_history import LawHistory, content, read
 from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.organisation import Jurisdiction, Label, Node, Organisation, OrganisationKind, Registry
 from compliance_api.domain.procedure import Procedure
@@ -23,14 +24,15 @@ NAME = Label("x", "x")
 
 class Laws:
     def __init__(self, *laws: Law) -> None:
-        self._history = known(*laws)
+        self.kept = known(*laws)
 
     async def history(self) -> LawHistory:
-        return self._history
+        return self.kept
 
 
 class Store:
-    def __init__(self) -> None:
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
         self.asked: list[tuple[str, str, tuple[str, ...]]] = []
         self.saved: list[Verdict] = []
 
@@ -38,7 +40,9 @@ class Store:
         self, operator: str, jurisdiction: str, nodes: Sequence[str], text: Law, now: datetime, known: Course
     ) -> Case:
         self.asked.append((operator, jurisdiction, tuple(nodes)))
-        return replace(honest(), operator=operator, jurisdiction=jurisdiction, law=text, now=now, course=known)
+        return replace(
+            honest(**self._changes), operator=operator, jurisdiction=jurisdiction, law=text, now=now, course=known
+        )
 
     async def save(self, verdict: Verdict, _procedure: Procedure) -> None:
         self.saved.append(verdict)
@@ -102,3 +106,28 @@ async def test_days_are_judged_anew_when_challenges_say_something_of_them() -> N
     await judge.evaluate(NOW + timedelta(minutes=5))
     assert summed.asked == [NOW - REMEMBERED, NOW - timedelta(minutes=1)]
     assert len(documents.saved) == 3
+
+
+async def test_a_law_that_became_known_a_minute_ago_judges_that_minute() -> None:
+    """A stricter text that says of itself that it is as old as the one it replaces."""
+    strict = law(
+        report={"window": "30s", "deadline": "1s", "tolerated_missing": 0.0},
+        list={"block_deadline": "1s", "urgent_block_deadline": "1s", "maximum_age": "1s"},
+    )
+    mild = law(list={"block_deadline": "1d", "urgent_block_deadline": "1d", "maximum_age": "1d"})
+    place = frozenset({"hcm"})
+    operator = Organisation("a", OrganisationKind.OPERATOR, NAME, place, (Node("edge-1", b"", (), place),))
+    registry = Registry((Jurisdiction("hcm", NAME),), (operator,))
+    releases = [*honest().releases, ReleaseRecord(3, NOW - timedelta(minutes=20), False)]
+    found = []
+    for known_from in (NOW - timedelta(minutes=1), NOW - timedelta(days=9)):
+        laws = Laws()
+        laws.kept = LawHistory(
+            (read("law-1", 1, NOW - timedelta(days=10), content(mild)), read("law-1", 2, known_from, content(strict)))
+        )
+        store = Store(releases=releases)
+        counter = DayCounter(TallyDrawer())
+        periods = PeriodJudge(counter, Cases(), Documents())
+        await Judge(registry, laws, store, counter, periods, Summed()).evaluate(NOW)
+        found.append(store.saved[0].outcome)
+    assert found == [Outcome.COMPLIANT, Outcome.NOT_COMPLIANT]

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
 from compliance_api.domain.law import LawError
+from compliance_api.domain.law_history import LawHistory, content, read
 from compliance_api.domain.legal_day import period
 from compliance_api.usecases.count import DayCounter
 from compliance_api.usecases.periods import PeriodJudge, RecountError
 from tests.support.cases import START, law, watched
-from tests.support.days import PLACE, Cases, Documents, TallyDrawer, known
+from tests.support.days import LONG_AGO, PLACE, Cases, Documents, TallyDrawer, known
 
 LAW = law(day={"length": "1h", "closes_after": "30m", "recounted_within": "2h"})
 NAMES = [f"n{number}.example" for number in range(12)]
@@ -56,3 +58,18 @@ async def test_where_no_law_was_known_there_is_no_verdict() -> None:
     *_, judge = parts()
     with pytest.raises(LawError):
         await judge.reach(PLACE, known(LAW, since=CLOSED), period(DAY, 3600))
+
+
+async def test_a_day_on_which_the_law_changes_names_both_and_is_judged_by_the_first() -> None:
+    *_, counter, judge = parts()
+    noon = START + timedelta(minutes=30)
+    changed = law(day={"length": "1h", "closes_after": "30m", "recounted_within": "2h"}, minimum={"names": 99})
+    laws = LawHistory((read("law-1", 1, LONG_AGO, content(LAW)), read("law-1", 2, noon, content(changed))))
+    counted = await counter.count(PLACE, laws, CLOSED)
+    assert [one.law_version for one in counted] == [1]
+    reached = await judge.reach(PLACE, laws, period(DAY, 3600))
+    told = json.loads(reached.document)
+    assert [(one["version"], one["backdated"]) for one in told["law"]] == [(1, False), (2, True)]
+    # Before anybody could know of the second text there was the first alone.
+    then = await judge.reach(PLACE, laws, period(DAY, 3600), known_at=noon - timedelta(seconds=1))
+    assert [one["version"] for one in json.loads(then.document)["law"]] == [1]
