@@ -1,9 +1,9 @@
 """Findings that reports alone bring: what is missing, what contradicts itself, and what admits an old list.
 
-Holds always: whatever a report says or fails to say is judged by the law in force in its window, and by none where
-there was none; silence is counted only after the deadline, and not while the node was off by what probes saw; a node
-has the law's time after its first window ever, and after an outage, before an old list is held against it; declared
-losses of windows are still missing windows.
+Holds always: whatever a report says or fails to say is judged by the law in force in its window, a contradiction by the
+law under which it was sent, and by none where there was none; silence is counted only after the deadline, and not while
+the node was off by what probes saw; a node has the law's time after its first window ever, and after an outage, before
+an old list is held against it; declared losses of windows are still missing windows.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ def _neighbours(case: Case, node: NodeRecord, hole: datetime) -> list[ReportReco
 
 def broken_chain(case: Case) -> Iterator[Finding]:
     """Links that do not hold and were not declared lost, and more losses declared than disks have."""
-    ends = [report for report in lawful(case) if report.relation.broken or report.relation is Relation.DECLARED_LOSS]
+    ends = [report for report in _sent(case) if report.relation.broken or report.relation is Relation.DECLARED_LOSS]
     for node, reports in _by_node(ends):
         breaks = [report for report in reports if report.relation.broken]
         losses = [report for report in reports if not report.relation.broken]
-        if len(losses) <= max(case.law_at(one.window_start).report.tolerated_losses for one in reports):
+        if len(losses) <= max(case.law_at(one.received_at).report.tolerated_losses for one in reports):
             losses = []
         if not breaks and not losses:
             continue
@@ -135,7 +135,7 @@ def broken_chain(case: Case) -> Iterator[Finding]:
             min(report.window_start for report in [*breaks, *losses]),
             {"breaks": len(breaks), **({"losses_declared": len(losses)} if losses else {})},
             cite([quote(report, report.relation) for report in [*breaks, *losses]]),
-            case.clause(FindingKind.BROKEN_CHAIN, max(report.window_start for report in [*breaks, *losses])),
+            case.clause(FindingKind.BROKEN_CHAIN, max(report.received_at for report in [*breaks, *losses])),
             node,
         )
 
@@ -154,13 +154,13 @@ def _repeats(reports: Sequence[ReportRecord]) -> list[ReportRecord]:
 
 def equivocation(case: Case) -> Iterator[Finding]:
     """Two signed reports under one number, or on one window more often than a clock explains that was set back."""
-    for node, reports in _by_node(lawful(case)):
+    for node, reports in _by_node(_sent(case)):
         rivals = [report for report in reports if report.relation is Relation.EQUIVOCATION]
         named = {report.rival for report in rivals}
         sides = [report for report in case.reports if report.digest in named]
         twice = _repeats([report for report in reports if report.relation is not Relation.EQUIVOCATION])
         # A pair at least for each window that is told twice.
-        if len(twice) // 2 <= max(case.law_at(one.window_start).report.tolerated_repeats for one in reports):
+        if len(twice) // 2 <= max(case.law_at(one.received_at).report.tolerated_repeats for one in reports):
             twice = []
         if not rivals and not twice:
             continue
@@ -169,7 +169,7 @@ def equivocation(case: Case) -> Iterator[Finding]:
             min(report.window_start for report in [*rivals, *twice]),
             {"conflicting_reports": len(rivals), **({"windows_told_twice": len(twice) // 2} if twice else {})},
             cite([quote(report, f"sequence {report.sequence}") for report in [*rivals, *sides, *twice]]),
-            case.clause(FindingKind.EQUIVOCATION, max(report.window_start for report in [*rivals, *twice])),
+            case.clause(FindingKind.EQUIVOCATION, max(report.received_at for report in [*rivals, *twice])),
             node,
         )
 
@@ -201,6 +201,11 @@ def bad_signature(case: Case) -> Iterator[Finding]:
 def lawful(case: Case) -> list[ReportRecord]:
     """The reports on windows that began under a law."""
     return [report for report in case.reports if case.timeline.at(report.window_start) is not None]
+
+
+def _sent(case: Case) -> list[ReportRecord]:
+    """The reports that were sent under a law: who contradicts himself does so then, whatever it is about."""
+    return [report for report in case.reports if case.timeline.at(report.received_at) is not None]
 
 
 def _by_node(reports: Sequence[ReportRecord]) -> Iterator[tuple[str, list[ReportRecord]]]:

@@ -21,9 +21,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from sqlalchemy import update
 
-from compliance_api.storage.tables import law_versions
 from lachan import channel, postgres
 from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1 import report_service_pb2 as pb
@@ -65,14 +63,6 @@ class World:
     def channel(self, uri: str) -> grpc.aio.Channel:
         self._open.append(channel.connect(self.target, self.authority.material(uri), 500))
         return self._open[-1]
-
-    async def knew_the_law(self) -> None:
-        """As if the service had known the law for years: what happened before it was known is judged by none."""
-        with postgres.embedded(self.authority.folder / "db") as server:
-            engine = postgres.engine(server.database("compliance"), 1, "test")
-            async with engine.begin() as connection:
-                await connection.execute(update(law_versions).values(known_from=LAW["effective_from"]))
-            await engine.dispose()
 
     async def verdicts(self) -> dict[str, Any]:
         process = await asyncio.create_subprocess_exec(
@@ -167,7 +157,6 @@ async def test_a_field_out_of_bounds_is_named(world: World) -> None:
 
 
 async def test_what_contradicts_itself_becomes_findings(world: World) -> None:
-    await world.knew_the_law()
     node = world.node("b")
     windows = recent_windows(5)
     first = node.report(windows[0])

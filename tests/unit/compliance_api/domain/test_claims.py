@@ -7,6 +7,7 @@ from compliance_api.domain import claims
 from compliance_api.domain.case import NodeRecord, ReleaseRecord, UnverifiedRecord
 from compliance_api.domain.chain import Relation
 from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.law_history import LawHistory, content, read
 from compliance_api.domain.window import Absence
 from tests.support.cases import NOW, START, honest, law, report
 
@@ -116,6 +117,16 @@ def test_broken_links_are_one_finding_a_node() -> None:
     assert [one.detail for one in found.evidence] == ["gap", "wrong_digest"]
     for relation in (Relation.DECLARED_LOSS, Relation.LATE, Relation.BACKWARDS, Relation.BEGINS):
         assert list(claims.broken_chain(honest(reports=[report(1, relation=relation)]))) == []
+
+
+def test_who_contradicts_himself_does_so_when_he_sends_it() -> None:
+    """The law is known since the end of the period: what was sent before is nobody's business, whatever it is about."""
+    first = report(1)
+    second = replace(report(1), digest="f" * 64, relation=Relation.EQUIVOCATION, rival=first.digest)
+    laws = LawHistory((read("law-1", 1, NOW, content(law())),)).timeline("hcm")
+    for received, kinds in ((NOW, {FindingKind.EQUIVOCATION}), (NOW - timedelta(seconds=1), set())):
+        case = honest(reports=[first, replace(second, received_at=received)], laws=laws)
+        assert {one.kind for one in claims.equivocation(case)} == kinds
 
 
 def test_equivocation_quotes_both_reports() -> None:
