@@ -12,7 +12,10 @@ import pytest
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.candidate import ReleaseFolder
+from blocklist_sync.central.release.ceremony import Holders, expiry, next_targets
 from blocklist_sync.central.release.founding import found
+from blocklist_sync.central.release.publish import Documents
+from blocklist_sync.central.release.repository import Repository
 from lachan import postgres
 from tests.support.list_authority import Keys, ListAuthority
 from tests.support.registry import ORDER
@@ -124,3 +127,33 @@ def test_a_signature_is_taken_from_its_own_maker_over_these_bytes(desk: Desk) ->
     assert asyncio.run(submit("first", data, keyid, good)) == (1, 2)
     # The same again changes nothing.
     assert asyncio.run(submit("first", data, keyid, good)) == (1, 2)
+
+
+def test_whoever_becomes_an_approver_signs_the_release_that_makes_them_one(desk: Desk, tmp_path: Path) -> None:
+    office, authority = desk.office, desk.authority
+    fourth = office.colleagues["fourth"] = office._colleague("fourth")
+    office.configure_person(fourth, "lachan://so-test/person/fourth")
+    words = ("--name", "Fourth", "--unit", "list-unit", "--role", "custodian", "--public", fourth.public)
+    office.run("people", "enrol", "fourth", *words, person="first")
+    desk.build("bad.example")
+    assert "fourth is no approver of the list" in desk.sign("fourth", status=1)
+
+    held = Repository(authority.repository).opened()
+    assert held is not None
+    assert held.targets is not None
+    staying = [office.colleagues[name].signer.public_key for name in ("first", "second")]
+    holders = Holders([*staying, fourth.signer.public_key], 2)
+    coming = next_targets(held.targets.signed, holders, 100, expiry(int(time.time()), 86_400))
+    authority.signed(coming, "targets")
+    file = tmp_path / "2.targets.json"
+    file.write_bytes(coming.to_bytes())
+    folders = ("--release", authority.release.folder, "--repository", authority.repository)
+    office.run("build", "--log", authority.log.folder, *folders, "--targets", file)
+    assert "1 of 2" in desk.sign("fourth", "--targets", file)
+    assert "2 of 2, complete" in desk.sign("first", "--targets", file)
+    authority.documents = Documents(None, coming)
+    assert authority.publish(sign=False).release.serial == 1
+    # Once it is published, it is what is published that counts.
+    desk.build("worse.example")
+    assert not authority.release.delegating_path.exists()
+    assert "third is no approver of the list" in desk.sign("third", status=1)

@@ -29,7 +29,15 @@ from blocklist_sync.central.registry.errors import BusyError, InvalidRequestErro
 from blocklist_sync.central.registry.tables import signatures
 from blocklist_sync.central.release import offer
 from blocklist_sync.central.release.candidate import ReleaseFolder
-from blocklist_sync.central.release.repository import LIST_ROLE, Contents, Repository, approvers, role_keys
+from blocklist_sync.central.release.repository import (
+    LIST_ROLE,
+    MAX_METADATA_BYTES,
+    Contents,
+    Repository,
+    approvers,
+    parse,
+    role_keys,
+)
 from lachan import durable
 
 MAX_SIGNATURE_CHARACTERS = 1024
@@ -83,6 +91,14 @@ class SignatureDesk:
         if contents is None or contents.targets is None:
             raise CentralError("the repository is not founded yet: nobody's signature would count")
         return contents, contents.targets.signed
+
+    def _delegating(self, published: Targets) -> list[Targets]:
+        """What names the approvers: what the candidate was built for, where that comes later, and what is published."""
+        path = self._folder.delegating_path
+        if not path.exists():
+            return [published]
+        coming: Targets = parse(durable.read(path, MAX_METADATA_BYTES), Targets, path).signed
+        return [coming, published] if coming.version > published.version else [published]
 
     def _waiting(self, contents: Contents) -> Metadata[Targets]:
         """The candidate's document.
@@ -155,12 +171,14 @@ class SignatureDesk:
         return len(document.signatures), threshold
 
     def _add(self, person: Person, digest: bytes, keyid: str, signature: str) -> tuple[Metadata[Targets], int]:
-        contents, delegations = self._published()
-        key = next((one for one in approvers(delegations) if one.keyid == keyid), None)
-        if key is None or keys.raw(key) != person.key:
-            raise NotPermittedError(f"{person.id}: not with a key that the published targets delegate to them")
+        contents, published = self._published()
         try:
             with self._folder.locked():
+                delegating = self._delegating(published)
+                named = {key.keyid: key for one in delegating for key in approvers(one)}
+                key = named.get(keyid)
+                if key is None or keys.raw(key) != person.key:
+                    raise NotPermittedError(f"{person.id}: not with a key that the top-level targets delegate to them")
                 document = self._waiting(contents)
                 if hashlib.sha256(document.signed_bytes).digest() != digest:
                     raise NotFoundError("another candidate waits for signatures by now")
@@ -173,7 +191,7 @@ class SignatureDesk:
             raise InvalidRequestError([("signature", "does not hold over the candidate")]) from error
         except durable.FileError as error:
             raise BusyError(str(error)) from error
-        return document, role_keys(delegations, LIST_ROLE)[1]
+        return document, role_keys(delegating[0], LIST_ROLE)[1]
 
 
 async def signed(connection: AsyncConnection) -> Sequence[Signed]:

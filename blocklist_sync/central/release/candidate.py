@@ -89,6 +89,7 @@ class ReleaseFolder:
         self.records_path = folder / "records.bin"
         self.policy_path = folder / "policy.json"
         self.document_path = folder / "list.json"
+        self.delegating_path = folder / "delegating.json"
         self.history_path = folder / "history.json"
         self.public = folder / "public"
         self.published_entries_path = folder / "published" / "entries.tsv"
@@ -212,6 +213,13 @@ class ReleaseFolder:
         else:
             self.document_path.unlink(missing_ok=True)
         durable.write(self._candidate_path, [json.dumps(asdict(candidate), indent=2).encode() + b"\n"])
+
+    def store_delegating(self, targets: Metadata[Targets] | None) -> None:
+        """Keeps the top-level targets that the candidate will be published with, where those are to change."""
+        if targets is not None:
+            durable.write(self.delegating_path, [targets.to_bytes()])
+        else:
+            self.delegating_path.unlink(missing_ok=True)
 
     def store_document(self, document: Metadata[Targets]) -> None:
         """Writes the candidate's document, as a rule with one signature more."""

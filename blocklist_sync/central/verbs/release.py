@@ -81,6 +81,7 @@ def _built(
             delegations=pending.signed if pending is not None else None,
             guarding=guarding,
         )
+        folder.store_delegating(pending)
     _show_built(built, folder, as_json=as_json)
 
 
