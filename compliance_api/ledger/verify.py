@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from compliance_api.ledger import evidence, pack
+from compliance_api.ledger import challenged, evidence, pack
+from compliance_api.ledger.challenged import Challenged
 from compliance_api.ledger.evidence import Evidence, Piece
 from compliance_api.ledger.outside import Outside
 from compliance_api.ledger.pack import Contents, Folder, PackError
@@ -116,6 +117,7 @@ class _Verifier:
         self._asked: dict[str, int] = {}
         self._entered: dict[int, int] = {}
         self._signers = Signers()
+        self._challenged = Challenged()
         self.outcome = Outcome()
 
     def _name(self, flaw: Flaw, place: str, error: Exception | str) -> None:
@@ -247,6 +249,7 @@ class _Verifier:
                 self._opened[index] = opening.kind, evidence.reference(opening.kind, data)
                 self._entered[index] = opening.entered_at
                 self._signers.learn(index, opening.kind, data)
+                self._challenged.learn(opening.kind, opening.entered_at, data, self._opened[index][1])
                 if opening.kind is Kind.FINDING:
                     self._findings[index] = data
                 elif opening.kind is Kind.ASSIGNMENT and (asked := evidence.questions(data)):
@@ -284,6 +287,11 @@ class _Verifier:
                 self._name(Flaw.EDITED, name, detail)
             self._check_signatures(told.pieces)
             self._check_steps(told)
+            place = challenged.CHALLENGES
+            if told.form == "full":
+                drawn = self._files.read(place, evidence.MAX_BYTES) if place in self._files.names else b"{}"
+                for detail in self._challenged.contradicting(finding, drawn):
+                    self._name(Flaw.CONTRADICTED, evidence.FINDING, detail)
         except (PackError, FileError) as error:
             self._name(Flaw.FILE, place, error)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from compliance_api.ledger.pack import PackError
 
-_VARINT, _BYTES = 0, 2
+_VARINT, _FIXED, _BYTES = 0, 1, 2
+_FIXED_BYTES = 8
 _MAX_VARINT_BYTES = 10
 
 
@@ -26,10 +27,16 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """The fields of the two forms that are needed; the first other one ends them."""
+    """The fields of the three forms that are needed; the first other one ends them."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
+        if tag & 7 == _FIXED:
+            if at + _FIXED_BYTES > len(data):
+                raise PackError("a field is longer than its message")
+            yield tag >> 3, int.from_bytes(data[at : at + _FIXED_BYTES], "little")
+            at += _FIXED_BYTES
+            continue
         number, at = _varint(data, at)
         if tag & 7 == _BYTES:
             if at + number > len(data):
@@ -51,7 +58,8 @@ class Message:
         Raises:
             PackError: It is no message.
         """
-        self._values = dict(_fields(data))
+        self._fields = list(_fields(data))
+        self._values = dict(self._fields)
 
     def data(self, number: int) -> bytes:
         """A field of bytes or text; empty where it is not there.
@@ -74,3 +82,15 @@ class Message:
         if not isinstance(value, int):
             raise PackError(f"field {number} is bytes, not a number")
         return value
+
+    def every(self, number: int) -> list[bytes]:
+        """A field that may stand several times.
+
+        Raises:
+            PackError: One of them is a number.
+        """
+        found = [value for name, value in self._fields if name == number]
+        texts = [value for value in found if isinstance(value, bytes)]
+        if len(texts) < len(found):
+            raise PackError(f"field {number} is a number, not bytes")
+        return texts

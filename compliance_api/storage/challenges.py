@@ -103,6 +103,8 @@ def _leaf(challenge: Challenge, rules: Sequence[Mapping[str, Any]], drawn_from: 
         "node": challenge.node,
         "hour": int(challenge.hour.timestamp()),
         "serial": challenge.serial,
+        "open_from": int(challenge.open_from.timestamp()),
+        "deadline": int(challenge.deadline.timestamp()),
         "rules": hashlib.sha256(canonical.encode({"rules": list(rules)})).hexdigest(),
         "drawn_from": hashlib.sha256(drawn_from).hexdigest(),
     }

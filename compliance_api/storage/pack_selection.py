@@ -74,6 +74,8 @@ class Selection:
     names: set[str] = field(default_factory=set)
     # Challenges that the operator knows of: those that it answered, or can answer no more.
     over: set[str] = field(default_factory=set)
+    # By challenge in hexadecimal, the rules of those that are cited.
+    rules: dict[str, Any] = field(default_factory=dict)
     leaves: list[Row[Any]] = field(default_factory=list)
     # Indices between the first and the last of the evidence that have no leaf any more.
     gone: list[int] = field(default_factory=list)
@@ -279,14 +281,16 @@ async def _counts(connection: AsyncConnection, chosen: Selection) -> list[int]:
 async def _challenges(connection: AsyncConnection, chosen: Selection) -> set[str]:
     """Those of the finding's time, or those alone that it cites."""
     row, said, kept = chosen.finding, chosen.version, challenges.c
-    asked = select(kept.challenge_id, kept.deadline, kept.opening_index).where(
+    asked = select(kept.challenge_id, kept.deadline, kept.opening_index, kept.rules).where(
         kept.operator_id == row.operator_id, kept.hour >= said.since - HOUR, kept.hour <= said.last_seen
     )
     if chosen.scope == "cited":
         asked = asked.where(kept.challenge_id.in_([bytes.fromhex(one) for one in chosen.cited(*_CHALLENGED)]))
-    found = set()
+    found, cited = set(), set(chosen.cited(*_CHALLENGED))
     for one in await connection.execute(asked):
         name = f"challenge/{one.challenge_id.hex()}"
+        if one.challenge_id.hex() in cited:
+            chosen.rules[one.challenge_id.hex()] = one.rules
         found.add(name)
         if one.deadline < said.last_seen or (one.opening_index is not None and one.opening_index < chosen.as_of):
             chosen.over.add(name)

@@ -19,6 +19,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.ledger import evidence, pack
+from compliance_api.ledger.challenged import CHALLENGES
 from compliance_api.ledger.evidence import Evidence, Piece
 from compliance_api.storage import finding_versions as versions
 from compliance_api.storage.evidence import Extent
@@ -268,4 +269,6 @@ def _packed(
     yield evidence.FINDING, _finding(chosen, redacted=withheld is not None)
     yield VANTAGES, _vantages(chosen.seen)
     yield READ_ME, _READ_ME.encode()
+    if chosen.rules and withheld is None:
+        yield CHALLENGES, _json(chosen.rules)
     yield from pack.ledger_files(origin, heads, steps, leaves, indexes)

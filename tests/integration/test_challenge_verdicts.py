@@ -5,6 +5,7 @@ Nodes, their commitments and openings, PostgreSQL, the judge and the pack of evi
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -180,6 +181,14 @@ async def _the_pack_proves_it(made: Scene, folder: Path) -> None:
             there = {(one.kind, one.reference): one.index for one in evidence.parse(files[evidence.EVIDENCE]).pieces}
             assert {name for name, _ in cited} == {kind}
             assert cited <= set(there)
+            # What is said of them is computed again from the leaves.
+            said = json.loads(files[evidence.FINDING])
+            said["evidence"][0]["detail"] = "opened"
+            changed = {**files, evidence.FINDING: json.dumps(said).encode()}
+            pack.write(folder / f"{operator}-otherwise", changed.items())
+            found = verify.verify(folder / f"{operator}-otherwise", three.parties.policy, None, int(time.time()))
+            wrong = [one.detail for one in found.problems if "does not follow" in one.detail]
+            assert len(wrong) == (kind == "opening")
             # Its own openings are shown to the operator as well, and hold there.
             shown = await packs.files(made.engine, row.finding_id, redacted=True)
             pack.write(folder / f"{operator}-own", shown.items())
