@@ -177,11 +177,9 @@ class Folding:
     def blocks(self) -> Iterator[Rows]:
         """Every entry in force: name, kind's number, step."""
         with ExitStack() as stack:
-            if self._base is None and len(self._decisions) == 1:
-                yield from self._alone(stack, self._decisions[0])
-                return
+            blocks, first = self._begun(stack)
             runs: list[Iterator[Operation]] = []
-            pending = list(enumerate(self._decisions))
+            pending = list(enumerate(self._decisions))[first:]
             while len(pending) > FAN_IN:
                 batch, pending = pending[:FAN_IN], pending[FAN_IN:]
                 with ExitStack() as closing:
@@ -190,16 +188,20 @@ class Folding:
                     next(spilled)
                 runs.append(spilled)
             runs += [self._open(stack, *one) for one in pending]
-            operations = runs[0] if len(runs) == 1 else heapq.merge(*runs)
-            if self._base is None:
-                yield from rows.in_blocks(_applied(operations))
-                return
+            yield from _onto(blocks, runs[0] if len(runs) == 1 else heapq.merge(*runs))
+
+    def _begun(self, stack: ExitStack) -> tuple[Iterator[Rows], int]:
+        """What all else is applied to, the base or what the first decision brings; and how many decisions that took."""
+        if self._base is not None:
             file = stack.enter_context(self._base.path.open(encoding="utf-8", newline="\n"))
             reader = StateReader(file, self._base.path)
-            yield from _onto(reader.blocks([self._numbers[kind] for kind in reader.kinds]), operations)
+            return reader.blocks([self._numbers[kind] for kind in reader.kinds]), 0
+        if self._decisions:
+            return rows.whole(self._alone(stack, self._decisions[0])), 1
+        return iter(()), 0
 
     def _alone(self, stack: ExitStack, decision: Decision) -> Iterator[Rows]:
-        """What one decision brings to an empty list: a first list of a million names is one, as a rule."""
+        """What one decision brings to an empty list: as a rule, the first one brings the greater part."""
         reader = self._reader(stack, decision)
         final = [self._numbers[kind] for kind in reader.kinds]
         step = str(decision.index)

@@ -6,7 +6,7 @@ blocks; memory holds one block, however long the list is.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -148,6 +148,18 @@ def _rows(text: str, called: dict[str, int]) -> Rows | None:
     digits = "".join(thirds)
     whole = len(fields) == 3 * text.count("\n") and all(thirds) and digits.isdecimal() and digits.isascii()
     return Rows(names, kinds, thirds) if whole and all(names) else None
+
+
+def whole(blocks: Iterable[Rows]) -> Iterator[Rows]:
+    """The same rows, all of a name's in one block."""
+    held = NO_ROWS
+    for block in blocks:
+        joined = Rows(held.names + block.names, held.kinds + block.kinds, held.thirds + block.thirds)
+        done, held = joined.cut(bisect_left(joined.names, joined.names[-1]))
+        if done.names:
+            yield done
+    if held.names:
+        yield held
 
 
 def in_blocks(rows: Iterable[tuple[str, int, int]]) -> Iterator[Rows]:

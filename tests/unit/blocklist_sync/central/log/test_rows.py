@@ -7,7 +7,7 @@ import pytest
 from blocklist_sync.central.entries import FORMAT, kind_line
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import rows
-from blocklist_sync.central.log.rows import NO_ROWS, Rows, StateReader, in_blocks, write, write_lines
+from blocklist_sync.central.log.rows import NO_ROWS, Rows, StateReader, in_blocks, whole, write, write_lines
 from tests.support.registry import GAMBLING
 
 EXCEPT = GAMBLING._replace(exception=True)
@@ -46,6 +46,20 @@ def test_rows_are_cut_between_names() -> None:
     assert held.until("b.example")[0].names == ["a.example", "b.example", "b.example"]
     assert held.until("z.example") == (held, NO_ROWS)
     assert held.until("a")[0] == NO_ROWS
+
+
+def test_a_names_rows_come_together_again() -> None:
+    pieces = [
+        Rows(["a.example", "b.example"], [0, 0], ["1", "1"]),
+        Rows(["b.example"], [1], ["2"]),
+        Rows(["b.example", "c.example"], [2, 0], ["3", "1"]),
+    ]
+    found = list(whole(pieces))
+    assert [block.names for block in found] == [["a.example"], ["b.example"] * 3, ["c.example"]]
+    assert [row for block in found for row in zip(*block, strict=True)] == [
+        row for block in pieces for row in zip(*block, strict=True)
+    ]
+    assert list(whole([])) == []
 
 
 @pytest.mark.parametrize(
