@@ -50,6 +50,8 @@ class _Known:
     # Empty from a revocation on.
     key: bytes
     by: str
+    # None where it was told of none.
+    units: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Steps:
         if kind is Kind.REVOCATION and "certificate" not in told:
             self._known.setdefault(party, []).append(_Known(index, b"", by))
         elif told.get("event") == "confirmed":
-            self._known.setdefault(party, []).append(_Known(index, _bytes(told.get("key")), by))
+            self._known.setdefault(party, []).append(_Known(index, _bytes(told.get("key")), by, _units(told)))
 
     def faults(self) -> Iterator[Fault]:
         """All that is wrong."""
@@ -155,6 +157,9 @@ class Steps:
             yield Fault(FORGED, one.index, f"{made.person} {gone}, by leaf {known[-1].leaf}")
         if organisation in self.outside.organisations and self.outside.people.get(made.person) != key:
             yield Fault(FORGED, one.index, f"is by a key of {made.person} that is none of those you brought")
+        unit = one.text("unit")
+        if unit != self.operator and known and known[-1].units is not None and unit not in known[-1].units:
+            yield Fault(IRREGULAR, one.index, f"was taken for {unit}, for which {made.person} was not let in")
         if made.action != "answer":
             return
         if made.paper:
@@ -210,6 +215,11 @@ def _bytes(text: object) -> bytes:
         return bytes.fromhex(text) if isinstance(text, str) else b""
     except ValueError:
         return b""
+
+
+def _units(told: dict[str, Any]) -> tuple[str, ...] | None:
+    found = told.get("units")
+    return tuple(str(one) for one in found) if isinstance(found, list) else None
 
 
 def _key(one: _Leaf) -> bytes:

@@ -292,6 +292,8 @@ class Enrolling:
                     fingerprint=found.fingerprint.hex(),
                     key=found.key.hex(),
                     certificate=issued.fingerprint.hex(),
+                    # Of a person, the units whose steps they may take.
+                    **({"units": found.entry.get("units", [])} if party.role is Role.PERSON else {}),
                 )
             )
         return found
@@ -383,6 +385,6 @@ class Enrolling:
             change.note(Event.revocation(canonical.encode(content), f"{party.organisation}/{party.name}"))
 
 
-def _event(event: str, party: Identity, by: str, **more: str | int) -> Event:
+def _event(event: str, party: Identity, by: str, **more: str | int | list[str]) -> Event:
     content: dict[str, Any] = {"event": event, "party": str(party), "by": by, **more}
     return Event.enrolment(canonical.encode(content), f"{party.organisation}/{party.name}")

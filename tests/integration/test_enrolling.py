@@ -452,6 +452,18 @@ async def test_the_authority_lets_in_the_first_person_of_an_organisation_and_no_
         await office.members.apply(Registry(FILE.jurisdictions, FILE.organisations[:1]), "test", office.at)
 
 
+async def test_a_person_of_an_organisation_with_its_own_authorities_comes_by_these_alone(office: Office) -> None:
+    party = Identity("b", Role.PERSON, "giang")
+    who = Newcomer(await office.invite(party, Person("giang", b"")))
+    asked = await office.ask(who)
+    ours = office.task._issuer.issue(party, who.csr, office.at, 3600).chain
+    for chain in (b"", ours, signed(who, "lachan://b/person/another")):
+        with pytest.raises(InvalidRequestError, match="chain"):
+            await office.task.confirm(KEEPER, *both(asked), chain)
+    await office.task.confirm(KEEPER, *both(asked), signed(who, str(party)))
+    assert (await office.members.load()).registry.person("b", "giang") == Person("giang", who.key.public.raw)
+
+
 async def test_one_hand_has_one_name(office: Office) -> None:
     key = SigningKey.generate()
     legal = frozenset({"legal"})
@@ -461,6 +473,7 @@ async def test_one_hand_has_one_name(office: Office) -> None:
     # Under the same name it is the same hand, with other units perhaps.
     await office.person(Identity("so", Role.PERSON, "an"), KEEPER, key)
     assert (await office.members.load()).registry.person("so", "an") == Person("an", key.public.raw)
+    assert [one["units"] for one in await office.events() if one["event"] == "confirmed"] == [["legal"], []]
 
 
 async def test_a_person_renews_their_own_certificate(office: Office) -> None:

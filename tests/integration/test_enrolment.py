@@ -293,6 +293,12 @@ def test_people_come_in_by_tokens_and_the_second_by_the_first(world: World) -> N
     world.run("enrolment", "confirm", number, fingerprint, *by)
     assert "enrolled" in world.run("person", "enroll", "--as", folder("dung"), "--resume")
     assert "renewed until" in world.run("person", "renew", "--as", folder("dung"), "--service", world.target)
+    # Somebody who acts for a unit sees findings, and nobody else of the authority does.
+    assert json.loads(world.run("finding", "list", *by, "--json")) == {"findings": []}
+    other = ("--service", world.target, "--as", folder("dung"))
+    assert "acts for no unit" in world.run("finding", "list", *other, fails=True)
+    assert "there is no finding" in world.run("finding", "confirm", "00" * 16, *by, fails=True)
+    assert world.run("person", "key", "--as", folder("chi")).startswith("lachan://so/person/chi ")
     for words, complaint in (
         (("person", "enroll", "--as", folder("x")), "--resume"),
         (("person", "enroll", "--as", folder("x"), "--token", world.token("a/node/e10", {"name": "e10"})), "no person"),

@@ -35,7 +35,8 @@ DAY = timedelta(days=1)
 def let_in(who: Signer, by: str = "so: root") -> bytes:
     """What the ledger is told where somebody is let in."""
     key = who.key.public.raw.hex()
-    return canonical.encode({"event": "confirmed", "party": str(who.identity), "by": by, "key": key})
+    told = {"event": "confirmed", "party": str(who.identity), "by": by, "key": key, "units": sorted(who.units)}
+    return canonical.encode(told)
 
 
 def ended(who: Signer) -> bytes:

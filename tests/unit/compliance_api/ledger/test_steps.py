@@ -200,6 +200,13 @@ def test_a_decision_by_the_same_hand_or_before_the_operator_was_heard_is_named()
     assert faults(hurried) == [("irregular", last)]
 
 
+def test_a_step_for_a_unit_that_its_author_is_not_of_is_named() -> None:
+    made = book()
+    index = made.take(BINH, Action.WITHDRAW)
+    made.leaves[2] = Kind.ENROLMENT, 0, let_in(Signer("binh", units=frozenset({"inspection"})))
+    assert faults(made) == [("irregular", index)]
+
+
 def test_leaves_of_other_matters_are_passed_over() -> None:
     made = book()
     for content in (b"", b"[]", b"{}", b'{"step":7}', b'{"step":{},"finding":"another"}', b"\xff"):
