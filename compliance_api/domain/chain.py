@@ -1,8 +1,8 @@
 """A node's reports as one chain: each names the one before it, across restarts and boots.
 
 Holds always: `follow` is a pure step from the last accepted report to the next; a break is judged once, where it
-happens, and the chain goes on from there, so that one lost link is one finding; what a node declared lost is not a
-break. What comes late of an earlier boot moves nothing, as long as it is about the time before the head: an epoch that
+happens, and the chain goes on from there, so that one lost link is one finding; what a node declared lost, by a word or
+by beginning anew, is not a break: how often that is believed is the law's affair. What comes late of an earlier boot moves nothing, as long as it is about the time before the head: an epoch that
 was followed by another does not go on.
 """
 
@@ -21,6 +21,7 @@ class Relation(enum.StrEnum):
 
     BEGINS = "begins"
     EXTENDS = "extends"
+    # The node says that it lost its spool, or begins anew as who never reported: its disk was replaced.
     DECLARED_LOSS = "declared_loss"
     # Its window lies before the last one's end: the node's clock was set back, which breaks no chain.
     BACKWARDS = "backwards"
@@ -59,6 +60,11 @@ class Link:
         """When the window closed."""
         return self.window_start + timedelta(seconds=self.window_seconds)
 
+    @property
+    def begins(self) -> bool:
+        """Whether it is as the first one ever."""
+        return self.sequence == 1 and not self.previous_digest and not self.previous_boot_epoch
+
 
 @dataclass(frozen=True)
 class Head:
@@ -88,7 +94,7 @@ def _head(link: Link, before: Head | None = None) -> Head:
     """
     past = before.past if before is not None else ()
     if before is not None and before.boot_epoch not in {link.boot_epoch, *past}:
-        followed = link.previous_boot_epoch == before.boot_epoch or link.spool_lost
+        followed = link.previous_boot_epoch == before.boot_epoch or link.spool_lost or link.begins
         past = (before.boot_epoch, *past)[:MAX_PAST] if followed else past
     past = tuple(epoch for epoch in past if epoch != link.boot_epoch)
     return Head(link.boot_epoch, link.previous_boot_epoch, link.sequence, link.digest, link.window_end, past)
@@ -97,8 +103,7 @@ def _head(link: Link, before: Head | None = None) -> Head:
 def _first(link: Link) -> Relation:
     if link.spool_lost:
         return Relation.DECLARED_LOSS
-    begins = link.sequence == 1 and not link.previous_digest and not link.previous_boot_epoch
-    return Relation.BEGINS if begins else Relation.UNKNOWN_START
+    return Relation.BEGINS if link.begins else Relation.UNKNOWN_START
 
 
 def _number(head: Head, link: Link) -> Relation | None:
@@ -121,7 +126,7 @@ def follow(head: Head | None, link: Link) -> Step:
     relation = _number(head, link)
     if relation is Relation.LATE:
         return Step(relation, head)
-    if link.spool_lost and not link.previous_digest:
+    if link.begins or (link.spool_lost and not link.previous_digest):
         relation = Relation.DECLARED_LOSS
     elif relation is None and link.previous_digest != head.digest:
         relation = Relation.WRONG_DIGEST

@@ -101,6 +101,17 @@ def test_an_epoch_that_was_followed_by_another_does_not_go_on() -> None:
     assert follow(step.head, replace(forked, sequence=4, digest=b"x" * 32)).relation is Relation.GAP
 
 
+def test_a_machine_that_was_replaced_begins_anew_and_what_the_old_one_still_has_is_late() -> None:
+    old = link(2, previous=FIRST.digest)
+    anew = replace(link(1, epoch=E2), window_start=T0 + timedelta(hours=1))
+    step = follow(head(FIRST), anew)
+    assert (step.relation, step.head.past) == (Relation.DECLARED_LOSS, (E1,))
+    assert follow(step.head, old).relation is Relation.LATE
+    # A copy of it that goes on beside is told from it.
+    beside = replace(old, window_start=step.head.window_end)
+    assert follow(step.head, beside).relation is Relation.WRONG_EPOCH
+
+
 def test_an_epoch_left_by_a_break_is_not_past() -> None:
     strange = replace(link(1, epoch=E3, before=E2), window_start=T0 + timedelta(hours=1))
     left = follow(head(FIRST), strange)
