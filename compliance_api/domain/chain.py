@@ -2,8 +2,8 @@
 
 Holds always: `follow` is a pure step from the last accepted report to the next; a break is judged once, where it
 happens, and the chain goes on from there, so that one lost link is one finding; what a node declared lost, by a word or
-by beginning anew, is not a break: how often that is believed is the law's affair. What comes late of an earlier boot moves nothing, as long as it is about the time before the head: an epoch that
-was followed by another does not go on.
+by beginning anew, is not a break: how often that is believed is the law's affair. What comes late of an earlier boot
+moves nothing, as long as it is about the time before the head: an epoch that was followed by another does not go on.
 """
 
 from __future__ import annotations
