@@ -9,9 +9,9 @@ from typing import Any
 import idna
 import pytest
 
-from blocklist_sync.central import entries
-from blocklist_sync.central.entries import Entries
 from lachan import postgres
+from tests.support import clear_list
+from tests.support.clear_list import Entries
 from tests.support.registry import GAMBLING, ORDER
 from tests.support.registry_office import Office, order_arguments
 
@@ -51,7 +51,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         held = Entries()
         held.add(GAMBLING, [f"held{number}.example" for number in range(60)], 1)
         made.list.parent.mkdir(exist_ok=True)
-        entries.write(made.list, held)
+        clear_list.write(made.list, held)
         made.start()
         try:
             made.found()

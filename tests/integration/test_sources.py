@@ -17,17 +17,18 @@ import trustme
 from typer.testing import CliRunner
 
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.central import entries, inforce
+from blocklist_sync.central import inforce
 from blocklist_sync.central.cli import app
-from blocklist_sync.central.entries import Entries, Kind, Scope
+from blocklist_sync.central.entries import Kind, Scope
 from blocklist_sync.central.intake.collector import Against, Collector, Result
 from blocklist_sync.central.intake.copies import Copies
 from blocklist_sync.central.intake.sources import SourceSettings
 from blocklist_sync.central.log import changes
 from blocklist_sync.central.rails import rails
 from lachan.errors import LachanError
-from tests.support import killed
+from tests.support import clear_list, killed
 from tests.support.blocklist import MANDATE
+from tests.support.clear_list import Entries
 from tests.support.list_authority import Handler, Server, drip, silence
 
 TREE = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
@@ -80,7 +81,7 @@ class Publisher:
     def land(self, *names: str) -> None:
         held = Entries()
         held.add(TREE, names, 1)
-        entries.write(self.entries_path, held)
+        clear_list.write(self.entries_path, held)
 
     @property
     def drafts(self) -> list[Path]:

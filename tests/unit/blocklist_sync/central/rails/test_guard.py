@@ -7,15 +7,17 @@ import pytest
 
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import entries, inforce
+from blocklist_sync.central import inforce
 from blocklist_sync.central.diff import Change
-from blocklist_sync.central.entries import Entries, Kind
+from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.guard import Guard, require
 from blocklist_sync.central.rails.rails import Finding, RailError
 from blocklist_sync.central.rails.screening import Pending
+from tests.support import clear_list
 from tests.support.blocklist import MANDATE
+from tests.support.clear_list import Entries
 
 TREE = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
 
@@ -23,7 +25,7 @@ TREE = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
 def write(path: Path, *names: str) -> None:
     held = Entries()
     held.add(TREE, names, 1)
-    entries.write(path, held)
+    clear_list.write(path, held)
 
 
 def checked(guard: Guard, changes: Sequence[Change], overridden: Collection[str]) -> list[Finding]:

@@ -6,14 +6,15 @@ import pytest
 
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central import entries
-from blocklist_sync.central.entries import Entries, Kind
+from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.passage import compared
 from blocklist_sync.central.rails.rails import RailError, Rails, RailSettings
 from lachan import config
+from tests.support import clear_list
 from tests.support.blocklist import MANDATE
+from tests.support.clear_list import Entries
 
 TREE = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
 EXACT = TREE._replace(scope=Scope.EXACT)
@@ -32,7 +33,7 @@ def ready(text: str = LOOKED_AT) -> Rails:
 def write(path: Path, *names: str, kind: Kind = TREE) -> Path:
     held = Entries()
     held.add(kind, names, 1)
-    entries.write(path, held)
+    clear_list.write(path, held)
     return path
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact.categories import Action, Category
-from blocklist_sync.central import entries as clear
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.folder import fingerprint_key
 from blocklist_sync.central.rails import rails
@@ -19,6 +18,7 @@ from blocklist_sync.central.release.build import Built, Wish, build
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
 from lachan import config
+from tests.support import clear_list
 from tests.support.list_authority import ListAuthority
 from tests.support.registry import GAMBLING
 
@@ -31,7 +31,7 @@ def authority(tmp_path: Path) -> ListAuthority:
 
 
 def dated(folder: ReleaseFolder) -> dict[str, int]:
-    held = clear.read(folder.entries_path)
+    held = clear_list.read(folder.entries_path)
     return {name: serial for names in held.kinds.values() for name, serial in names.items()}
 
 

@@ -8,12 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from blocklist_sync.artifact.categories import Category
-from blocklist_sync.central import entries
 from blocklist_sync.central.cli import app
-from blocklist_sync.central.entries import Entries, Kind, Scope
+from blocklist_sync.central.entries import Kind, Scope
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.verbs.imports import terms
+from tests.support import clear_list
 from tests.support.blocklist import MANDATE
+from tests.support.clear_list import Entries
 
 TREE = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
 
@@ -27,7 +28,7 @@ def release(tmp_path: Path) -> Path:
     held = Entries()
     held.add(TREE, ["a.example", "b.example"], 1)
     (tmp_path / "release").mkdir()
-    entries.write(tmp_path / "release" / "entries.tsv", held)
+    clear_list.write(tmp_path / "release" / "entries.tsv", held)
     return tmp_path / "release"
 
 
