@@ -60,7 +60,9 @@ async def place_of(engine: AsyncEngine, operator: str, jurisdiction: str) -> Pla
     raise ComplianceError(f"there is no operator {operator} in {jurisdiction}")
 
 
-async def recompute(engine: AsyncEngine, place: Place, period_name: str, known_at: datetime | None) -> PeriodVerdict:
+async def recompute(
+    engine: AsyncEngine, place: Place, period_name: str, known_at: datetime | None, now: datetime | None = None
+) -> PeriodVerdict:
     """The verdict on a period from what is stored, its days counted anew.
 
     Raises:
@@ -74,13 +76,12 @@ async def recompute(engine: AsyncEngine, place: Place, period_name: str, known_a
     for seconds in sorted(lengths, reverse=True):
         try:
             wanted = period(period_name, seconds)
-            reached = await judge.reach(place, laws, wanted, known_at)
+            reached = await judge.reach(place, laws, wanted, known_at, now)
         except (PeriodError, LawError) as error:
             problem = error
             continue
         known = laws.until(known_at)
-        law = known.timeline(place.jurisdiction).first(wanted.last.start, wanted.last.end)
-        if law is not None:
-            await judge.check(place, known, wanted, await counter.course(place, known, law, wanted.end, known_at))
+        *_, (_, _, law) = known.timeline(place.jurisdiction).within(wanted.start, wanted.end)
+        await judge.check(place, known, wanted, await counter.course(place, known, law, wanted.end, known_at))
         return reached
     raise ComplianceError(str(problem)) from problem

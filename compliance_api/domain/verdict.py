@@ -95,7 +95,9 @@ def _coverage(case: Case, seen: Picture) -> Coverage:
     newer = claims.replacement(case.releases, claimed) if claimed is not None else None
     lag = None
     if claimed is not None:
-        lag = max(0, int((case.now - newer.published_at).total_seconds())) if newer else 0
+        # Of a month that goes on, until now.
+        until = min(case.now, case.waited_until or case.now)
+        lag = max(0, int((until - newer.published_at).total_seconds())) if newer else 0
     listed = [record for record in seen.listed.values() if record.settled]
     unlisted = [record for record in seen.unlisted.values() if record.settled]
     return Coverage(

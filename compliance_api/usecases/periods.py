@@ -51,24 +51,37 @@ class PeriodJudge:
         self._store = store
 
     async def reach(
-        self, place: Place, laws: LawHistory, wanted: Period, known_at: datetime | None = None
+        self,
+        place: Place,
+        laws: LawHistory,
+        wanted: Period,
+        known_at: datetime | None = None,
+        now: datetime | None = None,
     ) -> PeriodVerdict:
         """The verdict on a period.
+
+        Args:
+            place: On whom, and where.
+            laws: Every version of the law.
+            wanted: The period; it may go on still.
+            known_at: What came to be known later is left out; None for nothing.
+            now: Nothing that is due later is missing; None where the period is over.
 
         Raises:
             LawError: There is no law to judge it by.
         """
         laws = laws.until(known_at)
         timeline = laws.timeline(place.jurisdiction)
-        law = timeline.first(wanted.last.start, wanted.last.end)
-        if law is None:
-            raise LawError(f"no law was in force and known in {place.jurisdiction} on {wanted.last.name}")
+        of_period = [one for _, _, one in timeline.within(wanted.start, wanted.end)]
+        if not of_period:
+            raise LawError(f"no law was in force and known in {place.jurisdiction} in {wanted.name}")
+        # A law may end within a month that goes on, and nobody knows the next one yet.
+        law = timeline.first(wanted.last.start, wanted.last.end) or of_period[-1]
         course = await self._counter.course(place, laws, law, wanted.end, known_at)
         case = await self._cases.of_days(place, wanted, law, course, known_at)
-        of_period = [one for _, _, one in timeline.within(wanted.start, wanted.end)]
-        # Long enough for every report on it to be due.
+        # Long enough for every report on it to be due; of a month that goes on, those that are due by now.
         waited = wanted.end + timedelta(seconds=max(one.report.deadline for one in of_period))
-        case = replace(case, waited_until=waited, laws=timeline)
+        case = replace(case, waited_until=min(waited, known_at or now or waited), laws=timeline)
         versions = [laws.version_of(one) for one in of_period]
         used = {f"{one.name}/{one.version:09}": one for one in versions}
         return await asyncio.to_thread(decide, case, wanted, used)

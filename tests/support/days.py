@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from compliance_api.domain.case import Case, ReleaseRecord
+from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord
 from compliance_api.domain.course import CountedDay, Course
 from compliance_api.domain.law import Law
 from compliance_api.domain.law_history import LawHistory, content, read
@@ -86,16 +86,20 @@ class TallyDrawer:
 
 @dataclass
 class Cases:
-    """Cases about which there is nothing but their sightings."""
+    """Cases about which there is little but their sightings."""
 
     sightings: list[Sighting] = field(default_factory=list)
+    nodes: tuple[NodeRecord, ...] = ()
+    reports: tuple[ReportRecord, ...] = ()
 
     async def of_days(self, place: Place, wanted: Period, law: Law, course: Course, _known: datetime | None) -> Case:
         """Everything seen in that time."""
         whole = law.model_copy(update={"period": (wanted.end - wanted.start).total_seconds()})
         seen = [one for one in self.sightings if wanted.start <= one.asked_at < wanted.end]
         releases = [ReleaseRecord(1, LONG_AGO, False)]
-        return Case(place.operator, place.jurisdiction, whole, wanted.end, (), (), (), seen, releases, course)
+        return Case(
+            place.operator, place.jurisdiction, whole, wanted.end, self.nodes, self.reports, (), seen, releases, course
+        )
 
 
 @dataclass

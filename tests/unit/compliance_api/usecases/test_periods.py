@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from compliance_api.domain.case import NodeRecord
+from compliance_api.domain.finding import FindingKind
 from compliance_api.domain.law import LawError
 from compliance_api.domain.law_history import LawHistory, content, read
 from compliance_api.domain.legal_day import period
 from compliance_api.usecases.count import DayCounter
 from compliance_api.usecases.periods import PeriodJudge, RecountError
-from tests.support.cases import START, law, watched
+from tests.support.cases import START, law, report, watched
 from tests.support.days import LONG_AGO, PLACE, Cases, Documents, TallyDrawer, known
 
 LAW = law(day={"length": "1h", "closes_after": "30m", "recounted_within": "2h"})
@@ -73,3 +75,20 @@ async def test_a_day_on_which_the_law_changes_names_both_and_is_judged_by_the_fi
     # Before anybody could know of the second text there was the first alone.
     then = await judge.reach(PLACE, laws, period(DAY, 3600), known_at=noon - timedelta(seconds=1))
     assert [one["version"] for one in json.loads(then.document)["law"]] == [1]
+
+
+async def test_a_month_that_goes_on_misses_nothing_that_is_to_come() -> None:
+    """Judged with each of its days: next week's reports are not due, and nobody knows the law that follows this one."""
+    text = law(period="1d", day={"length": "1d"}, effective_until=START + timedelta(days=2))
+    _, cases, *_, judge = parts()
+    cases.nodes = (NodeRecord("edge-1", START, START),)
+    cases.reports = tuple(report(minute) for minute in range(90))
+    now, laws = START + timedelta(minutes=90), known(text)
+    reached = await judge.reach(PLACE, laws, period("2025-11"), known_at=now)
+    assert [one.kind for one in reached.verdict.findings if one.accuses] == []
+    assert reached.verdict.coverage.windows_expected == 85
+    again = await judge.reach(PLACE, laws, period("2025-11"), now=now)
+    assert again.document == reached.document
+    # Once it is over, they are.
+    late = await judge.reach(PLACE, laws, period("2025-11"), known_at=START + timedelta(days=60))
+    assert [one.kind for one in late.verdict.findings if one.accuses] == [FindingKind.MISSING_REPORTS]
