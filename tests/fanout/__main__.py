@@ -205,9 +205,10 @@ def measure(edges: int, names: int, processes: int, folder: Path) -> dict[str, f
                     f"{time.monotonic() - began:.1f} s, with serial {serial - 1} of {names + 1} names"
                 )
                 began = authority.publish(serial)
+                written = time.monotonic() - began
                 group.until(serial, limit)
                 last, median = group.slowest(serial, began)
-            say(f"{how}: publish to enforced: slowest {last:.2f} s, median {median:.2f} s")
+            say(f"{how}: publish to enforced: slowest {last:.2f} s, median {median:.2f} s; written in {written:.2f} s")
             slowest[f"slowest_{'push' if pushed else 'poll'}_s"] = round(last, 2)
     return slowest
 

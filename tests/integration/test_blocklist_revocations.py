@@ -18,6 +18,7 @@ import grpc.aio
 import pytest
 import urllib3
 
+from blocklist_sync.central.serving.revocations import Shown
 from compliance_api.domain.bucket import Allowance
 from compliance_api.domain.credential import Membership, Objection
 from compliance_api.domain.organisation import Label, Organisation, OrganisationKind, Registry
@@ -27,7 +28,9 @@ from compliance_api.usecases.membership import Directory
 from compliance_api.usecases.share import Share, Shares
 from lachan import channel, tls
 from lachan.blocklist.v1 import release_service_pb2 as releases
+from lachan.blocklist.v1 import sample_service_pb2 as samples
 from lachan.blocklist.v1.release_service_pb2_grpc import ReleaseServiceStub
+from lachan.blocklist.v1.sample_service_pb2_grpc import SampleServiceStub
 from lachan.compliance.v1 import membership_service_pb2 as pb
 from lachan.compliance.v1.membership_service_pb2_grpc import (
     MembershipServiceStub,
@@ -87,6 +90,7 @@ class Place:
     authority: ListAuthority
     https_port: int = 0
     push_port: int = 0
+    grpc_port: int = 0
 
     @contextlib.contextmanager
     def serving(self, told_at: int) -> Iterator[None]:
@@ -98,6 +102,7 @@ class Place:
             "repository": str(self.authority.repository),
             "https": {"listen": "127.0.0.1:0"} | https,
             "push": {"listen": "127.0.0.1:0", "tls": files},
+            "grpc": {"listen": "127.0.0.1:0", "tls": files},
             "revocations": {
                 "service": f"127.0.0.1:{told_at}",
                 "tls": files,
@@ -120,6 +125,7 @@ class Place:
                     text += line
                 ports = json.loads(text)
                 self.https_port, self.push_port = ports["https_port"], ports["push_port"]
+                self.grpc_port = ports["grpc_port"]
                 yield
             finally:
                 process.terminate()
@@ -196,3 +202,22 @@ async def test_only_nodes_and_own_people_have_the_list_and_none_who_was_revoked(
         await until(lambda: "tells no revocations" in (tmp_path / "serve.log").read_text())
         with place.pool("lachan://isp-a/node/n2") as other_node:
             assert (await asyncio.to_thread(place.get, other_node)).status == 200
+    await samples_are_for_who_was_not_revoked(place, store, refused)
+
+
+async def samples_are_for_who_was_not_revoked(place: Place, store: Store, refused: list[Objection]) -> None:
+    """The services beside the files heed it too: a stolen certificate of the compliance service's own, say."""
+    stolen = Identity("so-test", Role.SERVICE, "compliance")
+    files = place.papers.of(str(stolen))
+    async with compliance(place.papers, store, refused) as told_at:
+        with place.serving(told_at):
+            async with channel.connect(f"127.0.0.1:{place.grpc_port}", tls.load(files)) as asking:
+                stub = SampleServiceStub(asking)
+                found = await stub.ListReleases(samples.ListReleasesRequest(limit=1), timeout=20)
+                assert [one.serial for one in found.releases] == [1]
+                digest = Shown.of(files.certificate.read_bytes()).fingerprint
+                store.now = replace(store.now, revision=3, revoked_certificates=frozenset([digest]))
+                await until(lambda: digest.hex() in (place.folder / "revocations.json").read_text())
+                with pytest.raises(grpc.aio.AioRpcError, match="was revoked") as error:
+                    await stub.ListReleases(samples.ListReleasesRequest(limit=1), timeout=20)
+                assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -7,7 +7,7 @@ the approver who signs; how a call runs and ends is the matter of `calls`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from blocklist_sync.artifact.names import NameRefusedError, canonical
@@ -27,6 +27,7 @@ from lachan import channel, log
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 from lachan.blocklist.v1.registry_service_pb2_grpc import RegistryServiceServicer
 from lachan.status import Context
+from lachan.tls import Identity
 
 PIECE_BYTES = 1 << 20
 
@@ -45,6 +46,7 @@ class RegistryService(RegistryServiceServicer):
         releases: Releases,
         signatures: SignatureDesk,
         clock: Clock,
+        caller: Callable[[Context], Identity] = channel.caller,
     ) -> None:
         self._book = book
         self._desk = desk
@@ -53,6 +55,7 @@ class RegistryService(RegistryServiceServicer):
         self._releases = releases
         self._signatures = signatures
         self._clock = clock
+        self._caller = caller
         self.uploads = asyncio.Semaphore(MAX_UPLOADS)
 
     @upload
@@ -186,7 +189,7 @@ class RegistryService(RegistryServiceServicer):
         self, request: pb.AdmitPersonRequest, context: Context
     ) -> pb.AdmitPersonResponse:
         """Enrols or retires somebody."""
-        witness = self._book.identifier(channel.caller(context))
+        witness = self._book.identifier(self._caller(context))
         if not await self._book.founding():
             await self._person(context)
         admission, signed = messages.admission_of(request, witness)
@@ -312,7 +315,7 @@ class RegistryService(RegistryServiceServicer):
         return pb.SubmitSignatureResponse(signatures=count, threshold=threshold)
 
     async def _person(self, context: Context) -> Person:
-        return await self._book.person(channel.caller(context))
+        return await self._book.person(self._caller(context))
 
     async def _published(self) -> Any:
         return await asyncio.to_thread(self._releases)

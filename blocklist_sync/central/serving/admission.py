@@ -2,21 +2,23 @@
 
 Holds always: nodes of any operator and people of the list's own organisation are let in, nobody else whom the authority
 vouches for: a probe that held the list could be asked to name it; whoever was ended is refused from the next
-request on, on a connection that stands as well.
+request on, on a connection that stands as well, and by every service beside the files.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import Any
 
+import grpc.aio
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from blocklist_sync.central.serving.revocations import Followed, Shown
-from lachan import log
-from lachan.tls import Role, TlsError
+from lachan import channel, log
+from lachan.tls import Identity, Role, TlsError
 
 
 class Admission:
@@ -35,6 +37,17 @@ class Admission:
     def ended(self, shown: Shown) -> bool:
         """Whether a certificate counts no longer."""
         return self.followed is not None and self.followed.known.ended(shown)
+
+    def caller(self, context: grpc.aio.ServicerContext[Any, Any]) -> Identity:
+        """Who is calling, by the certificate that TLS verified; the services say what each may.
+
+        Raises:
+            TlsError: The certificate names nobody of this system, or somebody who was ended.
+        """
+        shown = Shown.of(channel.peer(context)[0])
+        if self.ended(shown):
+            raise TlsError(f"{shown.identity} was revoked")
+        return shown.identity
 
     def refusal(self, shown: Shown, *, people: bool) -> str | None:
         """Why somebody is refused; None if they are not."""

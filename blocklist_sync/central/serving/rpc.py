@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import grpc.aio
@@ -31,6 +32,7 @@ from blocklist_sync.central.registry.signatures import SignatureDesk
 from blocklist_sync.central.registry.weighing import Weighing
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
+from blocklist_sync.central.serving.admission import Admission
 from blocklist_sync.central.serving.counting import CallCounter
 from blocklist_sync.central.serving.metrics import Metrics
 from blocklist_sync.central.serving.past import Past
@@ -105,7 +107,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def start(settings: ListSettings, face: GrpcSettings, database: URL | None, metrics: Metrics) -> RpcServer:
+async def start(
+    settings: ListSettings, face: GrpcSettings, database: URL | None, metrics: Metrics, admission: Admission
+) -> RpcServer:
     """Serves samples, and the registry where there is one.
 
     Args:
@@ -113,6 +117,7 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
         face: Where, and as whom.
         database: The registry's.
         metrics: What is counted.
+        admission: Whose certificates count.
 
     Raises:
         TlsError: The address or the material cannot be used.
@@ -130,10 +135,11 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
             undone.push_async_callback(engine.dispose)
             await ownership.ready(engine)
             orders = OrderStore(engine)
-            service, watch = _registry(settings, settings.registry, engine, orders, material.identity.organisation)
+            people = _People(material.identity.organisation, admission)
+            service, watch = _registry(settings, settings.registry, engine, orders, people)
             add_RegistryServiceServicer_to_server(service, server)
         add_SampleServiceServicer_to_server(
-            SampleService(folder, orders, past, settings.controls, settings.rpz_origins), server
+            SampleService(folder, orders, past, settings.controls, settings.rpz_origins, admission.caller), server
         )
         made = RpcServer(server, channel.bind(server, face.listen, material), engine, metrics)
         made.registry = watch
@@ -144,13 +150,21 @@ async def start(settings: ListSettings, face: GrpcSettings, database: URL | None
     raise AssertionError("the block returns or raises")
 
 
+@dataclass(frozen=True)
+class _People:
+    """Whose they are, and whose certificates count."""
+
+    organisation: str
+    admission: Admission
+
+
 def _registry(
-    settings: ListSettings, registry: RegistrySettings, engine: AsyncEngine, orders: OrderStore, organisation: str
+    settings: ListSettings, registry: RegistrySettings, engine: AsyncEngine, orders: OrderStore, people: _People
 ) -> tuple[RegistryService, RegistryWatch]:
     """The registry's service, and what its metrics are looked up in."""
     folder = ReleaseFolder(settings.release)
     log_folder = LogFolder(settings.log_folder) if settings.log_folder else None
-    book = Book(engine, delegated.of(settings.repository), organisation)
+    book = Book(engine, delegated.of(settings.repository), people.organisation)
     guard = Guard(rails.load(registry.rails), folder.entries_path)
     history, published = History(engine, registry), releases.of(folder)
     service = RegistryService(
@@ -161,5 +175,6 @@ def _registry(
         published,
         SignatureDesk(engine, folder, Repository(settings.repository), log_folder, _now),
         _now,
+        people.admission.caller,
     )
     return service, RegistryWatch(book, history, published, registry)

@@ -176,10 +176,10 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
-    service = await rpc.start(settings, settings.grpc, database, metrics) if settings.grpc is not None else None
-    grpc_port = service.port if service is not None else None
     async with contextlib.AsyncExitStack() as stack:
         admission = await stack.enter_async_context(_admission(settings, metrics))
+        service = await rpc.start(settings, settings.grpc, database, metrics, admission) if settings.grpc else None
+        grpc_port = service.port if service is not None else None
         listener = stack.enter_context(_listen(settings.https.listen))
         port = listener.getsockname()[1]
         guarded = H11Protocol if settings.https.open else protocol(admission)

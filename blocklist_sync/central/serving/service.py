@@ -8,7 +8,7 @@ candidate.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import grpc
@@ -53,11 +53,13 @@ class SampleService(rpc.SampleServiceServicer):
         past: Past | None = None,
         controls: Iterable[str] = (),
         origins: Iterable[str] = (),
+        caller: Callable[[Context], Identity] = channel.caller,
     ) -> None:
         self._folder = folder
         self._enquiries = Enquiries(folder)
         self._controls = Controls(controls)
         self._origins = tuple(origins)
+        self._caller_of = caller
         self._told: tuple[int, list[Told]] = 0, []
         self._past = past
         self._orders = orders
@@ -287,7 +289,7 @@ class SampleService(rpc.SampleServiceServicer):
 
     async def _caller(self, context: Context) -> Identity:
         try:
-            caller = channel.caller(context)
+            caller = self._caller_of(context)
         except TlsError as error:
             await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
         if caller.role is not Role.SERVICE or caller.name != CALLER_NAME:
