@@ -7,6 +7,7 @@ for each moment and place there is at most one; a period is judged by the law th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Self
 
@@ -19,7 +20,7 @@ from compliance_api.domain.legal_day import CALENDAR, LegalDay
 from compliance_api.domain.observation import ConfirmationRule
 from compliance_api.domain.organisation import Label
 from compliance_api.domain.procedure import Procedure
-from compliance_api.domain.statistics.parameters import DayRules
+from compliance_api.domain.statistics.parameters import DayRules, ProcessRule
 from lachan.config import Duration, Settings
 from lachan.errors import LachanError
 
@@ -198,6 +199,10 @@ class Law(Settings):
         """What makes one day bad, with the independent eyes that the rule of confirmation asks for."""
         eyes = self.confirmation
         return self.burden.day_rules(eyes.vantage_points, eyes.networks, eyes.custodians)
+
+    def closed_rule(self) -> ProcessRule:
+        """The e-process over days on which challenged hours stay closed."""
+        return replace(self.burden.process_rule(), accusation=self.challenges.closed_accusation)
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

@@ -8,7 +8,6 @@ of them as it, or one that says the same of counters, was in force and known on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -150,8 +149,7 @@ def _sum(
     start, remembered = max(end - duty.days * DAY, since), max(end - duty.closed_days * DAY, since)
     looked_at = [one for one in results if start <= one.challenge.hour < end]
     of_days = [one for one in hours if remembered <= one.start < end]
-    rule = replace(burden.process_rule(), accusation=duty.closed_accusation)
-    closed = shut(of_days, duty.closed_tolerated, rule)
+    closed = shut(of_days, duty.closed_tolerated, law.closed_rule())
     if not looked_at and not closed:
         return None
     least = law.counters.mismatched_windows

@@ -97,7 +97,7 @@ class Challenges:
             closed = shut(
                 [one.hour for one in known if remembered <= one.challenge.hour < end],
                 duty.closed_tolerated,
-                burden.process_rule(),
+                law.closed_rule(),
             )
             if looked_at:
                 least = law.counters.mismatched_windows
