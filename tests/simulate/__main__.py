@@ -78,8 +78,8 @@ def _openings(rng: np.random.Generator, world: World, years: int, runs: int) -> 
         f"  closed days {100 * found.closed_days / found.days:.4f} %; as many as are granted: {bound} accused"
     )
     terminal.line(f"Challenged hours that stay closed, {runs} runs each: found within {cheats.WITHIN} days, median")
-    refused = openness.detect(rng, world, 1.0, 1, runs)
-    terminal.line(_row("all refused", refused))
+    refused = openness.detect(rng, world, 1.0, 1, runs, cheats.REFUSALS_WITHIN)
+    terminal.line(_row("all refused, within 8 days", refused))
     for name, part, known_after in (
         ("half refused", 0.5, 1),
         ("every third refused", 1 / 3, 1),

@@ -20,6 +20,8 @@ from tests.simulate.world import CELLS, LATER_CELL, Bools, Ints, Law, Measuring,
 BEFORE = 14
 DAYS = 14
 WITHIN = 7
+# Six days of refusals, the last of which are known a day later.
+REFUSALS_WITHIN = 8
 # Days from a day's end until it is counted, and judged.
 CLOSED = 0.25
 NEVER = 10**6

@@ -102,7 +102,8 @@ def tell_cheats(seed: int, runs: int, law: Law) -> dict[str, Detection]:
     for name in CHEATS:
         days = [one.found if one.found is not None else cheats.NEVER for one in told if one.task.name == name]
         median = float(np.median(days))
-        within = float(np.mean([one <= cheats.WITHIN for one in days]))
+        limit = cheats.REFUSALS_WITHIN if name == "openings_refused" else cheats.WITHIN
+        within = float(np.mean([one <= limit for one in days]))
         results[name] = Detection(runs, within, median if median < cheats.NEVER else None)
         quick = cheats.detect(cheats.CHEATS[name], rng, place, law, 100) if name in cheats.CHEATS else None
         beside = f"{100 * quick.detected:5.1f} % {quick.median_days}" if quick is not None else "-"
