@@ -126,7 +126,7 @@ def main() -> None:
     composed = sample.tell_cheats(options.seed, options.composed_runs, law) if options.composed_runs else {}
     wrongly = sample.tell_honest(options.seed, options.composed_honest, law) if options.composed_honest else []
     # What only the composed system knows has no quick model; where both do, they must agree.
-    differing = [name for name, one in composed.items() if name in results and not sample.agree(one, results[name])]
+    differing = [name for name, one in composed.items() if name in CHEATS and not sample.agree(one, results[name])]
     if differing:
         terminal.line(f"The quick model and the composed system differ: {', '.join(differing)}")
     results = {**composed, **results}
