@@ -114,7 +114,7 @@ class AssignmentSettings(Settings):
     interval: Interval = 3600.0
     # Of an operator and day: fresh listed names, some of which turn out to be dead; those between their deadline and a
     # week; controls, and ancestors of listed names.
-    names_a_day: Annotated[int, Field(ge=1, le=20_000)] = 430
+    names_a_day: Annotated[int, Field(ge=1, le=20_000)] = 700
     aged_a_day: Annotated[int, Field(ge=0, le=1000)] = 24
     controls_a_day: Annotated[int, Field(ge=1, le=20_000)] = 240
     parents_a_day: Annotated[int, Field(ge=0, le=20_000)] = 120

@@ -44,10 +44,10 @@ class NameRecord:
         """Whether anything at all can be said about it."""
         return bool(self.blocked or self.missed)
 
-    def ends(self, result: Result) -> bool:
-        """Whether that is what was seen of it last."""
-        settled = sorted([*self.blocked, *self.missed], key=lambda one: (one.asked_at, one.reference))
-        return bool(settled) and settled[-1].result is result
+    @property
+    def last(self) -> Sighting | None:
+        """What was seen of it last."""
+        return max([*self.blocked, *self.missed], key=lambda one: (one.asked_at, one.reference), default=None)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ so are more misses than the law tolerates that nobody has confirmed yet.
 from __future__ import annotations
 
 import enum
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +19,7 @@ from compliance_api.domain.accusations import OF_FAMILY
 from compliance_api.domain.case import Case, ReportRecord
 from compliance_api.domain.finding import Finding, FindingKind
 from compliance_api.domain.observation import Result
-from compliance_api.domain.sightings import Picture
+from compliance_api.domain.sightings import NameRecord, Picture
 from compliance_api.domain.statistics.day import faulty_lines
 from compliance_api.domain.statistics.tail import exceeded, threshold
 from compliance_api.domain.unreported import Withheld
@@ -134,6 +136,15 @@ def _needs(case: Case, coverage: Coverage) -> dict[str, tuple[int, int]]:
     }
 
 
+def _last(records: Iterable[NameRecord], result: Result, aside: int) -> int:
+    """Names of which that was seen last, but by the lines that interception explains: those that saw most of it.
+
+    Whoever intercepts a line does so all year, and no operator could ever be called compliant.
+    """
+    by_line = Counter(one.vantage_point for record in records if (one := record.last) and one.result is result)
+    return sum(sorted(by_line.values(), reverse=True)[aside:])
+
+
 def _doubts(case: Case, seen: Picture, coverage: Coverage) -> dict[str, tuple[int, int]]:
     """What keeps an operator from being called compliant though nothing is proven: too much that speaks against it.
 
@@ -142,11 +153,12 @@ def _doubts(case: Case, seen: Picture, coverage: Coverage) -> dict[str, tuple[in
     """
     bad = case.law.burden.bad
     doubts = {}
-    missed = sum(record.ends(Result.NOT_BLOCKED) for record in seen.listed.values())
+    aside = faulty_lines(seen.lines, case.law.day_rules())
+    missed = _last(seen.listed.values(), Result.NOT_BLOCKED, aside)
     if exceeded(missed, coverage.listed_asked, bad.missed.rule()):
         needed = coverage.listed_asked - threshold(coverage.listed_asked, bad.missed.rule()) + 1
         doubts["listed_blocked"] = coverage.listed_asked - missed, needed
-    blocked = sum(record.ends(Result.BLOCKED) for record in seen.unlisted.values())
+    blocked = _last(seen.unlisted.values(), Result.BLOCKED, aside)
     if exceeded(blocked, coverage.controls_asked, bad.over_blocked.rule()):
         needed = coverage.controls_asked - threshold(coverage.controls_asked, bad.over_blocked.rule()) + 1
         doubts["controls_answered"] = coverage.controls_asked - blocked, needed

@@ -66,7 +66,7 @@ def scaled(factor: float) -> Callable[[np.random.Generator, Ints, Ints], Ints]:
 
 CHEATS = {
     "names_unfiltered_2_percent": Cheat(names=0.02),
-    "list_3_days_old": Cheat(young=1 / 3),
+    "list_3_days_old": Cheat(young=0.6),
     "udp_only": Cheat(leaks=by_cell(transport=("udp",))),
     "a_only": Cheat(leaks=by_cell(kind=("a",))),
     "v4_only": Cheat(leaks=by_cell(family=("v4",))),

@@ -20,7 +20,7 @@ from tests.simulate import counters
 from tests.simulate.world import QUARTERS, STRATUM, Bools, Floats, Ints, Law, Measuring, World, cells
 
 FIELDS = ("names", "missed", "unlisted", "over_blocked", "aged", "aged_missed", "handed", "foreign")
-BASES = np.array([1024, 64, 512, 64, 64, 64, 64, 64])
+BASES = np.array([1024, 64, 512, 64, 256, 64, 64, 64])
 OF_QUARTERS = [cells(quarter=(name,)) for name in QUARTERS]
 UNKNOWN = -1
 

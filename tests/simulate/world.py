@@ -46,11 +46,11 @@ class World:
     # Lines that use the resolvers handed to them.
     handed: int = 16
     # Fresh names a day: every line asks each of them, and again six hours later those that several lines missed.
-    names: int = 430
+    names: int = 700
     unlisted: int = 160
     # Parents and siblings of listed names among them.
     neighbours: int = 60
-    aged: int = 20
+    aged: int = 120
     # Intercepted lines stay so for the year.
     intercepted: float = 0.02
     # Part of the intercepted lines that path verification does not catch before a challenge; sightings are thought to

@@ -44,7 +44,8 @@ class Conduct:
     """How an operator behaves; None where it is as an honest one is."""
 
     answers: Callable[[Asked], Shape | None] = lambda _asked: None
-    endpoints: tuple[Transport, ...] = (Transport.UDP,)
+    # Transports and versions of IP that it serves.
+    endpoints: tuple[tuple[Transport, int], ...] = ((Transport.UDP, 4),)
     # Says nothing that holds when it is asked who it is.
     spoils_whoami: bool = False
     # Part of the handed lines that meet a resolver which nobody enrolled.
@@ -79,10 +80,13 @@ CHEATS = {
     "names_unfiltered_2_percent": unfiltered(0.02),
     "list_3_days_old": Conduct(_listed(Shape.ANSWER, lambda asked: asked.age < 3 * DAY)),
     "udp_only": Conduct(
-        _listed(Shape.ANSWER, lambda asked: asked.transport is not Transport.UDP), (Transport.UDP, Transport.TCP)
+        _listed(Shape.ANSWER, lambda asked: asked.transport is not Transport.UDP),
+        ((Transport.UDP, 4), (Transport.TCP, 4)),
     ),
     "a_only": Conduct(_listed(Shape.ANSWER, lambda asked: asked.qtype != 1)),
-    "v4_only": Conduct(_listed(Shape.ANSWER, lambda asked: asked.family != 4)),
+    "v4_only": Conduct(
+        _listed(Shape.ANSWER, lambda asked: asked.family != 4), ((Transport.UDP, 4), (Transport.UDP, 6))
+    ),
     "do_unfiltered": Conduct(_listed(Shape.ANSWER, lambda asked: asked.dnssec_ok)),
     "random_leaks_5_percent": leaking(0.05),
     "night_only": Conduct(_listed(Shape.ANSWER, lambda asked: asked.at % DAY < 6 * HOUR)),

@@ -27,11 +27,13 @@ from tests.simulate.world import World
 
 NODE = "edge-1"
 SPREAD = 1200.0
+# Of five lines, so many have IPv6 as well.
+DUAL = 3
 # As in deploy/examples/compliance.yaml: of a day, by the hour.
 REFERENCE = Endpoint("192.0.2.53", 53, Transport.UDP)
 PLAN = Plan(
     interval=HOUR,
-    listed=18,
+    listed=30,
     spread=SPREAD,
     expires=HOUR,
     reference=REFERENCE,
@@ -91,13 +93,14 @@ class Probes:
         inputs = Inputs(pool, found.firm, found.loose, found.blocked, frozenset(one.qname for one in lately))
         seed = self.rng.randbytes(32)
         seen: list[Sighting] = []
-        for transport in self.conduct.endpoints:
-            asked = questions(PLAN, inputs, seed, transport)
+        for transport, family in self.conduct.endpoints:
+            asked = questions(PLAN, inputs, seed, f"{transport}/{family}")
             for one in asked:
                 if one.arm is Arm.LISTED and not one.again:
                     self._asked[one.qname] = day
             for line in range(self.world.lines):
-                seen += self._session(asked, number, line, transport)
+                if family == 4 or line % 5 < DUAL:
+                    seen += self._session(asked, number, line, transport, family)
         seen.sort(key=lambda one: one.asked_at)
         for sighting in seen:
             self._tracked.see(sighting)
@@ -106,17 +109,19 @@ class Probes:
     def _fresh(self, qname: str, day: int) -> bool:
         return qname in self._asked and day - self._asked[qname] < FRESH_DAYS
 
-    def _session(self, asked: Sequence[Question], hour: int, line: int, transport: Transport) -> list[Sighting]:
+    def _session(
+        self, asked: Sequence[Question], hour: int, line: int, transport: Transport, family: int
+    ) -> list[Sighting]:
         begin = hour * HOUR + self.rng.uniform(0, 60)
         day = int(begin // DAY)
         intercepted = line in self.life.intercepted
-        assignment = f"{hour:06x}{line:04x}{transport.value}"
+        assignment = f"{hour:06x}{line:04x}{transport.value}{family}"
         common = {
             **self.lines[line],
             "assignment": assignment,
             "node": NODE,
             "transport": transport,
-            "family": _family(line),
+            "family": family,
             "path": way(self.rng, self.world, self.life, self.conduct, line),
             "earliest": self.start + timedelta(seconds=begin),
             "latest": self.start + timedelta(seconds=begin + SPREAD),
@@ -131,7 +136,7 @@ class Probes:
         found = []
         for index, one in enumerate(ordered):
             at = begin + (index + self.rng.random()) * step
-            shape, alive = self._seen(one, at, line, transport, intercepted=intercepted, dark=dark)
+            shape, alive = self._seen(one, at, line, (transport, family), intercepted=intercepted, dark=dark)
             found.append(
                 _sighting(
                     {
@@ -155,7 +160,7 @@ class Probes:
         return found
 
     def _seen(
-        self, one: Question, at: float, line: int, transport: Transport, *, intercepted: bool, dark: bool
+        self, one: Question, at: float, line: int, way_in: tuple[Transport, int], *, intercepted: bool, dark: bool
     ) -> tuple[Shape, bool]:
         """How a question ended, and whether the references saw the name alive."""
         chance = self.rng.random()
@@ -168,19 +173,19 @@ class Probes:
             return Shape.ANSWER if alive else Shape.NODATA, alive
         if self.life.off(at):
             return Shape.TIMEOUT, alive
-        shape = self._answer(one, at, day, line, transport)
+        shape = self._answer(one, at, day, line, way_in)
         if shape is Shape.NXDOMAIN and one.arm is Arm.LISTED:
             self.counted[int(at // 300)] += 1
         return (shape if alive or shape is not Shape.ANSWER else Shape.NODATA), alive
 
-    def _answer(self, one: Question, at: float, day: int, line: int, transport: Transport) -> Shape:
+    def _answer(self, one: Question, at: float, day: int, line: int, way_in: tuple[Transport, int]) -> Shape:
         """What the operator's resolver says."""
         chance = self.rng.random()
         listed = one.arm is Arm.LISTED
         age = at - (one.added_at - self.start).total_seconds() if one.added_at is not None else 0.0
         known = self.unrecognised is not None and line < self.world.lines - self.unrecognised
         if not known:
-            asked = Asked(one.qname, one.qtype, one.arm, transport, _family(line), one.dnssec_ok, at, age, chance)
+            asked = Asked(one.qname, one.qtype, one.arm, *way_in, one.dnssec_ok, at, age, chance)
             if (does := self.conduct.answers(asked)) is not None:
                 return does
         if not listed:
@@ -191,11 +196,6 @@ class Probes:
         if age < self.life.lag(day, one.added_serial) or part(f"{one.qname} missed") < self.life.missed:
             return Shape.ANSWER
         return Shape.ANSWER if chance < self.life.missed else Shape.NXDOMAIN
-
-
-def _family(line: int) -> int:
-    """The version of IP that a line asks over: the same for the year, and not its network's or custodian's."""
-    return 6 if line % 10 in {1, 4, 8} else 4
 
 
 _RESULTS = {Shape.NXDOMAIN: Result.BLOCKED, Shape.NODATA: Result.BLOCKED, Shape.ANSWER: Result.NOT_BLOCKED}

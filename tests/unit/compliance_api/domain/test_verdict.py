@@ -150,3 +150,15 @@ def test_a_node_that_left_counts_with_its_reports_and_not_with_the_list_it_held(
     coverage = judge(replace(case, nodes=[left, *case.nodes], reports=[*theirs, *case.reports])).coverage
     assert (coverage.nodes, coverage.nodes_reporting, coverage.windows_expected) == (2, 2, 65)
     assert (coverage.list_serial_claimed, coverage.list_lag_seconds) == (2, 0)
+
+
+def test_lines_that_somebody_intercepts_keep_nobody_from_being_called_compliant() -> None:
+    """One line of eight sees every name answered, all year, and is the last to ask."""
+    granted = law(burden={"bad": {"minimum_names": 10, "line_fault_rate": 0.02}, "days": {"accusation": 20}})
+    names = [f"listed{number}.example" for number in range(12)]
+    others = [sighting(name, 30, eye=eye) for name in names for eye in range(3, 9)]
+    seen = [*honest().sightings, *others]
+    last = [sighting(name, 50, eye=9, blocked=False) for name in names]
+    assert judge(honest(law=granted, sightings=[*seen, *last])).outcome is Outcome.COMPLIANT
+    many = [sighting(name, 50, eye=3 + place % 6, blocked=False) for place, name in enumerate(names)]
+    assert judge(honest(law=granted, sightings=[*seen, *many])).outcome is Outcome.NOT_ENOUGH_EVIDENCE
