@@ -50,7 +50,7 @@ from lachan.blocklist.v1.sample_service_pb2_grpc import SampleServiceStub
 from tests.support.registry import GAMBLING, ORDER
 from tests.support.registry_office import Colleague, Office, order_arguments
 
-DEADLINE = 30.0
+DEADLINE = 90.0
 # Deadlines of a second, so that everything is late that is not done.
 HASTY = {"unit": "hasty-unit", "ordinary": "1s", "urgent": "1s", "unblock": "1s"}
 

@@ -20,7 +20,7 @@ from lachan.exchange import Manner, Outcome, Server, Transport, exchange
 from lachan.message import Message, query, type_number
 from resolver.control import ControlError, call
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 90.0
 COMMAND = [sys.executable, "-m", "resolver.cli"]
 
 

@@ -19,7 +19,7 @@ from lachan.message import NXDOMAIN, Message, Question, Record, encode, parse
 from lachan.signing import SigningKey
 from tests.support.probe_service import issue
 
-DEADLINE = 60
+DEADLINE = 100
 A = 1
 
 

@@ -63,7 +63,7 @@ def settings(own: NameServer, other: NameServer, tls_port: int = 1, **changes: o
 
 
 def walk(given: CheckLineSettings, roots: str | None = None) -> Walk:
-    return Walk(given, ["127.0.0.1"], Manner(tries=1, timeout=0.5, keep_case=False, roots=roots), random.Random(3))
+    return Walk(given, ["127.0.0.1"], Manner(tries=1, timeout=2.0, keep_case=False, roots=roots), random.Random(3))
 
 
 async def test_a_closed_line() -> None:
