@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -22,6 +22,9 @@ from lachan import log
 
 GROUP_REPORTS = 1024
 GROUP_BYTES = 8 << 20
+GATHER_SECONDS = 0.05
+GATHER_REPORTS = 128
+"""How long, and in groups below which size, calls are waited for after some that came together."""
 PAUSE_FIRST = 0.005
 PAUSE_MOST = 0.25
 """Seconds before a chain that is held elsewhere is tried again: doubled from the first to the longest."""
@@ -141,8 +144,10 @@ class Groups:
         clock: Callable[[], datetime],
         written: Callable[[Written], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
+        gather: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
+        self._gather = gather
         self._clock = clock
         self._written = written
         self._monotonic = monotonic
@@ -171,6 +176,8 @@ class Groups:
                 group = self._line.next_group(self._monotonic())
                 if group:
                     await self._write(group)
+                    if len(group) > 1 and sum(len(one.call.claims) for one in group) < GATHER_REPORTS:
+                        await self._gather(GATHER_SECONDS)
                 elif self._line:
                     await self._pause(self._line.wait(self._monotonic()))
         finally:

@@ -70,6 +70,29 @@ async def test_what_comes_while_a_group_is_written_makes_up_the_next() -> None:
     assert sum(one.calls for one in written) == 8
 
 
+async def test_where_several_came_together_the_next_are_waited_for_and_who_comes_alone_is_not() -> None:
+    store, waits = Store(), list[float]()
+
+    async def gather(seconds: float) -> None:
+        waits.append(seconds)
+        # They come meanwhile, one by one.
+        for number in range(3 if len(waits) == 1 else 0):
+            others.append(asyncio.create_task(taking.add(call(f"m{number}"))))
+            await asyncio.sleep(0)
+
+    others: list[asyncio.Task[list[Logged]]] = []
+    taking = Groups(store, lambda: NOW, gather=gather)
+    await taking.add(call("alone"))
+    assert waits == []
+    # Those that bring much are worth a transaction of their own.
+    await asyncio.gather(*(taking.add(call(f"n{number}", 64)) for number in range(2)))
+    assert waits == []
+    await asyncio.gather(*(taking.add(call(f"n{number}")) for number in range(2)))
+    await asyncio.gather(*others)
+    assert waits[0] == grouping.GATHER_SECONDS
+    assert ["m0", "m1", "m2"] in store.groups
+
+
 async def test_a_call_that_cannot_be_stored_fails_alone() -> None:
     store = Store()
     store.poison = {"n3"}
