@@ -93,7 +93,8 @@ def test_a_name_that_is_not_ours_is_a_name_like_others(letter: bytes) -> None:
     query = packet[:12] + packet[12:64].lower() + packet[64:]
     for place in (31, 40, 60):
         forged = query[:place] + letter + query[place + 1 :]
-        if forged.lower() != query:
+        # Of the question alone: an id may look like a capital letter.
+        if forged[12:].lower() != query[12:]:
             assert sibling.ask(forged) is None
     assert sibling.ask(query[:-15] + b"\0\1" + query[-13:]) is None
     answer = read(sibling.ask(query))
