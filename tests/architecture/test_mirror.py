@@ -256,6 +256,7 @@ OF_NO_MODULE = {
     "tests/unit/compliance_api/web/test_styles.py": "the style sheet",
     "tests/unit/deploy/test_docker.py": "the Dockerfiles",
     "tests/unit/deploy/test_examples.py": "the example configurations",
+    "tests/unit/deploy/test_prometheus.py": "the rules for Prometheus",
     "tests/unit/deploy/test_systemd.py": "the units",
 }
 
