@@ -164,7 +164,12 @@ class Supervisor:
     def _soon(self, telling: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(telling)
         self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        task.add_done_callback(self._told)
+
+    def _told(self, task: asyncio.Task[None]) -> None:
+        self._telling.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.get().error("workers could not be told", error=repr(error)[:500])
 
     async def _announce_enforced(self) -> None:
         async with self._announcing:
@@ -172,7 +177,7 @@ class Supervisor:
             activation = await asyncio.to_thread(self._suspending.enforced)
             if activation is not None and activation.records_digest != self._rules.records_digest:
                 await self._put_in_force(activation)
-            self._suspending.announced = revision
+            self._suspending.settled(revision)
 
     async def _announce_overrides(self) -> None:
         async with self._announcing:
@@ -236,7 +241,8 @@ class Supervisor:
             self._streams.take(self._workers_status)
             if self._agent is not None:
                 self._agent.look()
-            if self._suspending.turned():
+            # What could not be told is told again; what is being told is waited for.
+            if self._suspending.turned() and not self._telling:
                 self._enforce()
             await self._pages.look(self._agent.checked_at if self._agent is not None else 0)
             await asyncio.sleep(STATUS_SECONDS)
@@ -329,7 +335,8 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._hang_up, ring)
         epoch = 1 + max((status["rules"]["epoch"] for status in self._living), default=0)
         self._exceptions.recover()
-        self._suspending.recover()
+        if self._file.blocklist.sync is not None:
+            self._suspending.recover()
         self._rules = self._with_exceptions(await asyncio.to_thread(self._last_good, epoch))
         key = signing_key(self._file.state_dir)
         spool = Spool(self._file.state_dir / "reports.spool")
@@ -340,11 +347,13 @@ class Supervisor:
                 "whoami": self._whoami(key),
                 "reload": lambda *_: (self._reload(ring), ()),
                 **self._exceptions.handlers(),
-                **self._suspending.handlers(),
+                # A list that stands in a file has none before it.
+                **(self._suspending.handlers() if self._file.blocklist.sync is not None else {}),
             },
         )
         try:
             await self._workers.start(self._rules, self._living)
+            self._suspending.settled(self._suspending.revision)
             self._pages.start(self._rules)
             names = self._file.organisation, self._file.node
             reporter = Reporter(spool, key, *names, schools_alone=self._edge.schools_alone)

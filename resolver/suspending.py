@@ -40,6 +40,7 @@ class Suspending:
         self._changed = changed
         self._clock = clock
         self._all = Suspensions()
+        self._weighed: frozenset[bytes] = frozenset()
         self._applied: frozenset[bytes] = frozenset()
         self.revision = self.announced = 0
 
@@ -58,16 +59,20 @@ class Suspending:
     def enforced(self) -> Activation | None:
         """The release to be in force now. Reads every byte of it: takes tens of milliseconds a million names."""
         now = self._clock()
-        self._applied = self._all.passed_over(now)
-        found = self._store.in_force(repair=True, passing=self._applied)
+        self._weighed = self._all.passed_over(now)
+        found = self._store.in_force(repair=True, passing=self._weighed)
         if found is None:
             return None
         # What is in force instead of another is so since that was suspended.
         since = [one.created_at for one in self._all.live(now) if one.serial > found.serial]
         return replace(found, activated_at=max(found.activated_at, *since)) if since else found
 
+    def settled(self, revision: int) -> None:
+        """What `enforced` found last is in force in every worker, as of a revision."""
+        self._applied, self.announced = self._weighed, revision
+
     def turned(self) -> bool:
-        """Whether a suspension has begun or ended since `enforced` was asked: time alone ends one."""
+        """Whether a suspension has begun or ended that workers do not know of: time alone ends one."""
         return self._applied != self._all.passed_over(self._clock())
 
     def within(self, start: int, end: int) -> Sequence[Suspension]:

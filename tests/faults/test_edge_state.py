@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import pytest
 from deploy.demo.upstream import upstream
 from lachan.message import NOERROR, NXDOMAIN
 from tests.support.blocklist import built, entry
-from tests.support.edge import Edge, ended, running, until
+from tests.support.edge import Edge, ended, nothing_written, running, until
 from tests.support.load import ask_all, rcode
 
 LISTED = "bad.example"
@@ -76,20 +73,6 @@ async def test_an_override_ends_in_its_time_though_the_supervisor_is_dead(
                 assert edge.workers() == workers
                 return
     pytest.fail("the edge did not start within the longest override")
-
-
-@contextmanager
-def nothing_written(pids: list[int]) -> Iterator[None]:
-    """No file of these processes grows, their logs' included."""
-    limits = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
-    for pid, (_, hard) in limits.items():
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        for pid, limit in limits.items():
-            if not ended(pid):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
 
 
 def sequence(edge: Edge) -> int:

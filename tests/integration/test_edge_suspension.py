@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from blocklist_sync.central.serving import announcing
 from blocklist_sync.central.serving.metrics import Metrics
@@ -14,7 +17,9 @@ from blocklist_sync.central.serving.settings import PushSettings
 from deploy.demo.upstream import upstream
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.spool import Spool
-from tests.support.edge import Edge, running, until
+from lachan.tls import Role
+from tests.support.authority import Authority
+from tests.support.edge import Edge, nothing_written, running, until
 from tests.support.list_authority import ListAuthority
 from tests.support.papers import Papers
 
@@ -121,3 +126,63 @@ async def test_a_release_is_suspended_in_every_worker_and_told(tmp_path: Path) -
     assert all(len(one.records_digest) == 32 and one.ends_at - one.created_at <= 3600 for one in found)
     # In the report of that window the list is the one that was enforced.
     assert {report.list.serial for report in reports(tmp_path) if report.suspensions} >= {1}
+
+
+def told_of(found: Sequence[pb.Report], serial: int) -> bool:
+    """Whether the latest report says that a release is suspended, and the one before it enforced."""
+    return bool(found) and [one.serial for one in found[-1].suspensions] == [serial] and found[-1].list.serial == 1
+
+
+@pytest.mark.timeout(300)
+async def test_a_suspension_ends_by_itself_though_the_supervisor_was_killed_meanwhile(tmp_path: Path) -> None:
+    lists = await asyncio.to_thread(ListAuthority, tmp_path / "lists")
+    await asyncio.to_thread(lists.publish, "bad.example")
+    authority = Authority(tmp_path / "authority")
+    await authority.start()
+    files = authority.papers.issue("a", Role.NODE, "edge-1")
+    uplink = {
+        "target": authority.target,
+        "tls": {"ca": str(files.ca), "certificate": str(files.certificate), "key": str(files.key)},
+        "authority_key": str(authority.key_file),
+        "backoff_first": "100ms",
+    }
+    kept = tmp_path / "state" / "blocklist" / "suspensions.json"
+    with lists.serve() as server:
+        sync = lists.settings(server, poll_interval=0.2).model_dump(mode="json")
+        settings: dict[str, Any] = {"blocklist": {"sync": sync}, "report": {"window": "1s", "uplink": uplink}}
+        async with upstream() as clean, running(tmp_path, [clean], workers=2, **settings) as edge:
+            await until(lambda: serials(edge) == {1}, "the first list is in force")
+            await asyncio.to_thread(lists.publish, "bad.example", "bank.example")
+            await until(lambda: serials(edge) == {2}, "the second list is in force")
+            # Shorter than may be asked for; a machine that takes longer to start gets a longer one.
+            for seconds in (4, 20, 80):
+                assert await blocked(edge) == (True, True)
+                done = await edge.command("suspend-release", "--reason", "a bank is listed", "--hours", "1")
+                assert done.returncode == 0, done.stderr
+                assert await blocked(edge) == (True, False)
+                await authority.until(lambda: told_of(authority.parsed(), 2))
+                workers = edge.workers()
+                edge.kill()
+                assert await blocked(edge) == (True, False)
+                document = json.loads(kept.read_text())
+                ends_at = document["kept"][-1]["ends_at"] = int(time.time()) + seconds
+                kept.write_text(json.dumps(document))
+                await edge.start()
+                found = await blocked(edge)
+                if time.time() < ends_at:
+                    break
+                await until(lambda: serials(edge) == {2}, "the newest is in force again")
+            assert found == (True, False)
+            assert edge.process is not None
+            supervisor = edge.process.pid
+            # Nor does it last because the moment of its end was a bad one.
+            with nothing_written([supervisor]):
+                await until(lambda: time.time() > ends_at + 1, "it ends while nothing can be written")
+            await until(lambda: serials(edge) == {2}, "the newest is in force again")
+            assert await blocked(edge) == (True, True)
+            assert (edge.process.pid, edge.process.poll(), edge.workers()) == (supervisor, None, workers)
+            shown = edge.status()
+            assert shown is not None
+            assert shown["suspended"]["live"] == []
+            await authority.until(lambda: authority.parsed()[-1].list.serial == 2)
+    await authority.stop()

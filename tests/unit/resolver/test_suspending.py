@@ -83,7 +83,11 @@ def test_the_release_before_is_in_force_until_the_end(place: Place) -> None:
     found = one.enforced()
     assert found is not None
     assert (found.serial, found.activated_at) == (1, NOW)
+    # Until every worker has it, there is something to tell.
+    assert one.turned()
+    one.settled(answer["revision"])
     assert not one.turned()
+    assert one.status()["announced"] == 1
     assert one.holds(place.digests[2])
     [told] = one.within(int(NOW), int(NOW) + 300)
     assert (told.serial, told.records_digest) == (2, place.digests[2])
