@@ -22,15 +22,10 @@ import uvicorn
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api import sequencer
-from compliance_api.challenging import Challenging
-from compliance_api.domain.law import LawBook
-from compliance_api.domain.organisation import Registry
-from compliance_api.domain.shapes import ShapeBook
-from compliance_api.entrance import REFRESH_SECONDS, Entrance
+from compliance_api.domain.law.law import LawBook
+from compliance_api.domain.observations.shapes import ShapeBook
+from compliance_api.domain.parties.organisation import Registry
 from compliance_api.errors import BusyError, ComplianceError
-from compliance_api.intake import Intake
-from compliance_api.judging import Judging
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.audit import AuditService
 from compliance_api.rpc.finding import FindingService
@@ -38,30 +33,35 @@ from compliance_api.rpc.list_authority import SampleClient
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
 from compliance_api.rpc.server import Server
-from compliance_api.settings import ConsoleSection, ServiceSettings
-from compliance_api.storage.activity import ActivityStore
-from compliance_api.storage.assignments import Assignments, Releases
-from compliance_api.storage.casework import Casework
-from compliance_api.storage.entering import Citations
-from compliance_api.storage.listchanges import ListChangeStore
+from compliance_api.settings.service import ConsoleSection, ServiceSettings
+from compliance_api.storage.console.overview import OverviewStore
+from compliance_api.storage.findings.casework import Casework
+from compliance_api.storage.ledger.entering import Citations
 from compliance_api.storage.migrate import migrate
-from compliance_api.storage.observations import Observations
-from compliance_api.storage.overview import OverviewStore
-from compliance_api.storage.proofs import Proofs
-from compliance_api.storage.seeds import Seeds
-from compliance_api.storage.shapes import Shapes
-from compliance_api.storage.upkeep import Upkeep
-from compliance_api.usecases.assignment import Assigner, Plan
-from compliance_api.usecases.audit import Audit
-from compliance_api.usecases.cite import Cite
-from compliance_api.usecases.desk import Desk
-from compliance_api.usecases.ingest import Ingest
-from compliance_api.usecases.listchanges import ListWatch
-from compliance_api.usecases.observe import Limits, Observe
-from compliance_api.usecases.releasetiming import ReleaseTiming
-from compliance_api.usecases.sample import NameSource
-from compliance_api.usecases.stamp import Stamper
+from compliance_api.storage.packs.proofs import Proofs
+from compliance_api.storage.probing.assignments import Assignments, Releases
+from compliance_api.storage.probing.listchanges import ListChangeStore
+from compliance_api.storage.probing.observations import Observations
+from compliance_api.storage.probing.seeds import Seeds
+from compliance_api.storage.probing.shapes import Shapes
+from compliance_api.storage.reports.activity import ActivityStore
+from compliance_api.storage.upkeep.upkeep import Upkeep
+from compliance_api.usecases.findings.desk import Desk
+from compliance_api.usecases.ledger.audit import Audit
+from compliance_api.usecases.ledger.cite import Cite
+from compliance_api.usecases.probing.assignment import Assigner, Plan
+from compliance_api.usecases.probing.listchanges import ListWatch
+from compliance_api.usecases.probing.observe import Limits, Observe
+from compliance_api.usecases.probing.releasetiming import ReleaseTiming
+from compliance_api.usecases.probing.sample import NameSource
+from compliance_api.usecases.probing.stamp import Stamper
+from compliance_api.usecases.reports.ingest import Ingest
 from compliance_api.web import app as web
+from compliance_api.wiring import sequencer
+from compliance_api.wiring.challenging import Challenging
+from compliance_api.wiring.entrance import REFRESH_SECONDS, Entrance
+from compliance_api.wiring.intake import Intake
+from compliance_api.wiring.judging import Judging
 from lachan import channel, endpoint, log, postgres, tls
 from lachan.config import split_host_port
 from lachan.signing import SigningKey

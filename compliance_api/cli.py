@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api import pki
-from compliance_api.domain.verdict import Outcome
-from compliance_api.settings import ServiceSettings, load_law, load_registry, load_shapes
+from compliance_api.domain.verdicts.verdict import Outcome
+from compliance_api.identity import pki
+from compliance_api.settings.parties import load_registry
+from compliance_api.settings.service import ServiceSettings
+from compliance_api.settings.texts import load_law, load_shapes
 from compliance_api.verbs import (
     enrolment,
     evidence,
@@ -98,8 +100,8 @@ def verdicts(
     config_file: Config, json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False
 ) -> None:
     """Print the current verdict on each operator."""
-    from compliance_api.storage.members import Members
-    from compliance_api.storage.overview import rolled_up
+    from compliance_api.storage.console.overview import rolled_up
+    from compliance_api.storage.membership.members import Members
 
     async def run(engine: AsyncEngine) -> dict[str, tuple[Outcome, list[str]]]:
         known = (await Members(engine).load()).registry.operators()
@@ -162,7 +164,7 @@ def verify(
 @app.command()
 def witness(config_file: Config) -> None:
     """Cosign the checkpoints of logs that only grow (witness.yaml)."""
-    from compliance_api import witness as service
+    from compliance_api.witnessing import witness as service
 
     settings = config.load(config_file, service.WitnessSettings)
     log.configure("witness", settings.log.form, settings.log.level)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from compliance_api.domain.finding import FindingKind
-from compliance_api.domain.retention import Done
-from compliance_api.domain.verdict import Outcome, Verdict
-from compliance_api.usecases.grouping import Written
+from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.domain.law.retention import Done
+from compliance_api.domain.verdicts.verdict import Outcome, Verdict
+from compliance_api.usecases.reports.grouping import Written
 
 GROUP_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)

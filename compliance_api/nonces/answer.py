@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from compliance_api.domain import nonce
+from compliance_api.domain.observations import nonce
 from lachan import message
 from lachan.labels import name_labels, name_text
 from lachan.message import AAAA, HEADER_BYTES, IN, NXDOMAIN, REFUSED, SOA, TXT, A, Message, MessageError, Record

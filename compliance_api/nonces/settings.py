@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from compliance_api.domain.nonce import MIN_KEY_BYTES
+from compliance_api.domain.observations.nonce import MIN_KEY_BYTES
 from lachan import durable
 from lachan.address import Address
 from lachan.config import ConfigPath, Duration, HostPort, Settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compliance_api.rpc.errors import Context, answer
-from compliance_api.usecases.audit import Audit, Shown
+from compliance_api.usecases.ledger.audit import Audit, Shown
 from lachan.channel import caller
 from lachan.compliance.v1 import audit_service_pb2 as pb
 from lachan.compliance.v1.audit_service_pb2_grpc import AuditServiceServicer
@@ -18,7 +18,7 @@ def _message(one: Shown) -> pb.ProvenLeaf:
 
 
 class AuditService(AuditServiceServicer):
-    """The gRPC face of `compliance_api.usecases.audit`."""
+    """The gRPC face of `compliance_api.usecases.ledger.audit`."""
 
     def __init__(self, audit: Audit) -> None:
         self._audit = audit

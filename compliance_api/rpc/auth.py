@@ -21,11 +21,11 @@ import grpc.aio
 # It carries no types, and no stubs for it are locked.
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
-from compliance_api.anchors import Anchors
-from compliance_api.domain.credential import Membership, Objection, Shown
+from compliance_api.domain.parties.credential import Membership, Objection, Shown
+from compliance_api.identity.anchors import Anchors
 from compliance_api.rpc.errors import Context, answer, end
-from compliance_api.usecases.membership import Directory
-from compliance_api.usecases.share import Shares
+from compliance_api.usecases.membership.membership import Directory
+from compliance_api.usecases.membership.share import Shares
 from lachan import channel
 from lachan.errors import LachanError
 from lachan.status import Refusal

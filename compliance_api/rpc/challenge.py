@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from compliance_api.domain.challenge import Challenge
+from compliance_api.domain.challenges.challenge import Challenge
 from compliance_api.rpc.errors import Context, answer
-from compliance_api.usecases.challenge import Challenger
+from compliance_api.usecases.challenges.challenge import Challenger
 from lachan.channel import caller
 from lachan.compliance.v1 import challenge_service_pb2 as pb
 from lachan.compliance.v1.challenge_service_pb2_grpc import ChallengeServiceServicer
@@ -24,7 +24,7 @@ def message(challenge: Challenge) -> pb.OpeningRequest:
 
 
 class ChallengeService(ChallengeServiceServicer):
-    """The gRPC face of `compliance_api.usecases.challenge`."""
+    """The gRPC face of `compliance_api.usecases.challenges.challenge`."""
 
     def __init__(self, challenger: Challenger, clock: Callable[[], datetime]) -> None:
         self._challenger = challenger

@@ -12,11 +12,11 @@ from collections.abc import Callable
 # It carries no types, and no stubs for it are locked.
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
-from compliance_api.domain.bucket import Allowance, Bucket
-from compliance_api.domain.enrolment import Enrolment, State
+from compliance_api.domain.parties.bucket import Allowance, Bucket
+from compliance_api.domain.parties.enrolment import Enrolment, State
 from compliance_api.errors import InvalidRequestError, Violation
 from compliance_api.rpc.errors import Context, answer, end
-from compliance_api.usecases.enrolment import Actor, Enrolling
+from compliance_api.usecases.membership.enrolment import Actor, Enrolling
 from lachan.channel import caller
 from lachan.compliance.v1 import enrolment_service_pb2 as pb
 from lachan.compliance.v1.enrolment_service_pb2_grpc import CredentialServiceServicer, EnrolmentServiceServicer

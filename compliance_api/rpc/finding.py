@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from compliance_api.domain.casework import State, Step
-from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.findings.casework import State, Step
+from compliance_api.domain.findings.finding import FindingKind
 from compliance_api.errors import ComplianceError
 from compliance_api.rpc.errors import Context, answer
-from compliance_api.usecases.casework import Detail, FindingCase
-from compliance_api.usecases.desk import Answered, Desk
+from compliance_api.usecases.findings.casework import Detail, FindingCase
+from compliance_api.usecases.findings.desk import Answered, Desk
 from lachan.channel import caller
 from lachan.compliance.v1 import finding_service_pb2 as pb
 from lachan.compliance.v1.finding_service_pb2_grpc import FindingServiceServicer
@@ -120,7 +120,7 @@ def _detail(found: Detail) -> pb.GetFindingResponse:
 
 
 class FindingService(FindingServiceServicer):
-    """The gRPC face of `compliance_api.usecases.desk`."""
+    """The gRPC face of `compliance_api.usecases.findings.desk`."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import grpc
 import grpc.aio
 
-from compliance_api.domain.removal import Removal, Standing
-from compliance_api.domain.sampling import ListedName, Release
+from compliance_api.domain.drawing.sampling import ListedName, Release
+from compliance_api.domain.observations.removal import Removal, Standing
 from compliance_api.errors import BusyError
-from compliance_api.usecases.cite import Cited
+from compliance_api.usecases.ledger.cite import Cited
 from lachan.blocklist.v1 import sample_service_pb2 as pb
 from lachan.blocklist.v1.sample_service_pb2_grpc import SampleServiceStub
 from lachan.ledger.leaf import Kind
@@ -45,7 +45,7 @@ def _is_name(name: str) -> bool:
 
 
 class SampleClient:
-    """What `compliance_api.usecases.sample` asks for."""
+    """What `compliance_api.usecases.probing.sample` asks for."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = SampleServiceStub(channel)

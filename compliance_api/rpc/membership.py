@@ -12,10 +12,10 @@ from math import ceil
 # It carries no types, and no stubs for it are locked.
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
-from compliance_api.domain.credential import Membership
-from compliance_api.domain.organisation import OrganisationKind
+from compliance_api.domain.parties.credential import Membership
+from compliance_api.domain.parties.organisation import OrganisationKind
 from compliance_api.rpc.errors import Context, end
-from compliance_api.usecases.membership import Directory
+from compliance_api.usecases.membership.membership import Directory
 from lachan.channel import caller
 from lachan.compliance.v1 import membership_service_pb2 as pb
 from lachan.compliance.v1.membership_service_pb2_grpc import MembershipServiceServicer

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from compliance_api.domain.observation import Arm
-from compliance_api.domain.organisation import Endpoint, Transport
-from compliance_api.domain.sampling import SENSITIVE_CATEGORIES
+from compliance_api.domain.drawing.sampling import SENSITIVE_CATEGORIES
+from compliance_api.domain.observations.observation import Arm
+from compliance_api.domain.parties.organisation import Endpoint, Transport
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.errors import Context, answer
-from compliance_api.usecases.assignment import Assigner, Work
-from compliance_api.usecases.observe import Observe
-from compliance_api.usecases.stamp import Stamper
+from compliance_api.usecases.probing.assignment import Assigner, Work
+from compliance_api.usecases.probing.observe import Observe
+from compliance_api.usecases.probing.stamp import Stamper
 from lachan.channel import caller
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
@@ -73,7 +73,7 @@ def message(work: Work) -> pb.Assignment:
 
 
 class ProbeService(ProbeServiceServicer):
-    """The gRPC face of `compliance_api.usecases.assignment` and `observe`."""
+    """The gRPC face of `compliance_api.usecases.probing.assignment` and `observe`."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import time
 from compliance_api.errors import BusyError, ComplianceError, InvalidRequestError, NotPermittedError, UnavailableError
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.errors import Context, answer
-from compliance_api.usecases.ingest import Acknowledged, Ingest
+from compliance_api.usecases.reports.ingest import Acknowledged, Ingest
 from lachan.channel import caller
 from lachan.compliance.v1 import report_service_pb2 as pb
 from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceServicer
@@ -39,7 +39,7 @@ def _reason(error: BaseException) -> str:
 
 
 class ReportService(ReportServiceServicer):
-    """The gRPC face of `compliance_api.usecases.ingest`."""
+    """The gRPC face of `compliance_api.usecases.reports.ingest`."""
 
     def __init__(self, ingest: Ingest, metrics: Metrics) -> None:
         self._ingest = ingest

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from compliance_api.settings import ServiceSettings
+    from compliance_api.settings.service import ServiceSettings
 
 DATABASE = "compliance"
 
@@ -62,7 +62,7 @@ class Place:
 @contextmanager
 def using(config_file: Path, verb: str) -> Iterator[Place]:
     """The place that a configuration names."""
-    from compliance_api.settings import ServiceSettings
+    from compliance_api.settings.service import ServiceSettings
 
     settings = config.load(config_file, ServiceSettings)
     with postgres.database(settings.database, DATABASE) as url:

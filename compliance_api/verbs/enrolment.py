@@ -23,10 +23,10 @@ from lachan.tls import Identity
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from compliance_api.admission import EnrolmentSettings
-    from compliance_api.domain.organisation import Node, Probe
-    from compliance_api.domain.organisation import Person as Somebody
-    from compliance_api.usecases.enrolment import Actor, Enrolling
+    from compliance_api.domain.parties.organisation import Node, Probe
+    from compliance_api.domain.parties.organisation import Person as Somebody
+    from compliance_api.settings.admission import EnrolmentSettings
+    from compliance_api.usecases.membership.enrolment import Actor, Enrolling
 
 app = typer.Typer(no_args_is_help=True, help="Newcomers who wait for their organisation.")
 
@@ -40,7 +40,7 @@ def now() -> datetime:
 
 
 def _task(place: Place, engine: AsyncEngine) -> Enrolling:
-    from compliance_api.entrance import enrolling
+    from compliance_api.wiring.entrance import enrolling
 
     return enrolling(_settings(place), engine, now)
 
@@ -53,7 +53,7 @@ def _settings(place: Place) -> EnrolmentSettings:
 
 def _keeper(place: Place) -> Actor:
     """Whoever may run verbs beside the service decides for its own organisation, and keeps the registry."""
-    from compliance_api.usecases.enrolment import Actor
+    from compliance_api.usecases.membership.enrolment import Actor
 
     own = tls.load(place.settings.tls).identity.organisation
     return Actor(f"{own}: {getpass.getuser()}", own, keeps_registry=True)
@@ -70,7 +70,7 @@ def token(
     ] = None,
 ) -> None:
     """Make a token by which one node, probe or person can be enrolled, once; it is shown here and kept nowhere."""
-    from compliance_api.anchors import anchor_of, pin_of
+    from compliance_api.identity.anchors import anchor_of, pin_of
 
     who = Identity.parse(party)
     with using(config_file, "token") as place:
@@ -87,8 +87,8 @@ def token(
 
 def _said(who: Identity, entry: Path | None, units: list[str]) -> Node | Probe | Somebody | None:
     """What the registry is to say of who is invited."""
-    from compliance_api.domain.organisation import Person as Somebody
-    from compliance_api.settings import load_entry
+    from compliance_api.domain.parties.organisation import Person as Somebody
+    from compliance_api.settings.parties import load_entry
 
     if who.role is tls.Role.PERSON and entry is None:
         return Somebody(who.name, b"", frozenset(units))

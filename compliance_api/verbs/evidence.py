@@ -28,7 +28,7 @@ def evidence(
     """Write a pack of evidence for a finding, with the proofs that it stands in the ledger."""
     from compliance_api.errors import ComplianceError
     from compliance_api.ledger import pack
-    from compliance_api.storage import packs
+    from compliance_api.storage.packs import packs
     from lachan import durable
     from lachan.ledger import checkpoint, note
 

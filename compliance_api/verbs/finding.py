@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from compliance_api.errors import ComplianceError
-from compliance_api.usecases.casework import FindingCase
+from compliance_api.usecases.findings.casework import FindingCase
 from compliance_api.verbs.calling import Person, Service, call
 from compliance_api.verbs.database import Json, on_database
 from lachan import terminal
@@ -61,7 +61,7 @@ def _listed(
     config_file: Path | None, service: str | None, person: Path | None, operator: str | None
 ) -> list[FindingCase]:
     if config_file is not None:
-        from compliance_api.storage.casework import Casework
+        from compliance_api.storage.findings.casework import Casework
 
         wanted = [operator] if operator else None
         return on_database(config_file, "finding", lambda engine: Casework(engine).cases(wanted))
@@ -133,7 +133,7 @@ def show(
 ) -> None:
     """Show one finding with every step that was taken; over gRPC also what it rests on."""
     if config_file is not None:
-        from compliance_api.storage.casework import Casework
+        from compliance_api.storage.findings.casework import Casework
 
         case = on_database(config_file, "finding", lambda engine: Casework(engine).case(finding))
         if case is None:

@@ -30,7 +30,7 @@ def key(
 def checkpoint(config_file: Config) -> None:
     """Print the last head that enough witnesses cosigned, for whoever keeps one."""
     from compliance_api.errors import ComplianceError
-    from compliance_api.storage.proofs import Proofs
+    from compliance_api.storage.packs.proofs import Proofs
 
     head = on_database(config_file, "ledger", lambda engine: Proofs(engine).checkpoint(), migrated=False)
     if head is None:

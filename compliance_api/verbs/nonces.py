@@ -13,7 +13,7 @@ def nonce_zone(config_file: Config) -> None:
     """Answer for the authority's zone of nonces, and note which address asked for which (nonces in the settings)."""
     from compliance_api.errors import ComplianceError
     from compliance_api.nonces import server
-    from compliance_api.storage.paths import Paths
+    from compliance_api.storage.probing.paths import Paths
     from lachan import log
 
     with using(config_file, "nonce-zone") as place:

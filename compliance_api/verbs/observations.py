@@ -44,8 +44,8 @@ def pages(
     json_: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show addresses that listed names share and no reference gave: a block page, or a way around the list."""
-    from compliance_api.settings import load_shapes
-    from compliance_api.storage.observations import Observations
+    from compliance_api.settings.texts import load_shapes
+    from compliance_api.storage.probing.observations import Observations
 
     now = datetime.now(UTC)
     with using(config_file, "observations pages") as place:
@@ -66,8 +66,8 @@ def pages(
 
 
 async def _export(engine: AsyncEngine, since: datetime, until: datetime, operator: str | None, country: str) -> int:
-    from compliance_api.storage.observations import Observations
-    from compliance_api.usecases.ooni import measurement
+    from compliance_api.storage.probing.observations import Observations
+    from compliance_api.usecases.probing.ooni import measurement
 
     left_out = 0
     async for seen in Observations(engine).export(since, until, operator):

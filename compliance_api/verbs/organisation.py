@@ -22,8 +22,8 @@ def apply(
     config_file: Config,
 ) -> None:
     """Make the registry what a file says; what was enrolled stays as it was enrolled."""
-    from compliance_api.settings import load_registry
-    from compliance_api.storage.members import Members
+    from compliance_api.settings.parties import load_registry
+    from compliance_api.storage.membership.members import Members
 
     wanted = load_registry(file)
 
@@ -36,7 +36,7 @@ def apply(
 @app.command("list")
 def show(config_file: Config, json: Json = False) -> None:
     """Say who takes part, who was revoked, and who was left out of the file."""
-    from compliance_api.storage.members import Members
+    from compliance_api.storage.membership.members import Members
 
     with using(config_file, "organisation list") as place:
         found = asyncio.run(place.run(lambda engine: Members(engine).load()))

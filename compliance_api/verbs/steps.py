@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compliance_api.domain.casework import Action
+from compliance_api.domain.findings.casework import Action
 from compliance_api.errors import ComplianceError
 from compliance_api.ledger import statement
 from compliance_api.ledger.statement import Kept, Order, Statement

@@ -19,7 +19,7 @@ def unreported(
     from dataclasses import asdict
     from datetime import UTC, datetime, timedelta
 
-    from compliance_api.storage.assignments import Assignments
+    from compliance_api.storage.probing.assignments import Assignments
 
     now = datetime.now(UTC)
     found = on_database(

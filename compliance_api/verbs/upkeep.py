@@ -22,7 +22,7 @@ hold = typer.Typer(no_args_is_help=True, help="Legal holds: what must be kept al
 
 def maintain(config_file: Config, json: Json = False) -> None:
     """Make partitions ahead, sum what was reported, and drop what is due; once."""
-    from compliance_api.storage.upkeep import Upkeep
+    from compliance_api.storage.upkeep.upkeep import Upkeep
 
     now = datetime.now(UTC)
     with using(config_file, "maintain") as place:
@@ -67,7 +67,7 @@ def place(
     until: Annotated[str, typer.Option("--until", help="up to then.")] = "",
 ) -> None:
     """Let nothing of a finding, or of a period, be dropped."""
-    from compliance_api.storage.holds import Holds
+    from compliance_api.storage.upkeep.holds import Holds
 
     period = (_moment(since, "--from"), _moment(until, "--until")) if since or until else None
     if bool(finding) == (period is not None):
@@ -89,7 +89,7 @@ def release(
     by: By,
 ) -> None:
     """Let what is due be dropped again; the hold stays in the register."""
-    from compliance_api.storage.holds import Holds
+    from compliance_api.storage.upkeep.holds import Holds
 
     now = datetime.now(UTC)
     ended = on_database(config_file, "hold", lambda engine: Holds(engine).release(hold_id, reason, by, now))
@@ -99,7 +99,7 @@ def release(
 @hold.command("list")
 def show(config_file: Config, json: Json = False) -> None:
     """Print every hold there ever was."""
-    from compliance_api.storage.holds import Holds
+    from compliance_api.storage.upkeep.holds import Holds
 
     holds = on_database(config_file, "hold", lambda engine: Holds(engine).all())
     if json:

@@ -16,7 +16,7 @@ from lachan import terminal
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from compliance_api.domain.period_verdict import PeriodVerdict
+    from compliance_api.domain.verdicts.period_verdict import PeriodVerdict
 
 Operator = Annotated[str, typer.Argument(help="The operator's id.")]
 Jurisdiction = Annotated[str, typer.Argument(help="Where.")]
@@ -33,7 +33,7 @@ def verdict(
     json: Json = False,
 ) -> None:
     """Recompute the verdict on a period; with --json, the same bytes from the same evidence."""
-    from compliance_api.judging import place_of, recompute
+    from compliance_api.wiring.judging import place_of, recompute
 
     try:
         at = datetime.fromisoformat(known_at) if known_at else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from compliance_api.usecases.overview import CoverageView, FindingView, OperatorOverview, Overview
+from compliance_api.usecases.console.overview import CoverageView, FindingView, OperatorOverview, Overview
 from compliance_api.web.tongue import iso
 
 

@@ -22,10 +22,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
-from compliance_api.domain.organisation import Label
-from compliance_api.usecases.activity import ActivityReader
-from compliance_api.usecases.casework import CaseworkReader
-from compliance_api.usecases.overview import Overview, OverviewReader
+from compliance_api.domain.parties.organisation import Label
+from compliance_api.usecases.console.activity import ActivityReader
+from compliance_api.usecases.console.overview import Overview, OverviewReader
+from compliance_api.usecases.findings.casework import CaseworkReader
 from compliance_api.web import api, findings, pages, tongue
 from compliance_api.web.headers import SecurityHeaders
 from compliance_api.web.settings import ConsoleSettings

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from compliance_api.domain.casework import Step
-from compliance_api.domain.organisation import Label
-from compliance_api.usecases.casework import FindingCase
+from compliance_api.domain.findings.casework import Step
+from compliance_api.domain.parties.organisation import Label
+from compliance_api.usecases.findings.casework import FindingCase
 from compliance_api.web import words
 from compliance_api.web.tongue import Tongue
 

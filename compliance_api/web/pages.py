@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from compliance_api.domain.finding import EvidenceKind
-from compliance_api.domain.verdict import Outcome
-from compliance_api.usecases.overview import (
+from compliance_api.domain.findings.finding import EvidenceKind
+from compliance_api.domain.verdicts.verdict import Outcome
+from compliance_api.usecases.console.overview import (
     CoverageView,
     EvidenceView,
     FindingView,

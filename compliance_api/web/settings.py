@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from compliance_api.domain.law import Texts
+from compliance_api.domain.law.law import Texts
 from lachan.config import Duration, Settings
 
 

@@ -22,7 +22,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 
-from compliance_api.domain.organisation import Label
+from compliance_api.domain.parties.organisation import Label
 
 LANGUAGES: Final = ("vi", "en")
 LEGAL_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

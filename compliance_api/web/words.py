@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from compliance_api.domain.casework import State
-from compliance_api.domain.finding import EvidenceKind, FindingKind
-from compliance_api.domain.observation import Arm, Result, Shape
-from compliance_api.domain.verdict import Outcome
+from compliance_api.domain.findings.casework import State
+from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
+from compliance_api.domain.observations.observation import Arm, Result, Shape
+from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.web.tongue import Tongue
 
 

@@ -16,9 +16,9 @@ import compliance_api.metrics
 import compliance_api.probe.metrics
 import resolver.rpzlog.metrics
 from blocklist_sync.edge.freshness import SyncState
-from compliance_api.challenging import ChallengeMetrics
 from compliance_api.ledger.cosigning import Failure
-from compliance_api.sequencer import LedgerMetrics
+from compliance_api.wiring.challenging import ChallengeMetrics
+from compliance_api.wiring.sequencer import LedgerMetrics
 from lachan.spool import Stats
 from resolver.auditor import Doubt, LedgerStatus
 from resolver.counters import WindowCounts
@@ -87,8 +87,8 @@ REGISTRIES = {
     "resolver/syncmetrics.py": lambda: registry(lambda: EDGE),
     "blocklist_sync/central/serving/metrics.py": lambda: blocklist_sync.central.serving.metrics.Metrics().registry,
     "compliance_api/metrics.py": lambda: compliance_api.metrics.Metrics().registry,
-    "compliance_api/sequencer.py": ledger_registry,
-    "compliance_api/challenging.py": challenge_registry,
+    "compliance_api/wiring/sequencer.py": ledger_registry,
+    "compliance_api/wiring/challenging.py": challenge_registry,
     "compliance_api/probe/metrics.py": lambda: compliance_api.probe.metrics.Metrics().registry,
 }
 METRIC_TYPES = ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum", "MetricFamily")

@@ -27,16 +27,22 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.organisation import Jurisdiction, Label, Node, Organisation, OrganisationKind, Registry
-from compliance_api.domain.retention import RetentionSettings
-from compliance_api.domain.rollup import COLUMNS, hour_of
-from compliance_api.storage import partitions
-from compliance_api.storage.activity import ActivityStore
+from compliance_api.domain.law.retention import RetentionSettings
+from compliance_api.domain.parties.organisation import (
+    Jurisdiction,
+    Label,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Registry,
+)
+from compliance_api.domain.reports.rollup import COLUMNS, hour_of
+from compliance_api.storage.console.overview import OverviewStore
 from compliance_api.storage.migrate import migrate
-from compliance_api.storage.overview import OverviewStore
-from compliance_api.storage.partitions import HOURLY, REPORTS, Divided
-from compliance_api.storage.reports import REPORT_COLUMNS
-from compliance_api.storage.upkeep import Upkeep
+from compliance_api.storage.reports.activity import ActivityStore
+from compliance_api.storage.reports.reports import REPORT_COLUMNS
+from compliance_api.storage.upkeep.partitions import HOURLY, REPORTS, Divided
+from compliance_api.storage.upkeep.upkeep import Upkeep, partitions
 from lachan import postgres
 from lachan.compliance.v1 import report_pb2 as pb
 from tests.bench.tables import say

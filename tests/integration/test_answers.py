@@ -16,25 +16,25 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
-from compliance_api import pki
 from compliance_api.cli import app
-from compliance_api.domain.casework import Action, State
-from compliance_api.domain.credential import Objection
-from compliance_api.domain.law import LawBook
-from compliance_api.domain.organisation import Person, Registry
+from compliance_api.domain.findings.casework import Action, State
+from compliance_api.domain.law.law import LawBook
+from compliance_api.domain.parties.credential import Objection
+from compliance_api.domain.parties.organisation import Person, Registry
 from compliance_api.domain.statistics.parameters import Family
-from compliance_api.domain.verdict import judge
+from compliance_api.domain.verdicts.verdict import judge
+from compliance_api.identity import pki
 from compliance_api.ledger import statement
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.finding import FindingService
-from compliance_api.settings import load_registry
-from compliance_api.storage import people
-from compliance_api.storage.cases import Cases
-from compliance_api.storage.casework import Casework
-from compliance_api.storage.laws import Laws
-from compliance_api.storage.members import Members, changed, changing
-from compliance_api.usecases.desk import Desk
-from compliance_api.usecases.membership import Directory
+from compliance_api.settings.parties import load_registry
+from compliance_api.storage.findings.cases import Cases
+from compliance_api.storage.findings.casework import Casework
+from compliance_api.storage.judging.laws import Laws
+from compliance_api.storage.membership import people
+from compliance_api.storage.membership.members import Members, changed, changing
+from compliance_api.usecases.findings.desk import Desk
+from compliance_api.usecases.membership.membership import Directory
 from lachan import channel
 from lachan.compliance.v1 import finding_service_pb2 as pb
 from lachan.compliance.v1.finding_service_pb2_grpc import FindingServiceStub, add_FindingServiceServicer_to_server
@@ -85,7 +85,7 @@ class World:
         registry = Registry()
         directory = Directory(members, registry)
         await directory.refresh()
-        from compliance_api.admission import LimitSettings
+        from compliance_api.settings.admission import LimitSettings
 
         own = self.authority.material("so/service/compliance")
         guard = Guard(directory, lambda: own.ca, LimitSettings().shares(), lambda: self.at, self.refused.append)
@@ -98,8 +98,8 @@ class World:
 
     async def _certify(self) -> None:
         """Enters the certificates, as an enrolment does: no other counts."""
-        from compliance_api.issuing import issued_of
-        from compliance_api.storage.enrolments import Enrolments
+        from compliance_api.identity.issuing import issued_of
+        from compliance_api.storage.membership.enrolments import Enrolments
 
         async with Enrolments(self.engine).change() as change:
             for who in EVERYBODY:

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.law import Confirmation
-from compliance_api.domain.observation import Arm, Result, Shape
-from compliance_api.storage.assignments import Assignments
+from compliance_api.domain.law.law import Confirmation
+from compliance_api.domain.observations.observation import Arm, Result, Shape
+from compliance_api.storage.probing.assignments import Assignments
 from compliance_api.storage.tables import observations
-from compliance_api.usecases.assignment import Wanted
+from compliance_api.usecases.probing.assignment import Wanted
 from tests.support.cases import NOW
 
 RULE = Confirmation(vantage_points=2, sessions_apart=6 * 3600.0)

@@ -19,13 +19,13 @@ import pytest
 import urllib3
 
 from blocklist_sync.central.serving.revocations import Shown
-from compliance_api.domain.bucket import Allowance
-from compliance_api.domain.credential import Membership, Objection
-from compliance_api.domain.organisation import Label, Organisation, OrganisationKind, Registry
+from compliance_api.domain.parties.bucket import Allowance
+from compliance_api.domain.parties.credential import Membership, Objection
+from compliance_api.domain.parties.organisation import Label, Organisation, OrganisationKind, Registry
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.membership import MembershipService
-from compliance_api.usecases.membership import Directory
-from compliance_api.usecases.share import Share, Shares
+from compliance_api.usecases.membership.membership import Directory
+from compliance_api.usecases.membership.share import Share, Shares
 from lachan import channel, tls
 from lachan.blocklist.v1 import release_service_pb2 as releases
 from lachan.blocklist.v1 import sample_service_pb2 as samples

@@ -29,7 +29,7 @@ from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.release.sign import RefusedError
 from blocklist_sync.edge.agent import Agent, ClientCertificate, Failure, SyncSettings
-from compliance_api import pki
+from compliance_api.identity import pki
 from lachan import channel, tls
 from lachan.blocklist.v1 import sample_service_pb2 as pb
 from lachan.blocklist.v1 import sample_service_pb2_grpc as rpc

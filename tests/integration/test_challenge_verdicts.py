@@ -12,17 +12,17 @@ from pathlib import Path
 
 from sqlalchemy import insert, select
 
-from compliance_api.domain.challenge import Challenge, State
-from compliance_api.domain.finding import EvidenceKind, Finding, FindingKind
+from compliance_api.domain.challenges.challenge import Challenge, State
+from compliance_api.domain.findings.finding import EvidenceKind, Finding, FindingKind
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.verdict import Outcome, Verdict
-from compliance_api.judging import Judging, recompute
+from compliance_api.domain.verdicts.verdict import Outcome, Verdict
 from compliance_api.ledger import evidence, pack, verify
-from compliance_api.storage import packs
-from compliance_api.storage.ledger import NewLeaf, append
+from compliance_api.storage.ledger.leaves import NewLeaf, append
+from compliance_api.storage.packs import packs
 from compliance_api.storage.tables import findings, reports
-from compliance_api.usecases.count import Place
-from compliance_api.usecases.judge import places
+from compliance_api.usecases.judging.count import Place
+from compliance_api.usecases.judging.judge import places
+from compliance_api.wiring.judging import Judging, recompute
 from lachan import message, postgres, tls
 from lachan.compliance.v1 import challenge_service_pb2 as opening
 from lachan.ledger.leaf import Kind

@@ -21,24 +21,24 @@ import pytest
 from sqlalchemy import URL, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain import nonce
-from compliance_api.domain.challenge import State
-from compliance_api.domain.law import LawBook
+from compliance_api.domain.challenges.challenge import State
+from compliance_api.domain.challenges.outcome import ChallengeOutcome
+from compliance_api.domain.law.law import LawBook
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.observation import Path as Way
-from compliance_api.domain.outcome import ChallengeOutcome
-from compliance_api.domain.unreported import Withheld
+from compliance_api.domain.observations import nonce
+from compliance_api.domain.observations.observation import Path as Way
+from compliance_api.domain.observations.unreported import Withheld
 from compliance_api.nonces.server import write
-from compliance_api.storage import evidence
-from compliance_api.storage.assignments import Assignments
-from compliance_api.storage.counters import Counters
-from compliance_api.storage.evidence import Extent
-from compliance_api.storage.laws import Laws
-from compliance_api.storage.paths import Paths
-from compliance_api.storage.seeds import Seeds
+from compliance_api.storage.challenges.counters import Counters
+from compliance_api.storage.judging import evidence
+from compliance_api.storage.judging.evidence import Extent
+from compliance_api.storage.judging.laws import Laws
+from compliance_api.storage.packs.withheld import withheld
+from compliance_api.storage.probing.assignments import Assignments
+from compliance_api.storage.probing.paths import Paths
+from compliance_api.storage.probing.seeds import Seeds
 from compliance_api.storage.tables import assignments, challenge_sums, challenges, ledger_leaves, reports, seeds
-from compliance_api.storage.withheld import withheld
-from compliance_api.usecases.copies import CopyFinder
+from compliance_api.usecases.challenges.copies import CopyFinder
 from lachan import message, postgres, tls
 from lachan.compliance.v1 import challenge_service_pb2 as opening
 from lachan.compliance.v1 import probe_service_pb2 as probes

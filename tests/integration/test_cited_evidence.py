@@ -9,22 +9,22 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.casework import Action, Matter
-from compliance_api.domain.finding import Evidence, EvidenceKind
-from compliance_api.domain.law import LawBook
-from compliance_api.domain.procedure import Procedure
-from compliance_api.domain.retention import RetentionSettings
+from compliance_api.domain.findings.casework import Action, Matter
+from compliance_api.domain.findings.finding import Evidence, EvidenceKind
+from compliance_api.domain.findings.procedure import Procedure
+from compliance_api.domain.law.law import LawBook
+from compliance_api.domain.law.retention import RetentionSettings
 from compliance_api.domain.statistics.parameters import Family
-from compliance_api.domain.tally import DayEvidence, count, judged
-from compliance_api.domain.verdict import judge
-from compliance_api.storage.cases import Cases
-from compliance_api.storage.casework import Casework
-from compliance_api.storage.laws import Laws
+from compliance_api.domain.verdicts.tally import DayEvidence, count, judged
+from compliance_api.domain.verdicts.verdict import judge
+from compliance_api.storage.findings.cases import Cases
+from compliance_api.storage.findings.casework import Casework
+from compliance_api.storage.judging.laws import Laws
+from compliance_api.storage.judging.tallies import Tallies
+from compliance_api.storage.judging.tallies import lines as stored_lines
 from compliance_api.storage.tables import finding_versions, findings, ledger_leaves, observations, tallies
-from compliance_api.storage.tallies import Tallies
-from compliance_api.storage.tallies import lines as stored_lines
-from compliance_api.storage.upkeep import Upkeep
-from compliance_api.usecases.count import Counted, Place
+from compliance_api.storage.upkeep.upkeep import Upkeep
+from compliance_api.usecases.judging.count import Counted, Place
 from lachan.ledger.leaf import Kind
 from tests.support.cases import NOW, course, honest, law, watched
 from tests.support.evidence import ASSIGNMENT, FINDING, Dispute

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.domain.chain import Link, Relation
+from compliance_api.domain.reports.chain import Link, Relation
 from compliance_api.storage.migrate import migrate
-from compliance_api.storage.reports import Reports
-from compliance_api.usecases.claim import Claim
-from compliance_api.usecases.grouping import Call
-from compliance_api.usecases.standing import Logged
+from compliance_api.storage.reports.reports import Reports
+from compliance_api.usecases.reports.claim import Claim
+from compliance_api.usecases.reports.grouping import Call
+from compliance_api.usecases.reports.standing import Logged
 from lachan import postgres
 from tests.support import schemas
 

@@ -13,13 +13,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import URL, Connection, Index, PrimaryKeyConstraint, UniqueConstraint, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.case import Case
-from compliance_api.domain.chain import Relation
-from compliance_api.domain.course import Course, follow
-from compliance_api.domain.finding import FindingKind
-from compliance_api.domain.law import LawBook
-from compliance_api.domain.observation import Arm
-from compliance_api.domain.organisation import (
+from compliance_api.domain.drawing.sampling import Release
+from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.domain.findings.procedure import Procedure
+from compliance_api.domain.law.law import LawBook
+from compliance_api.domain.observations.observation import Arm
+from compliance_api.domain.observations.strange import StrangeAddress
+from compliance_api.domain.parties.organisation import (
     Endpoint,
     Jurisdiction,
     Label,
@@ -29,25 +29,25 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
-from compliance_api.domain.procedure import Procedure
-from compliance_api.domain.sampling import Release
+from compliance_api.domain.reports.chain import Relation
 from compliance_api.domain.statistics.parameters import Family
-from compliance_api.domain.strange import StrangeAddress
-from compliance_api.domain.tally import DayEvidence, count, judged
-from compliance_api.domain.verdict import Outcome, judge
-from compliance_api.storage.assignments import Assignments, Releases
-from compliance_api.storage.cases import Cases
-from compliance_api.storage.laws import Laws
+from compliance_api.domain.verdicts.case import Case
+from compliance_api.domain.verdicts.course import Course, follow
+from compliance_api.domain.verdicts.tally import DayEvidence, count, judged
+from compliance_api.domain.verdicts.verdict import Outcome, judge
+from compliance_api.storage.console.overview import OverviewStore, lifted, rolled_up
+from compliance_api.storage.findings.cases import Cases
+from compliance_api.storage.judging.laws import Laws
+from compliance_api.storage.judging.tallies import Tallies
 from compliance_api.storage.migrate import is_current, migrate
-from compliance_api.storage.observations import Observations
-from compliance_api.storage.overview import OverviewStore, lifted, rolled_up
-from compliance_api.storage.reports import Reports
+from compliance_api.storage.probing.assignments import Assignments, Releases
+from compliance_api.storage.probing.observations import Observations
+from compliance_api.storage.reports.reports import Reports
 from compliance_api.storage.tables import chain_heads, metadata, observations, reports, session_paths, verdict_changes
-from compliance_api.storage.tallies import Tallies
-from compliance_api.usecases.assignment import Round
-from compliance_api.usecases.claim import Claim
-from compliance_api.usecases.count import Counted, Place
-from compliance_api.usecases.grouping import Call, Groups
+from compliance_api.usecases.judging.count import Counted, Place
+from compliance_api.usecases.probing.assignment import Round
+from compliance_api.usecases.reports.claim import Claim
+from compliance_api.usecases.reports.grouping import Call, Groups
 from lachan import postgres
 from lachan.compliance.v1 import report_pb2
 from tests.support.cases import NOW, counted, course, honest, law, report, sighting

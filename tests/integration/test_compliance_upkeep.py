@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
 from compliance_api.cli import app
-from compliance_api.domain.chain import Link
-from compliance_api.domain.organisation import (
+from compliance_api.domain.law.retention import RetentionSettings
+from compliance_api.domain.parties.organisation import (
     Jurisdiction,
     Label,
     Node,
@@ -29,17 +29,17 @@ from compliance_api.domain.organisation import (
     OrganisationKind,
     Registry,
 )
-from compliance_api.domain.retention import RetentionSettings
-from compliance_api.domain.rollup import day_of
+from compliance_api.domain.reports.chain import Link
+from compliance_api.domain.reports.rollup import day_of
 from compliance_api.errors import ComplianceError
-from compliance_api.storage.activity import ActivityStore
-from compliance_api.storage.holds import Holds
 from compliance_api.storage.migrate import migrate
-from compliance_api.storage.partitions import REPORTS
-from compliance_api.storage.reports import Reports
-from compliance_api.storage.upkeep import Upkeep
-from compliance_api.usecases.claim import Claim
-from compliance_api.usecases.grouping import Call
+from compliance_api.storage.reports.activity import ActivityStore
+from compliance_api.storage.reports.reports import Reports
+from compliance_api.storage.upkeep.holds import Holds
+from compliance_api.storage.upkeep.partitions import REPORTS
+from compliance_api.storage.upkeep.upkeep import Upkeep
+from compliance_api.usecases.reports.claim import Claim
+from compliance_api.usecases.reports.grouping import Call
 from lachan import postgres
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.ledger.leaf import Kind, Opening
@@ -348,7 +348,7 @@ KILLED = """
 import asyncio, sys
 from datetime import datetime
 from sqlalchemy import make_url
-from compliance_api.domain.organisation import (
+from compliance_api.domain.parties.organisation import (
     Jurisdiction,
     Label,
     Node,
@@ -356,8 +356,8 @@ from compliance_api.domain.organisation import (
     OrganisationKind,
     Registry,
 )
-from compliance_api.domain.retention import RetentionSettings
-from compliance_api.storage.upkeep import Upkeep
+from compliance_api.domain.law.retention import RetentionSettings
+from compliance_api.storage.upkeep.upkeep import Upkeep
 from lachan import postgres
 async def run():
     await Upkeep(postgres.engine(make_url(sys.argv[1]), 2, "killed"), RetentionSettings()).run(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import uvicorn
 
-from compliance_api.usecases.overview import Overview, OverviewReader
+from compliance_api.usecases.console.overview import Overview, OverviewReader
 from compliance_api.web.app import create
 from compliance_api.web.settings import ConsoleSettings
 from tests.support.overviews import CHEAT, EMPTY, HONEST, NOW, SampleReader, overview

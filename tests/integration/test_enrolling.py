@@ -13,11 +13,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api import pki
-from compliance_api.anchors import Anchors, shown
-from compliance_api.domain.credential import Objection
-from compliance_api.domain.enrolment import Enrolment, Issued, State, Terms
-from compliance_api.domain.organisation import (
+from compliance_api.domain.parties.credential import Objection
+from compliance_api.domain.parties.enrolment import Enrolment, Issued, State, Terms
+from compliance_api.domain.parties.organisation import (
     Endpoint,
     Jurisdiction,
     Label,
@@ -31,10 +29,12 @@ from compliance_api.domain.organisation import (
     Transport,
 )
 from compliance_api.errors import ComplianceError, InvalidRequestError, NotPermittedError
-from compliance_api.issuing import Issuer
-from compliance_api.storage.enrolments import Enrolments
-from compliance_api.storage.members import Members
-from compliance_api.usecases.enrolment import Actor, Enrolling
+from compliance_api.identity import pki
+from compliance_api.identity.anchors import Anchors, shown
+from compliance_api.identity.issuing import Issuer
+from compliance_api.storage.membership.enrolments import Enrolments
+from compliance_api.storage.membership.members import Members
+from compliance_api.usecases.membership.enrolment import Actor, Enrolling
 from lachan import application
 from lachan.application import COLLECTION, ENROLMENT
 from lachan.invitation import Invitation, hash_of

@@ -19,8 +19,8 @@ import grpc.aio
 import pytest
 from typer.testing import CliRunner
 
-from compliance_api import pki
 from compliance_api.cli import app
+from compliance_api.identity import pki
 from lachan import channel, newcomer, tls
 from lachan.channel import Renewing
 from lachan.compliance.v1 import probe_service_pb2 as probes

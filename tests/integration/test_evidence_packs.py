@@ -18,9 +18,9 @@ from sqlalchemy import URL, delete, insert, select, update
 
 from compliance_api.ledger import evidence, pack, verify
 from compliance_api.ledger.verify import Flaw
-from compliance_api.storage import pack_selection, packs
-from compliance_api.storage.packs import PackBuildError
-from compliance_api.storage.proofs import Proofs
+from compliance_api.storage.packs import pack_selection, packs
+from compliance_api.storage.packs.packs import PackBuildError
+from compliance_api.storage.packs.proofs import Proofs
 from compliance_api.storage.tables import (
     assignments,
     law_versions,

@@ -15,26 +15,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
 from compliance_api.cli import app
-from compliance_api.domain.casework import Action, Matter, State, StepError, opening
-from compliance_api.domain.law import LawBook
-from compliance_api.domain.period_verdict import PeriodVerdict
-from compliance_api.domain.procedure import Procedure, Stage
+from compliance_api.domain.findings.casework import Action, Matter, State, StepError, opening
+from compliance_api.domain.findings.procedure import Procedure, Stage
+from compliance_api.domain.law.law import LawBook
 from compliance_api.domain.statistics.parameters import Family
-from compliance_api.domain.tally import DayEvidence, count, judged
-from compliance_api.domain.verdict import judge
+from compliance_api.domain.verdicts.period_verdict import PeriodVerdict
+from compliance_api.domain.verdicts.tally import DayEvidence, count, judged
+from compliance_api.domain.verdicts.verdict import judge
 from compliance_api.errors import ComplianceError
-from compliance_api.judging import recompute
 from compliance_api.ledger import statement
-from compliance_api.storage.cases import Cases
-from compliance_api.storage.casework import Casework, UnknownFindingError
-from compliance_api.storage.laws import Laws
-from compliance_api.storage.periods import Periods
-from compliance_api.storage.tallies import Tallies
-from compliance_api.usecases.casework import FindingCase
-from compliance_api.usecases.count import Counted, DayCounter, Place
-from compliance_api.usecases.periods import PeriodJudge
+from compliance_api.storage.findings.cases import Cases
+from compliance_api.storage.findings.casework import Casework, UnknownFindingError
+from compliance_api.storage.judging.laws import Laws
+from compliance_api.storage.judging.periods import Periods
+from compliance_api.storage.judging.tallies import Tallies
+from compliance_api.usecases.findings.casework import FindingCase
+from compliance_api.usecases.judging.count import Counted, DayCounter, Place
+from compliance_api.usecases.judging.periods import PeriodJudge
 from compliance_api.verbs import finding as verbs
 from compliance_api.verbs import verdict as verdict_verb
+from compliance_api.wiring.judging import recompute
 from tests.support.cases import NOW, course, honest, law, watched
 from tests.support.compliance import Authority
 from tests.support.people import AN, BINH, CHI, OWN, Signer

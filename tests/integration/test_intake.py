@@ -17,11 +17,11 @@ from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance_api.domain.chain import Relation
+from compliance_api.domain.reports.chain import Relation
 from compliance_api.errors import InvalidRequestError
-from compliance_api.storage.reports import Reports
-from compliance_api.usecases.grouping import Call, Groups
-from compliance_api.usecases.standing import Logged
+from compliance_api.storage.reports.reports import Reports
+from compliance_api.usecases.reports.grouping import Call, Groups
+from compliance_api.usecases.reports.standing import Logged
 from lachan import postgres
 from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1 import report_service_pb2 as pb

@@ -10,19 +10,19 @@ from typing import Any
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.chain import Relation
-from compliance_api.domain.law import LawBook
-from compliance_api.domain.observation import Sighting
-from compliance_api.domain.sampling import Release
-from compliance_api.judging import recompute
-from compliance_api.storage.assignments import Releases
-from compliance_api.storage.cases import Cases
-from compliance_api.storage.laws import Laws
-from compliance_api.storage.periods import Periods
+from compliance_api.domain.drawing.sampling import Release
+from compliance_api.domain.law.law import LawBook
+from compliance_api.domain.observations.observation import Sighting
+from compliance_api.domain.reports.chain import Relation
+from compliance_api.storage.findings.cases import Cases
+from compliance_api.storage.judging.laws import Laws
+from compliance_api.storage.judging.periods import Periods
+from compliance_api.storage.judging.tallies import Tallies
+from compliance_api.storage.probing.assignments import Releases
 from compliance_api.storage.tables import chain_heads, copied_counters, observations, reports, session_paths
-from compliance_api.storage.tallies import Tallies
-from compliance_api.usecases.count import DayCounter, Place
-from compliance_api.usecases.periods import PeriodJudge
+from compliance_api.usecases.judging.count import DayCounter, Place
+from compliance_api.usecases.judging.periods import PeriodJudge
+from compliance_api.wiring.judging import recompute
 from tests.support.cases import NOW, START, control, law, report, watched
 from tests.support.claims import enrol
 

@@ -15,9 +15,9 @@ from sqlalchemy import URL, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.ledger.cosigning import Failure
-from compliance_api.storage.ledger import NewLeaf, append
+from compliance_api.storage.ledger.leaves import NewLeaf, append
 from compliance_api.storage.migrate import migrate
-from compliance_api.storage.proofs import Proofs
+from compliance_api.storage.packs.proofs import Proofs
 from compliance_api.storage.tables import (
     ledger_checkpoints,
     ledger_leaves,
@@ -25,8 +25,8 @@ from compliance_api.storage.tables import (
     log_position,
     unverified_reports,
 )
-from compliance_api.usecases.audit import Progress
-from compliance_api.usecases.sequence import LedgerChangedError, Reply
+from compliance_api.usecases.ledger.audit import Progress
+from compliance_api.usecases.ledger.sequence import LedgerChangedError, Reply
 from lachan import postgres
 from lachan.ledger import checkpoint, note, tree
 from lachan.ledger.batch import signed

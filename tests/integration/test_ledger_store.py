@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.sampling import Release
-from compliance_api.storage.assignments import Releases
-from compliance_api.storage.entering import Citations
-from compliance_api.storage.ledger import LedgerClockError, NewLeaf, append
+from compliance_api.domain.drawing.sampling import Release
+from compliance_api.storage.ledger.entering import Citations
+from compliance_api.storage.ledger.leaves import LedgerClockError, NewLeaf, append
+from compliance_api.storage.probing.assignments import Releases
 from compliance_api.storage.tables import ledger_leaves
-from compliance_api.usecases.cite import Cited
+from compliance_api.usecases.ledger.cite import Cited
 from lachan.ledger.leaf import Kind, Opening
 
 

@@ -8,16 +8,16 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.observation import Arm
-from compliance_api.domain.organisation import Endpoint, Transport
-from compliance_api.domain.removal import Removal
-from compliance_api.storage.assignments import Assignments
-from compliance_api.storage.listchanges import ListChangeStore
+from compliance_api.domain.observations.observation import Arm
+from compliance_api.domain.observations.removal import Removal
+from compliance_api.domain.parties.organisation import Endpoint, Transport
+from compliance_api.storage.judging.tallies import Tallies
+from compliance_api.storage.probing.assignments import Assignments
+from compliance_api.storage.probing.listchanges import ListChangeStore
 from compliance_api.storage.tables import ledger_leaves, observations
-from compliance_api.storage.tallies import Tallies
-from compliance_api.usecases.assignment import Round, Wanted
-from compliance_api.usecases.count import Place
-from compliance_api.usecases.question import Question
+from compliance_api.usecases.judging.count import Place
+from compliance_api.usecases.probing.assignment import Round, Wanted
+from compliance_api.usecases.probing.question import Question
 from tests.support.cases import NOW, law
 
 PLACE = Place("a", "hcm", ("edge-1",))

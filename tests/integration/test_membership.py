@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.course import Course
-from compliance_api.domain.credential import Objection, Shown
-from compliance_api.domain.organisation import (
+from compliance_api.domain.findings.procedure import Procedure
+from compliance_api.domain.parties.credential import Objection, Shown
+from compliance_api.domain.parties.organisation import (
     Endpoint,
     Jurisdiction,
     Label,
@@ -26,20 +26,20 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
-from compliance_api.domain.procedure import Procedure
-from compliance_api.domain.verdict import Verdict, judge
-from compliance_api.domain.window import Absence
+from compliance_api.domain.reports.window import Absence
+from compliance_api.domain.verdicts.course import Course
+from compliance_api.domain.verdicts.verdict import Verdict, judge
 from compliance_api.errors import ComplianceError
-from compliance_api.judging import place_of
-from compliance_api.storage.cases import Cases
-from compliance_api.storage.enrolments import Enrolments
-from compliance_api.storage.evidence import Extent
-from compliance_api.storage.members import Members
-from compliance_api.storage.reports import Reports
+from compliance_api.storage.findings.cases import Cases
+from compliance_api.storage.judging.evidence import Extent
+from compliance_api.storage.membership.enrolments import Enrolments
+from compliance_api.storage.membership.members import Members
+from compliance_api.storage.reports.reports import Reports
 from compliance_api.storage.tables import certificates, parties, revocations
-from compliance_api.usecases.grouping import Call, Groups
-from compliance_api.usecases.judge import places
-from compliance_api.usecases.membership import Directory
+from compliance_api.usecases.judging.judge import places
+from compliance_api.usecases.membership.membership import Directory
+from compliance_api.usecases.reports.grouping import Call, Groups
+from compliance_api.wiring.judging import place_of
 from lachan.tls import Identity, Role
 from tests.support.cases import law
 from tests.support.claims import T0, claim

@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 
-from compliance_api.domain.observation import Exchange, Result, Shape, classify
-from compliance_api.domain.shapes import DEFAULT
+from compliance_api.domain.observations.observation import Exchange, Result, Shape, classify
+from compliance_api.domain.observations.shapes import DEFAULT
 from compliance_api.probe.assignment import Endpoint
 from compliance_api.probe.measure import asker
 from compliance_api.probe.settings import MeasureSettings
-from compliance_api.usecases.sighting import exchange
+from compliance_api.usecases.probing.sighting import exchange
 from deploy.demo.upstream import upstream
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.exchange import Transport

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.shapes import DEFAULT, ShapeBook, ShapesError
-from compliance_api.storage.shapes import Shapes
+from compliance_api.domain.observations.shapes import DEFAULT, ShapeBook, ShapesError
+from compliance_api.storage.probing.shapes import Shapes
 from compliance_api.storage.tables import ledger_leaves, shape_versions
 from tests.support.cases import NOW
 

@@ -12,16 +12,23 @@ from datetime import timedelta
 
 import pytest
 
-from compliance_api.domain.case import ReleaseRecord
-from compliance_api.domain.course import Course, follow
-from compliance_api.domain.finding import FindingKind
+from compliance_api.domain.findings.finding import FindingKind
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.met import Met
-from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
-from compliance_api.domain.organisation import Jurisdiction, Label, Node, Organisation, OrganisationKind, Registry
-from compliance_api.domain.tally import DayEvidence, count, judged
-from compliance_api.domain.verdict import Outcome, judge
-from compliance_api.usecases.paths import Decided, Said, Session, decide
+from compliance_api.domain.observations.met import Met
+from compliance_api.domain.observations.observation import Arm, Path, Result, Shape, Sighting
+from compliance_api.domain.parties.organisation import (
+    Jurisdiction,
+    Label,
+    Node,
+    Organisation,
+    OrganisationKind,
+    Registry,
+)
+from compliance_api.domain.reports.record import ReleaseRecord
+from compliance_api.domain.verdicts.course import Course, follow
+from compliance_api.domain.verdicts.tally import DayEvidence, count, judged
+from compliance_api.domain.verdicts.verdict import Outcome, judge
+from compliance_api.usecases.probing.paths import Decided, Said, Session, decide
 from lachan import message
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.signing import SigningKey

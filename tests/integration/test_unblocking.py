@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.observation import Arm
+from compliance_api.domain.observations.observation import Arm
 from compliance_api.storage.tables import observations, period_verdicts, removals, tallies, verdicts
 from lachan import postgres
 from tests.support.compliance import LAW, Authority, ProbeClient, Service, eventually

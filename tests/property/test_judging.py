@@ -14,19 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord
-from compliance_api.domain.chain import Relation
-from compliance_api.domain.course import Course, follow
-from compliance_api.domain.finding import FindingKind
-from compliance_api.domain.law import Law
-from compliance_api.domain.law_history import content, read
+from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.domain.law.law import Law
+from compliance_api.domain.law.law_history import content, read
 from compliance_api.domain.legal_day import LegalDay, period
-from compliance_api.domain.observation import Arm, Result, Shape, Sighting
-from compliance_api.domain.organisation import Transport
-from compliance_api.domain.period_verdict import decide
+from compliance_api.domain.observations.observation import Arm, Result, Shape, Sighting
+from compliance_api.domain.parties.organisation import Transport
+from compliance_api.domain.reports.chain import Relation
+from compliance_api.domain.reports.record import NodeRecord, ReleaseRecord, ReportRecord
 from compliance_api.domain.statistics.parameters import Family
-from compliance_api.domain.tally import DayEvidence, count, judged
-from compliance_api.domain.verdict import Outcome, judge
+from compliance_api.domain.verdicts.case import Case
+from compliance_api.domain.verdicts.course import Course, follow
+from compliance_api.domain.verdicts.period_verdict import decide
+from compliance_api.domain.verdicts.tally import DayEvidence, count, judged
+from compliance_api.domain.verdicts.verdict import Outcome, judge
 from tests.support.cases import TEXT
 
 LAW = Law.model_validate(

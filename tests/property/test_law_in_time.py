@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord
-from compliance_api.domain.chain import Relation
-from compliance_api.domain.finding import FindingKind
-from compliance_api.domain.law import Law
-from compliance_api.domain.law_history import LawHistory, LawVersion, content, read
+from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.domain.law.law import Law
+from compliance_api.domain.law.law_history import LawHistory, LawVersion, content, read
 from compliance_api.domain.legal_day import LegalDay, period
-from compliance_api.domain.observation import Arm, Path, Result, Shape, Sighting
-from compliance_api.domain.period_verdict import decide
-from compliance_api.domain.verdict import Outcome, Verdict, judge
+from compliance_api.domain.observations.observation import Arm, Path, Result, Shape, Sighting
+from compliance_api.domain.reports.chain import Relation
+from compliance_api.domain.reports.record import NodeRecord, ReleaseRecord, ReportRecord
+from compliance_api.domain.verdicts.case import Case
+from compliance_api.domain.verdicts.period_verdict import decide
+from compliance_api.domain.verdicts.verdict import Outcome, Verdict, judge
 from tests.support.cases import TEXT
 
 TODAY = LegalDay.of(datetime(2026, 3, 10, tzinfo=UTC))

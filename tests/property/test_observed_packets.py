@@ -8,11 +8,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compliance_api.domain.observation import Arm, Outcome, Result, classify
-from compliance_api.domain.shapes import ShapeText
+from compliance_api.domain.observations.observation import Arm, Outcome, Result, classify
+from compliance_api.domain.observations.shapes import ShapeText
 from compliance_api.probe.linecheck import Asked, Purpose, judge
-from compliance_api.usecases.ooni import Seen, measurement
-from compliance_api.usecases.sighting import exchange
+from compliance_api.usecases.probing.ooni import Seen, measurement
+from compliance_api.usecases.probing.sighting import exchange
 from lachan import exchange as wire
 from lachan import message
 from lachan.compliance.v1 import probe_service_pb2 as pb

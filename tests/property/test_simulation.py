@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compliance_api.domain.verdict import Outcome
+from compliance_api.domain.verdicts.verdict import Outcome
 from tests.simulate import cheats, honest, openness
 from tests.simulate.cheats import CHEATS, Cheat
 from tests.simulate.composed.conduct import HONEST, unfiltered

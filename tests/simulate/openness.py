@@ -12,11 +12,11 @@ from datetime import timedelta
 
 import numpy as np
 
-from compliance_api.domain.burden import Burden
-from compliance_api.domain.challenge import State
-from compliance_api.domain.law import ChallengeDuty
+from compliance_api.domain.challenges.challenge import State
+from compliance_api.domain.challenges.openness import Hour, shut
+from compliance_api.domain.law.burden import Burden
+from compliance_api.domain.law.law import ChallengeDuty
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.openness import Hour, shut
 from compliance_api.domain.statistics.eprocess import UNIT, step
 from compliance_api.domain.statistics.parameters import ProcessRule
 from tests.simulate.cheats import NEVER, Detection

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compliance_api.domain.burden import Burden
-from compliance_api.domain.law import Confirmation
-from compliance_api.domain.observation import ConfirmationRule, Eyes
+from compliance_api.domain.law.burden import Burden
+from compliance_api.domain.law.law import Confirmation
+from compliance_api.domain.observations.observation import ConfirmationRule, Eyes
 from compliance_api.domain.statistics.day import ALL, STRATA, Line
 from compliance_api.domain.statistics.parameters import CopyRule, DayRules, ProcessRule, SlopeRule
 

@@ -13,7 +13,7 @@ import grpc.aio
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from compliance_api import pki
+from compliance_api.identity import pki
 from lachan import channel, signing, tls
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.compliance.v1 import report_service_pb2 as service

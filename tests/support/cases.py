@@ -7,15 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord
-from compliance_api.domain.chain import Relation
-from compliance_api.domain.course import CountedDay, Course, ReleaseSeen, follow
-from compliance_api.domain.finding import Evidence, EvidenceKind
-from compliance_api.domain.law import Law
+from compliance_api.domain.findings.finding import Evidence, EvidenceKind
+from compliance_api.domain.law.law import Law
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.observation import Arm, Result, Shape, Sighting
+from compliance_api.domain.observations.observation import Arm, Result, Shape, Sighting
+from compliance_api.domain.reports.chain import Relation
+from compliance_api.domain.reports.record import NodeRecord, ReleaseRecord, ReportRecord
 from compliance_api.domain.statistics.eprocess import FAMILIES
 from compliance_api.domain.statistics.parameters import Family
+from compliance_api.domain.verdicts.case import Case
+from compliance_api.domain.verdicts.course import CountedDay, Course, ReleaseSeen, follow
 
 NOW = datetime(2025, 11, 22, 12, 0, tzinfo=UTC)
 START = NOW - timedelta(hours=1)

@@ -13,10 +13,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.chain import Relation
-from compliance_api.domain.challenge import hour_of
-from compliance_api.domain.law import LawBook
-from compliance_api.domain.organisation import (
+from compliance_api.domain.challenges.challenge import hour_of
+from compliance_api.domain.drawing.sampling import ListedName, Release
+from compliance_api.domain.law.law import LawBook
+from compliance_api.domain.observations.shapes import DEFAULT
+from compliance_api.domain.parties.organisation import (
     Endpoint,
     Jurisdiction,
     Label,
@@ -28,8 +29,7 @@ from compliance_api.domain.organisation import (
     Registry,
     Transport,
 )
-from compliance_api.domain.sampling import ListedName, Release
-from compliance_api.domain.shapes import DEFAULT
+from compliance_api.domain.reports.chain import Relation
 from compliance_api.metrics import Metrics
 from compliance_api.nonces.answer import Zone
 from compliance_api.nonces.server import Desk, NonceServer, Pace, write
@@ -37,26 +37,26 @@ from compliance_api.nonces.settings import NonceSettings
 from compliance_api.rpc.challenge import ChallengeService
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
-from compliance_api.storage.assignments import Assignments, Releases
-from compliance_api.storage.challenges import Challenges
-from compliance_api.storage.laws import Laws
+from compliance_api.storage.challenges.challenges import Challenges
+from compliance_api.storage.challenges.outcomes import Outcomes
+from compliance_api.storage.judging.laws import Laws
 from compliance_api.storage.migrate import migrate
-from compliance_api.storage.observations import Observations
-from compliance_api.storage.outcomes import Outcomes
-from compliance_api.storage.paths import Paths
-from compliance_api.storage.reports import Reports
-from compliance_api.storage.seeds import Seeds
-from compliance_api.usecases.assignment import Assigner, Plan
-from compliance_api.usecases.challenge import Challenger
-from compliance_api.usecases.extras import Extras, NonceZone
-from compliance_api.usecases.grouping import Groups
-from compliance_api.usecases.ingest import Ingest
-from compliance_api.usecases.observe import Limits, Observe
-from compliance_api.usecases.outcome import Summary
-from compliance_api.usecases.paths import PathFinder
-from compliance_api.usecases.room import Capacity, Room
-from compliance_api.usecases.sample import NameSource
-from compliance_api.usecases.stamp import Stamper
+from compliance_api.storage.probing.assignments import Assignments, Releases
+from compliance_api.storage.probing.observations import Observations
+from compliance_api.storage.probing.paths import Paths
+from compliance_api.storage.probing.seeds import Seeds
+from compliance_api.storage.reports.reports import Reports
+from compliance_api.usecases.challenges.challenge import Challenger
+from compliance_api.usecases.challenges.outcome import Summary
+from compliance_api.usecases.probing.assignment import Assigner, Plan
+from compliance_api.usecases.probing.extras import Extras, NonceZone
+from compliance_api.usecases.probing.observe import Limits, Observe
+from compliance_api.usecases.probing.paths import PathFinder
+from compliance_api.usecases.probing.sample import NameSource
+from compliance_api.usecases.probing.stamp import Stamper
+from compliance_api.usecases.reports.grouping import Groups
+from compliance_api.usecases.reports.ingest import Ingest
+from compliance_api.usecases.reports.room import Capacity, Room
 from lachan import channel, message, postgres, tls
 from lachan.compliance.v1 import probe_service_pb2 as probes
 from lachan.compliance.v1 import report_pb2, report_service_pb2

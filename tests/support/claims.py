@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.chain import Link
+from compliance_api.domain.reports.chain import Link
 from compliance_api.storage.tables import chain_heads
-from compliance_api.usecases.claim import Claim
+from compliance_api.usecases.reports.claim import Claim
 
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
 EPOCH = b"e" * 16

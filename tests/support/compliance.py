@@ -19,7 +19,7 @@ from typing import Any
 
 import grpc.aio
 
-from compliance_api import pki
+from compliance_api.identity import pki
 from lachan import channel, message, tls
 from lachan.blocklist.v1 import sample_service_pb2 as samples
 from lachan.blocklist.v1.sample_service_pb2_grpc import SampleServiceServicer, add_SampleServiceServicer_to_server

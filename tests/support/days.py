@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from compliance_api.domain.case import Case, NodeRecord, ReleaseRecord, ReportRecord
-from compliance_api.domain.course import CountedDay, Course
-from compliance_api.domain.law import Law
-from compliance_api.domain.law_history import LawHistory, content, read
+from compliance_api.domain.law.law import Law
+from compliance_api.domain.law.law_history import LawHistory, content, read
 from compliance_api.domain.legal_day import LegalDay, Period
-from compliance_api.domain.met import Met
-from compliance_api.domain.observation import Sighting
-from compliance_api.domain.period_verdict import PeriodVerdict
-from compliance_api.usecases.count import Counted, Place
+from compliance_api.domain.observations.met import Met
+from compliance_api.domain.observations.observation import Sighting
+from compliance_api.domain.reports.record import NodeRecord, ReleaseRecord, ReportRecord
+from compliance_api.domain.verdicts.case import Case
+from compliance_api.domain.verdicts.course import CountedDay, Course
+from compliance_api.domain.verdicts.period_verdict import PeriodVerdict
+from compliance_api.usecases.judging.count import Counted, Place
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 PLACE = Place("a", "hcm", ("edge-1",))

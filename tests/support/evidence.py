@@ -10,14 +10,14 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.casework import opening
-from compliance_api.domain.law import LawBook
-from compliance_api.storage import casework
-from compliance_api.storage.laws import Laws
-from compliance_api.storage.ledger import NewLeaf, append
-from compliance_api.storage.reports import Reports
+from compliance_api.domain.findings.casework import opening
+from compliance_api.domain.law.law import LawBook
+from compliance_api.storage.findings import casework
+from compliance_api.storage.judging.laws import Laws
+from compliance_api.storage.ledger.leaves import NewLeaf, append
+from compliance_api.storage.reports.reports import Reports
 from compliance_api.storage.tables import findings, ledger_leaves, observations
-from compliance_api.usecases.grouping import Call, Groups
+from compliance_api.usecases.reports.grouping import Call, Groups
 from lachan import canonical
 from lachan.compliance.v1 import probe_service_pb2 as probes
 from lachan.compliance.v1 import report_pb2

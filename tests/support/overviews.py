@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from compliance_api.domain.casework import Action, Matter, opening, take
-from compliance_api.domain.finding import EvidenceKind, FindingKind
-from compliance_api.domain.observation import Arm, Result
-from compliance_api.domain.organisation import Label
-from compliance_api.domain.procedure import Procedure
-from compliance_api.domain.verdict import Outcome
-from compliance_api.usecases.casework import FindingCase
-from compliance_api.usecases.overview import (
+from compliance_api.domain.findings.casework import Action, Matter, opening, take
+from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
+from compliance_api.domain.findings.procedure import Procedure
+from compliance_api.domain.observations.observation import Arm, Result
+from compliance_api.domain.parties.organisation import Label
+from compliance_api.domain.verdicts.verdict import Outcome
+from compliance_api.usecases.console.overview import (
     CoverageView,
     EvidenceView,
     FindingView,
@@ -26,6 +25,7 @@ from compliance_api.usecases.overview import (
     ReportView,
     VerdictChange,
 )
+from compliance_api.usecases.findings.casework import FindingCase
 from tests.support.people import AN
 
 NOW = datetime(2025, 11, 22, 2, 12, 3, tzinfo=UTC)

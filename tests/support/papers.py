@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compliance_api import pki
+from compliance_api.identity import pki
 from lachan.tls import TlsFiles
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from compliance_api.domain.casework import Action, Author, Deed, Matter
+from compliance_api.domain.findings.casework import Action, Author, Deed, Matter
 from compliance_api.ledger import statement
 from compliance_api.ledger.statement import Order, Statement
 from lachan.signing import SigningKey

@@ -13,8 +13,8 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from compliance_api import pki
-from compliance_api.usecases.stamp import Stamper
+from compliance_api.identity import pki
+from compliance_api.usecases.probing.stamp import Stamper
 from lachan import channel, tls
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import probe_service_pb2_grpc as stubs

@@ -21,9 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from compliance_api.ledger import submission
 from compliance_api.ledger.cosigning import Failure
 from compliance_api.ledger.witness import Witness
-from compliance_api.storage.ledger import NewLeaf, append
-from compliance_api.storage.sequence import LedgerSequence
-from compliance_api.usecases.sequence import Log, Reply, Sequencer, WitnessError
+from compliance_api.storage.ledger.leaves import NewLeaf, append
+from compliance_api.storage.ledger.sequence import LedgerSequence
+from compliance_api.usecases.ledger.sequence import Log, Reply, Sequencer, WitnessError
 from lachan import postgres
 from lachan.ledger.leaf import Kind
 from lachan.signing import SigningKey

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from compliance_api.domain.casework import Action, Matter, Step, opening, take
-from compliance_api.domain.procedure import Procedure
+from compliance_api.domain.findings.casework import Action, Matter, Step, opening, take
+from compliance_api.domain.findings.procedure import Procedure
 from compliance_api.ledger import statement
 from compliance_api.ledger.statement import Kept, Receipt
-from compliance_api.storage import casework
+from compliance_api.storage.findings import casework
 from lachan import canonical
 from lachan.ledger.leaf import Kind
 from lachan.signing import SigningKey

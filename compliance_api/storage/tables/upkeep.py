@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Date, DateTime, Index, LargeBinary, Table, Text, text
 
-from compliance_api.domain.rollup import COLUMNS
+from compliance_api.domain.reports.rollup import COLUMNS
 from compliance_api.storage.tables.base import metadata, moment
 
 

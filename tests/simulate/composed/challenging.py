@@ -11,13 +11,13 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from compliance_api.domain.case import SlopeRecord
-from compliance_api.domain.challenge import Challenge, State, challengeable, draw_rules, hours
-from compliance_api.domain.challenged import record
-from compliance_api.domain.law import Law
+from compliance_api.domain.challenges.challenge import Challenge, State, challengeable, draw_rules, hours
+from compliance_api.domain.challenges.openness import shut
+from compliance_api.domain.challenges.outcome import Opened, outcome
+from compliance_api.domain.law.law import Law
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.openness import shut
-from compliance_api.domain.outcome import Opened, outcome
+from compliance_api.domain.verdicts.case import SlopeRecord
+from compliance_api.domain.verdicts.challenged import record
 from tests.simulate.composed.conduct import HOUR, Conduct
 from tests.simulate.composed.life import Life
 from tests.simulate.composed.published import Published

@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from compliance_api.domain.observation import Arm, Shape
-from compliance_api.domain.organisation import Transport
+from compliance_api.domain.observations.observation import Arm, Shape
+from compliance_api.domain.parties.organisation import Transport
 
 HOUR = 3600.0
 DAY = 86400.0

@@ -13,17 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from compliance_api.domain.case import Case, CopyRecord, NodeRecord, ReportRecord
-from compliance_api.domain.copied import copied
-from compliance_api.domain.course import CountedDay, follow
-from compliance_api.domain.law import Law
+from compliance_api.domain.challenges.copied import copied
+from compliance_api.domain.law.law import Law
+from compliance_api.domain.law.timeline import Span, Timeline
 from compliance_api.domain.legal_day import LegalDay
-from compliance_api.domain.met import Met
-from compliance_api.domain.observation import Sighting
+from compliance_api.domain.observations.met import Met
+from compliance_api.domain.observations.observation import Sighting
+from compliance_api.domain.reports.record import NodeRecord, ReportRecord
 from compliance_api.domain.statistics.eprocess import FAMILIES
-from compliance_api.domain.tally import DayEvidence, count, judged
-from compliance_api.domain.timeline import Span, Timeline
-from compliance_api.domain.verdict import Outcome, Verdict, judge
+from compliance_api.domain.verdicts.case import Case, CopyRecord
+from compliance_api.domain.verdicts.course import CountedDay, follow
+from compliance_api.domain.verdicts.tally import DayEvidence, count, judged
+from compliance_api.domain.verdicts.verdict import Outcome, Verdict, judge
 from tests.simulate.composed.challenging import Challenges
 from tests.simulate.composed.conduct import HONEST, HOUR, Conduct
 from tests.simulate.composed.life import LATE_LINES, Life

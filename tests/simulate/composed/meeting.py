@@ -1,6 +1,7 @@
 """Whom each line meets: what sessions show of their way, as the service decides it.
 
-Holds always: paths and meetings are decided by `compliance_api.domain.path` from hints; only the hints are made up.
+Holds always: paths and meetings are decided by `compliance_api.domain.observations.path` from hints; only the hints are
+made up.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import itertools
 import random
 from datetime import datetime
 
-from compliance_api.domain.met import Met
-from compliance_api.domain.observation import Path
-from compliance_api.domain.path import Hints, Whoami, met_enrolled, path
+from compliance_api.domain.observations.met import Met
+from compliance_api.domain.observations.observation import Path
+from compliance_api.domain.observations.path import Hints, Whoami, met_enrolled, path
 from tests.simulate.composed.conduct import Conduct
 from tests.simulate.composed.life import SILENT, Life
 from tests.simulate.world import World

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from compliance_api.domain.law import Law
-from compliance_api.domain.observation import Arm, Result, Shape, Sighting
-from compliance_api.domain.organisation import Endpoint, Transport
-from compliance_api.domain.sampling import Inputs
-from compliance_api.usecases.assignment import FRESH_DAYS, Plan, Wanted, questions
-from compliance_api.usecases.question import Question
+from compliance_api.domain.drawing.sampling import Inputs
+from compliance_api.domain.law.law import Law
+from compliance_api.domain.observations.observation import Arm, Result, Shape, Sighting
+from compliance_api.domain.parties.organisation import Endpoint, Transport
+from compliance_api.usecases.probing.assignment import FRESH_DAYS, Plan, Wanted, questions
+from compliance_api.usecases.probing.question import Question
 from tests.simulate.composed.conduct import DAY, HOUR, Asked, Conduct, part
 from tests.simulate.composed.life import Life
 from tests.simulate.composed.meeting import way

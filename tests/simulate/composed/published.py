@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from compliance_api.domain.case import ReleaseRecord
-from compliance_api.domain.law import Law
-from compliance_api.domain.sampling import WEEK, ListedName, Pool, Release, aged, due, recent_serials
-from compliance_api.usecases.sample import RECENT_WANTED
+from compliance_api.domain.drawing.sampling import WEEK, ListedName, Pool, Release, aged, due, recent_serials
+from compliance_api.domain.law.law import Law
+from compliance_api.domain.reports.record import ReleaseRecord
+from compliance_api.usecases.probing.sample import RECENT_WANTED
 
 BASE = 20_000
 A_RELEASE = 40

@@ -10,9 +10,9 @@ from datetime import timedelta
 
 import numpy as np
 
-from compliance_api.domain.case import ReportRecord
-from compliance_api.domain.chain import Relation
-from compliance_api.domain.copied import Series
+from compliance_api.domain.challenges.copied import Series
+from compliance_api.domain.reports.chain import Relation
+from compliance_api.domain.reports.record import ReportRecord
 from tests.simulate.composed.conduct import DAY, HOUR
 from tests.simulate.composed.probing import NODE, Probes
 from tests.simulate.counters import course

@@ -1,4 +1,4 @@
-"""Names that spoke against an operator, kept as `compliance_api.storage.unsettled` finds them in the database.
+"""Names that spoke against an operator, kept as `compliance_api.storage.probing.unsettled` finds them in the database.
 
 Holds always: what is asked again here is what the service would ask again.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from compliance_api.domain.observation import FAILING, UNLISTED, Arm, Result, Shape, Sighting
-from compliance_api.domain.sampling import ListedName, Unlisted, Unsettled
-from compliance_api.usecases.assignment import Wanted
+from compliance_api.domain.drawing.sampling import ListedName, Unlisted, Unsettled
+from compliance_api.domain.observations.observation import FAILING, UNLISTED, Arm, Result, Shape, Sighting
+from compliance_api.usecases.probing.assignment import Wanted
 
 
 @dataclass

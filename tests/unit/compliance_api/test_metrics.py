@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from compliance_api.domain.finding import FindingKind
-from compliance_api.domain.retention import Done
-from compliance_api.domain.verdict import judge
+from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.domain.law.retention import Done
+from compliance_api.domain.verdicts.verdict import judge
 from compliance_api.metrics import Metrics
 from tests.support.cases import honest
 

@@ -20,10 +20,12 @@ from blocklist_sync.central.registry.client import PersonSettings
 from blocklist_sync.central.registry.ownership import OwnerSettings
 from blocklist_sync.central.rpz.operators import OperatorsFile
 from blocklist_sync.central.serving.settings import ListSettings
-from compliance_api import witnesses
 from compliance_api.probe.settings import ProbeSettings
-from compliance_api.settings import ServiceSettings, load_law, load_registry, load_shapes
-from compliance_api.witness import WitnessSettings
+from compliance_api.settings.parties import load_registry
+from compliance_api.settings.service import ServiceSettings
+from compliance_api.settings.texts import load_law, load_shapes
+from compliance_api.witnessing import witnesses
+from compliance_api.witnessing.witness import WitnessSettings
 from lachan import config
 from lachan.ledger import policy as ledger_policy
 from lachan.signing import SigningKey

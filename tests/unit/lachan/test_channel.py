@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 import trustme
 
-from compliance_api import pki
+from compliance_api.identity import pki
 from lachan import channel
 from lachan.tls import Identity, Role, TlsError, TlsFiles, TlsMaterial, load
 

@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 
 import lachan.blocklist.v1
 import lachan.compliance.v1
-from compliance_api.domain.organisation import Node
+from compliance_api.domain.parties.organisation import Node
 from compliance_api.errors import InvalidRequestError, NotPermittedError
-from compliance_api.usecases import claim
+from compliance_api.usecases.reports import claim
 from lachan import signing
 from lachan.compliance.v1 import challenge_service_pb2, enrolment_service_pb2, report_pb2
 from lachan.signing import SigningKey

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compliance_api.domain.casework import Action
+from compliance_api.domain.findings.casework import Action
 from compliance_api.ledger import outside
 from lachan.ledger.errors import LedgerError
 from lachan.ledger.leaf import Kind

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compliance_api.domain.casework import Action
+from compliance_api.domain.findings.casework import Action
 from compliance_api.ledger.outside import Outside, acknowledged
 from compliance_api.ledger.steps import Steps
 from lachan import canonical

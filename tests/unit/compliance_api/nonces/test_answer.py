@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compliance_api.domain import nonce
+from compliance_api.domain.observations import nonce
 from compliance_api.nonces.answer import ANY, BADVERS, FORMERR, NOTIMP, NS, Zone
 from lachan import message
 from lachan.message import AAAA, NOERROR, NXDOMAIN, REFUSED, SOA, TXT, A, Message

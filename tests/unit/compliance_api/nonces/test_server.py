@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compliance_api.domain import nonce
+from compliance_api.domain.observations import nonce
 from compliance_api.nonces import server as module
 from compliance_api.nonces.answer import Zone
 from compliance_api.nonces.server import Desk, NonceServer, NonceServerError, Pace, write

@@ -20,7 +20,7 @@ from compliance_api.probe.errors import RefusedError, UnavailableError
 from compliance_api.probe.journal import Journal
 from compliance_api.probe.metrics import Metrics
 from compliance_api.probe.settings import Line, MeasureSettings, ProbeSettings, UplinkSettings
-from compliance_api.usecases.stamp import Stamper
+from compliance_api.usecases.probing.stamp import Stamper
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
 from lachan.signing import SigningKey

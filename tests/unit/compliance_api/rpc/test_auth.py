@@ -14,12 +14,12 @@ import pytest
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from compliance_api.domain.bucket import Allowance
-from compliance_api.domain.credential import Membership, Objection
-from compliance_api.domain.organisation import Label, Node, Organisation, OrganisationKind, Registry
+from compliance_api.domain.parties.bucket import Allowance
+from compliance_api.domain.parties.credential import Membership, Objection
+from compliance_api.domain.parties.organisation import Label, Node, Organisation, OrganisationKind, Registry
 from compliance_api.rpc.auth import Guard, weight
-from compliance_api.usecases.membership import Directory
-from compliance_api.usecases.share import Share, Shares
+from compliance_api.usecases.membership.membership import Directory
+from compliance_api.usecases.membership.share import Share, Shares
 from lachan import channel
 from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1 import report_service_pb2 as pb

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from compliance_api.domain.credential import Membership
+from compliance_api.domain.parties.credential import Membership
 from compliance_api.rpc.membership import PART, ended, parts
 from lachan.tls import Identity, Role
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compliance_api.domain.chain import Relation
+from compliance_api.domain.reports.chain import Relation
 from compliance_api.errors import (
     BusyError,
     ComplianceError,
@@ -17,8 +17,8 @@ from compliance_api.errors import (
 from compliance_api.metrics import Metrics
 from compliance_api.rpc import report
 from compliance_api.rpc.report import ReportService
-from compliance_api.usecases.ingest import Acknowledged
-from compliance_api.usecases.standing import Logged
+from compliance_api.usecases.reports.ingest import Acknowledged
+from compliance_api.usecases.reports.standing import Logged
 from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1 import report_service_pb2 as pb
 from lachan.tls import Identity, Role, TlsError

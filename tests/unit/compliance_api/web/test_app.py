@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from compliance_api.domain.finding import FindingKind
-from compliance_api.domain.organisation import Label
-from compliance_api.domain.verdict import Outcome
-from compliance_api.usecases.activity import Activity, SumView
-from compliance_api.usecases.overview import Overview, OverviewReader
+from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.domain.parties.organisation import Label
+from compliance_api.domain.verdicts.verdict import Outcome
+from compliance_api.usecases.console.activity import Activity, SumView
+from compliance_api.usecases.console.overview import Overview, OverviewReader
 from compliance_api.web.app import create
 from compliance_api.web.settings import ConsoleSettings
 from tests.support.overviews import CHEAT, EMPTY, HONEST, NOW, THIN, SampleReader, coverage, finding, operator, overview

@@ -5,8 +5,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from compliance_api.domain.casework import Action, Matter, opening, take
-from compliance_api.domain.procedure import Procedure
+from compliance_api.domain.findings.casework import Action, Matter, opening, take
+from compliance_api.domain.findings.procedure import Procedure
 from compliance_api.web import app, findings
 from compliance_api.web.tongue import load
 from tests.support.overviews import NOW, SampleCasework, SampleReader, ago, case

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compliance_api.domain.verdict import Outcome
+from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.web.pages import Hidden, coverage_row, front_page, operator_page
 from compliance_api.web.tongue import load
 from tests.support.overviews import CHEAT, EMPTY, HONEST, NOW, THIN, coverage, detail, overview

@@ -8,7 +8,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from compliance_api.domain.organisation import Label
+from compliance_api.domain.parties.organisation import Label
 from compliance_api.web.tongue import choose, iso, load
 
 WEB = Path(str(resources.files("compliance_api.web")))

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from compliance_api.domain.casework import State
-from compliance_api.domain.finding import EvidenceKind, FindingKind
-from compliance_api.domain.observation import Arm, Result, Shape
-from compliance_api.domain.verdict import Outcome
+from compliance_api.domain.findings.casework import State
+from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
+from compliance_api.domain.observations.observation import Arm, Result, Shape
+from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.web import words
 from compliance_api.web.tongue import load
 from lachan.compliance.v1 import report_pb2

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from blocklist_sync.central.serving.settings import ListSettings
-from compliance_api.domain.law import LawBook
+from compliance_api.domain.law.law import LawBook
 from compliance_api.probe.settings import ProbeSettings
-from compliance_api.settings import ServiceSettings, load_law, load_registry
+from compliance_api.settings.parties import load_registry
+from compliance_api.settings.service import ServiceSettings
+from compliance_api.settings.texts import load_law
 from deploy.demo.liar import LiarSettings
 from deploy.demo.place import OPERATORS, PROBES, ROOT, Place, PlaceError
 from deploy.demo.ports import Ports

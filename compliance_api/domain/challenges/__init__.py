@@ -1,0 +1,1 @@
+"""Whether counters count: secret questions, committed counts opened, and counters that are another node's."""

@@ -1,0 +1,1 @@
+"""Which names are asked: drawn from seeds, so that anybody can draw them again."""

@@ -1,0 +1,1 @@
+"""The law as data: duties, tolerances and burdens of proof, each text in force for a time and a place."""

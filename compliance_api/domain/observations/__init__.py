@@ -1,0 +1,1 @@
+"""What probes saw, and by which way they came to see it."""

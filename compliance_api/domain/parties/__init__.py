@@ -1,0 +1,1 @@
+"""Who takes part, who may speak for whom, and how much each may take."""

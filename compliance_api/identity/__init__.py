@@ -1,0 +1,1 @@
+"""Certificates: made, signed, and held against the authorities that count."""

@@ -1,0 +1,1 @@
+"""Challenges, their openings, and what came of them."""

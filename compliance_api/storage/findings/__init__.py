@@ -1,0 +1,1 @@
+"""Verdicts in force, findings with every version, and the steps taken."""

@@ -1,0 +1,221 @@
+"""The steps of findings in PostgreSQL.
+
+Holds always: a step is decided under the lock of its finding and stored with its leaf in the ledger, in one
+transaction; steps are only ever added; a finding's procedure is that of the law it was found by, as it was known when
+it was opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from compliance_api.domain.findings.casework import Deed, Matter, State, Step, take
+from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.domain.findings.procedure import Procedure
+from compliance_api.domain.law.law_history import LawHistory
+from compliance_api.domain.parties.organisation import Label
+from compliance_api.errors import NotFoundError
+from compliance_api.ledger.statement import digest
+from compliance_api.storage.findings import finding_versions as versions
+from compliance_api.storage.judging import laws
+from compliance_api.storage.ledger.leaves import NewLeaf, append
+from compliance_api.storage.packs import redacted
+from compliance_api.storage.tables import finding_steps, findings, ledger_leaves
+from compliance_api.usecases.findings.casework import Detail, FindingCase, Taken
+from lachan import canonical
+from lachan.ledger.leaf import Kind
+
+MAX_FINDINGS = 1000
+ID_BYTES = 16
+
+
+class UnknownFindingError(NotFoundError):
+    """There is no finding under that id."""
+
+
+def _step(row: Row[Any]) -> Step:
+    return Step(
+        row.position,
+        State(row.state),
+        row.at,
+        row.unit,
+        row.person,
+        row.note,
+        row.order_number,
+        row.order_authority,
+        row.next_unit,
+        row.due_at,
+        row.statement,
+        row.signature,
+        row.key,
+        row.paper,
+    )
+
+
+def leaf(finding: Mapping[str, Any], step: Step) -> NewLeaf:
+    """What the ledger is told: the step, and of an opening what was found."""
+    document = {**versions.about(finding), "step": step.document()}
+    if step.state is State.OPEN:
+        document |= versions.said(finding)
+    return NewLeaf(Kind.FINDING, canonical.encode(document), f"finding/{document['finding']}")
+
+
+async def enter(connection: AsyncConnection, new: Sequence[tuple[Mapping[str, Any], Step]]) -> int:
+    """Stores steps with their leaves; the last thing in the caller's transaction.
+
+    Args:
+        connection: In a transaction.
+        new: Rows of `findings`, each with its step.
+
+    Returns:
+        The index of the first one's leaf.
+    """
+    if not new:
+        return 0
+    first = await append(connection, [leaf(finding, step) for finding, step in new])
+    await connection.execute(
+        insert(finding_steps),
+        [
+            {
+                "operator_id": finding["operator_id"],
+                "finding_id": finding["finding_id"],
+                **vars(step),
+                "state": step.state.value,
+                "log_index": first + number,
+            }
+            for number, (finding, step) in enumerate(new)
+        ],
+    )
+    opened = [(finding, 1, first + number) for number, (finding, step) in enumerate(new) if step.state is State.OPEN]
+    await versions.keep(connection, opened)
+    return first
+
+
+def _procedure(history: LawHistory, row: Row[Any]) -> Procedure:
+    """Of the law that the finding was opened by, as it was known then."""
+    known = [one for one in history.versions if one.name == row.law and one.law is not None]
+    then = [one for one in known if one.known_from <= row.opened_at] or known
+    law = then[-1].law if then else None
+    return law.procedure if law is not None else Procedure()
+
+
+class Casework:
+    """Keeps what is done about findings."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def cases(self, operators: Sequence[str] | None = None) -> list[FindingCase]:
+        """The findings that accuse, the newest first; of these operators, or of all."""
+        wanted = select(findings).where(findings.c.kind.in_([kind for kind in FindingKind if kind.accuses]))
+        if operators is not None:
+            wanted = wanted.where(findings.c.operator_id.in_(operators))
+        wanted = wanted.order_by(findings.c.opened_at.desc(), findings.c.finding_id).limit(MAX_FINDINGS)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(wanted)).all()
+            steps = await _steps(connection, [(row.operator_id, row.finding_id) for row in rows])
+        return [_case(row, steps.get(row.finding_id, ())) for row in rows]
+
+    async def case(self, identifier: str) -> FindingCase | None:
+        """One finding with its history; None where there is none under that id."""
+        async with self._engine.connect() as connection:
+            row = await _row(connection, identifier)
+            if row is None:
+                return None
+            steps = await _steps(connection, [(row.operator_id, row.finding_id)])
+        return _case(row, steps.get(row.finding_id, ()))
+
+    async def detail(self, identifier: str) -> Detail | None:
+        """One finding as an operator may see it: nothing of it leads to a probe or to a name that is asked."""
+        async with self._engine.connect() as connection:
+            row = await _row(connection, identifier)
+            if row is None:
+                return None
+            steps = (await _steps(connection, [(row.operator_id, row.finding_id)])).get(row.finding_id, [])
+            return Detail(
+                _case(row, steps),
+                await _head(connection, row, steps),
+                Label(row.citation_vi, row.citation_en),
+                redacted.cited(row.evidence),
+                await redacted.seen(connection, row),
+            )
+
+    async def take(self, identifier: str, deed: Deed, now: datetime) -> Taken:
+        """Takes a step.
+
+        Raises:
+            UnknownFindingError: There is no such finding.
+            StepError: It may not be taken.
+        """
+        async with self._engine.begin() as connection:
+            row = await _row(connection, identifier, lock=True)
+            if row is None:
+                raise UnknownFindingError(f"there is no finding {identifier}")
+            before = (await _steps(connection, [(row.operator_id, row.finding_id)])).get(row.finding_id, [])
+            procedure = _procedure(await laws.history(connection), row)
+            head = await _head(connection, row, before)
+            matter = Matter(row.operator_id, procedure, before, row.closed_at is None, head)
+            step = take(matter, deed, now)
+            finding = dict(zip(row._fields, row, strict=True))
+            # The step is taken about what the finding says now.
+            await versions.renew(connection, [finding], timedelta(0))
+            index = await enter(connection, [(finding, step)])
+        return Taken(_case(row, [*before, step]), index)
+
+
+async def _row(connection: AsyncConnection, identifier: str, *, lock: bool = False) -> Row[Any] | None:
+    try:
+        key = bytes.fromhex(identifier)
+    except ValueError:
+        return None
+    wanted = select(findings).where(findings.c.finding_id == key)
+    return (await connection.execute(wanted.with_for_update() if lock else wanted)).first()
+
+
+async def _head(connection: AsyncConnection, row: Row[Any], steps: Sequence[Step]) -> str:
+    """SHA-256 of what the ledger holds of the last step."""
+    if not steps:
+        return ""
+    kept = finding_steps.c
+    last = select(kept.log_index).where(
+        kept.operator_id == row.operator_id, kept.finding_id == row.finding_id, kept.position == steps[-1].position
+    )
+    index = (await connection.execute(last)).scalar_one()
+    own = select(ledger_leaves.c.content).where(ledger_leaves.c.log_index == index)
+    return digest((await connection.execute(own)).scalar_one() or b"")
+
+
+async def _steps(connection: AsyncConnection, keys: Sequence[tuple[str, bytes]]) -> dict[bytes, list[Step]]:
+    found: dict[bytes, list[Step]] = {}
+    if not keys:
+        return found
+    kept = finding_steps.c
+    wanted = (
+        select(finding_steps)
+        .where(kept.operator_id.in_({key[0] for key in keys}), kept.finding_id.in_([key[1] for key in keys]))
+        .order_by(kept.finding_id, kept.position)
+    )
+    for row in await connection.execute(wanted):
+        found.setdefault(row.finding_id, []).append(_step(row))
+    return found
+
+
+def _case(row: Row[Any], steps: Sequence[Step]) -> FindingCase:
+    return FindingCase(
+        row.finding_id.hex(),
+        row.operator_id,
+        row.jurisdiction,
+        FindingKind(row.kind),
+        row.node,
+        row.since,
+        row.opened_at,
+        row.closed_at,
+        dict(row.counts),
+        row.law,
+        tuple(steps),
+    )

@@ -1,0 +1,1 @@
+"""Who is in, who asks to come in, and who has left."""

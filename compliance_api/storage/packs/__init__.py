@@ -1,0 +1,1 @@
+"""Packs of evidence: what goes in, what is withheld, and the proofs."""

@@ -1,0 +1,1 @@
+"""Assignments, observations, and what they were drawn from and held against."""

@@ -1,0 +1,1 @@
+"""Reports, their chains, and the sums that outlive them."""

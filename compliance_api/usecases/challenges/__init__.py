@@ -1,0 +1,1 @@
+"""Challenges nodes, and sums up what their openings say."""

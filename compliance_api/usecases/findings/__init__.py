@@ -1,0 +1,1 @@
+"""Findings, for those who read them and those who take steps."""

@@ -1,0 +1,1 @@
+"""Counts legal days and reaches the verdicts."""

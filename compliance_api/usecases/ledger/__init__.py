@@ -1,0 +1,1 @@
+"""Enters things into the ledger, gives it heads, and shows it."""

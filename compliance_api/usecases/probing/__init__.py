@@ -1,0 +1,1 @@
+"""Gives probes their work and takes what they saw."""
