@@ -162,6 +162,7 @@ async def test_who_refuses_lies_or_says_nothing_is_found_out(databases: postgres
     async with scene(databases, tmp_path, lies) as made:
         await made.challenger.draw(made.clock())
         uncommitted = made.edges.pop("uncommitted")
+        del made.nodes["uncommitted"]
         await reported(made)
         made.clock.now = HOUR_AT + timedelta(hours=25, minutes=1)
         uncommitted.openings.root_before(int(HOUR_AT.timestamp()) + HOUR)
@@ -220,7 +221,7 @@ async def test_a_node_is_challenged_where_it_is_large_by_its_operator_s_word_or_
             for place in range(12)
         ]
         for row in rows:
-            # Who counts from another resolver's log commits to no counts by name, and has nothing to open.
+            # Who counts from another resolver's log measures no queries: what is there counts for nothing.
             row["queries_measured"] = row["operator_id"] != "log"
         async with made.engine.begin() as connection:
             await connection.execute(insert(reports), rows)

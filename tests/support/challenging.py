@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -148,8 +148,29 @@ class Hits:
         return self._lie(counts)
 
 
+class Challengeable(Protocol):
+    """A node with what its operator keeps of it."""
+
+    operator: str
+    key: SigningKey
+    spool: Spool
+    forwards: bool
+    """Whether it asks others itself for what it does not know."""
+
+    def answer(self, query: bytes) -> bytes:
+        """As a client is answered; it may take its time."""
+
+    def reports(self, hour: datetime) -> list[report_pb2.SignedReport]:
+        """What it tells by the time of its first report of the next hour, that one with the hour's commitment."""
+
+    def opener(self) -> Opener:
+        """What opens its counts."""
+
+
 class Edge:
     """A node: a real engine, and what stands behind it."""
+
+    forwards = False
 
     def __init__(self, folder: Path, operator: str, key: SigningKey, lie: Lie) -> None:
         folder.mkdir()
@@ -194,6 +215,9 @@ class Edge:
         )
         return report_pb2.SignedReport.FromString(item.payload)
 
+    def reports(self, hour: datetime) -> list[report_pb2.SignedReport]:
+        return [self.report(hour)]
+
     def opener(self) -> Opener:
         return Opener(self.openings, self.told, self.key, self.operator, "edge-1", OpeningSettings(clients=20_000))
 
@@ -227,6 +251,9 @@ class Scene:
     laws: LawBook
     papers: Papers
     edges: dict[str, Edge]
+    """Those of ours."""
+    nodes: dict[str, Challengeable]
+    """All of them."""
     keys: dict[str, SigningKey]
     challenger: Challenger
     summary: Summary
@@ -241,7 +268,7 @@ class Scene:
         return channel.connect(f"127.0.0.1:{self.port}", tls.load(self.papers.issue(organisation, role, name)))
 
 
-def everybody(edges: dict[str, Edge], keys: dict[str, SigningKey], **changes: Any) -> Registry:
+def everybody(nodes: Mapping[str, Challengeable], keys: dict[str, SigningKey], **changes: Any) -> Registry:
     watchers = tuple(Probe(name, keys[name].public.raw, name, name, "so", Line.CONSUMER) for name in PROBES)
     operators = tuple(
         Organisation(
@@ -252,7 +279,7 @@ def everybody(edges: dict[str, Edge], keys: dict[str, SigningKey], **changes: An
             (
                 Node(
                     "edge-1",
-                    edge.key.public.raw,
+                    node.key.public.raw,
                     (Endpoint("127.0.0.1", 53, Transport.UDP),),
                     frozenset({"hcm"}),
                     **{
@@ -264,15 +291,31 @@ def everybody(edges: dict[str, Edge], keys: dict[str, SigningKey], **changes: An
                 ),
             ),
         )
-        for operator, edge in edges.items()
+        for operator, node in nodes.items()
     )
     authority = Organisation("so", OrganisationKind.AUTHORITY, NAME, frozenset({"hcm"}), probes=watchers)
     return Registry((Jurisdiction("hcm", NAME),), (authority, *operators))
 
 
 @contextlib.asynccontextmanager
-async def scene(databases: postgres.Server, folder: Path, lies: dict[str, Lie], **changes: Any) -> AsyncIterator[Scene]:
-    """Operators with a node each that lies as told."""
+async def scene(
+    databases: postgres.Server,
+    folder: Path,
+    lies: dict[str, Lie],
+    others: Mapping[str, Challengeable] | None = None,
+    lists: Any = None,
+    **changes: Any,
+) -> AsyncIterator[Scene]:
+    """Operators with a node each that lies as told, and others with a node of their own.
+
+    Args:
+        databases: Where the service's is made.
+        folder: For everything.
+        lies: By operator, what an edge of ours makes of its counts.
+        others: By operator, any other node.
+        lists: Who tells of names in force; None for one that has `NAMES`.
+        changes: Of every node in the registry.
+    """
     clock = Clock()
     engine = postgres.engine(databases.database(folder.name[:40]), 10, "test")
     await migrate(engine)
@@ -281,14 +324,14 @@ async def scene(databases: postgres.Server, folder: Path, lies: dict[str, Lie], 
     papers = Papers(folder)
     keys = {name: SigningKey.generate() for name in PROBES}
     edges = {name: Edge(folder / name, name, SigningKey.generate(), lie) for name, lie in lies.items()}
-    registry = everybody(edges, keys, **changes)
+    nodes: dict[str, Challengeable] = {**edges, **(others or {})}
+    registry = everybody(nodes, keys, **changes)
     (folder / "nonce.key").write_text("5a" * 32)
     settings = NonceSettings(
         zone=ZONE, key=folder / "nonce.key", listen="127.0.0.1:0", nameserver=f"ns.{ZONE}", address="192.0.2.9"
     )
-    lists: Any = Lists()
     entropy = random.Random(7).randbytes
-    names = NameSource(lists, Releases(engine), entropy, size=100, refresh=300, maximum_age=3600)
+    names = NameSource(lists or Lists(), Releases(engine), entropy, size=100, refresh=300, maximum_age=3600)
     challenger = Challenger(registry, laws, Challenges(engine), Seeds(engine, entropy), names, entropy)
     live: Any = Live(engine)
     extras = Extras(registry, live, NonceZone(ZONE, settings.secret()), entropy)
@@ -305,7 +348,7 @@ async def scene(databases: postgres.Server, folder: Path, lies: dict[str, Lie], 
     )
     assigner = Assigner(registry, laws, Assignments(engine), names, Seeds(engine, entropy), plan, entropy, extras)
     reports = Reports(engine)
-    await enrol(engine, [(name, "edge-1") for name in edges], clock())
+    await enrol(engine, [(name, "edge-1") for name in nodes], clock())
     key = SigningKey.generate()
     stamper = Stamper(key, clock, entropy)
     observe = Observe(registry, DEFAULT, Observations(engine), stamper, Limits(5.0, 7 * 86400.0), clock)
@@ -328,6 +371,7 @@ async def scene(databases: postgres.Server, folder: Path, lies: dict[str, Lie], 
             laws,
             papers,
             edges,
+            nodes,
             keys,
             challenger,
             Summary(registry, Laws(engine), Challenges(engine), Outcomes(engine)),
@@ -341,8 +385,8 @@ async def scene(databases: postgres.Server, folder: Path, lies: dict[str, Lie], 
     finally:
         await nonces.stop()
         await grpc.stop(None)
-        for edge in edges.values():
-            edge.spool.close()
+        for node in nodes.values():
+            node.spool.close()
         await engine.dispose()
 
 
@@ -411,9 +455,9 @@ async def ask(
         elsewhere: Somebody on the way answers.
         spoilt: The node answers, and makes it look as if somebody else did.
     """
-    edge = made.edges[assignment.organisation]
+    node = made.nodes[assignment.organisation]
     query = message.query(question.qname, question.qtype, id=question.index)
-    if question.arm == probes.ARM_EGRESS:
+    if question.arm == probes.ARM_EGRESS and not node.forwards:
         # Whoever answers in between asks from an address of its own.
         response = await over_udp(made.nonce_port, query, "127.0.9.9" if elsewhere or spoilt else "127.0.0.1")
         assert message.parse(response).rcode == message.NOERROR
@@ -421,7 +465,8 @@ async def ask(
         # Somebody on the way answers, and the node never hears of it.
         response = message.encode(replace(message.parse(query), is_response=True, rcode=message.NXDOMAIN, edns=None))
     else:
-        response = edge.answer(query)
+        # In a thread: whom it asks meanwhile runs in this loop.
+        response = await asyncio.to_thread(node.answer, query)
     seen = probes.Exchange(outcome=probes.OUTCOME_ANSWERED, query=query, response=response, tries=1)
     observation = probes.Observation(
         assignment_id=assignment.assignment_id,
@@ -440,37 +485,42 @@ async def opened(made: Scene) -> dict[str, int]:
     """A day later every node asks what it is to open, and answers; how many hours each."""
     made.clock.now = HOUR_AT + timedelta(hours=25, minutes=1)
     done = {}
-    for operator, edge in made.edges.items():
+    for operator, node in made.nodes.items():
         uplink = UplinkSettings(
             target=f"127.0.0.1:{made.port}",
             tls=made.papers.issue(operator, Role.NODE, "edge-1"),
             authority_key=made.papers.folder / "none.pem",
         )
-        done[operator] = await Challenged(uplink, edge.opener(), 300, made.clock.now.timestamp).turn()
+        done[operator] = await Challenged(uplink, node.opener(), 300, made.clock.now.timestamp).turn()
     return done
+
+
+async def handed_in(made: Scene, operator: str, told: Sequence[report_pb2.SignedReport]) -> None:
+    """A node's reports come to the service."""
+    async with made.channel(operator, Role.NODE, "edge-1") as connection:
+        request = report_service_pb2.SubmitReportsRequest(reports=told)
+        await ReportServiceStub(connection).SubmitReports(request, timeout=20)
 
 
 async def reported(made: Scene, hour: datetime = HOUR_AT) -> None:
     """Every node commits to an hour, right after it."""
     made.clock.now = hour + timedelta(hours=1, minutes=6)
-    for operator, edge in made.edges.items():
-        async with made.channel(operator, Role.NODE, "edge-1") as connection:
-            request = report_service_pb2.SubmitReportsRequest(reports=[edge.report(hour)])
-            await ReportServiceStub(connection).SubmitReports(request, timeout=20)
+    for operator, node in made.nodes.items():
+        await handed_in(made, operator, node.reports(hour))
 
 
 async def challenged(made: Scene, watchers: Sequence[str] = PROBES) -> None:
     """The hour: drawn, handed out, asked by probes and by others."""
     await made.assigner.draw_rounds(made.clock())
-    assert await made.challenger.draw(made.clock()) == len(made.edges)
+    assert await made.challenger.draw(made.clock()) == len(made.nodes)
     assert await made.challenger.draw(made.clock()) == 0
     for name in watchers:
         await probe(made, name)
     await write(made.desk, Paths(made.engine))
-    for edge in made.edges.values():
+    for node in made.nodes.values():
         for number, name in enumerate(NAMES):
             for _ in range(number % 4):
-                edge.answer(message.query(name, 1, id=number))
+                node.answer(message.query(name, 1, id=number))
 
 
 def stored(operator: str, node: str, start: datetime, sequence: int, queries: int, blocked: int = 0) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,12 @@ def transfers(knot: Daemon) -> list[str]:
 
 
 @asynccontextmanager
-async def list_by_knot(folder: Path, *told: int) -> AsyncIterator[tuple[Desk, Daemon]]:
+async def list_by_knot(
+    folder: Path, *told: int, rules: Sequence[str] = ("||bad.example^", "||gone.example^", "@@||ok.bad.example^")
+) -> AsyncIterator[tuple[Desk, Daemon]]:
     """A desk whose first release Knot serves."""
     desk = Desk(folder, list(told))
-    desk.publish("||bad.example^", "||gone.example^", "@@||ok.bad.example^")
+    desk.publish(*rules)
     knot = desk.start(folder)
     with stopped(knot):
         await until(lambda: knot.says(ORIGIN, "SOA") == "answered")

@@ -34,7 +34,7 @@ from compliance_api.storage.tables import (
     revocations,
     session_paths,
 )
-from compliance_api.usecases.challenges.challenge import PURPOSE, Answer, Load
+from compliance_api.usecases.challenges.challenge import PURPOSE, Answer
 from lachan import canonical
 from lachan.compliance.v1 import challenge_service_pb2, probe_service_pb2, report_pb2
 from lachan.ledger.leaf import Kind
@@ -308,22 +308,18 @@ class Challenges:
                 for row in await connection.execute(wanted)
             ]
 
-    async def loads(self, operator: str, since: datetime) -> dict[str, Load]:
-        """What the nodes of an operator reported since a moment: queries a day, and whether they count by name."""
+    async def loads(self, operator: str, since: datetime) -> dict[str, int]:
+        """Queries that the nodes of an operator answer in a day, by what those that measured them reported since."""
         kept = reports.c
         wanted = (
-            select(
-                kept.node,
-                func.sum(kept.queries).label("queries"),
-                func.sum(kept.window_seconds).label("seconds"),
-                func.bool_and(kept.queries_measured).label("counts"),
-            )
+            select(kept.node, func.sum(kept.queries).label("queries"), func.sum(kept.window_seconds).label("seconds"))
             .where(kept.operator_id == operator, kept.window_start >= since, kept.relation != Relation.EQUIVOCATION)
+            .where(kept.queries_measured)
             .group_by(kept.node)
         )
         async with self._engine.connect() as connection:
             return {
-                row.node: Load(int(row.queries) * DAY_SECONDS // max(int(row.seconds), HOUR_SECONDS), row.counts)
+                row.node: int(row.queries) * DAY_SECONDS // max(int(row.seconds), HOUR_SECONDS)
                 for row in await connection.execute(wanted)
             }
 
@@ -347,7 +343,7 @@ async def _total(connection: AsyncConnection, challenge: Challenge) -> int | Non
     """
     kept, hour = reports.c, challenge.hour
     wanted = (
-        select(kept.window_start, kept.window_seconds, kept.blocked, kept.enforcing, kept.queries_measured, kept.report)
+        select(kept.window_start, kept.window_seconds, kept.blocked, kept.enforcing, kept.report)
         .where(kept.operator_id == challenge.operator, kept.node == challenge.node)
         .where(kept.window_start >= hour, kept.window_start < hour + 2 * HOUR, kept.relation != Relation.EQUIVOCATION)
     )
@@ -356,7 +352,7 @@ async def _total(connection: AsyncConnection, challenge: Challenge) -> int | Non
         if report_pb2.Report.FromString(row.report).clock.stepped_ms >= STEPPED_MS:
             return None
         if row.window_start < hour + HOUR:
-            if not row.enforcing or not row.queries_measured:
+            if not row.enforcing:
                 return None
             total += row.blocked
             seconds[row.window_start] = row.window_seconds

@@ -59,24 +59,14 @@ class Answer:
     beyond: int
 
 
-@dataclass(frozen=True)
-class Load:
-    """What a node reported of late."""
-
-    # Queries it answered, on a day of as many as it reported.
-    queries: int
-    # Whether it counts hits by name: one that reads another resolver's log does not, and has nothing to open.
-    by_name: bool
-
-
 class ChallengeStore(Protocol):
     """Keeps challenges and what became of them."""
 
     async def is_drawn(self, operator: str, node: str, hour: datetime) -> bool:
         """Whether the hour's challenge was drawn already."""
 
-    async def loads(self, operator: str, since: datetime) -> Mapping[str, Load]:
-        """What each node reported on the time since then; those that reported nothing are left out."""
+    async def loads(self, operator: str, since: datetime) -> Mapping[str, int]:
+        """Queries that each node answers in a day, as it reported since then; those that measured none are left out."""
 
     async def busy(self, operator: str, since: datetime) -> frozenset[str]:
         """Entries that challenges since then found to be asked often by others."""
@@ -123,17 +113,18 @@ class Challenger:
             return None
 
     async def _large(self, operator: Organisation, now: datetime) -> list[tuple[Node, Law]]:
-        """Nodes of so many clients that counts of theirs are no single one's, by their operator's word or their own."""
+        """Nodes of so many clients that counts of theirs are no single one's, by their operator's word or their own.
+
+        Those that read another resolver's log measure no queries: of them the operator's word alone counts.
+        """
         loads = await self._store.loads(operator.identifier, now - DAY)
         found = []
         for node in operator.nodes:
             law = self._law(node, now)
-            load = loads.get(node.name)
-            if law is None or (load is not None and not load.by_name):
+            if law is None:
                 continue
             duty = law.challenges
-            clients = max(node.clients, load.queries // duty.queries_a_client if load is not None else 0)
-            if clients > duty.minimum_clients:
+            if max(node.clients, loads.get(node.name, 0) // duty.queries_a_client) > duty.minimum_clients:
                 found.append((node, law))
         return found
 
