@@ -1,14 +1,17 @@
-"""An operator's own resolver reports: real logs of BIND and Unbound, a killed agent, the real compliance service."""
+"""An operator's own resolver reports: real logs of each kind, a killed agent, the real compliance service."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
 import signal
 import sys
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from tests.support.authority import Authority
 from tests.support.list_authority import Server
 from tests.support.nameserver import nameserver
 from tests.support.rpz_desk import Desk, list_by_knot, world
-from tests.support.rpz_network import ADDRESS, ORIGIN, Daemon, bind, free_port, recursor, relay, stopped, unbound
+from tests.support.rpz_network import ADDRESS, ORIGIN, Daemon, bind, free_port, kresd, recursor, relay, stopped, unbound
 from tests.support.wait import until
 
 COMMAND = (sys.executable, "-c", "from resolver.rpzlog.cli import main; main()")
@@ -163,56 +166,88 @@ async def test_every_hit_in_unbounds_log_is_told_once_though_the_agent_is_killed
     assert "127.0.0.1" not in kept
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        pytest.param("bind", marks=pytest.mark.debian("knotd", "knotc", "named")),
-        pytest.param("lachan", marks=pytest.mark.debian("knotd", "knotc", "pdns_recursor")),
-    ],
-)
-async def test_the_compliance_service_takes_what_a_log_says_and_what_it_does_not_say(tmp_path: Path, form: str) -> None:
-    port = free_port()
-    authority = compliance.Authority(tmp_path / "so")
-    own = authority.folder / "tls" / "a-node-edge-1"
+@dataclass(frozen=True)
+class Kept:
+    """A resolver that an operator keeps, and the log that its hits stand in."""
+
+    resolver: Daemon
+    program: tuple[str, ...]
+    log: str
+    form: str
+
+
+def four(folder: Path, ports: dict[str, int], desk: Desk, knot: Daemon, upstream: int) -> dict[str, Kept]:
+    """One of each, as `deploy/` configures them; two of them live on what the relay took."""
+    own = bind(folder, ports["bind"], desk.key_file, f'{ADDRESS} port {knot.port} key "isp-a-1"', upstream)
+    un = unbound(folder, ports["unbound"], ports["relay"], upstream)
+    powerdns = recursor(folder, ports["powerdns"], knot.port, desk.key, upstream)
+    kr = kresd(folder, ports["knot"], folder / "relay" / "db" / "lachan.zone", upstream)
+    return {
+        "bind": Kept(own, ("named", "-f", "-n", "1", "-c", str(own.folder / "named.conf")), "rpz.log", "bind"),
+        "unbound": Kept(un, ("unbound", "-d", "-c", str(un.folder / "unbound.conf")), "unbound.log", "unbound"),
+        "powerdns": Kept(powerdns, ("pdns_recursor", f"--config-dir={powerdns.folder}"), "lachan-hits.log", "lachan"),
+        "knot": Kept(
+            kr, ("kresd", "-n", "-c", str(kr.folder / "kresd.conf"), str(kr.folder)), "lachan-hits.log", "lachan"
+        ),
+    }
+
+
+def report_to(
+    authority: compliance.Authority, operator: str, service: compliance.Service, agent: Agent
+) -> dict[str, Any]:
+    """The agent's key and its road to the service."""
+    own = authority.folder / "tls" / f"{operator}-node-edge-1"
+    (agent.folder / "state").mkdir(mode=0o700)
+    authority.keys[f"{operator}/node/edge-1"].save(agent.folder / "state" / "node.key")
+    return {
+        "window": "1s",
+        "uplink": {
+            "target": service.addresses["grpc"],
+            "tls": {name: str(own / f"{name}.pem") for name in ("ca", "certificate", "key")},
+            "authority_key": str(authority.folder / "receipt.pub"),
+            "backoff_max": "300ms",
+        },
+    }
+
+
+@pytest.mark.debian("knotd", "knotc", "named", "unbound", "pdns_recursor", "kresd")
+async def test_the_compliance_service_takes_what_each_log_says_and_what_it_does_not_say(tmp_path: Path) -> None:
+    names = ("bind", "unbound", "powerdns", "knot")
+    ports = {name: free_port() for name in (*names, "relay")}
+    authority = compliance.Authority(tmp_path / "so", operators=dict.fromkeys(names, ("edge-1",)))
+    (authority.folder / "receipt.pub").write_bytes(authority.receipt_key.public.pem())
+    told = (ports["bind"], ports["powerdns"], ports["relay"])
     async with (
         nameserver(world) as upstream,
         compliance.list_authority(authority) as samples,
-        list_by_knot(tmp_path, port) as (desk, knot),
+        list_by_knot(tmp_path, *told) as (desk, knot),
     ):
-        if form == "bind":
-            resolver = bind(tmp_path, port, desk.key_file, f'{ADDRESS} port {knot.port} key "isp-a-1"', upstream.port)
-            log, program = "rpz.log", ("named", "-f", "-n", "1", "-c", str(resolver.folder / "named.conf"))
-        else:
-            resolver = recursor(tmp_path, port, knot.port, desk.key, upstream.port)
-            log, program = "lachan-hits.log", ("pdns_recursor", f"--config-dir={resolver.folder}")
+        hop = relay(tmp_path, ports["relay"], knot.port, desk.key, ports["unbound"])
+        kept = four(tmp_path, ports, desk, knot, upstream.port)
+        agents = {name: Agent(f"agent-{name}", tmp_path, 0) for name in names}
         service = compliance.Service(authority.configure(samples), tmp_path / "service.log")
-        agent = Agent("agent", tmp_path, 0)
-        with desk.lists.serve() as server, stopped(resolver, agent):
-            try:
-                service.start()
-                resolver.start(*program)
-                (authority.folder / "receipt.pub").write_bytes(authority.receipt_key.public.pem())
-                uplink = {
-                    "target": service.addresses["grpc"],
-                    "tls": {name: str(own / f"{name}.pem") for name in ("ca", "certificate", "key")},
-                    "authority_key": str(authority.folder / "receipt.pub"),
-                    "backoff_max": "300ms",
-                }
-                (agent.folder / "state").mkdir(mode=0o700)
-                authority.keys["a/node/edge-1"].save(agent.folder / "state" / "node.key")
-                told_of = {"path": str(resolver.folder / log), "form": form}
-                report = {"window": "1s", "uplink": uplink}
-                await resolver.until_says(BLOCKED)
-                agent.run(configure(agent.folder, desk, server, told_of, resolver, organisation="a", report=report))
-                async with httpx.AsyncClient(base_url=f"http://{service.addresses['console']}") as console:
+        daemons = (hop, *(one.resolver for one in kept.values()), *agents.values())
+        with desk.lists.serve() as server, stopped(*daemons), contextlib.closing(service):
+            hop.start("knotd", "-c", str(hop.folder / "knot.conf"))
+            service.start()
+            await until((hop.folder / "db" / "lachan.zone").exists)
+            for name, one in kept.items():
+                one.resolver.start(*one.program)
+                report = report_to(authority, name, service, agents[name])
+                place = {"path": str(one.resolver.folder / one.log), "form": one.form}
+                config = configure(
+                    agents[name].folder, desk, server, place, one.resolver, organisation=name, report=report
+                )
+                agents[name].run(config)
+            for one in kept.values():
+                await one.resolver.until_says(BLOCKED)
+            async with httpx.AsyncClient(base_url=f"http://{service.addresses['console']}") as console:
 
-                    async def page() -> str:
-                        await asyncio.to_thread(resolver.says, "www.gone.example")
-                        return (await console.get("/operators/a", params={"lang": "en"})).text
+                async def reported(name: str) -> bool:
+                    await asyncio.to_thread(kept[name].resolver.says, "www.gone.example")
+                    page = (await console.get(f"/operators/{name}", params={"lang": "en"})).text
+                    # Node and reports: how many queries there were is not known, and not told as none.
+                    return re.search(r"not measured</td>\s*<td class=\"num\">[1-9]", page) is not None
 
-                    async with asyncio.timeout(90):
-                        # Node and reports: how many queries there were is not known, and not told as none.
-                        while not re.search(r"not measured</td>\s*<td class=\"num\">[1-9]", await page()):  # noqa: ASYNC110
-                            await asyncio.sleep(0.1)
-            finally:
-                service.close()
+                said = (compliance.eventually(partial(reported, name), f"{name}'s hits are told") for name in names)
+                await asyncio.gather(*said)
