@@ -32,9 +32,14 @@ class Moment:
         return cls(sighting.earliest or sighting.asked_at, sighting.latest or sighting.asked_at)
 
     def since(self, published_at: datetime) -> dict[str, int]:
-        """In whole seconds from a publication, which is itself known to the second in which it was."""
-        least, most = ((one - published_at).total_seconds() for one in (self.earliest, self.latest))
-        return {"at_least": max(0, math.floor(least) - 1), "at_most": max(0, math.ceil(most))}
+        """In whole seconds from a publication."""
+        return seconds_between(published_at, self.earliest, self.latest)
+
+
+def seconds_between(published_at: datetime, earliest: datetime, latest: datetime) -> dict[str, int]:
+    """From a publication, which is itself known to the second in which it was, to a moment: rounded outward."""
+    least, most = ((one - published_at).total_seconds() for one in (earliest, latest))
+    return {"at_least": max(0, math.floor(least) - 1), "at_most": max(0, math.ceil(most))}
 
 
 @dataclass(frozen=True)

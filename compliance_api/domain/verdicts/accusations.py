@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from compliance_api.domain.findings.finding import Evidence, EvidenceKind, Finding, FindingKind, cite
-from compliance_api.domain.observations.timing import summed
+from compliance_api.domain.observations.timing import seconds_between, summed
 from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
 from compliance_api.domain.statistics.parameters import Family
 from compliance_api.domain.verdicts.case import Case
@@ -42,14 +42,20 @@ def _sums(steps: Sequence[Step], *names: str) -> dict[str, int]:
 def _finding(case: Case, kind: FindingKind, family: Family, bad: Sequence[Step], counts: dict[str, int]) -> Finding:
     evidence = [one for step in bad for one in step.counted.evidence.get(family, ())]
     days = [quote_day(step) for step in bad]
-    value = case.course.standing.values[FAMILIES.index(family)]
     return Finding(
         kind,
         min([step.day.start for step in bad] + [one.at for one in evidence]),
-        {**counts, "days_bad": len(bad), "e_value": value // UNIT, "e_value_needed": case.law.burden.days.accusation},
+        {**counts, "days_bad": len(bad), **e_values(case, family)},
         (*cite(evidence), *cite(days)),
-        case.law.clause(kind),
+        case.clause(kind, case.course.steps[-1].day.start),
     )
+
+
+def e_values(case: Case, family: Family) -> dict[str, int]:
+    """Where the operator stands in a family, and what it took to accuse by the law of the last day."""
+    last = case.course.steps[-1]
+    value = last.standing.values[FAMILIES.index(family)]
+    return {"e_value": value // UNIT, "e_value_needed": last.counted.process.accusation}
 
 
 def _mostly(bad: Sequence[Step], reason: str) -> bool:
@@ -136,13 +142,14 @@ def slow_releases(steps: Sequence[Step], least: int) -> list[tuple[ReleaseSeen, 
 def slow_block(case: Case) -> Iterator[Finding]:
     """Releases that took effect, and too late: said only where names of the last week are missed on too many days."""
     bad = case.course.run(Family.STALE_LIST)
+    law = case.law_at(case.course.steps[-1].day.start)
     late = [
         (release, last, blocked)
-        for release, last, blocked in slow_releases(case.course.steps, case.law.burden.bad.aged.least)
+        for release, last, blocked in slow_releases(case.course.steps, law.burden.bad.aged.least)
         if blocked is not None
     ]
     if late:
-        longest = max(int((last - release.published_at).total_seconds()) for release, last, _ in late)
+        longest = max(seconds_between(release.published_at, last, last)["at_least"] for release, last, _ in late)
         counts = {"releases_late": len(late), "seconds_at_least": longest}
         yield _finding(case, FindingKind.SLOW_BLOCK, Family.STALE_LIST, bad, counts)
 

@@ -27,10 +27,10 @@ class ReleaseSeen:
     serial: int
     published_at: datetime
     names: int
-    # Confirmed ones, and when the last of their sightings was.
+    # Confirmed ones, and when the last of their sightings was at the earliest.
     missed: int
     last_missed_at: datetime | None
-    # The first block that no confirmed miss came after.
+    # The first block that no confirmed miss came after, at the latest that it can have been.
     first_blocked_at: datetime | None
 
 

@@ -7,22 +7,21 @@ what was seen, stated as the interval that the sightings allow; no listed name i
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib import metadata
 from typing import Any
 
 from compliance_api.domain.findings.finding import Finding
 from compliance_api.domain.law.law_history import LawVersion
 from compliance_api.domain.legal_day import Period
-from compliance_api.domain.observations.timing import summed
+from compliance_api.domain.observations.timing import seconds_between, summed
 from compliance_api.domain.statistics.eprocess import FAMILIES
 from compliance_api.domain.statistics.intervals import clopper_pearson
 from compliance_api.domain.verdicts.accusations import slow_releases
 from compliance_api.domain.verdicts.case import Case
 from compliance_api.domain.verdicts.course import Course, Step
+from compliance_api.domain.verdicts.provenance import made_with
 from compliance_api.domain.verdicts.verdict import Outcome, Verdict, judge
 from lachan import canonical
 
@@ -41,16 +40,6 @@ class PeriodVerdict:
     def outcome(self) -> Outcome:
         """What can be said."""
         return self.verdict.outcome
-
-
-def made_with() -> Mapping[str, str]:
-    """The versions of what computes: other ones may round the last bit of an interval otherwise."""
-    return {
-        "lachan": metadata.version("lachan"),
-        "python": platform.python_version(),
-        "numpy": metadata.version("numpy"),
-        "scipy": metadata.version("scipy"),
-    }
 
 
 def cut(course: Course, period: Period) -> Course:
@@ -160,8 +149,8 @@ def _times(days: list[Step]) -> list[dict[str, Any]]:
         {
             "serial": release.serial,
             "published_at": _iso(release.published_at),
-            "seconds_at_least": int((missed - release.published_at).total_seconds()),
-            "seconds_at_most": int((blocked - release.published_at).total_seconds()) if blocked else None,
+            "seconds_at_least": seconds_between(release.published_at, missed, missed)["at_least"],
+            "seconds_at_most": seconds_between(release.published_at, missed, blocked)["at_most"] if blocked else None,
         }
         for release, missed, blocked in slow_releases(days, 1)
     ]

@@ -20,10 +20,9 @@ from compliance_api.domain.observations.ways import lines
 from compliance_api.domain.reports.record import ReportRecord
 from compliance_api.domain.reports.window import inside
 from compliance_api.domain.statistics.day import Line, faulty_lines, parts
-from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT
 from compliance_api.domain.statistics.parameters import DayRules, Family
 from compliance_api.domain.statistics.tail import exceeded
-from compliance_api.domain.verdicts.accusations import quote_day
+from compliance_api.domain.verdicts.accusations import e_values, quote_day
 from compliance_api.domain.verdicts.case import Case
 from compliance_api.domain.verdicts.challenged import challenged
 from compliance_api.domain.verdicts.claims import lawful, quote, quote_release, replacement, stale_claims
@@ -173,8 +172,7 @@ def stale_list(case: Case, observed: ObservedList | None) -> Iterator[Finding]:
             "recent_names_missed": sum(step.counted.counts["aged_missed"] for step in bad),
             "recent_names_asked": sum(step.counted.counts["aged"] for step in bad),
             "days_bad": len(bad),
-            "e_value": case.course.standing.values[FAMILIES.index(Family.STALE_LIST)] // UNIT,
-            "e_value_needed": case.law.burden.days.accusation,
+            **e_values(case, Family.STALE_LIST),
         }
         evidence += [one for step in bad for one in step.counted.evidence.get(Family.STALE_LIST, ())]
         days = [quote_day(step) for step in bad]
@@ -196,7 +194,7 @@ def stale_list(case: Case, observed: ObservedList | None) -> Iterator[Finding]:
         min(one.at for one in quoted),
         counts,
         (quote_release(newer), *quoted) if newer else quoted,
-        case.law.clause(FindingKind.STALE_LIST),
+        case.clause(FindingKind.STALE_LIST, max(one.at for one in quoted)),
     )
 
 
@@ -307,5 +305,5 @@ def counter_mismatch(case: Case, seen: Picture, observed: ObservedList | None) -
             min(one.at for one in evidence),
             counts,
             cite(evidence),
-            case.law.clause(FindingKind.COUNTER_MISMATCH),
+            case.clause(FindingKind.COUNTER_MISMATCH, max(one.at for one in evidence)),
         )

@@ -31,7 +31,7 @@ from compliance_api.domain.observations.observation import (
 )
 from compliance_api.domain.observations.strange import shared
 from compliance_api.domain.observations.strata import strata
-from compliance_api.domain.observations.timing import ReleaseTiming, timings
+from compliance_api.domain.observations.timing import Moment, ReleaseTiming, timings
 from compliance_api.domain.observations.ways import lines as lines_by_way
 from compliance_api.domain.observations.ways import spread
 from compliance_api.domain.reports.record import ReleaseRecord
@@ -265,7 +265,7 @@ def count(
 
 def _releases(names: Mapping[str, list[Sighting]], missed: Sequence[Sequence[Sighting]]) -> tuple[ReleaseSeen, ...]:
     """What was seen of each release's names, oldest release first."""
-    confirmed_ones = {seen[0].qname: max(one.asked_at for one in seen) for seen in missed}
+    confirmed_ones = {seen[0].qname: max(_order(one) for one in seen) for seen in missed}
     brought: dict[tuple[int, datetime], list[str]] = {}
     for qname, seen in names.items():
         if (added_at := seen[-1].added_at) is not None:
@@ -274,10 +274,10 @@ def _releases(names: Mapping[str, list[Sighting]], missed: Sequence[Sequence[Sig
     for (serial, published_at), qnames in sorted(brought.items()):
         last = max((confirmed_ones[one] for one in qnames if one in confirmed_ones), default=None)
         blocks = [
-            one.asked_at
+            Moment.of(one)
             for qname in qnames
             for one in names[qname]
-            if one.result is Result.BLOCKED and (last is None or one.asked_at > last)
+            if one.result is Result.BLOCKED and (last is None or one.asked_at > last[0])
         ]
         found.append(
             ReleaseSeen(
@@ -285,11 +285,16 @@ def _releases(names: Mapping[str, list[Sighting]], missed: Sequence[Sequence[Sig
                 published_at,
                 len(qnames),
                 sum(one in confirmed_ones for one in qnames),
-                last,
-                min(blocks, default=None),
+                last[1] if last is not None else None,
+                min((one.latest for one in blocks), default=None),
             )
         )
     return tuple(found)
+
+
+def _order(one: Sighting) -> tuple[datetime, datetime]:
+    """When a name was asked, and the earliest that this can have been."""
+    return one.asked_at, Moment.of(one).earliest
 
 
 def _loose(listed: Sequence[Sighting]) -> list[list[Sighting]]:

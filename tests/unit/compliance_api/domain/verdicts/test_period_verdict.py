@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from compliance_api.domain.findings.finding import FindingKind
-from compliance_api.domain.law.law_history import content, read
+from compliance_api.domain.law.law_history import LawHistory, content, read
 from compliance_api.domain.legal_day import Period
 from compliance_api.domain.observations.timing import Moment, ReleaseTiming
 from compliance_api.domain.statistics.parameters import Family
@@ -15,6 +15,7 @@ from compliance_api.domain.verdicts.course import ReleaseSeen, follow
 from compliance_api.domain.verdicts.period_verdict import PeriodVerdict, cut, decide
 from compliance_api.domain.verdicts.verdict import Outcome
 from tests.support.cases import NOW, START, counted, course, honest, law
+from tests.support.days import LONG_AGO
 
 LAWS = {"law-1": read("law-1", 3, NOW, content(law()))}
 DAYS = Period("test", counted(8).day, counted(1).day)
@@ -38,7 +39,7 @@ def test_a_document_says_everything_and_no_name() -> None:
         "hits": 36, "asked": 320, "low_millionths": 80048, "high_millionths": 152335,
     }  # fmt: skip
     assert [day["bad"]["filtering"] for day in document["days"]] == [False] * 4 + [True] * 4
-    assert set(document["made_with"]) == {"lachan", "python", "numpy", "scipy"}
+    assert set(document["made_with"]) == {"lachan", "domain_sha256", "python", "numpy", "scipy"}
     assert document["coverage"]["list_lag_seconds"] == 0
     assert b"missed.example" not in reached.document
 
@@ -63,12 +64,30 @@ def test_what_came_after_the_period_is_not_held_against_it() -> None:
 
 def test_times_to_block_are_intervals_from_publication() -> None:
     published = START - timedelta(hours=2)
-    late = ReleaseSeen(7, published, 9, 2, published + timedelta(minutes=90), None)
-    then = replace(late, missed=0, last_missed_at=None, first_blocked_at=published + timedelta(minutes=95))
+    missed, blocked = (published + timedelta(minutes=90, seconds=0.2), published + timedelta(minutes=95, seconds=0.2))
+    late = ReleaseSeen(7, published, 9, 2, missed, None)
+    then = replace(late, missed=0, last_missed_at=None, first_blocked_at=blocked)
     days = [replace(counted(2), releases=(late,)), replace(counted(1), releases=(then,))]
     _, document = told(honest(course=follow(days)))
     (one,) = document["times_to_block"]
-    assert (one["serial"], one["seconds_at_least"], one["seconds_at_most"]) == (7, 5400, 5700)
+    assert (one["serial"], one["seconds_at_least"], one["seconds_at_most"]) == (7, 5399, 5701)
+
+
+def test_an_accusation_is_measured_by_the_law_of_its_day_whatever_came_into_force_since() -> None:
+    """A month that ends under another law: who was accused before it is told the passage that held then."""
+    bad = course(Family.STALE_LIST)
+    begins = bad.steps[-1].day.end
+    new = law(
+        id="law-2", effective_from=begins, burden={"days": {"accusation": 30}},
+        citations={"stale_list": {"vi": "Điều 2", "en": "Article 2"}},
+    )  # fmt: skip
+    old = law(effective_until=begins, citations={"stale_list": {"vi": "Điều 9", "en": "Article 9"}})
+    laws = LawHistory((read("law-1", 1, LONG_AGO, content(old)), read("law-2", 1, LONG_AGO, content(new))))
+    case = honest(course=bad, law=new, laws=laws.timeline("hcm"))
+    reached, _ = told(case, Period("test", bad.steps[0].day, bad.steps[-1].day.after(3)))
+    (one,) = reached.verdict.findings
+    assert (one.kind, one.clause.law, one.clause.citation.en) == (FindingKind.STALE_LIST, "law-1", "Article 9")
+    assert one.counts["e_value_needed"] == 20
 
 
 def test_every_young_release_is_timed_and_old_counts_keep_their_document() -> None:

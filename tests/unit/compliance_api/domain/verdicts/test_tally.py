@@ -138,6 +138,13 @@ def test_young_names_show_how_old_a_list_is() -> None:
     )  # fmt: skip
     late = [sighting(name, 50, added_serial=2, added_at=RELEASES[1].published_at) for name in NAMES[:6]]
     assert counted([*young, *late]).releases[0].first_blocked_at == START + timedelta(minutes=50)
+    # Between the service's stamps nobody knows when: what is said is the widest that they allow.
+    spread = [
+        replace(one, earliest=one.asked_at - timedelta(minutes=2), latest=one.asked_at + timedelta(minutes=3))
+        for one in [*young, *late]
+    ]
+    (one,) = counted(spread).releases
+    assert (one.last_missed_at, one.first_blocked_at) == (START + timedelta(minutes=23), START + timedelta(minutes=53))
 
 
 def session_of(shape: Shape, *controls: Shape, alive: bool = True) -> list[Sighting]:
