@@ -188,6 +188,7 @@ class SampleClient:
                 one.listed,
                 one.binding,
                 datetime.fromtimestamp(one.added_at, UTC) if 0 < one.added_at < MAX_TIME else None,
+                one.rpz_unfit,
             )
             for one in answer.statuses
         ]
@@ -223,8 +224,8 @@ class SampleClient:
                 one.fingerprint,
                 one.parent if _is_name(one.parent) else "",
                 control=one.control,
+                unfit=one.rpz_unfit,
             )
             for one in answer.names[:count]
-            # What an operator's zone cannot hold says nothing about that operator.
-            if one.mandated and not one.rpz_unfit and _is_name(one.name) and 0 <= one.added_at < MAX_TIME
+            if one.mandated and _is_name(one.name) and 0 <= one.added_at < MAX_TIME
         ]

@@ -234,6 +234,9 @@ async def test_names_taken_out_are_told_with_their_release_and_time(running: Run
     listed = await stub.AreListed(
         pb.AreListedRequest(names=[*names, "x.freed.example", "g1.example", "never.example"]), timeout=60
     )
+    long = ".".join(["a" * 60] * 4)[:244] + ".example"
+    unfit = await stub.AreListed(pb.AreListedRequest(names=[long, "g1.example"]), timeout=60)
+    assert [one.rpz_unfit for one in unfit.statuses] == [True, False]
     told = [(one.listed, one.binding, one.added_serial) for one in listed.statuses]
     assert told == [(True, True, brought.serial)] * 4 + [(True, True, 1), (False, False, 0)]
     assert listed.serial == brought.serial

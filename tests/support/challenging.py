@@ -255,6 +255,7 @@ class Scene:
     nodes: dict[str, Challengeable]
     """All of them."""
     keys: dict[str, SigningKey]
+    names: NameSource
     challenger: Challenger
     summary: Summary
     assigner: Assigner
@@ -373,6 +374,7 @@ async def scene(
             edges,
             nodes,
             keys,
+            names,
             challenger,
             Summary(registry, Laws(engine), Challenges(engine), Outcomes(engine)),
             assigner,

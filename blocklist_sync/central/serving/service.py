@@ -105,7 +105,7 @@ class SampleService(rpc.SampleServiceServicer):
                     fingerprint=fingerprint(d.name, key) if key else 0,
                     parent=index.parent(d.name),
                     control=d.name in self._controls,
-                    rpz_unfit=not all(has_room_for(d.name, origin) for origin in self._origins),
+                    rpz_unfit=self._unfit(d.name),
                 )
                 for d in drawn
             ],
@@ -262,10 +262,14 @@ class SampleService(rpc.SampleServiceServicer):
                     binding=one.binding,
                     added_serial=(added := since(one.owners, index.brought)),
                     added_at=dates.get(added, 0),
+                    rpz_unfit=self._unfit(name),
                 )
-                for one in found
+                for name, one in zip(request.names, found, strict=True)
             ],
         )
+
+    def _unfit(self, name: str) -> bool:
+        return not all(has_room_for(name, origin) for origin in self._origins)
 
     async def _opened(self, context: Context) -> Snapshot:
         try:

@@ -41,6 +41,8 @@ class ListedName:
     types: tuple[int, ...] = ()
     # One of the authority's own.
     control: bool = False
+    # No zone that operators take has room for it: whoever goes by one cannot block it.
+    unfit: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,13 @@ class Inputs:
     controls: tuple[str, ...] | None = None
     neighbours: tuple[str, ...] | None = None
     kin: tuple[str, ...] = ()
+    # Names that no zone has room for, and the nodes that go by a zone, or may do so.
+    unfit: tuple[str, ...] = ()
+    zoned: tuple[str, ...] = ()
+
+    def spared(self, node: str) -> frozenset[str]:
+        """Names of the list that a node is not asked for, since it cannot know them."""
+        return frozenset(self.unfit) if node in self.zoned else frozenset()
 
     def encode(self) -> bytes:
         """As they are kept."""
@@ -162,7 +171,8 @@ class Inputs:
         plain = {key: [_plain(one) for one in group] for key, group in groups.items()}
         plain["blocked"] = [[one.qname, one.arm, *one.types] for one in self.blocked]
         unlisted = {"controls": self.controls, "neighbours": self.neighbours, "kin": self.kin}
-        return canonical.encode({"serial": pool.serial, "asked": sorted(self.asked), **plain, **unlisted})
+        zones = {"unfit": self.unfit, "zoned": self.zoned} if self.unfit else {}
+        return canonical.encode({"serial": pool.serial, "asked": sorted(self.asked), **plain, **unlisted, **zones})
 
     @classmethod
     def decode(cls, data: bytes) -> Inputs:
@@ -183,6 +193,8 @@ class Inputs:
             _strings(raw.get("controls")),
             _strings(raw.get("neighbours")),
             tuple(raw.get("kin", ())),
+            tuple(raw.get("unfit", ())),
+            tuple(raw.get("zoned", ())),
         )
 
 

@@ -41,6 +41,8 @@ class Standing:
     binding: bool
     # When the oldest entry that reaches it was published; None where nothing does, or it is not known.
     since: datetime | None = None
+    # No zone that operators take has room for it.
+    unfit: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from compliance_api.domain.observations.unreported import Unreported
 from compliance_api.domain.parties.organisation import Endpoint, Transport
 from compliance_api.storage.ledger.entering import enter_news, of_release
 from compliance_api.storage.ledger.leaves import NewLeaf, append
+from compliance_api.storage.probing.measuring import measuring
 from compliance_api.storage.probing.unsettled import unsettled
 from compliance_api.storage.tables import assignments, draws, extra_questions, observations, questions, releases, rounds
 from compliance_api.usecases.probing.assignment import PURPOSE, Assignment, Round, Wanted
@@ -185,6 +186,11 @@ class Assignments:
         )
         async with self._engine.connect() as connection:
             return frozenset((await connection.execute(wanted)).scalars())
+
+    async def measuring(self, operator: str, nodes: Sequence[str]) -> frozenset[str]:
+        """Those of the nodes whose last report tells of queries: resolvers of ours, which hold the list itself."""
+        async with self._engine.connect() as connection:
+            return await measuring(connection, operator, nodes)
 
     async def unsettled(self, operator: str, node: str, wanted: Wanted) -> Unsettled:
         """Names that spoke against a node, and that nobody asked again long enough afterwards."""

@@ -112,12 +112,11 @@ class Challenger:
         except LawError:
             return None
 
-    async def _large(self, operator: Organisation, now: datetime) -> list[tuple[Node, Law]]:
+    def _large(self, operator: Organisation, loads: Mapping[str, int], now: datetime) -> list[tuple[Node, Law]]:
         """Nodes of so many clients that counts of theirs are no single one's, by their operator's word or their own.
 
         Those that read another resolver's log measure no queries: of them the operator's word alone counts.
         """
-        loads = await self._store.loads(operator.identifier, now - DAY)
         found = []
         for node in operator.nodes:
             law = self._law(node, now)
@@ -137,7 +136,8 @@ class Challenger:
         hour = hour_of(now)
         drawn = 0
         for operator in self._registry.operators():
-            large = await self._large(operator, now)
+            loads = await self._store.loads(operator.identifier, now - DAY)
+            large = self._large(operator, loads, now)
             if not large:
                 continue
             seed = await self._seeds.seed(operator.identifier, PURPOSE, now.astimezone(UTC).date())
@@ -145,18 +145,21 @@ class Challenger:
             await self._seeds.seed(operator.identifier, PURPOSE, (now.astimezone(UTC) + DAY).date())
             names = [node.name for node, _ in large]
             for node, law in large:
-                if (node.name, hour.hour) in hours(seed, names, law.challenges):
-                    drawn += await self._draw(operator.identifier, node, law, seed, hour, now)
+                if (node.name, hour.hour) not in hours(seed, names, law.challenges):
+                    continue
+                if not await self._store.is_drawn(operator.identifier, node.name, hour):
+                    zoned = node.name not in loads
+                    drawn += await self._draw(operator.identifier, node, law, seed, now, zoned=zoned)
         return drawn
 
-    async def _draw(self, operator: str, node: Node, law: Law, seed: bytes, hour: datetime, now: datetime) -> bool:
-        if await self._store.is_drawn(operator, node.name, hour):
-            return False
-        duty = law.challenges
+    async def _draw(self, operator: str, node: Node, law: Law, seed: bytes, now: datetime, *, zoned: bool) -> bool:
+        duty, hour = law.challenges, hour_of(now)
         pool = await self._names.pool(law, now)
         busy = await self._store.busy(operator, now - BUSY_DAYS * DAY)
         old_enough = now - timedelta(seconds=law.list.block_deadline)
-        names = challengeable(pool.names, busy, old_enough)
+        # Who measures no queries goes by a zone, or may do so, and cannot know what no zone has room for.
+        known = [one for one in pool.names if not (zoned and one.unfit)]
+        names = challengeable(known, busy, old_enough)
         rules = draw_rules(seed, node.name, hour, names, duty.pairs_an_hour)
         if not rules:
             return False

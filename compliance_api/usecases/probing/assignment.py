@@ -8,8 +8,8 @@ later, each group shuffled for each probe; abuse of children is never asked abou
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -135,6 +135,9 @@ class AssignmentStore(Protocol):
     async def asked(self, operator: str, since: datetime, names: Sequence[str]) -> frozenset[str]:
         """Those of the names that rounds drawn since then hold."""
 
+    async def measuring(self, operator: str, nodes: Sequence[str]) -> frozenset[str]:
+        """Those of the nodes whose last report tells of queries: resolvers of ours, which hold the list itself."""
+
     async def unsettled(self, operator: str, node: str, wanted: Wanted) -> Unsettled:
         """Names that spoke against a node, and that nobody asked again long enough afterwards."""
 
@@ -198,7 +201,9 @@ class Plan:
     released: int = 0
 
 
-def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Question]:
+def questions(
+    plan: Plan, inputs: Inputs, seed: bytes, resolver: str, spared: Collection[str] = frozenset()
+) -> list[Question]:
     """The questions of one round: names by its seed alone, types and flags by the seed and the resolver.
 
     Every name is asked for its IPv4 address, for hardly a name that is alive has none, and by one of the other types
@@ -209,10 +214,12 @@ def questions(plan: Plan, inputs: Inputs, seed: bytes, resolver: str) -> list[Qu
         inputs: What is drawn from.
         seed: The round's.
         resolver: Whom they are for: each of an operator's is asked the same names.
+        spared: But for these, which it cannot know.
     """
     names = draw(inputs, plan.listed, plan.aged, seed)
     drawn = {one.qname for one in names}
     names += [one for one in inputs.young if one.qname not in drawn]
+    names = [one for one in names if one.qname not in spared]
     draws = Draws(derived(seed, "types", resolver))
     others = [one for one in plan.qtypes if one != A]
     share = int(plan.dnssec_share * PARTS)
@@ -337,6 +344,7 @@ class Assigner:
             made = await self._made(operator, pool, Wanted.of(law, self._plan.spread, now), now)
             if self._timing is not None:
                 made = await self._timing.complete(made, self._plan, name, derived(seed, "day"), now)
+            made = await self._apart(operator, made)
             kept = await self._store.keep_inputs(name, number, day, made.encode())
         return derived(seed, str(number)), Inputs.decode(kept)
 
@@ -349,7 +357,17 @@ class Assigner:
         blocked = {one.qname: one for each in seen for one in each.blocked}
         candidates = {one.qname for group in (pool.names, pool.recent, pool.aged) for one in group}
         asked = await self._store.asked(name, now - timedelta(days=FRESH_DAYS), sorted(candidates))
-        return Inputs(pool, _by_name(firm), _by_name(loose), _by_name(blocked), asked)
+        groups = (pool.names, pool.recent, pool.aged, pool.young)
+        unfit = tuple(sorted({one.qname for group in groups for one in group if one.unfit}))
+        return Inputs(pool, _by_name(firm), _by_name(loose), _by_name(blocked), asked, unfit=unfit)
+
+    async def _apart(self, operator: Organisation, inputs: Inputs) -> Inputs:
+        """The same, with the nodes told apart that go by a zone; those of which nothing is known may do so."""
+        if not inputs.unfit:
+            return inputs
+        nodes = [node.name for node in operator.nodes]
+        ours = await self._store.measuring(operator.identifier, nodes)
+        return replace(inputs, zoned=tuple(sorted(set(nodes) - ours)))
 
     async def _draw(
         self,
@@ -373,7 +391,7 @@ class Assigner:
                 inputs.pool.serial,
                 now,
                 end,
-                tuple(questions(self._plan, inputs, seed, f"{node.name}/{endpoint}")),
+                tuple(questions(self._plan, inputs, seed, f"{node.name}/{endpoint}", inputs.spared(node.name))),
             )
         )
         return True

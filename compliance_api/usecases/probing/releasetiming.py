@@ -62,6 +62,7 @@ class ReleaseTiming:
         unlisted = await self._watch.unlisted([*plan.controls, *plan.neighbours, *kin, *blocked])
         alive = sorted(unlisted.intersection(kin))
         dead = await self._lives.dead(operator, now - DEAD_FOR, alive)
+        unfit = {*inputs.unfit, *(name for name, one in missed.items() if one.unfit)}
         return replace(
             inputs,
             again=tuple(one for one in inputs.again if one.qname not in gone),
@@ -72,6 +73,7 @@ class ReleaseTiming:
             controls=tuple(name for name in plan.controls if name in unlisted),
             neighbours=tuple(name for name in plan.neighbours if name in unlisted),
             kin=tuple(name for name in alive if name not in dead),
+            unfit=tuple(sorted(unfit)),
         )
 
 

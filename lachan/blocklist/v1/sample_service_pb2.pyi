@@ -583,6 +583,7 @@ class NameStatus(_message.Message):
     BINDING_FIELD_NUMBER: _builtins.int
     ADDED_SERIAL_FIELD_NUMBER: _builtins.int
     ADDED_AT_FIELD_NUMBER: _builtins.int
+    RPZ_UNFIT_FIELD_NUMBER: _builtins.int
     listed: _builtins.bool
     """Some entry blocks it for somebody."""
     binding: _builtins.bool
@@ -590,6 +591,8 @@ class NameStatus(_message.Message):
     added_serial: _builtins.int
     """The release that brought the oldest entry that reaches it, and when that was published; 0 where nothing does."""
     added_at: _builtins.int
+    rpz_unfit: _builtins.bool
+    """As in ListedName."""
     def __init__(
         self,
         *,
@@ -597,10 +600,11 @@ class NameStatus(_message.Message):
         binding: _builtins.bool = ...,
         added_serial: _builtins.int = ...,
         added_at: _builtins.int = ...,
+        rpz_unfit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "binding", b"binding", "listed", b"listed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_at", b"added_at", "added_serial", b"added_serial", "binding", b"binding", "listed", b"listed", "rpz_unfit", b"rpz_unfit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,6 +87,8 @@ class Memory:
         self.assignments: list[Assignment] = []
         self.kept: dict[tuple[str, int], bytes] = {}
         self.against = Unsettled()
+        # None: nobody is to ask.
+        self.measuring_nodes: set[str] | None = None
         # Drawn anew, one round in a hundred has none of a category that its test looks for.
         self.entropy = random.Random(1).randbytes
 
@@ -102,6 +104,10 @@ class Memory:
     async def unsettled(self, _operator: str, _node: str, wanted: Wanted) -> Unsettled:
         self.wanted = wanted
         return self.against
+
+    async def measuring(self, operator: str, nodes: Sequence[str]) -> frozenset[str]:
+        assert (operator, self.measuring_nodes is not None) == ("a", True)
+        return frozenset(self.measuring_nodes or ()) & frozenset(nodes)
 
     async def inputs(self, operator: str, number: int) -> bytes | None:
         return self.kept.get((operator, number))
@@ -131,8 +137,10 @@ class Memory:
 
 
 class Names:
+    held = POOL
+
     async def pool(self, *_: object) -> Pool:
-        return POOL
+        return self.held
 
 
 class Seeds:
@@ -233,6 +241,34 @@ async def test_every_resolver_is_asked_the_same_names_and_the_draw_is_repeatable
     assert await made.draw_rounds(NOW + timedelta(seconds=60)) == 2
     listed = [{one.qname for one in drawn.questions if one.arm is Arm.LISTED} for drawn in store.rounds]
     assert not listed[0] & listed[2]
+
+
+async def test_what_no_zone_has_room_for_is_asked_of_those_alone_who_hold_the_list() -> None:
+    store = Memory()
+    own = REGISTRY.organisations[1].nodes[0]
+    nodes = tuple(replace(own, name=name) for name in ("ours", "new", "zone"))
+    registry = Registry(
+        REGISTRY.jurisdictions, (REGISTRY.organisations[0], replace(REGISTRY.organisations[1], nodes=nodes))
+    )
+    # The new node has not told anything yet: it may go by a zone, too.
+    store.measuring_nodes = {"ours"}
+    names: Any = Names()
+    long = [replace(one, qname=f"long{number}.example", unfit=True) for number, one in enumerate(POOL.names[:3])]
+    names.held = replace(POOL, names=(*POOL.names[3:12], *long[:2]), young=(long[2],))
+    made = Assigner(registry, LAWS, store, names, Seeds(), PLAN, store.entropy)
+    assert await made.draw_rounds(NOW) == 3
+    drawn = {one.node: {each.qname for each in one.questions} for one in store.rounds}
+    assert drawn["ours"] - drawn["zone"] == drawn["ours"] - drawn["new"] == {"long0.example", "long1.example"}
+    kept = Inputs.decode(store.kept["a", store.rounds[0].number])
+    assert (kept.unfit, kept.zoned) == (("long0.example", "long1.example", "long2.example"), ("new", "zone"))
+    for one in store.rounds:
+        repeated = questions(PLAN, kept, one.seed, f"{one.node}/{one.endpoint}", kept.spared(one.node))
+        assert tuple(repeated) == one.questions
+    # One that times a release is not asked of them either.
+    timed = replace(kept, young=(long[2],))
+    for node, count in (("ours", 1), ("zone", 0)):
+        found = [one.qname for one in questions(PLAN, timed, b"seed", node, timed.spared(node))]
+        assert found.count("long2.example") == count
 
 
 def asked(plan: Plan, inputs: Inputs) -> dict[str, list[int]]:

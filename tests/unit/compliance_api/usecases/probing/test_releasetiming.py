@@ -59,6 +59,16 @@ async def test_what_was_taken_out_is_not_asked_again_and_what_is_not_known_is() 
     assert [one.qname for one in found.again] == ["kept.example", "unknown.example"]
 
 
+async def test_what_is_asked_again_is_known_for_what_no_zone_has_room_for() -> None:
+    class Long(Watch):
+        async def standing(self, names: Iterable[str]) -> Mapping[str, Standing]:
+            return {name: Standing(listed=True, binding=True, unfit=name.startswith("long")) for name in names}
+
+    inputs = Inputs(Pool(9, (), ()), (listed("long1.example"),), (listed("a.example"), listed("long2.example")))
+    found = await completed(replace(inputs, unfit=("long3.example",)), Long())
+    assert found.unfit == ("long1.example", "long2.example", "long3.example")
+
+
 async def test_controls_and_neighbours_are_asked_only_where_nothing_reaches_them() -> None:
     pool = Pool(9, (listed("bad.host.example", parent="host.example"),), ())
     found = await completed(Inputs(pool), Watch("c2.example", "m.host.example", "neighbour.example"))
