@@ -415,7 +415,7 @@ async def test_what_two_of_three_signed_apart_is_never_two_releases(authority: L
     authority.build("bad.example", "two.example")
     assert authority.release.document().signed.targets[RECORDS_TARGET].custom["serial"] == 2
     authority.sign([third])
-    with pytest.raises(CentralError, match="signed other records as serial 2"):
+    with pytest.raises(CentralError, match="signed something else as serial 2"):
         authority.sign([first])
     with pytest.raises(CentralError, match="list: 1 of 2"):
         authority.publish(sign=False)

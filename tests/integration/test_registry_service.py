@@ -313,6 +313,15 @@ async def test_the_same_again_changes_nothing(office: Office, tmp_path: Path) ->
         assert len(await log_of(client)) == len(before) + 1
 
 
+async def test_an_approval_is_of_the_moment_at_which_it_is_given(office: Office, tmp_path: Path) -> None:
+    now = int(time.time())
+    made = await submit(office, tmp_path / "changes", "moment.example", proposed_at=now - 4000)
+    for at in (now - 3000, now + 3000):
+        with pytest.raises(CentralError, match="decided_at: more than 300 s from the registry's clock"):
+            await approve(office.colleagues["first"], made, at)
+    assert (await approve(office.colleagues["first"], made, now - 60)).decision.decided_at == now - 60
+
+
 async def test_an_admission_is_held_against_the_log(office: Office) -> None:
     first, second = office.colleagues["first"], office.colleagues["second"]
 

@@ -116,8 +116,10 @@ class Decision:
     index: int
     proposal: Proposal
     approvals: tuple[Approval, ...]
+    decided_at: int
+    """Its last approval, or the decision before it in the log if that was later."""
     effect_at: int
-    """When it begins to count: its own date, or its last approval if that was later."""
+    """When it begins to count: its own date, or when it was decided if that was later."""
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,7 @@ class Proposal:
         return hashlib.sha256(self.encode()).digest()
 
     def effect(self, decided_at: int) -> int:
-        """When the changes begin to count, the last approval being of `decided_at`."""
+        """When the changes begin to count, where they are decided at `decided_at`."""
         return max(self.effective_from, decided_at)
 
 

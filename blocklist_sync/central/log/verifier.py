@@ -8,7 +8,9 @@ Holds always, of a log that `Verifier` has taken:
   offline, ever named for the list role. When a key stops counting is said by its retirement in the log, so that old
   steps stay readable; so the server alone can invent no approver;
 - a key belongs to one person for ever and is enrolled once, so that no old step can be said again;
-- no proposal stands twice.
+- no proposal stands twice;
+- what was decided later counts no earlier: approvers' clocks differ, and what takes a name out must never be applied
+  before what brought it.
 
 Who was enrolled before anybody was an approver was signed by a delegated key whose owner must be enrolled with it, as
 an approver, before the first proposal.
@@ -199,7 +201,9 @@ class Verifier:
             raise ProposalError("approvals", "one person approves once")
         if len(approvals) < proposal.approvers_needed:
             raise ProposalError("approvals", f"{proposal.approvers_needed} are needed, {len(approvals)} given")
-        return Decision(index, proposal, approvals, proposal.effect(approvals[-1].decided_at))
+        before = self._decisions[-1].decided_at if self._decisions else 0
+        decided_at = max(before, approvals[-1].decided_at)
+        return Decision(index, proposal, approvals, decided_at, proposal.effect(decided_at))
 
 
 def check_approval(

@@ -35,7 +35,7 @@ from blocklist_sync.central.registry.tables import approvals, change_chunks, dec
 from blocklist_sync.central.registry.weighing import Weighing
 
 CLOCK_SECONDS = 300
-"""How far a person's clock may be ahead of this one."""
+"""How far a person's clock may be ahead of this one, or, for what they decide, behind it."""
 MAX_REVIEW_SECONDS = 3 * 366 * 86_400
 
 MAX_HEADER_BYTES = 1 << 15
@@ -168,12 +168,13 @@ class Desk:
         """
         now = self._clock()
         given = Approval(person.id, decided_at, signature.hex())
-        if decided_at > now.timestamp() + CLOCK_SECONDS:
-            raise InvalidRequestError([("decided_at", "ahead of the registry's clock")])
-        # Weighed before anybody has to wait: this may take a while, and what is weighed does not change.
         held = await self.get(identifier)
         if given in held.approvals:
             return held
+        # Whoever is late must not have been in time by their own word.
+        if abs(decided_at - now.timestamp()) > CLOCK_SECONDS:
+            raise InvalidRequestError([("decided_at", f"more than {CLOCK_SECONDS} s from the registry's clock")])
+        # Weighed before anybody has to wait: this may take a while, and what is weighed does not change.
         self._takes(held, given, (await self._book.people()).get(person.id))
         screened = await self._weighing.screen_again(identifier)
         async with self._book.deciding() as (connection, people):

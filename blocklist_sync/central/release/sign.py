@@ -4,14 +4,15 @@ The machine trusts a root that it was given by hand, and its own memory: which s
 signed. It believes nothing else; whoever made the candidate may be an enemy.
 
 Holds always: a document is signed only if its records are byte for byte what this machine folded from a log whose every
-signature it verified, and which continues the log of the published list; no serial is ever signed twice over different
-documents' bytes; what would change was shown before.
+signature it verified, and which continues the log of the published list; no serial is ever signed twice over other
+records or another policy bundle; what would change was shown before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,11 +93,16 @@ class Memory:
             raise CentralError(f"{self._path}: malformed: {error}") from error
         return held
 
-    def check(self, seed: bytes, serial: int, records_digest: str) -> None:
+    def check(self, seed: bytes, serial: int, content: str) -> None:
         """Holds a candidate against what was seen and signed before.
 
+        Args:
+            seed: What fingerprint keys are drawn from.
+            serial: The candidate's.
+            content: Its content digest: records and policy bundle.
+
         Raises:
-            RefusedError: The seed is another, or other records were signed under the serial.
+            RefusedError: The seed is another, or something else was signed under the serial.
         """
         held = self._read()
         if held["seed_sha256"] not in {"", hashlib.sha256(seed).hexdigest()}:
@@ -104,14 +110,14 @@ class Memory:
         signed = held["signed"]
         if len(signed) >= REMEMBERED and serial < min(map(int, signed)):
             raise RefusedError(f"serial {serial} is older than any that this machine remembers")
-        if signed.get(str(serial), records_digest) != records_digest:
-            raise RefusedError(f"this machine has signed other records as serial {serial}; build --above {serial}")
+        if signed.get(str(serial), content) != content:
+            raise RefusedError(f"this machine has signed something else as serial {serial}; build --above {serial}")
 
-    def note(self, seed: bytes, serial: int, records_digest: str) -> None:
+    def note(self, seed: bytes, serial: int, content: str) -> None:
         """Notes what is about to be signed."""
         held = self._read()
         held["seed_sha256"] = hashlib.sha256(seed).hexdigest()
-        held["signed"][str(serial)] = records_digest
+        held["signed"][str(serial)] = content
         for old in sorted(held["signed"], key=int)[:-REMEMBERED]:
             del held["signed"][old]
         durable.make_folder(self.folder)
@@ -168,7 +174,7 @@ class Examination:
         offered = offer.read(self._sources.document)
         self._check_place(offered)
         seed = self._sources.log.seed()
-        self._memory.check(seed, offered.serial, offered.records_digest)
+        self._memory.check(seed, offered.serial, offered.content)
         log = self._log(offered)
         published = self._folded(log, self._published, None) if self._published else None
         if published is not None and self._published is not None:
@@ -177,6 +183,7 @@ class Examination:
         _compare(rebuilt, offered, "the candidate is not what the log says")
         self._check_policy(offered, rebuilt)
         self._check_manifest(offered, rebuilt)
+        warnings = [*self._brought_back(offered), *self._warnings(offered)]
         before = published.state.path if published else None
         # What comes back was published once; nothing may stand in the way of a roll-back.
         guarding = self._guarding if offered.rollback is None else None
@@ -185,7 +192,7 @@ class Examination:
             offered,
             self._published,
             told,
-            tuple(self._warnings(offered)),
+            tuple(warnings),
             self._delegations,
             tuple(sorted(_signed_by(self._sources.document, self._delegations))),
             (self._delegations.delegations.roles or {})[LIST_ROLE].threshold,  # type: ignore[union-attr]  # was read
@@ -220,6 +227,9 @@ class Examination:
         log = self._sources.log.verified(delegated(self._delegations), checkpoint, offered.log_length)
         if log.head.hex() != offered.log_head:
             raise RefusedError("the candidate was built of another log than this")
+        # What comes later counts no earlier than this would, for ever.
+        if log.decisions and log.decisions[-1].decided_at > self._now + CLOCK_TOLERANCE_SECONDS:
+            raise RefusedError("the log has a decision of a moment that has not come")
         return log
 
     def _folded(self, log: Log, offered: Offer, before: State | None) -> Rebuilt:
@@ -260,12 +270,35 @@ class Examination:
         if not same:
             raise RefusedError("the manifest does not lead from the published release to this one")
 
+    def _brought_back(self, offered: Offer) -> Iterator[str]:
+        """Whether the content that comes back was published under the serial it is said to be of.
+
+        Raises:
+            RefusedError: Something else was.
+        """
+        back, held = offered.rollback, self._contents.listed
+        if back is None:
+            return
+        yield f"ROLL-BACK: the content of serial {back.serial} comes back"
+        repository = self._sources.repository
+        for version in range(held.signed.version if held else 0, 0, -1):
+            if not repository.path(LIST_ROLE, version).exists():
+                continue
+            document = repository.held(LIST_ROLE, version)
+            if missing(self._delegations, LIST_ROLE, document):
+                # Signed by approvers who have left since: who they were is not known here.
+                continue
+            said = offer.read(document)
+            if said.serial == back.serial:
+                if (said.folded_length, said.folded_as_of) != (back.log_length, back.as_of):
+                    raise RefusedError(f"what is said to come back is not what serial {back.serial} was published with")
+                return
+        yield f"that serial {back.serial} was ever published cannot be seen from here"
+
     def _warnings(self, offered: Offer) -> list[str]:
         """What deserves a second look."""
         found = []
         before = self._published
-        if offered.rollback is not None:
-            found.append(f"ROLL-BACK: the content of serial {offered.rollback.serial} comes back")
         if offered.urgent:
             found.append("urgent: edges are told to hurry")
         if before is not None and offered.key_epoch != before.key_epoch:
@@ -286,6 +319,9 @@ def _contents(sources: Sources) -> Contents:
 def _delegated(sources: Sources, contents: Contents) -> Targets:
     """Who the approvers are, by the offline keys' word."""
     if sources.pending is not None:
+        held = contents.targets.signed.version if contents.targets is not None else 0
+        if sources.pending.signed.version < held:
+            raise RefusedError(f"targets: version {held} is published, and {sources.pending.signed.version} is older")
         if lacks := missing(contents.root.signed, Targets.type, sources.pending):
             raise RefusedError(lacks)
         return sources.pending.signed
@@ -324,5 +360,5 @@ def sign(examined: Examined, sources: Sources, memory: Memory, signer: Signer) -
     if signer.public_key.keyid not in {key.keyid for key in approvers(examined.delegations)}:
         raise RefusedError(f"{person_of(signer.public_key)} is no approver of the list")
     # Noted first: a signature that somebody may have must never be forgotten.
-    memory.note(sources.log.seed(), examined.offer.serial, examined.offer.records_digest)
+    memory.note(sources.log.seed(), examined.offer.serial, examined.offer.content)
     ceremony.sign(sources.document, signer, LIST_ROLE, [examined.delegations])

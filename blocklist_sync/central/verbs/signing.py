@@ -24,6 +24,7 @@ from blocklist_sync.central.log.folder import LogFolder
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.registry.client import PersonSettings, RegistryClient
 from blocklist_sync.central.release import check as checking
+from blocklist_sync.central.release import offer
 from blocklist_sync.central.release import repository as repositories
 from blocklist_sync.central.release.build import custom_of
 from blocklist_sync.central.release.check import Checked
@@ -187,7 +188,8 @@ def sign(
         candidate, bundle = machine.candidate(document, policy)
         sources = Sources(
             trusted,
-            machine.repository(repository, trusted),
+            # What comes back must have been published: earlier documents say so.
+            machine.repository(repository, trusted, history=offer.read(candidate).rollback is not None),
             machine.log(log),
             candidate,
             bundle,

@@ -37,7 +37,7 @@ class Texts:
         asked = proposal(data, number=len(self.decisions) + 1)
         self.text_of(asked.changes_sha256).write_bytes(data)
         step = len(self.decisions) + 5
-        self.decisions.append(Decision(step, asked, (approval(asked, FIRST),), effect))
+        self.decisions.append(Decision(step, asked, (approval(asked, FIRST),), NOW, effect))
 
     def text_of(self, digest: str) -> Path:
         return self.folder / f"{digest}.changes"

@@ -18,6 +18,7 @@ from tests.support.registry import (
     DELEGATED,
     EDITOR,
     FIRST,
+    GAMBLING,
     NOW,
     SECOND,
     THIRD,
@@ -26,6 +27,7 @@ from tests.support.registry import (
     approval,
     founded,
     proposal,
+    text,
 )
 
 
@@ -58,10 +60,22 @@ def test_a_log_is_verified_and_folds_in_order() -> None:
     log = verify_log(book.steps, DELEGATED)
     assert (log.length, log.head) == (7, approvals.hash_step(book.steps[-1]))
     assert {person.id for person in log.people} == {"editor", "first", "second", "third"}
-    assert [decision.effect_at - NOW for decision in log.decisions] == [500, 300, 100]
-    assert [decision.index for decision in log.in_effect(NOW + 400)] == [7, 6]
-    assert [decision.index for decision in log.in_effect(NOW + 500)] == [7, 6, 5]
+    # The last one was approved by clocks that lag: it counts with the one before it, and behind that.
+    assert [decision.effect_at - NOW for decision in log.decisions] == [500, 300, 300]
+    assert [decision.index for decision in log.in_effect(NOW + 299)] == []
+    assert [decision.index for decision in log.in_effect(NOW + 400)] == [6, 7]
+    assert [decision.index for decision in log.in_effect(NOW + 500)] == [6, 7, 5]
     assert [step.approver for step in log.decisions[2].approvals] == ["third", "first"]
+
+
+def test_a_clock_that_lags_takes_out_what_another_brought() -> None:
+    lines = ("bad.example", GAMBLING)
+    adding = proposal(text((*lines, True)), number=1)
+    removing = proposal(text((*lines, False)), number=2)
+    book = founded().decide(adding, EDITOR, approval(adding, FIRST, NOW + 90))
+    book.decide(removing, EDITOR, approval(removing, SECOND, NOW + 60))
+    log = verify_log(book.steps, DELEGATED)
+    assert [decision.proposal.id for decision in log.in_effect(NOW + 90)] == [adding.id, removing.id]
 
 
 def test_an_empty_log() -> None:

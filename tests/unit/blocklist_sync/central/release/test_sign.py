@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, Targets
 
+from blocklist_sync.artifact import policy
+from blocklist_sync.artifact.categories import Category
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import approvals
+from blocklist_sync.central.release.ceremony import next_targets
+from blocklist_sync.central.release.publish import Documents
 from blocklist_sync.central.release.sign import Memory, RefusedError, sign
 from tests.support.list_authority import ListAuthority, person
 from tests.support.registry import GAMBLING
@@ -124,7 +128,7 @@ def test_a_machine_remembers_what_it_signed_and_which_seed_it_saw(authority: Lis
     authority.release.document_path.unlink()
     authority.build("b.example", "d.example")
     assert authority.release.candidate().serial == 2  # type: ignore[union-attr]  # was built
-    with pytest.raises(RefusedError, match="signed other records as serial 2"):
+    with pytest.raises(RefusedError, match="signed something else as serial 2"):
         authority.examine()
     authority.examine("second")
     authority.sign(authority.keys.of_role["list"][1:2])
@@ -134,6 +138,51 @@ def test_a_machine_remembers_what_it_signed_and_which_seed_it_saw(authority: Lis
     (authority.memory("second").folder / "signer.json").write_text("[]")
     with pytest.raises(CentralError, match="malformed"):
         authority.examine("second")
+
+
+def test_one_serial_is_never_signed_with_two_policy_bundles(authority: ListAuthority) -> None:
+    authority.sign(authority.keys.of_role["list"][:1])
+    authority.release.document_path.unlink()
+    default = policy.default()
+    other = replace(default, profiles={**default.profiles, "library": frozenset({Category.GAMBLING})})
+    before = authority.release.document_path.parent.joinpath("records.bin").read_bytes()
+    authority.build(bundle=other)
+    assert authority.release.document_path.parent.joinpath("records.bin").read_bytes() == before
+    with pytest.raises(RefusedError, match="signed something else as serial 2"):
+        authority.examine()
+    assert "the policy bundle changes" in authority.examine("second").warnings
+
+
+def test_what_comes_back_was_published_as_it_is_said(authority: ListAuthority) -> None:
+    authority.publish()
+    authority.build(rollback=1)
+    first = "ROLL-BACK: the content of serial 1 comes back"
+    assert authority.examine().warnings == (first,)
+    # The log as it was between two releases: never published by anybody.
+    held = dict(records(authority.release.document().signed)["rollback"])  # type: ignore[call-overload]  # is a dictionary
+    between = {**held, "as_of": held["as_of"] + 1}
+    refuses(authority, lambda signed: records(signed).update(rollback=between), "not what serial 1 was published with")
+    unknown = altered(authority, lambda signed: records(signed).update(rollback={**held, "serial": 7}))
+    told = authority.examine(sources=authority.sources(unknown)).warnings
+    assert "that serial 7 was ever published cannot be seen from here" in told
+
+
+def test_a_decision_of_the_future_is_nothing_to_sign_on(authority: ListAuthority) -> None:
+    authority.decide(("d.example", GAMBLING, True))
+    authority.decide(("e.example", GAMBLING, True), at=int(time.time()) + 3600)
+    authority.build()
+    with pytest.raises(RefusedError, match="the log has a decision of a moment that has not come"):
+        authority.examine()
+
+
+def test_targets_older_than_the_published_ones_say_nothing_of_approvers(authority: ListAuthority) -> None:
+    held = authority.sources().repository.held("targets", 1)
+    again = next_targets(held.signed, None, 0, held.signed.expires)
+    authority.documents = Documents(targets=authority.signed(again, "targets"))
+    authority.publish()
+    authority.build("z.example")
+    with pytest.raises(RefusedError, match="version 2 is published, and 1 is older"):
+        authority.examine(sources=replace(authority.sources(), pending=held))
 
 
 def test_only_approvers_sign_and_each_once(authority: ListAuthority) -> None:
@@ -185,7 +234,7 @@ def test_a_machine_remembers_the_last_serials_and_signs_none_before_them(
         memory.note(seed, serial, "digest")
     assert sorted(json.loads((tmp_path / "signer.json").read_bytes())["signed"]) == ["10", "11", "9"]
     memory.check(seed, 10, "digest")
-    with pytest.raises(RefusedError, match="signed other records as serial 10"):
+    with pytest.raises(RefusedError, match="signed something else as serial 10"):
         memory.check(seed, 10, "other")
     with pytest.raises(RefusedError, match="serial 2 is older than any that this machine remembers"):
         memory.check(seed, 2, "digest")
