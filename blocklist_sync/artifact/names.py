@@ -5,6 +5,9 @@ Holds always: a canonical name is lowercase ASCII in IDNA2008 A-labels, without 
 since listing a hosting provider's suffix would block every tenant. An underscore may stand only in labels below the
 domain that a registry hands out: hosting providers give such names to tenants, registries to nobody.
 `canonical(canonical(x)) == canonical(x)`.
+
+What may be listed depends on the public suffixes of today: a name that is in force already is asked for by `spelled`,
+which says nothing of them, since nobody could take out a name that has become a suffix since.
 """
 
 from __future__ import annotations
@@ -125,11 +128,11 @@ def _a_label(label: str, text: str) -> str:
     return label
 
 
-def canonical(text: str) -> str:
-    """The canonical form of a name, whatever its case, script or trailing dot.
+def spelled(text: str) -> str:
+    """A name as lists spell it, whatever its case, script or trailing dot, be it a public suffix by now or not.
 
     Raises:
-        NameRefusedError: It is no name that a list can carry, with the reason.
+        NameRefusedError: No list ever carried such a name, with the reason.
     """
     name = text.lower() if text.isascii() else ""
     if len(name) > MAX_NAME_BYTES or not _PLAIN.fullmatch(name):
@@ -141,6 +144,16 @@ def canonical(text: str) -> str:
             raise NameRefusedError(text, Reason.SINGLE_LABEL)
         if labels[-1].isdigit():
             raise NameRefusedError(text, Reason.NUMERIC_TOP)
+    return name
+
+
+def canonical(text: str) -> str:
+    """The canonical form of a name, whatever its case, script or trailing dot.
+
+    Raises:
+        NameRefusedError: It is no name that a list can carry, with the reason.
+    """
+    name = spelled(text)
     suffixes = _suffixes()
     if suffixes.is_public(name):
         raise NameRefusedError(text, Reason.PUBLIC_SUFFIX)

@@ -312,7 +312,7 @@ async def test_requests_out_of_bounds_name_the_field(
         (("build", "--log", "{out}", "--release", "{out}", "--repository", "{out}"), "name the top-level targets"),
         (("rollback", "1", "--log", "{out}", "--release", "{out}", "--repository", "{out}"), "nothing is published"),
         (("verify", "--root", "{empty}", "--repository", "{out}", "--log", "{out}"), "trusted root"),
-        (("explain", "co.uk", "--release", "{out}"), "public suffix"),
+        (("explain", "uk", "--release", "{out}"), "a single label"),
         (("explain", "a.example", "--release", "{out}"), "nothing was built"),
         (("publish", "--release", "{out}", "--repository", "{out}/r", "--online-key", "{out}/k.pem"), "k.pem"),
         (("rotate", "list", "--repository", "{out}", "--out", "{out}"), "nothing is published"),

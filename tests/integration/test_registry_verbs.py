@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from blocklist_sync.artifact import names
 from blocklist_sync.central.log import approvals, changes
 from tests.support.registry_office import Office
 
@@ -102,6 +105,47 @@ def test_from_an_order_to_the_log_and_back(office: Office, tmp_path: Path) -> No
     assert office.told("due", "--within", "900d", person="editor")["due"] == []
 
 
+def test_what_comes_at_a_later_day_is_taken_out_with_it(office: Office) -> None:
+    order = ("order", "add", "16/QĐ", "--date", "2026-09-03", "--issuer", "Sở Mẫu", "--legal-basis", "Điều 1")
+    office.run(*order, "--jurisdiction", "mau", "--profile-only", person="editor")
+    later = ("--effective-from", "2097-01-01", "--review-after", "1d")
+    base = ("--order", "16/QĐ", "--reason", "As ordered")
+    assert "header.review_by" in office.run(
+        "propose", "later.example", *base, "--category", "scam", *later, person="editor", status=1
+    )
+    day = datetime.fromtimestamp(time.time() + 86_400, UTC).isoformat()
+    adding = ("propose", "later.example", *base, "--category", "scam", "--effective-from", day)
+    added = office.told(*adding, person="editor")
+    office.run("approve", added["id"], "--yes", person="first")
+    # Taken out at once, it would come tomorrow all the same.
+    early = ("--effective-from", "2026-01-01")
+    assert "an entry comes at" in office.run("revoke", "later.example", *base, *early, person="editor", status=1)
+    removed = office.told("revoke", "later.example", *base, person="editor")
+    assert removed["header"]["effective_from"] == added["header"]["effective_from"]
+    office.run("approve", removed["id"], "--yes", person="first")
+    assert "no entry stands" in office.run("revoke", "later.example", *base, person="editor", status=1)
+
+
+def test_a_name_that_is_a_public_suffix_by_now_is_explained_and_taken_out(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = ("order", "add", "17/QĐ", "--date", "2026-09-03", "--issuer", "Sở Mẫu", "--legal-basis", "Điều 1")
+    office.run(*order, "--jurisdiction", "mau", "--profile-only", person="editor")
+    base = ("--order", "17/QĐ", "--reason", "As ordered")
+    added = office.told("propose", "hosting.example", *base, "--category", "scam", person="editor")
+    office.run("approve", added["id"], "--yes", person="first")
+    # This machine's list of suffixes is newer than the one it was proposed under.
+    monkeypatch.setattr(names._suffixes(), "is_public", lambda name: name == "hosting.example")
+    again = ("propose", "hosting.example", *base, "--category", "scam")
+    assert "public suffix" in office.run(*again, person="editor", status=1)
+    (event,) = office.told("explain", "hosting.example", person="editor")["history"]
+    assert event["proposal"]["id"] == added["id"]
+    removed = office.told("revoke", "hosting.example", *base, person="editor")
+    assert (removed["header"]["added"], removed["header"]["removed"]) == (0, 1)
+    # The registry itself answers of what is one.
+    assert office.told("explain", "co.uk", person="editor")["history"] == []
+
+
 def test_proposals_end_and_are_listed(office: Office, tmp_path: Path) -> None:
     order = ("order", "add", "14/QĐ", "--date", "2026-09-03", "--issuer", "Sở Mẫu", "--legal-basis", "Điều 1")
     office.run(*order, "--jurisdiction", "mau", "--profile-only", person="editor")
@@ -138,7 +182,7 @@ def test_proposals_end_and_are_listed(office: Office, tmp_path: Path) -> None:
         (("propose", "a.example", "--order", "1", "--reason", "x"), "--category"),
         (("propose", "--order", "1", "--reason", "x"), "one of them"),
         (("approve", "nothing", "--yes"), "id: a UUID"),
-        (("explain", "co.uk"), "public suffix"),
+        (("explain", "uk"), "a single label"),
         (("people", "retire", "nobody"), "not enrolled"),
         (("people", "retire", "editor"), "nobody signs their own"),
         (("review", "x", "--reason", "y"), "one of them"),

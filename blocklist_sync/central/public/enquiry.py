@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from blocklist_sync.artifact import records, snapshot
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.artifact.names import NameRefusedError, canonical
+from blocklist_sync.artifact.names import NameRefusedError, spelled
 from blocklist_sync.artifact.rules import Match
 from blocklist_sync.artifact.snapshot import Snapshot
 from blocklist_sync.central.entries import Kind
@@ -141,7 +141,7 @@ def application(folder: ReleaseFolder, public: Path, limit: Limit, clock: Any) -
         if not 0 < len(name) <= MAX_NAME_CHARACTERS:
             return JSONResponse({"error": "name: one is expected"}, 400)
         try:
-            qname = canonical(name)
+            qname = spelled(name)
         except NameRefusedError as error:
             return JSONResponse({"error": f"name: {error.reason}"}, 400)
         try:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from blocklist_sync.artifact.names import NameRefusedError, canonical
+from blocklist_sync.artifact.names import NameRefusedError, spelled
 from blocklist_sync.central.log.approvals import MAX_STEPS, Person
 from blocklist_sync.central.registry import messages
 from blocklist_sync.central.registry.book import Book
@@ -229,7 +229,7 @@ class RegistryService(RegistryServiceServicer):
         """A name's whole history."""
         person = await self._person(context)
         try:
-            if canonical(request.name) != request.name:
+            if spelled(request.name) != request.name:
                 raise InvalidRequestError([("name", "not in canonical form")])
         except NameRefusedError as error:
             raise InvalidRequestError([("name", str(error.reason))]) from error

@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 
 from blocklist_sync.artifact._snapshot import fingerprint
-from blocklist_sync.artifact.names import NameRefusedError, canonical
+from blocklist_sync.artifact.names import NameRefusedError, spelled
 from blocklist_sync.artifact.snapshot import Snapshot
 from blocklist_sync.central.public.enquiry import Enquiries
 from blocklist_sync.central.registry.orders import OrderStore
@@ -339,7 +339,7 @@ class SampleService(rpc.SampleServiceServicer):
 
 def _is_canonical(name: str) -> bool:
     try:
-        return canonical(name) == name
+        return spelled(name) == name
     except NameRefusedError:
         return False
 

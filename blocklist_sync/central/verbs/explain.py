@@ -11,7 +11,7 @@ import typer
 from blocklist_sync.artifact import snapshot
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.artifact.names import canonical
+from blocklist_sync.artifact.names import spelled
 from blocklist_sync.artifact.rules import Match, decide
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.candidate import ReleaseFolder
@@ -38,7 +38,7 @@ def explain(
     if release is None and config is None:
         raise CentralError("give --release, --config, or both")
     try:
-        qname = canonical(name)
+        qname = spelled(name)
         rules = _rules(qname, release) if release is not None else {}
     except ArtifactError as error:
         raise CentralError(str(error)) from error

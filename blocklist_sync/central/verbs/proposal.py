@@ -11,7 +11,7 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,10 +19,11 @@ from typing import Annotated, Any
 import typer
 
 from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL, Category
-from blocklist_sync.artifact.names import NameRefusedError, canonical
+from blocklist_sync.artifact.names import NameRefusedError, canonical, spelled
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Kind, kind_line
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.intake import drafts
 from blocklist_sync.central.log import changes, keys, proposals
 from blocklist_sync.central.log.changes import Reader
 from blocklist_sync.central.log.proposals import Order, Proposal, Rail
@@ -33,7 +34,6 @@ from lachan import durable, terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
 MAX_DRAFT_BYTES = 16 << 20
-DRAFT = "lachan-draft 1"
 SHOWN = 50
 
 app = typer.Typer(help="Proposals and what became of them.", no_args_is_help=True)
@@ -53,7 +53,8 @@ class _Terms:
 
     order: str
     reason: str
-    effective_from: str | None
+    effective_from: int
+    """Seconds since 1970-01-01 UTC; 0: as soon as it is approved."""
     review_after: str
     rails: tuple[Rail, ...]
 
@@ -68,22 +69,28 @@ def _rails(overrides: Sequence[str]) -> tuple[Rail, ...]:
     return tuple(sorted(found, key=lambda one: (one.rail, one.detail)))
 
 
-def _canonical(name: str) -> str:
+def _sorted(names: Iterable[str], form: Callable[[str], str]) -> list[str]:
+    """Names in one form, each once."""
     try:
-        return canonical(name)
+        return sorted(set(map(form, names)))
     except NameRefusedError as error:
         raise CentralError(str(error)) from error
+
+
+def _moment(effective_from: str | None) -> int:
+    return registry.moment(effective_from, "--effective-from") if effective_from else 0
 
 
 async def _submit(client: RegistryClient, config: Path, path: Path, terms: _Terms, order: Order) -> pb.Proposal:
     """Signs a proposal of the changes in a file, and hands it in."""
     summary = await asyncio.to_thread(changes.check, path)
     now = int(time.time())
+    begins = terms.effective_from or now
     proposal = Proposal(
         id=str(uuid.uuid4()),
         order=order,
-        effective_from=registry.moment(terms.effective_from, "--effective-from") if terms.effective_from else now,
-        review_by=now + registry.seconds(terms.review_after, "--review-after"),
+        effective_from=begins,
+        review_by=max(begins, now) + registry.seconds(terms.review_after, "--review-after"),
         reason=terms.reason,
         proposer=client.person,
         proposed_at=now,
@@ -116,8 +123,8 @@ def _draft(path: Path) -> tuple[str, Path, tuple[Rail, ...]]:
     """Order, changes and overridden rails of a draft that `import` wrote."""
     try:
         document: Any = json.loads(durable.read(path, MAX_DRAFT_BYTES))
-        if document["format"] != DRAFT:
-            raise CentralError(f"{path}: not {DRAFT!r}")
+        if document["format"] != drafts.FORMAT:
+            raise CentralError(f"{path}: not {drafts.FORMAT!r}")
         rails = {Rail(str(one["rail"]), str(one["detail"])) for one in document["rails"]}
         found = str(document["order"]["number"]), path.parent / Path(document["changes"]).name
     except (ValueError, KeyError, TypeError) as error:
@@ -126,7 +133,7 @@ def _draft(path: Path) -> tuple[str, Path, tuple[Rail, ...]]:
 
 
 def from_draft(
-    config: Path, draft: Path, reason: str, effective_from: str | None = None, review_after: str = "365d"
+    config: Path, draft: Path, reason: str, effective_from: int = 0, review_after: str = "365d"
 ) -> pb.Proposal:
     """Proposes what a draft holds, under the draft's own order and rails, signed with the person's key.
 
@@ -168,8 +175,8 @@ def propose(
         raise CentralError("--order: the order that this carries out")
     if names and category not in CATEGORY_OF_LABEL:
         raise CentralError(f"--category: one of {', '.join(CATEGORY_OF_LABEL)}")
-    wanted = sorted({_canonical(name) for name in names or ()})
-    terms = _Terms(order, reason, effective_from, review_after, rails)
+    wanted = _sorted(names or (), canonical)
+    terms = _Terms(order, reason, _moment(effective_from), review_after, rails)
 
     async def work(client: RegistryClient) -> pb.Proposal:
         basis = await _order(client, terms.order)
@@ -195,27 +202,45 @@ def revoke(
     override: Override = None,
     as_json: Json = False,
 ) -> None:
-    """Proposes that names be listed no more, by removing every entry on them: the same road as listing."""
+    """Proposes that names be listed no more, by removing every entry on them: the same road as listing.
+
+    Where an entry takes effect at a later day, its removal does so then, unless another day is given.
+    """
     if category is not None and category not in CATEGORY_OF_LABEL:
         raise CentralError(f"--category: one of {', '.join(CATEGORY_OF_LABEL)}")
-    wanted = sorted({_canonical(name) for name in names})
-    terms = _Terms(order, reason, effective_from, "365d", _rails(override or []))
+    wanted = _sorted(names, spelled)
+    asked = _moment(effective_from)
     only: Category | None = CATEGORY_OF_LABEL[category] if category else None
 
     async def work(client: RegistryClient) -> pb.Proposal:
-        basis = await _order(client, terms.order)
-        lines = []
+        basis = await _order(client, order)
+        lines, since = [], 0
         for name in wanted:
-            kinds = [kind for kind in await standing.kinds(client, name) if only in {None, kind.category}]
-            if not kinds:
+            found = [one for one in await standing.entries(client, name) if only in {None, one.kind.category}]
+            if not found:
                 raise CentralError(f"{name}: no entry stands on it")
-            lines += [(name, kind, False) for kind in kinds]
+            lines += [(name, one.kind, False) for one in found]
+            since = max(since, *(one.since for one in found))
+        terms = _Terms(order, reason, _removed_from(asked, since, time.time()), "365d", _rails(override or []))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "changes"
             changes.write(path, lines)
             return await _submit(client, config, path, terms, basis)
 
     registry.show_proposal(registry.asking(config, work), as_json=as_json)
+
+
+def _removed_from(asked: int, since: int, now: float) -> int:
+    """When a removal takes effect, of entries that do so up to `since`: removed before, they would come all the same.
+
+    Raises:
+        CentralError: It is asked for an earlier moment.
+    """
+    if since <= now:
+        return asked
+    if asked and asked < since:
+        raise CentralError(f"--effective-from: an entry comes at {registry.at(since)} only; remove it then, or later")
+    return asked or since
 
 
 async def _get(client: RegistryClient, identifier: str) -> pb.Proposal:

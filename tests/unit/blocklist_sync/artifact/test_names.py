@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from blocklist_sync.artifact.names import NameRefusedError, Reason, canonical, wire_labels
+from blocklist_sync.artifact.names import NameRefusedError, Reason, canonical, spelled, wire_labels
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,15 @@ from blocklist_sync.artifact.names import NameRefusedError, Reason, canonical, w
     ],
 )
 def test_one_form_for_every_spelling(text: str, name: str) -> None:
-    assert canonical(text) == name
+    assert canonical(text) == spelled(text) == name
     assert canonical(name) == name
+
+
+def test_what_is_listed_already_is_spelled_whatever_suffixes_there_are() -> None:
+    assert (spelled("Co.UK."), spelled("_x.com")) == ("co.uk", "_x.com")
+    for text in ("", "com", "192.0.2.1", "a..b", "1.2", "\u200b.example"):
+        with pytest.raises(NameRefusedError):
+            spelled(text)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ async def test_statements_are_served_and_nothing_else(authority: ListAuthority) 
         for path in ("/", "/public/", "/public/../metadata/timestamp.json", "/metadata/timestamp.json"):
             assert (await asking.get(path)).status_code == 404
         assert (await asking.post("/listed")).status_code == 405
-        for name in ("", "x" * 2000, "co.uk", "a b"):
+        for name in ("", "x" * 2000, "uk", "a b"):
             response = await asking.get("/listed", params={"name": name})
             assert response.status_code == 400
             assert response.json()["error"].startswith("name: ")
