@@ -20,6 +20,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from blocklist_sync.artifact import manifest, policy, records
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.intake.download import AbsentError, Limits, download
+from blocklist_sync.central.release import deltas
 from blocklist_sync.central.release.accountability import MAX_STATEMENT_BYTES
 from blocklist_sync.central.release.deltas import MANIFEST_TARGET
 from blocklist_sync.central.release.repository import (
@@ -105,7 +106,7 @@ class Mirror:
 
         Args:
             trusted: The root that is trusted.
-            history: Fetch the earlier documents of the list too, as far as they are there.
+            history: Fetch the earlier documents of the list too, and the deltas, as far as they are there.
 
         Raises:
             CentralError: What is published does not verify, or is older than what was seen before.
@@ -187,10 +188,34 @@ class Mirror:
             into = self.repository.target_path(path, digest)
             durable.make_folder(into.parent)
             self._once(f"targets/{path.rpartition('/')[0]}/{into.name}", into, TARGET_LIMITS[path])
+            _hold(into, digest)
+        if history:
+            self._deltas(listed.signed)
         for number in range(max(1, versions[LIST_ROLE] - MAX_HISTORY), versions[LIST_ROLE] if history else 0):
             into = self.repository.path(LIST_ROLE, number)
             if not into.exists():
                 self._get(f"metadata/{into.name}", into, MAX_METADATA_BYTES)
+
+    def _deltas(self, listed: Targets) -> None:
+        for step in deltas.signed_steps(self.repository.targets, listed.targets):
+            into = deltas.path(self.repository.targets, step)
+            if not into.exists() and self._get(
+                f"targets/{into.relative_to(self.repository.targets)}", into, step.length
+            ):
+                _hold(into, step.digest.hex())
+
+
+def _hold(path: Path, digest: str) -> None:
+    """Holds a file against the digest, or the beginning of it, that its name is made of.
+
+    Raises:
+        CentralError: It is another: kept, it would never be fetched again.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(digest):
+        path.unlink()
+        raise CentralError(f"{path.name}: other bytes came than were signed")
 
 
 def _version(snapshot: Snapshot, role: str) -> int:
@@ -214,6 +239,8 @@ def _forget(repository: Repository, contents: Contents) -> None:
     """Removes earlier targets: a copy needs what is published now."""
     named = contents.listed.signed.targets if contents.listed else {}
     kept = {repository.target_path(path, target.hashes["sha256"]) for path, target in named.items()}
+    if named:
+        kept |= {deltas.path(repository.targets, step) for step in deltas.signed_steps(repository.targets, named)}
     for path in {one.parent for one in kept}:
         for file in path.iterdir():
             if file not in kept:

@@ -35,6 +35,8 @@ def test_a_copy_follows_and_never_goes_back(tmp_path: Path) -> None:
         authority.publish("b.example")
         held = mirror(authority, server, copy).update(trusted(authority), history=True)
         assert held.path("list", 1).exists()
+        # Deltas are for whoever verifies all of it.
+        assert len(list((copy / "targets" / "list").glob("*.delta"))) == 1
         assert held.verified(trusted(authority)).listed == published(authority)
         # What is published now is there, and nothing that only earlier releases named.
         assert len(list((copy / "targets" / "list").glob("*.records.bin"))) == 1
@@ -92,6 +94,8 @@ def another(handler: Handler) -> bool:
         ("2.root.json", another, CentralError),
         ("2.list.json", another, CentralError),
         ("records.bin", nothing, SourceError),
+        ("records.bin", another, CentralError),
+        ("manifest", another, CentralError),
     ],
 )
 def test_what_is_wrong_is_not_kept(

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from blocklist_sync.artifact import records, snapshot
+from blocklist_sync.artifact import snapshot
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.names import NameRefusedError, spelled
@@ -28,7 +28,7 @@ from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release import accountability
 from blocklist_sync.central.release.candidate import ReleaseFolder
-from lachan import durable, log
+from lachan import log
 from lachan.errors import LachanError
 
 UNTOLD = frozenset({Category.CSAM})
@@ -93,7 +93,7 @@ class Enquiries:
     """Answers from the list that was published last."""
 
     def __init__(self, folder: ReleaseFolder) -> None:
-        self._folder = folder.folder
+        self._folder = folder
         self._path = folder.published_records_path
         self.key: bytes | None = None
         """What salts are drawn from, where a release was built here."""
@@ -113,11 +113,10 @@ class Enquiries:
         state = (found.st_ino, found.st_mtime_ns)
         if self._opened is None or state != self._seen:
             try:
-                release = records.parse(durable.read(self._path, records.MAX_BYTES))
-                self._opened = Snapshot(snapshot.build(release))
+                self._opened = Snapshot(snapshot.build(self._folder.published_release()))
             except ArtifactError as error:
                 raise CentralError(f"{self._path}: {error}") from error
-            self.key = accountability.held_secret(self._folder)
+            self.key = accountability.held_secret(self._folder.folder)
             self._seen = state
         return self._opened
 

@@ -145,6 +145,13 @@ def _check_settled(folder: ReleaseFolder, contents: Contents | None) -> None:
         raise CentralError(f"{folder.folder}: a publishing was interrupted; run publish again first")
 
 
+def _check_moment(contents: Contents | None, as_of: int, now: int) -> None:
+    if as_of > now:
+        raise CentralError("a list is built of what is in force, not of what will be")
+    if contents and contents.listed and as_of < custom_of(contents.listed)["as_of"]:
+        raise CentralError("the published list is of a later moment: nobody would sign this one")
+
+
 def _folded(folder: ReleaseFolder, source: LogFolder, log: Log, as_of: int, rules: Rules, *, keep: bool) -> Rebuilt:
     """Rebuilds in the folder, from the state there if it is one of this log."""
     base = continued([folder.state], source, log, as_of)
@@ -225,8 +232,7 @@ def build(
     contents = repository.opened()
     delegations = _delegations(contents, delegations)
     _check_settled(folder, contents)
-    if wish.as_of > now:
-        raise CentralError("a list is built of what is in force, not of what will be")
+    _check_moment(contents, wish.as_of, now)
     log = source.verified(delegated(delegations), checkpoint(contents))
     rolled = rolled_back(folder, wish.rollback) if wish.rollback else None
     before, last = folder.candidate(), max(folder.published(), key=lambda row: row.serial, default=None)

@@ -79,6 +79,20 @@ def content_digest(data: bytes, bundle: bytes) -> str:
     return digest.hexdigest()
 
 
+def _policy(path: Path) -> PolicyBundle:
+    try:
+        return policy.parse(durable.read(path, policy.MAX_BYTES))
+    except ArtifactError as error:
+        raise CentralError(f"{path}: {error}") from error
+
+
+def _records(path: Path) -> Release:
+    try:
+        return records.parse(durable.read(path, records.MAX_BYTES))
+    except ArtifactError as error:
+        raise CentralError(f"{path}: {error}") from error
+
+
 class ReleaseFolder:
     """A release folder; made when it is first written to."""
 
@@ -137,12 +151,26 @@ class ReleaseFolder:
         Raises:
             CentralError: It cannot be used.
         """
-        if not self.policy_path.exists():
-            return policy.default()
-        try:
-            return policy.parse(durable.read(self.policy_path, policy.MAX_BYTES))
-        except ArtifactError as error:
-            raise CentralError(f"{self.policy_path}: {error}") from error
+        return _policy(self.policy_path) if self.policy_path.exists() else policy.default()
+
+    def published_policy(self) -> PolicyBundle:
+        """The policy bundle of the release that was last published.
+
+        Raises:
+            CentralError: It cannot be used.
+            FileError: There is none.
+        """
+        return _policy(self.published_policy_path)
+
+    def published_release(self) -> Release:
+        """The records of the release that was last published, checked.
+
+        Raises:
+            CentralError: There are none, or they cannot be used.
+        """
+        if not self.published_records_path.exists():
+            raise CentralError(f"{self.folder}: nothing was published here yet")
+        return _records(self.published_records_path)
 
     def candidate(self) -> Candidate | None:
         """What was built last; None in a new folder.
@@ -196,10 +224,7 @@ class ReleaseFolder:
         candidate = self.candidate()
         if candidate is None:
             raise CentralError(f"{self.folder}: nothing was built here yet")
-        try:
-            parsed = records.parse(durable.read(self.records_path, records.MAX_BYTES))
-        except ArtifactError as error:
-            raise CentralError(f"{self.records_path}: {error}") from error
+        parsed = _records(self.records_path)
         if parsed.digest.hex() != candidate.records_digest:
             raise CentralError(f"{self.records_path}: not the records that were built; build again")
         return parsed

@@ -18,7 +18,7 @@ from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.fold import State
 from blocklist_sync.central.log.folder import Checkpoint, LogFolder
-from blocklist_sync.central.release import accountability, offer, statement
+from blocklist_sync.central.release import accountability, deltas, offer, statement
 from blocklist_sync.central.release.offer import Offer
 from blocklist_sync.central.release.rebuild import Rebuilt, Rules, rebuild
 from blocklist_sync.central.release.repository import LIST_ROLE, Contents, Repository, delegated, missing
@@ -37,6 +37,8 @@ class Checked:
     """Earlier documents of the list that still verify, this one included."""
     targets: int
     targets_bytes: int
+    """Of the targets that the list names; the deltas that hang from its manifest are beside them."""
+    deltas: int
     expired: tuple[str, ...]
     """Roles whose signatures have ended."""
     told: bool
@@ -53,6 +55,23 @@ def _targets(repository: Repository, listed: Metadata[Targets]) -> tuple[int, in
             raise CentralError(f"{file}: not what was signed as {path}")
         size += len(data)
     return len(listed.signed.targets), size
+
+
+def _deltas(repository: Repository, listed: Metadata[Targets]) -> int:
+    """Holds every delta against the signed manifest; how many there are.
+
+    Raises:
+        CentralError: One is missing or another, or the manifest does not lead to the list.
+    """
+    for number, step in enumerate(steps := deltas.signed_steps(repository.targets, listed.signed.targets), 1):
+        file = deltas.path(repository.targets, step)
+        try:
+            fits = step.fits(durable.read(file, step.length))
+        except durable.FileError as error:
+            raise CentralError(f"delta {number} of {len(steps)}: {error}") from error
+        if not fits:
+            raise CentralError(f"{file}: not the delta that the signed manifest names")
+    return len(steps)
 
 
 def _history(repository: Repository, targets: Targets, listed: Metadata[Targets], log: LogFolder) -> int:
@@ -140,6 +159,7 @@ def check(
         _history(repository, contents.targets.signed, contents.listed, log),
         count,
         size,
+        _deltas(repository, contents.listed),
         expired,
         _told(public, contents, said, rebuilt.state),
     )

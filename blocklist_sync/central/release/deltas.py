@@ -17,8 +17,9 @@ from tuf.api.metadata import TargetFile
 
 from blocklist_sync.artifact import delta, manifest, records
 from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.artifact.manifest import Manifest
+from blocklist_sync.artifact.manifest import Manifest, Step
 from blocklist_sync.artifact.records import Release
+from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.repository import RECORDS_TARGET
 from lachan import durable
 
@@ -72,6 +73,23 @@ def after(targets: Path, listed: Mapping[str, TargetFile], release: Release) -> 
     return replace(link(before, held, release), held=held)
 
 
+def path(targets: Path, step: Step) -> Path:
+    """Where a step's delta stands."""
+    return targets / MANIFEST_TARGET.rpartition("/")[0] / step.name
+
+
+def signed_steps(targets: Path, listed: Mapping[str, TargetFile]) -> tuple[Step, ...]:
+    """The steps of the published manifest, the newest last.
+
+    Raises:
+        CentralError: It is not there, or none.
+    """
+    held = _manifest(targets, listed)
+    if held is None:
+        raise CentralError(f"{MANIFEST_TARGET}: not what was signed, or no manifest")
+    return held.steps
+
+
 def _read(targets: Path, listed: Mapping[str, TargetFile], path: str, limit: int) -> bytes | None:
     """A published target, if it is there and what was signed."""
     target = listed.get(path)
@@ -109,8 +127,8 @@ def store(targets: Path, chain: Chain) -> None:
     folder = targets / MANIFEST_TARGET.rpartition("/")[0]
     if chain.delta is not None:
         durable.make_folder(folder, 0o755)
-        durable.write(folder / chain.manifest.steps[-1].name, [chain.delta], durable.PUBLIC)
-    named = {step.name for one in (chain.manifest, chain.held) if one for step in one.steps}
-    for path in folder.glob("*.delta"):
-        if path.name not in named:
-            path.unlink(missing_ok=True)
+        durable.write(path(targets, chain.manifest.steps[-1]), [chain.delta], durable.PUBLIC)
+    named = {path(targets, step) for one in (chain.manifest, chain.held) if one for step in one.steps}
+    for file in folder.glob("*.delta"):
+        if file not in named:
+            file.unlink(missing_ok=True)

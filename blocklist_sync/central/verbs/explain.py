@@ -25,7 +25,10 @@ RULES = ("owner", "scope", "effect", "category", "mandated", "order")
 
 def explain(
     name: Annotated[str, typer.Argument(help="Any spelling of a name.")],
-    release: Annotated[Path | None, typer.Option(help="A release folder: the rules the name meets there.")] = None,
+    release: Annotated[
+        Path | None, typer.Option(help="A release folder: the rules the name meets in what it published last.")
+    ] = None,
+    candidate: Annotated[bool, typer.Option(help="The rules in what was built last, published or not.")] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -39,7 +42,7 @@ def explain(
         raise CentralError("give --release, --config, or both")
     try:
         qname = spelled(name)
-        rules = _rules(qname, release) if release is not None else {}
+        rules = _rules(qname, ReleaseFolder(release), candidate=candidate) if release is not None else {}
     except ArtifactError as error:
         raise CentralError(str(error)) from error
     answer = _history(qname, config) if config is not None else None
@@ -67,12 +70,12 @@ def _told(match: Match | None, orders: Any) -> dict[str, Any] | None:
     }
 
 
-def _rules(qname: str, release: Path) -> dict[str, Any]:
+def _rules(qname: str, folder: ReleaseFolder, *, candidate: bool) -> dict[str, Any]:
     """The rules that a name meets in a release folder, and the outcome for each profile."""
-    folder = ReleaseFolder(release)
-    opened = snapshot.Snapshot(snapshot.build(folder.release()))
+    opened = snapshot.Snapshot(snapshot.build(folder.release() if candidate else folder.published_release()))
+    bundle = folder.policy() if candidate else folder.published_policy()
     found = opened.lookup(qname)
-    verdicts = {name: decide(found, wanted) for name, wanted in sorted(folder.policy().profiles.items())}
+    verdicts = {name: decide(found, wanted) for name, wanted in sorted(bundle.profiles.items())}
     return {
         "serial": opened.serial,
         "rules": [_told(match, opened.orders) for match in found],

@@ -237,6 +237,7 @@ def _show_checked(found: Checked, *, as_json: bool) -> None:
         "documents": found.releases,
         "targets": found.targets,
         "targets_bytes": found.targets_bytes,
+        "deltas": found.deltas,
         "expired": ", ".join(found.expired),
         "public_statement": "holds" if found.told else "not looked at",
         **by_category,

@@ -34,7 +34,7 @@ def test_one_form_for_every_spelling(text: str, name: str) -> None:
 
 
 def test_what_is_listed_already_is_spelled_whatever_suffixes_there_are() -> None:
-    assert (spelled("Co.UK."), spelled("_x.com")) == ("co.uk", "_x.com")
+    assert (spelled("Co.UK."), spelled("_x.example")) == ("co.uk", "_x.example")
     for text in ("", "com", "192.0.2.1", "a..b", "1.2", "\u200b.example"):
         with pytest.raises(NameRefusedError):
             spelled(text)

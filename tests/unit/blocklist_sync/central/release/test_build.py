@@ -110,6 +110,12 @@ def test_what_is_decided_later_is_not_in_force_yet(authority: ListAuthority) -> 
         authority.build(now=now, as_of=now + 1)
 
 
+def test_no_list_is_of_an_earlier_moment_than_the_published_one(authority: ListAuthority) -> None:
+    authority.publish("a.example")
+    with pytest.raises(CentralError, match="of a later moment"):
+        authority.build("b.example", as_of=int(time.time()) - 60)
+
+
 def test_nothing_in_force_is_no_release(authority: ListAuthority) -> None:
     authority.build("a.example")
     authority.decide(("a.example", GAMBLING, False))

@@ -113,6 +113,22 @@ def test_a_damaged_target_is_named(authority: ListAuthority) -> None:
         checked(authority)
 
 
+def test_every_delta_is_the_one_that_is_signed(authority: ListAuthority) -> None:
+    authority.publish("a.example", "b.example", "c.example")
+    assert checked(authority).deltas == 2
+    first, second = sorted((authority.repository / "targets" / "list").glob("*.delta"))
+    held = first.read_bytes()
+    for data in (held[:-1], held[:-1] + b"x", held + b"x", second.read_bytes()):
+        first.write_bytes(data)
+        with pytest.raises(CentralError, match="delta"):
+            checked(authority)
+    first.unlink()
+    with pytest.raises(CentralError, match=r"delta [12] of 2: "):
+        checked(authority)
+    first.write_bytes(held)
+    assert checked(authority).deltas == 2
+
+
 def test_another_log_is_seen(authority: ListAuthority) -> None:
     steps = list(approvals.read(authority.log.steps_path))
     approvals.write(authority.log.steps_path, steps[:-1])

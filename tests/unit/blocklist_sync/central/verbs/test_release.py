@@ -151,7 +151,11 @@ def publishes_a_second_and_goes_back(office: Office) -> None:
     )
     assert (rolled["serial"], rolled["rollback"], rolled["difference"]["removed"]) == (3, 1, 1)
     assert "! ROLL-BACK" in office.sign("an")
-    assert office.json("explain", "worse.example", "--release", "@release")["rules"] == []
+    # What is published counts, until what was built is.
+    explained = office.json("explain", "worse.example", "--release", "@release")
+    assert (explained["serial"], [rule["owner"] for rule in explained["rules"]]) == (2, ["worse.example"])
+    explained = office.json("explain", "worse.example", "--release", "@release", "--candidate")
+    assert (explained["serial"], explained["rules"]) == (3, [])
 
 
 def replaces_an_approver(office: Office) -> None:
