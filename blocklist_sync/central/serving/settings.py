@@ -113,8 +113,8 @@ class ListSettings(Settings):
     """Names of the authority's own, with all below them: listed and taken out by ordinary orders, they time blocking
     and unblocking. No release tells them apart; compliance alone is told which they are."""
     rpz_origins: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
-    """Zones (RPZ) that operators take: compliance is told which names one of them cannot hold, and asks nodes that go by
-    a zone for others."""
+    """Zones (RPZ) that operators take: compliance is told which names one of them cannot hold, and asks nodes that go
+    by a zone for others."""
     https: HttpsSettings
     grpc: GrpcSettings | None = None
     push: PushSettings | None = None
