@@ -10,14 +10,15 @@ import asyncio
 import functools
 from email.utils import formatdate
 from time import time
-from typing import Any, cast
+from typing import cast
 
+from resolver.listeners.connections import Connections
 from resolver.listeners.doh import Moment, Resource
 from resolver.listeners.http1 import Http1
 from resolver.listeners.http2 import Http2
 from resolver.listeners.queries import Queries
 from resolver.listeners.tls import Channel
-from resolver.settings import Encrypted, mapped
+from resolver.settings import Encrypted
 
 DOH = 4
 
@@ -31,8 +32,7 @@ class HttpServer:
     def __init__(self, queries: Queries, limits: Encrypted) -> None:
         self.queries = queries
         self.limits = limits
-        self.connections: set[HttpConnection] = set()
-        self.retired = False
+        self.connections: Connections[HttpConnection] = Connections(limits.connections)
         self._clock = asyncio.get_running_loop().time
         self._date = (0, b"")
 
@@ -51,14 +51,11 @@ class HttpServer:
 
     def sweep(self, now: float) -> None:
         """Closes what is idle or too slow."""
-        for connection in [c for c in self.connections if c.overdue(now)]:
-            connection.dismiss()
+        self.connections.sweep(now)
 
     def retire(self) -> None:
         """Takes no more requests; what was asked is still answered."""
-        self.retired = True
-        for connection in list(self.connections):
-            connection.retire()
+        self.connections.retire()
 
 
 class HttpConnection(asyncio.Protocol):
@@ -77,20 +74,17 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the connection, or closes it where there are too many."""
         stream = cast("asyncio.Transport", transport)
-        server = self._server
-        peer: Any = stream.get_extra_info("peername")
-        if not peer or server.retired or len(server.connections) >= server.limits.connections:
-            stream.abort()
+        address = self._server.connections.admit(self, stream)
+        if address is None:
             return
         self._transport = stream
-        self._address = mapped(peer[0].partition("%")[0])
-        server.connections.add(self)
+        self._address = address
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # asyncio's signature
         """Forgets the connection: answers for it are dropped."""
         self._transport = None
-        self._server.connections.discard(self)
+        self._server.connections.forget(self)
 
     def data_received(self, data: bytes) -> None:
         """Takes every complete request of a read at once."""

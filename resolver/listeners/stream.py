@@ -8,11 +8,12 @@ connections is closed at once.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import cast
 
 from resolver._hot.engine import STREAM_FULL, STREAM_NOISE
+from resolver.listeners.connections import Connections
 from resolver.listeners.queries import Queries
-from resolver.settings import Tcp, mapped
+from resolver.settings import Tcp
 
 SWEEP_SECONDS = 0.5
 HIGH_WATER_BYTES = 256 << 10
@@ -26,8 +27,7 @@ class StreamServer:
         self.queries = queries
         self.limits = limits
         self.transport = transport
-        self.connections: set[StreamConnection] = set()
-        self.retired = False
+        self.connections: Connections[StreamConnection] = Connections(limits.connections)
 
     def protocol(self, profile: int = -1) -> StreamConnection:
         """The factory of connections; `profile` is the one chosen by server name."""
@@ -35,14 +35,11 @@ class StreamServer:
 
     def sweep(self, now: float) -> None:
         """Closes what is idle or too slow; due every `SWEEP_SECONDS`."""
-        for connection in [c for c in self.connections if c.overdue(now)]:
-            connection.close()
+        self.connections.sweep(now)
 
     def retire(self) -> None:
         """Takes no more queries; what was asked is still answered."""
-        self.retired = True
-        for connection in list(self.connections):
-            connection.retire()
+        self.connections.retire()
 
 
 class StreamConnection(asyncio.Protocol):
@@ -66,20 +63,17 @@ class StreamConnection(asyncio.Protocol):
         """Takes the connection, or closes it where there are too many."""
         # uvloop makes transports of its own, which only behave as asyncio's.
         stream = cast("asyncio.Transport", transport)
-        server = self._server
-        peer: Any = stream.get_extra_info("peername")
-        if not peer or server.retired or len(server.connections) >= server.limits.connections:
-            stream.abort()
+        address = self._server.connections.admit(self, stream)
+        if address is None:
             return
         self._transport = stream
-        self._address = mapped(peer[0].partition("%")[0])
+        self._address = address
         stream.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # asyncio's signature
         """Forgets the connection: answers for it are dropped."""
         self._transport = None
-        self._server.connections.discard(self)
+        self._server.connections.forget(self)
 
     def data_received(self, data: bytes) -> None:
         """Takes every complete message of a read at once."""
@@ -116,7 +110,7 @@ class StreamConnection(asyncio.Protocol):
             self.outstanding += waiting
             if outcome == STREAM_NOISE:
                 # Not a query: nothing this peer says can be trusted to be framed.
-                self.close()
+                self.dismiss()
                 return len(data)
             if answers:
                 self._transport.write(answers)
@@ -195,7 +189,7 @@ class StreamConnection(asyncio.Protocol):
         # Who waits for an answer is not idle: the engine ends every wait.
         return not self.outstanding and now - self._active_at > limits.idle
 
-    def close(self) -> None:
+    def dismiss(self) -> None:
         """Ends the connection."""
         if self._transport is not None:
             self._transport.abort()

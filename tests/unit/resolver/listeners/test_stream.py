@@ -75,7 +75,7 @@ async def serving(own: Rig | None = None, **limits: float) -> AsyncIterator[Edge
     finally:
         listener.close()
         for connection in list(server.connections):
-            connection.close()
+            connection.dismiss()
         await until(lambda: not server.connections)
 
 
