@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 from typing import Annotated, Literal
 
@@ -10,26 +9,13 @@ from pydantic import AfterValidator, Field
 
 from lachan.address import Address
 from lachan.config import ConfigPath, Duration, HostPort, Settings
+from lachan.line import Line
 from lachan.log import LogSettings
 from lachan.tls import TlsFiles
 
 
 def _network(value: str) -> str:
     return str(ipaddress.ip_network(value))
-
-
-class Line(enum.StrEnum):
-    """Whose line the probe sits on; it decides what may be asked from there."""
-
-    AUTHORITY = "authority"
-    CONSUMER = "consumer"
-    SCHOOL = "school"
-    VOLUNTEER = "volunteer"
-
-    @property
-    def may_ask_anything(self) -> bool:
-        """False where a question for abuse of children could fall back on the people whose line it is."""
-        return self in {Line.AUTHORITY, Line.CONSUMER}
 
 
 class MeasureSettings(Settings):

@@ -15,7 +15,6 @@ from pydantic import Field
 from compliance_api.domain.law.law import Texts
 from compliance_api.domain.parties.organisation import (
     Jurisdiction,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -27,6 +26,7 @@ from compliance_api.settings.endpoint import EndpointSettings
 from compliance_api.settings.values import MAX_ORGANISATIONS, Identifier, Network
 from lachan import config
 from lachan.config import ConfigError, ConfigPath, Problem, Settings
+from lachan.line import Line
 from lachan.signing import SigningError, VerifyKey
 from lachan.tls import Identity, Role, TlsError, read_pem
 

@@ -19,7 +19,6 @@ from compliance_api.domain.parties.organisation import (
     Endpoint,
     Jurisdiction,
     Label,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -38,6 +37,7 @@ from compliance_api.usecases.membership.enrolment import Actor, Enrolling
 from lachan import application
 from lachan.application import COLLECTION, ENROLMENT
 from lachan.invitation import Invitation, hash_of
+from lachan.line import Line
 from lachan.signing import SigningKey
 from lachan.tls import Identity, Role
 from tests.support import foreign

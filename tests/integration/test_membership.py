@@ -18,7 +18,6 @@ from compliance_api.domain.parties.organisation import (
     Endpoint,
     Jurisdiction,
     Label,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -40,6 +39,7 @@ from compliance_api.usecases.judging.judge import places
 from compliance_api.usecases.membership.membership import Directory
 from compliance_api.usecases.reports.grouping import Call, Groups
 from compliance_api.wiring.judging import place_of
+from lachan.line import Line
 from lachan.tls import Identity, Role
 from tests.support.cases import law
 from tests.support.claims import T0, claim

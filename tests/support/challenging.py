@@ -21,7 +21,6 @@ from compliance_api.domain.parties.organisation import (
     Endpoint,
     Jurisdiction,
     Label,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -63,6 +62,7 @@ from lachan.compliance.v1 import report_pb2, report_service_pb2
 from lachan.compliance.v1.challenge_service_pb2_grpc import add_ChallengeServiceServicer_to_server
 from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub, add_ProbeServiceServicer_to_server
 from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub, add_ReportServiceServicer_to_server
+from lachan.line import Line
 from lachan.signing import OBSERVATION, SigningKey
 from lachan.spool import Spool
 from lachan.tls import Role

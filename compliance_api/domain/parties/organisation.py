@@ -11,6 +11,8 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lachan.line import Line
+
 
 @dataclass(frozen=True)
 class Label:
@@ -28,20 +30,6 @@ class OrganisationKind(enum.StrEnum):
     AGENCY = "agency"
     SCHOOL = "school"
     CUSTODIAN = "custodian"
-
-
-class Line(enum.StrEnum):
-    """Whose line a probe sits on; it decides what may be asked from there."""
-
-    AUTHORITY = "authority"
-    CONSUMER = "consumer"
-    SCHOOL = "school"
-    VOLUNTEER = "volunteer"
-
-    @property
-    def may_ask_anything(self) -> bool:
-        """False where a question for abuse of children could fall back on the people whose line it is."""
-        return self in {Line.AUTHORITY, Line.CONSUMER}
 
 
 class Transport(enum.StrEnum):

@@ -18,8 +18,9 @@ from typing import Protocol
 from compliance_api.domain.challenges.challenge import HOUR, Challenge, hour_of
 from compliance_api.domain.observations import nonce
 from compliance_api.domain.observations.observation import Arm
-from compliance_api.domain.parties.organisation import Line, Probe, Registry
+from compliance_api.domain.parties.organisation import Probe, Registry
 from compliance_api.usecases.probing.question import Question
+from lachan.line import Line
 
 A = 1
 TXT = 16

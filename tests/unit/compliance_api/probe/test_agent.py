@@ -19,10 +19,11 @@ from compliance_api.probe.assignment import Endpoint
 from compliance_api.probe.errors import RefusedError, UnavailableError
 from compliance_api.probe.journal import Journal
 from compliance_api.probe.metrics import Metrics
-from compliance_api.probe.settings import Line, MeasureSettings, ProbeSettings, UplinkSettings
+from compliance_api.probe.settings import MeasureSettings, ProbeSettings, UplinkSettings
 from compliance_api.usecases.probing.stamp import Stamper
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
+from lachan.line import Line
 from lachan.signing import SigningKey
 from lachan.spool import Limits, Spool, SpoolUnavailableError
 from lachan.tls import TlsFiles

@@ -4,10 +4,10 @@ import pytest
 
 from compliance_api.probe.assignment import MAX_PROBLEMS, MAX_QUESTIONS, Arm, check, parse
 from compliance_api.probe.errors import AssignmentError
-from compliance_api.probe.settings import Line
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
 from lachan.exchange import Transport
+from lachan.line import Line
 
 
 def message(**changes: object) -> pb.Assignment:

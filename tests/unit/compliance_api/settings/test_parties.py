@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from compliance_api.domain.parties.organisation import Line, OrganisationKind
+from compliance_api.domain.parties.organisation import OrganisationKind
 from compliance_api.settings.parties import load_registry
 from lachan.config import ConfigError
+from lachan.line import Line
 from lachan.signing import SigningKey
 
 LABEL = {"vi": "x", "en": "x"}

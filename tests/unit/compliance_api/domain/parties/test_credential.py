@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from compliance_api.domain.parties.credential import Membership, Objection, Shown
 from compliance_api.domain.parties.organisation import (
     Label,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -14,6 +13,7 @@ from compliance_api.domain.parties.organisation import (
     Probe,
     Registry,
 )
+from lachan.line import Line
 from lachan.tls import Identity, Role
 
 NAME = Label("x", "x")

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import pytest
-
 from compliance_api.domain.parties.organisation import (
     Endpoint,
     Label,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -13,6 +10,7 @@ from compliance_api.domain.parties.organisation import (
     Registry,
     Transport,
 )
+from lachan.line import Line
 
 NAME = Label("x", "x")
 NODE = Node("e1", b"", (), frozenset({"hcm"}))
@@ -49,14 +47,6 @@ def test_a_node_that_left_is_judged_and_nothing_else() -> None:
 def test_a_probe_reaches_all_operators_or_the_named_ones() -> None:
     assert (PROBE.reaches("a"), PROBE.reaches("b")) == (True, False)
     assert Probe("p", b"", "v", "n", "so", Line.CONSUMER).reaches("b")
-
-
-@pytest.mark.parametrize(
-    ("line", "anything"),
-    [(Line.AUTHORITY, True), (Line.CONSUMER, True), (Line.SCHOOL, False), (Line.VOLUNTEER, False)],
-)
-def test_some_lines_may_not_ask_everything(line: Line, anything: bool) -> None:
-    assert line.may_ask_anything is anything
 
 
 def test_an_endpoint_is_written_as_people_write_it() -> None:

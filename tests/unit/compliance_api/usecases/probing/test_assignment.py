@@ -15,7 +15,6 @@ from compliance_api.domain.parties.organisation import (
     Endpoint,
     Jurisdiction,
     Label,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -25,6 +24,7 @@ from compliance_api.domain.parties.organisation import (
 )
 from compliance_api.errors import NotPermittedError
 from compliance_api.usecases.probing.assignment import Assigner, Assignment, Plan, Round, Wanted, questions
+from lachan.line import Line
 from lachan.tls import Identity, Role
 from tests.support.cases import NOW, TEXT
 

@@ -14,7 +14,6 @@ from compliance_api.domain.observations.observation import Arm
 from compliance_api.domain.parties.organisation import (
     Jurisdiction,
     Label,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -22,6 +21,7 @@ from compliance_api.domain.parties.organisation import (
     Registry,
 )
 from compliance_api.usecases.probing.extras import Extras, NonceZone, shown
+from lachan.line import Line
 from lachan.whoami import NONCE
 
 AT = datetime(2026, 6, 1, 5, tzinfo=UTC)

@@ -14,7 +14,6 @@ from compliance_api.domain.observations.shapes import DEFAULT
 from compliance_api.domain.parties.organisation import (
     Endpoint,
     Label,
-    Line,
     Node,
     Organisation,
     OrganisationKind,
@@ -27,6 +26,7 @@ from compliance_api.usecases.probing.assignment import Assignment, Question
 from compliance_api.usecases.probing.observe import MAX_OBSERVATIONS, Issued, Limits, Observe, Observed
 from compliance_api.usecases.probing.stamp import Stamper
 from lachan.compliance.v1 import probe_service_pb2 as pb
+from lachan.line import Line
 from lachan.signing import OBSERVATION, SigningKey
 from lachan.tls import Identity, Role
 from tests.support.cases import NOW
