@@ -49,9 +49,10 @@ from compliance_api.storage.upkeep.upkeep import Upkeep
 from compliance_api.usecases.findings.desk import Desk
 from compliance_api.usecases.ledger.audit import Audit
 from compliance_api.usecases.ledger.cite import Cite
-from compliance_api.usecases.probing.assignment import Assigner, Plan
+from compliance_api.usecases.probing.assignment import Assigner
 from compliance_api.usecases.probing.listchanges import ListWatch
 from compliance_api.usecases.probing.observe import Limits, Observe
+from compliance_api.usecases.probing.plan import Plan
 from compliance_api.usecases.probing.releasetiming import ReleaseTiming
 from compliance_api.usecases.probing.sample import NameSource
 from compliance_api.usecases.probing.stamp import Stamper

@@ -47,10 +47,11 @@ from compliance_api.storage.probing.seeds import Seeds
 from compliance_api.storage.reports.reports import Reports
 from compliance_api.usecases.challenges.challenge import Challenger
 from compliance_api.usecases.challenges.outcome import Summary
-from compliance_api.usecases.probing.assignment import Assigner, Plan
+from compliance_api.usecases.probing.assignment import Assigner
 from compliance_api.usecases.probing.extras import Extras, NonceZone
 from compliance_api.usecases.probing.observe import Limits, Observe
 from compliance_api.usecases.probing.paths import PathFinder
+from compliance_api.usecases.probing.plan import Plan
 from compliance_api.usecases.probing.sample import NameSource
 from compliance_api.usecases.probing.stamp import Stamper
 from compliance_api.usecases.reports.grouping import Groups

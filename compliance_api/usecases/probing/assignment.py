@@ -8,25 +8,23 @@ later, each group shuffled for each probe; abuse of children is never asked abou
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol, TypeVar
 
-from compliance_api.domain.drawing.draws import Draws, derived
+from compliance_api.domain.drawing.draws import derived
 from compliance_api.domain.drawing.sampling import (
     SENSITIVE_CATEGORIES,
     Inputs,
-    ListedName,
     Pool,
     Unsettled,
-    draw,
-    parents,
 )
 from compliance_api.domain.law.law import Confirmation, Law, LawBook, LawError
 from compliance_api.domain.observations.observation import Arm
 from compliance_api.domain.parties.organisation import Endpoint, Node, Organisation, Probe, Registry
 from compliance_api.errors import NotPermittedError
+from compliance_api.usecases.probing.plan import Plan, questions
 from compliance_api.usecases.probing.question import Question
 from compliance_api.usecases.probing.sample import NameSource, SeedStore
 from lachan import log
@@ -38,9 +36,6 @@ MAX_AGAIN = 500
 PURPOSE = "rounds"
 # A name that was asked within so many days is not fresh.
 FRESH_DAYS = 30
-# Of which shares are counted.
-PARTS = 1_000_000
-A = 1
 # What looks like any other name that somebody might be kept from is asked first.
 _FIRST = frozenset({Arm.LISTED, Arm.RELEASED})
 
@@ -174,106 +169,6 @@ class Timing(Protocol):
 
     async def complete(self, inputs: Inputs, plan: Plan, operator: str, seed: bytes, now: datetime) -> Inputs:
         """What to draw from, with what times releases, and without what must not be asked any more."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How rounds are made up; times in seconds."""
-
-    interval: float
-    listed: int
-    spread: float
-    expires: float
-    # Two resolvers that do not filter, of two different people.
-    reference: Endpoint
-    second_reference: Endpoint
-    qtypes: tuple[int, ...]
-    controls: tuple[str, ...]
-    neighbours: tuple[str, ...]
-    # Part of the questions that have DO set.
-    dnssec_share: float = 0.0
-    # Beside `listed`: names between their deadline and a week; controls, all where 0; ancestors of listed names.
-    aged: int = 0
-    controls_asked: int = 0
-    parents: int = 0
-    # Beside all of these, the same ones all day: names that need not be blocked yet, and names that were taken out.
-    young: int = 0
-    released: int = 0
-
-
-def questions(
-    plan: Plan, inputs: Inputs, seed: bytes, resolver: str, spared: Collection[str] = frozenset()
-) -> list[Question]:
-    """The questions of one round: names by its seed alone, types and flags by the seed and the resolver.
-
-    Every name is asked for its IPv4 address, for hardly a name that is alive has none, and by one of the other types
-    beside it, where the references tell whether there is such a record. What was missed is asked again as it was.
-
-    Args:
-        plan: How rounds are made up.
-        inputs: What is drawn from.
-        seed: The round's.
-        resolver: Whom they are for: each of an operator's is asked the same names.
-        spared: But for these, which it cannot know.
-    """
-    names = draw(inputs, plan.listed, plan.aged, seed)
-    drawn = {one.qname for one in names}
-    names += [one for one in inputs.young if one.qname not in drawn]
-    names = [one for one in names if one.qname not in spared]
-    draws = Draws(derived(seed, "types", resolver))
-    others = [one for one in plan.qtypes if one != A]
-    share = int(plan.dnssec_share * PARTS)
-
-    def types(missed: Sequence[int] = ()) -> Sequence[int]:
-        if missed or A not in plan.qtypes:
-            return missed or [draws.choice(plan.qtypes)]
-        return [A, draws.choice(others)] if others else [A]
-
-    asked = [*((one, Arm.LISTED) for one in names), *((one, Arm.RELEASED) for one in inputs.released)]
-    found = [
-        Question(
-            one.qname,
-            qtype,
-            arm,
-            one.category,
-            one.order,
-            one.added_serial,
-            one.added_at,
-            draws.below(PARTS) < share,
-            again=one.again,
-        )
-        for one, arm in asked
-        for qtype in types(one.types)
-    ]
-    for qname, (arm, missed) in _unlisted(plan, inputs, _neighbours(plan, inputs, names, seed), seed).items():
-        found += [
-            Question(qname, qtype, arm, dnssec_ok=draws.below(PARTS) < share, again=bool(missed))
-            for qtype in types(missed)
-        ]
-    return found
-
-
-def _neighbours(plan: Plan, inputs: Inputs, names: Sequence[ListedName], seed: bytes) -> list[str]:
-    """Names beside listed ones: the plan's, and some of those that were found to be alive and not listed."""
-    if inputs.neighbours is None:
-        return [*plan.neighbours, *parents(names, plan.parents, seed)]
-    return [*inputs.neighbours, *Draws(derived(seed, "kin")).sample(inputs.kin, plan.parents)]
-
-
-def _unlisted(
-    plan: Plan, inputs: Inputs, neighbours: Sequence[str], seed: bytes
-) -> dict[str, tuple[Arm, tuple[int, ...]]]:
-    """Names never listed, with the types by which they were blocked before; without those that are listed by now."""
-    known = plan.controls if inputs.controls is None else inputs.controls
-    controls = Draws(derived(seed, "controls")).sample(known, plan.controls_asked or len(known))
-    blocked = Draws(derived(seed, "blocked")).sample(inputs.blocked, len(controls) + plan.parents)
-    listed = {one.qname for one in (*inputs.pool.names, *inputs.pool.recent, *inputs.pool.aged)}
-    drawn: dict[str, tuple[Arm, tuple[int, ...]]] = {
-        **dict.fromkeys(neighbours, (Arm.NEIGHBOUR, ())),
-        **{name: (Arm.CONTROL, ()) for name in controls if name not in listed},
-    }
-    again = {one.qname: (one.arm, one.types) for one in blocked if one.qname not in listed and one.qname not in drawn}
-    return drawn | again
 
 
 class Assigner:

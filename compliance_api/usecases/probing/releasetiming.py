@@ -16,8 +16,8 @@ from compliance_api.domain.drawing.draws import derived
 from compliance_api.domain.drawing.neighbourhood import candidates
 from compliance_api.domain.drawing.sampling import Inputs, ListedName, steadily
 from compliance_api.domain.observations.removal import Removal
-from compliance_api.usecases.probing.assignment import Plan
 from compliance_api.usecases.probing.listchanges import ListWatch
+from compliance_api.usecases.probing.plan import Plan
 
 RELEASED_FOR = timedelta(days=14)
 """For so long it is asked whether a name is answered again."""

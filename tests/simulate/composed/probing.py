@@ -16,7 +16,8 @@ from compliance_api.domain.drawing.sampling import Inputs
 from compliance_api.domain.law.law import Law
 from compliance_api.domain.observations.observation import Arm, Result, Shape, Sighting
 from compliance_api.domain.parties.organisation import Endpoint, Transport
-from compliance_api.usecases.probing.assignment import FRESH_DAYS, Plan, Wanted, questions
+from compliance_api.usecases.probing.assignment import FRESH_DAYS, Wanted
+from compliance_api.usecases.probing.plan import Plan, questions
 from compliance_api.usecases.probing.question import Question
 from tests.simulate.composed.conduct import DAY, HOUR, Asked, Conduct, part
 from tests.simulate.composed.life import Life

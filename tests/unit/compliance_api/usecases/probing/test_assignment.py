@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compliance_api.domain.drawing.sampling import Inputs, ListedName, Pool, Unlisted, Unsettled
+from compliance_api.domain.drawing.sampling import Inputs, ListedName, Pool, Unsettled
 from compliance_api.domain.law.law import LawBook
 from compliance_api.domain.observations.observation import Arm
 from compliance_api.domain.parties.organisation import (
@@ -23,7 +23,8 @@ from compliance_api.domain.parties.organisation import (
     Transport,
 )
 from compliance_api.errors import NotPermittedError
-from compliance_api.usecases.probing.assignment import Assigner, Assignment, Plan, Round, Wanted, questions
+from compliance_api.usecases.probing.assignment import Assigner, Assignment, Round, Wanted
+from compliance_api.usecases.probing.plan import Plan, questions
 from lachan.line import Line
 from lachan.tls import Identity, Role
 from tests.support.cases import NOW, TEXT
@@ -269,37 +270,6 @@ async def test_what_no_zone_has_room_for_is_asked_of_those_alone_who_hold_the_li
     for node, count in (("ours", 1), ("zone", 0)):
         found = [one.qname for one in questions(PLAN, timed, b"seed", node, timed.spared(node))]
         assert found.count("long2.example") == count
-
-
-def asked(plan: Plan, inputs: Inputs) -> dict[str, list[int]]:
-    """The types by which each name is asked."""
-    found: dict[str, list[int]] = {}
-    for one in questions(plan, inputs, b"seed", "e"):
-        found.setdefault(one.qname, []).append(one.qtype)
-    return found
-
-
-def test_every_name_is_asked_for_its_address_and_by_another_type_beside_it() -> None:
-    found = asked(replace(PLAN, qtypes=(1, 28, 65)), Inputs(POOL))
-    assert len(found) == 15
-    assert all(types in ([1, 28], [1, 65]) for types in found.values())
-    assert {types[1] for types in found.values()} == {28, 65}
-    assert set(map(tuple, asked(PLAN, Inputs(POOL)).values())) == {(1,)}
-    assert set(map(tuple, asked(replace(PLAN, qtypes=(28,)), Inputs(POOL)).values())) == {(28,)}
-
-
-def test_what_spoke_against_an_operator_is_asked_again_as_it_was() -> None:
-    missed = replace(POOL.names[0], qname="missed.example", types=(28,))
-    blocked = Unlisted("blocked.example", Arm.NEIGHBOUR, (65,)), Unlisted("n1.example", Arm.CONTROL, (1,))
-    inputs = Inputs(POOL, again=(missed,), blocked=blocked)
-    plan = replace(PLAN, qtypes=(1, 28, 65))
-    again = [one for one in questions(plan, inputs, b"seed", "e") if one.again]
-    assert [(one.qname, one.qtype, one.arm) for one in again] == [
-        ("missed.example", 28, Arm.LISTED),
-        # The other one is listed by now.
-        ("blocked.example", 65, Arm.NEIGHBOUR),
-    ]
-    assert Inputs.decode(inputs.encode()) == inputs
 
 
 async def test_names_that_can_be_confirmed_in_an_open_day_are_asked_again() -> None:

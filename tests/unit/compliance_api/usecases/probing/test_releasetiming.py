@@ -8,7 +8,7 @@ from typing import Any
 from compliance_api.domain.drawing.sampling import Inputs, ListedName, Pool
 from compliance_api.domain.observations.observation import Arm
 from compliance_api.domain.observations.removal import Removal, Standing
-from compliance_api.usecases.probing.assignment import Plan, questions
+from compliance_api.usecases.probing.plan import Plan, questions
 from compliance_api.usecases.probing.releasetiming import DEAD_FOR, RELEASED_FOR, ReleaseTiming
 from tests.support.cases import NOW
 from tests.unit.compliance_api.usecases.probing.test_assignment import PLAN
