@@ -46,7 +46,7 @@ class ChallengeMetrics:
         self.drawn = Counter("lachan_compliance_challenges_drawn", "Challenged hours drawn.", registry=registry)
         self.answers = Gauge(
             "lachan_compliance_challenges",
-            "Challenged hours of the days that are looked at, by how they ended.",
+            "Challenged hours of the days that are looked at, in each place, by how they ended.",
             ["state"],
             registry=registry,
         )

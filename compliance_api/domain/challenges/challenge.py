@@ -82,17 +82,18 @@ def hour_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def hours(seed: bytes, nodes: Sequence[str], duty: ChallengeDuty) -> set[tuple[str, int]]:
-    """Which nodes of an operator are challenged in which hours of a day (UTC).
+def hours(seed: bytes, nodes: Sequence[str], duty: ChallengeDuty, places: Iterable[str] = ()) -> set[tuple[str, int]]:
+    """Which of an operator's nodes in the same places are challenged in which hours of a day (UTC).
 
     Args:
         seed: The day's.
         nodes: Those large enough.
         duty: The law's.
+        places: The jurisdictions that these nodes are in: who is in others has hours of its own.
     """
     cells = [(node, hour) for node in sorted(nodes) for hour in range(HOURS)]
     wanted = -(-duty.pairs_a_day // duty.pairs_an_hour) if duty.pairs_a_day else 0
-    return set(Draws(derived(seed, "hours")).sample(cells, wanted))
+    return set(Draws(derived(seed, "hours", *sorted(places))).sample(cells, wanted))
 
 
 def challengeable(names: Iterable[ListedName], busy: frozenset[str], deadline: datetime) -> list[ListedName]:

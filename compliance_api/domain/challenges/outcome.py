@@ -90,7 +90,7 @@ class Above:
 
 @dataclass(frozen=True)
 class ChallengeOutcome:
-    """What the challenges of an operator say together, over the days that the law looks at."""
+    """What the challenges of an operator's nodes in a place say together, over the days that the law looks at."""
 
     operator: str
     start: datetime
@@ -112,6 +112,8 @@ class ChallengeOutcome:
     # Empty where they are fewer than the law accuses.
     above: Above = Above()
     shut: tuple[Shut, ...] = ()
+    # Where the nodes are of which it is said; empty for all of the operator's.
+    jurisdiction: str = ""
 
     @property
     def accuses(self) -> bool:
@@ -132,6 +134,7 @@ def outcome(
     rule: SlopeRule,
     least_above: int = 1,
     shut: Iterable[Shut] = (),
+    jurisdiction: str = "",
 ) -> ChallengeOutcome:
     """Sums up what became of an operator's challenges whose hours lie between two moments.
 
@@ -143,6 +146,7 @@ def outcome(
         rule: When a slope accuses.
         least_above: Hours with more opened than was reported below which nothing is said: of the law's windows.
         shut: Nodes that stay closed.
+        jurisdiction: Whose nodes these are the challenges of.
     """
     counted = dict.fromkeys(State, 0)
     sums = Moments()
@@ -170,4 +174,5 @@ def outcome(
         tuple(one.hour for one in results if one.state is State.UNTRUE),
         Above(above) if len(above) >= least_above else Above(),
         tuple(shut),
+        jurisdiction,
     )

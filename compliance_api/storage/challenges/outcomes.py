@@ -1,8 +1,9 @@
 """What challenges say together, in PostgreSQL, as it was known when.
 
 Holds always: what was summed up is never changed, another sum over the same days stands beside it under the next
-number; one is kept where it is the first, where it accuses otherwise than the one before, and where nothing of its days
-is left to be opened: what comes in between would have every opening judge days and months again.
+number; a verdict on a place rests on the sums of that place's nodes, where there are any; one is kept where it is the
+first, where it accuses otherwise than the one before, and where nothing of its days is left to be opened: what comes in
+between would have every opening judge days and months again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import asdict, astuple
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -56,14 +57,25 @@ def _accuses(content: Content) -> tuple[Any, ...]:
     return tuple(content.get(name, 0) for name in ("accuses", "lied", "above", "shut_nodes"))
 
 
+def _of(jurisdiction: str) -> ColumnElement[bool]:
+    """What was summed up for a place, or for all of an operator's nodes by an earlier release."""
+    return challenge_sums.c.jurisdiction.in_([jurisdiction, ""])
+
+
 async def challenged(
-    connection: AsyncConnection, operator: str, start: datetime, end: datetime, known_at: datetime | None
+    connection: AsyncConnection,
+    operator: str,
+    jurisdiction: str,
+    start: datetime,
+    end: datetime,
+    known_at: datetime | None,
 ) -> SlopeRecord | None:
     """What challenges of the days up to some moment of that time, or the day after it, say: the strongest accusation.
 
     Args:
         connection: Whose transaction it is.
         operator: Whose challenges.
+        jurisdiction: Where the nodes are.
         start: Days that end later are looked at.
         end: Days that end up to a day later are.
         known_at: What was summed up later is left out; None for nothing.
@@ -71,8 +83,10 @@ async def challenged(
     kept = challenge_sums.c
     wanted = (
         select(challenge_sums)
-        .where(kept.operator_id == operator, kept.ends_at > start, kept.ends_at <= end + timedelta(days=1))
-        .order_by(kept.ends_at, kept.version.desc())
+        .where(kept.operator_id == operator, _of(jurisdiction))
+        .where(kept.ends_at > start, kept.ends_at <= end + timedelta(days=1))
+        # The place's own before those of all nodes.
+        .order_by(kept.ends_at, kept.jurisdiction.desc(), kept.version.desc())
         .ext(postgresql.distinct_on(kept.ends_at))
     )
     if known_at is not None:
@@ -92,32 +106,36 @@ class Outcomes:
         """Stores an outcome, unless it says nothing new; whether it did."""
         kept = challenge_sums.c
         content = _content(found)
+        of_days = and_(kept.operator_id == found.operator, kept.ends_at == found.end)
         newest = (
-            select(kept.version, kept.content)
-            .where(kept.operator_id == found.operator, kept.ends_at == found.end)
+            select(kept.content)
+            .where(of_days, kept.jurisdiction == found.jurisdiction)
             .order_by(kept.version.desc())
             .limit(1)
         )
         async with self._engine.begin() as connection:
-            before = (await connection.execute(newest)).first()
-            if before is not None and not _says_more(before.content, content):
+            before = (await connection.execute(newest)).scalar_one_or_none()
+            if before is not None and not _says_more(before, content):
                 return False
+            # Places share the numbers.
+            last = (await connection.execute(select(func.max(kept.version)).where(of_days))).scalar_one()
             row = {
                 "operator_id": found.operator,
                 "ends_at": found.end,
-                "version": before.version + 1 if before is not None else 1,
+                "version": (last or 0) + 1,
                 "computed_at": now,
                 "content": content,
+                "jurisdiction": found.jurisdiction,
             }
             new = postgresql.insert(challenge_sums).values(row).on_conflict_do_nothing()
             return (await connection.execute(new.returning(kept.version))).first() is not None
 
-    async def since(self, operator: str, since: datetime) -> list[tuple[datetime, datetime]]:
+    async def since(self, operator: str, jurisdiction: str, since: datetime) -> list[tuple[datetime, datetime]]:
         """The ends of the days that were summed up later than a moment, and when that was, the oldest first."""
         kept = challenge_sums.c
         wanted = (
             select(kept.ends_at, kept.computed_at)
-            .where(and_(kept.operator_id == operator, kept.computed_at > since))
+            .where(kept.operator_id == operator, _of(jurisdiction), kept.computed_at > since)
             .order_by(kept.computed_at)
         )
         async with self._engine.connect() as connection:

@@ -75,7 +75,9 @@ class Cases:
                     await evidence.sightings(connection, extent),
                     await evidence.published(connection, extent),
                     course,
-                    await challenged(connection, extent.operator, extent.start - back, extent.end, extent.known_at),
+                    await challenged(
+                        connection, extent.operator, jurisdiction, extent.start - back, extent.end, extent.known_at
+                    ),
                     await evidence.copied(connection, extent),
                     withheld=await withheld(connection, extent),
                 )

@@ -116,6 +116,8 @@ challenge_sums = Table(
     moment("computed_at"),
     # As `domain.case.SlopeRecord`, with the sums that its slope is made of.
     Column("content", JSONB, nullable=False),
+    # Where the nodes are that it is of; empty for all of the operator's, as earlier releases summed them up.
+    Column("jurisdiction", Text, nullable=False, server_default=""),
     Index(None, "operator_id", "computed_at"),
 )
 

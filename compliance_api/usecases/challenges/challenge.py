@@ -143,9 +143,13 @@ class Challenger:
             seed = await self._seeds.seed(operator.identifier, PURPOSE, now.astimezone(UTC).date())
             # Tomorrow's is committed to long before anything is drawn by it.
             await self._seeds.seed(operator.identifier, PURPOSE, (now.astimezone(UTC) + DAY).date())
-            names = [node.name for node, _ in large]
+            # A verdict is on a place, so each has as many hours as the law says, and does not share them with others.
+            alike: dict[frozenset[str], list[str]] = {}
+            for node, _ in large:
+                alike.setdefault(node.jurisdictions, []).append(node.name)
             for node, law in large:
-                if (node.name, hour.hour) not in hours(seed, names, law.challenges):
+                places = node.jurisdictions
+                if (node.name, hour.hour) not in hours(seed, alike[places], law.challenges, places):
                     continue
                 if not await self._store.is_drawn(operator.identifier, node.name, hour):
                     zoned = node.name not in loads

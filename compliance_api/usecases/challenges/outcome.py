@@ -1,13 +1,15 @@
 """Sums up what challenges say, for the days up to now and again for days whose openings came since.
 
-Holds always: the same stored challenges, openings, reports and observations give the same sums; days are looked at
-until every hour of theirs can have been answered; each sum is by the law in force at the end of its days, over as many
-of them as it, or one that says the same of counters, was in force and known on.
+Holds always: the same stored challenges, openings, reports and observations give the same sums; a sum is of the nodes
+of one place, as a verdict is; days are looked at until every hour of theirs can have been answered; each sum is by the
+law in force there at the end of its days, over as many of them as it, or one that says the same of counters, was in
+force and known on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -82,9 +84,29 @@ def _rules(laws: Timeline, end: datetime) -> tuple[Law, datetime] | None:
     return before[-1].law, since
 
 
-def _place(operator: Organisation) -> str | None:
-    """The jurisdiction whose law an operator's counters are judged by; None where it has no nodes."""
-    return next((min(node.jurisdictions) for node in operator.judged if node.jurisdictions), None)
+@dataclass(frozen=True)
+class _Told:
+    """What became of an operator's challenges, wherever its nodes are."""
+
+    results: Sequence[Opened]
+    hours: Sequence[Hour]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An operator's nodes in a jurisdiction: a node of several is in each of them."""
+
+    operator: str
+    jurisdiction: str
+    nodes: frozenset[str]
+
+
+def _places(operator: Organisation) -> list[_Place]:
+    nodes: dict[str, set[str]] = {}
+    for node in operator.judged:
+        for jurisdiction in node.jurisdictions:
+            nodes.setdefault(jurisdiction, set()).add(node.name)
+    return [_Place(operator.identifier, place, frozenset(names)) for place, names in sorted(nodes.items())]
 
 
 class Summary:
@@ -97,60 +119,77 @@ class Summary:
         self._outcomes = outcomes
 
     async def evaluate(self, now: datetime) -> list[ChallengeOutcome]:
-        """Notes what was not answered, and sums up for every operator that was challenged; what the last days say."""
+        """Notes what was not answered, and sums up for every operator that was challenged; what the last days say.
+
+        There is one for each place in which one of its nodes was.
+        """
         await self._opened.expire(now)
         history = await self._laws.history()
         newest = []
         for operator in self._registry.operators():
-            place = _place(operator)
-            found = await self._operator(operator, history.timeline(place), now) if place is not None else []
-            if found:
-                newest.append(found[-1])
+            # What is read depends on the law alone, and places mostly share one.
+            read: dict[str, _Told] = {}
+            for place in _places(operator):
+                laws = history.timeline(place.jurisdiction)
+                law = laws.at(now)
+                if law is None:
+                    continue
+                if law.id not in read:
+                    read[law.id] = await self._read(operator, law, now)
+                found = await self._sum_up(place, laws, _days(law), read[law.id], now)
+                newest += found[-1:]
         return newest
 
-    async def _operator(self, operator: Organisation, laws: Timeline, now: datetime) -> list[ChallengeOutcome]:
-        """An operator's outcomes, by the ends of their days."""
-        law = laws.at(now)
-        if law is None:
-            return []
+    async def _read(self, operator: Organisation, law: Law, now: datetime) -> _Told:
+        """What became of the challenges of the days that a law looks at."""
         today = LegalDay.of(now)
         duty = law.challenges
-        # The last hour of a day is asked for after it, and may be answered until then.
-        back = -(-int(duty.opened_after + duty.answered_within) // int(DAY.total_seconds())) + 1
-        first = today.after(-back).end - max(duty.closed_days, duty.days) * DAY
+        until = today.after(-_days(law)).end
+        first = until - max(duty.closed_days, duty.days) * DAY
         nodes = [node.name for node in operator.nodes]
-        start = today.after(-back).end - duty.days * DAY
         explained = partial(faulty_lines, rules=law.day_rules())
-        results = await self._opened.results(operator.identifier, start, today.end, explained)
+        results = await self._opened.results(operator.identifier, until - duty.days * DAY, today.end, explained)
         hours = await self._opened.hours(operator.identifier, nodes, first, today.end)
-        if not results and not hours:
-            return []
         await self._opened.note(
             operator.identifier, {one.challenge.challenge_id: one.busy(duty.seldom) for one in results}
         )
+        return _Told(results, hours)
+
+    async def _sum_up(
+        self, place: _Place, laws: Timeline, back: int, told: _Told, now: datetime
+    ) -> list[ChallengeOutcome]:
+        """A place's outcomes, by the ends of their days."""
         found = []
         for day in range(-back, 1):
-            made = _sum(operator.identifier, laws, today.after(day).end, results, hours)
+            made = _sum(place, laws, LegalDay.of(now).after(day).end, told)
             if made is not None:
                 await self._outcomes.save(made, now)
                 found.append(made)
         return found
 
 
-def _sum(
-    operator: str, laws: Timeline, end: datetime, results: Sequence[Opened], hours: Sequence[Hour]
-) -> ChallengeOutcome | None:
-    """What the challenges of the days up to a moment say; None where there were none, or no law."""
+def _days(law: Law) -> int:
+    """How many days back the last hour of one may still be opened: it is asked for after it, and answered later."""
+    duty = law.challenges
+    return -(-int(duty.opened_after + duty.answered_within) // int(DAY.total_seconds())) + 1
+
+
+def _sum(place: _Place, laws: Timeline, end: datetime, told: _Told) -> ChallengeOutcome | None:
+    """What the challenges of a place and the days up to a moment say; None where there were none, or no law."""
     found = _rules(laws, end)
     if found is None:
         return None
     law, since = found
     duty, burden = law.challenges, law.burden
     start, remembered = max(end - duty.days * DAY, since), max(end - duty.closed_days * DAY, since)
-    looked_at = [one for one in results if start <= one.challenge.hour < end]
-    of_days = [one for one in hours if remembered <= one.start < end]
+    looked_at = [one for one in told.results if one.challenge.node in place.nodes and start <= one.challenge.hour < end]
+    of_days = [one for one in told.hours if remembered <= one.start < end]
+    # Each node pays for all of its operator's, wherever they are: so the bound is the operator's, not the place's.
     closed = shut(of_days, duty.closed_tolerated, law.closed_rule())
-    if not looked_at and not closed:
+    closed = tuple(one for one in closed if one.node in place.nodes)
+    if not looked_at and not any(one.node in place.nodes for one in of_days):
         return None
     least = law.counters.mismatched_windows
-    return outcome(operator, start, end, looked_at, burden.slope_rule(), least, closed)
+    return outcome(
+        place.operator, start, end, looked_at, burden.slope_rule(), least, closed, jurisdiction=place.jurisdiction
+    )

@@ -48,7 +48,7 @@ class CaseStore(Protocol):
 class OutcomeReader(Protocol):
     """Tells what challenges say of late."""
 
-    async def since(self, operator: str, since: datetime) -> list[tuple[datetime, datetime]]:
+    async def since(self, operator: str, jurisdiction: str, since: datetime) -> list[tuple[datetime, datetime]]:
         """The ends of the days that were summed up later than a moment, and when that was, the oldest first."""
 
 
@@ -104,7 +104,8 @@ class Judge:
 
     async def _hear(self, place: Place, laws: LawHistory, law: Law, now: datetime) -> None:
         """Judges days anew of which challenges say something else by now: openings come days after what they are of."""
-        told = await self._outcomes.since(place.operator, self._summed.get(place, now - REMEMBERED))
+        since = self._summed.get(place, now - REMEMBERED)
+        told = await self._outcomes.since(place.operator, place.jurisdiction, since)
         if not told:
             return
         # Days that are shorter are for showing and testing; challenges need whole ones.

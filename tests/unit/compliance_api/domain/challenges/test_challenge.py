@@ -37,6 +37,9 @@ def test_as_many_hours_are_drawn_as_the_day_needs_and_all_are_as_likely() -> Non
     assert hours(SEED, ["e1"], ChallengeDuty(pairs_a_day=0)) == set()
     assert hours(SEED, [], duty) == set()
     assert len(hours(SEED, ["e1"], ChallengeDuty(pairs_a_day=10_000, pairs_an_hour=1))) == 24
+    # Nodes in other places have hours of their own, and as many.
+    assert len(hours(SEED, ["e3"], duty, ["hn"])) == 6
+    assert {hour for _, hour in hours(SEED, ["e3"], duty, ["hn"])} != {hour for _, hour in hours(SEED, ["e3"], duty)}
 
 
 def test_only_ordinary_entries_that_others_seldom_ask_are_challenged() -> None:

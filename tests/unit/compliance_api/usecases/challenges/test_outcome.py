@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,6 +51,7 @@ class Store:
         self.asked: list[Opened] = []
         self.saved: list[ChallengeOutcome] = []
         self.expired: list[datetime] = []
+        self.named = ["edge-1"]
         for back, state in enumerate(reversed(states)):
             hour = TODAY.after(-back).start + timedelta(hours=3)
             self.asked.append(
@@ -66,7 +68,7 @@ class Store:
         return [one for one in self.asked if start <= one.challenge.hour < end]
 
     async def hours(self, operator: str, nodes: Sequence[str], start: datetime, end: datetime) -> list[Hour]:
-        assert (operator, nodes) == ("a", ["edge-1"])
+        assert (operator, nodes) == ("a", self.named)
         return [one.hour for one in self.asked if start <= one.challenge.hour < end]
 
     async def note(self, _operator: str, busy: Mapping[bytes, Sequence[str]]) -> None:
@@ -114,3 +116,41 @@ async def test_another_law_on_counters_begins_anew_and_one_that_says_the_same_do
 async def test_without_a_law_or_a_challenge_nothing_is_said() -> None:
     assert await summed(Store(State.OPENED), law(effective_from=NOW + timedelta(days=1))) == []
     assert await summed(Store(), law()) == []
+
+
+async def test_what_a_node_says_counts_in_its_places_and_in_no_other() -> None:
+    places = ("hcm", "hn", "dn")
+    nodes = tuple(
+        Node(name, b"", (), frozenset(where))
+        for name, where in (("south", {"hcm"}), ("north", {"hn"}), ("everywhere", {"hcm", "hn"}))
+    )
+    operator = Organisation("a", OrganisationKind.OPERATOR, NAME, frozenset(places), nodes)
+    there = Registry(tuple(Jurisdiction(one, NAME) for one in places), (operator,))
+
+    async def said(states: Mapping[str, State]) -> dict[str, tuple[int, bool]]:
+        store = Store()
+        hour = TODAY.after(-1).start
+        store.asked = [
+            Opened(Challenge("a", name.encode() * 2, name, hour, hour, 1, (), hour, hour), state)
+            for name, state in states.items()
+        ]
+        store.named = [node.name for node in nodes]
+        found = await Summary(there, Laws(law(jurisdictions=places)), store, store).evaluate(NOW)
+        return {one.jurisdiction: (sum(one.states.values()), one.accuses) for one in found}
+
+    opened = dict.fromkeys(("south", "north", "everywhere"), State.OPENED)
+    assert await said(opened) == {"hcm": (2, False), "hn": (2, False)}
+    assert await said({**opened, "north": State.UNTRUE}) == {"hcm": (2, False), "hn": (2, True)}
+    assert await said({**opened, "everywhere": State.UNTRUE}) == {"hcm": (2, True), "hn": (2, True)}
+
+
+async def test_a_node_that_stays_closed_is_accused_where_it_is() -> None:
+    refuses = Store(*[State.REFUSED] * 20)
+    nodes = (Node("edge-1", b"", (), frozenset({"hcm"})), Node("edge-2", b"", (), frozenset({"hn"})))
+    operator = Organisation("a", OrganisationKind.OPERATOR, NAME, frozenset({"hcm", "hn"}), nodes)
+    there = Registry((Jurisdiction("hcm", NAME), Jurisdiction("hn", NAME)), (operator,))
+    refuses.named = ["edge-1", "edge-2"]
+    for one in list(refuses.asked):
+        refuses.asked.append(replace(one, challenge=replace(one.challenge, node="edge-2"), state=State.OPENED))
+    found = await Summary(there, Laws(law(burden=DUTY)), refuses, refuses).evaluate(NOW)
+    assert {one.jurisdiction: [shut.node for shut in one.shut] for one in found} == {"hcm": ["edge-1"], "hn": []}

@@ -61,7 +61,7 @@ class Summed:
         self.told = list(told)
         self.asked: list[datetime] = []
 
-    async def since(self, _operator: str, since: datetime) -> list[tuple[datetime, datetime]]:
+    async def since(self, _operator: str, _place: str, since: datetime) -> list[tuple[datetime, datetime]]:
         self.asked.append(since)
         return [one for one in self.told if one[1] > since]
 
