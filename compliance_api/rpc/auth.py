@@ -9,7 +9,6 @@ nothing of anybody, and answer whoever TLS lets in.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -150,7 +149,7 @@ class Guard(grpc.aio.ServerInterceptor):
         shown = await answer(context, self._admit(context))
         if isinstance(shown, TurnedAwayError):
             await self._turn_away(context, shown)
-        wait = self._shares.take(shown.identity, weight(request), time.monotonic())
+        wait = await answer(context, self._shares.take(shown.identity, weight(request)))
         if wait:
             self._refused(Objection.LIMIT)
             text = f"{shown.identity} asks for more than its share"

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from compliance_api.domain.parties.bucket import Allowance
 from compliance_api.domain.parties.enrolment import Terms
-from compliance_api.usecases.membership.share import Share, Shares
+from compliance_api.usecases.membership.share import Share
 from lachan.config import ConfigPath, Duration, HostPort, Settings
 
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
@@ -32,7 +32,7 @@ class ShareSettings(Settings):
 
 
 class LimitSettings(Settings):
-    """What each process of the service grants; beyond it callers are told when to come again."""
+    """What callers may take of all processes of the service together; beyond it they are told when to come again."""
 
     # One node or probe. A node that was away for a day brings 288 reports; one away for a month 8,640.
     party: ShareSettings = ShareSettings(
@@ -42,10 +42,6 @@ class LimitSettings(Settings):
     organisation: ShareSettings = ShareSettings(
         calls_per_second=2_000, calls_burst=10_000, items_per_second=10_000, items_burst=200_000
     )
-
-    def shares(self) -> Shares:
-        """Everybody's shares, still full."""
-        return Shares(self.party.share(), self.organisation.share())
 
 
 class IssuerSettings(Settings):

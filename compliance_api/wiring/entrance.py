@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -22,8 +23,10 @@ from compliance_api.settings.admission import EnrolmentSettings
 from compliance_api.settings.service import ServiceSettings
 from compliance_api.storage.membership.enrolments import Enrolments
 from compliance_api.storage.membership.members import Members
+from compliance_api.storage.membership.shares import ShareTable
 from compliance_api.usecases.membership.enrolment import Enrolling
 from compliance_api.usecases.membership.membership import Directory
+from compliance_api.usecases.membership.share import Shares
 from lachan import channel
 from lachan.compliance.v1.enrolment_service_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from lachan.tls import Credential, TlsMaterial
@@ -74,7 +77,8 @@ class Entrance:
         self._credential = Credential(settings.tls)
         self._metrics = metrics
         self.directory = Directory(self._members, registry)
-        shares = settings.limits.shares()
+        limits = settings.limits
+        shares = Shares(limits.party.share(), limits.organisation.share(), ShareTable(engine), time.monotonic)
         self.guard = Guard(self.directory, lambda: self._credential.material.ca, shares, clock, self._refused)
         self.membership = MembershipService(self.directory)
         self.credentials: CredentialService | None = None

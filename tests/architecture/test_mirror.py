@@ -163,6 +163,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/membership/people.py": (ENROLLING, "needs PostgreSQL"),
     "compliance_api/storage/ledger/leaves.py": (LEDGER, "needs PostgreSQL"),
     "compliance_api/storage/membership/members.py": (MEMBERSHIP, "needs PostgreSQL"),
+    "compliance_api/storage/membership/shares.py": ("tests/integration/test_admission.py", "needs PostgreSQL"),
     "compliance_api/storage/findings/casework.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/findings/finding_versions.py": (
         "tests/integration/test_cited_evidence.py",

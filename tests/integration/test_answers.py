@@ -42,6 +42,7 @@ from lachan.signing import VerifyKey
 from tests.support.cases import NOW, course, honest, law
 from tests.support.compliance import Authority
 from tests.support.people import AN, BINH, OTHER, OWN, Signer
+from tests.support.shares import plenty
 
 SECONDS = 60
 POLICE = Signer("giang", units=frozenset({"police"}))
@@ -85,10 +86,8 @@ class World:
         registry = Registry()
         directory = Directory(members, registry)
         await directory.refresh()
-        from compliance_api.settings.admission import LimitSettings
-
         own = self.authority.material("so/service/compliance")
-        guard = Guard(directory, lambda: own.ca, LimitSettings().shares(), lambda: self.at, self.refused.append)
+        guard = Guard(directory, lambda: own.ca, plenty(), lambda: self.at, self.refused.append)
         server = channel.server([guard])
         desk = Desk(registry, Casework(self.engine), self.authority.receipt_key, lambda: self.at)
         add_FindingServiceServicer_to_server(FindingService(desk), server)

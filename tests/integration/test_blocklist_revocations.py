@@ -19,13 +19,11 @@ import pytest
 import urllib3
 
 from blocklist_sync.central.serving.revocations import Shown
-from compliance_api.domain.parties.bucket import Allowance
 from compliance_api.domain.parties.credential import Membership, Objection
 from compliance_api.domain.parties.organisation import Label, Organisation, OrganisationKind, Registry
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.membership import MembershipService
 from compliance_api.usecases.membership.membership import Directory
-from compliance_api.usecases.membership.share import Share, Shares
 from lachan import channel, tls
 from lachan.blocklist.v1 import release_service_pb2 as releases
 from lachan.blocklist.v1 import sample_service_pb2 as samples
@@ -39,6 +37,7 @@ from lachan.compliance.v1.membership_service_pb2_grpc import (
 from lachan.tls import Identity, Role
 from tests.support.list_authority import ListAuthority
 from tests.support.papers import Papers
+from tests.support.shares import plenty
 from tests.support.wait import until
 
 PROGRAM = Path(sys.executable).parent / "lachan-blocklist"
@@ -70,9 +69,8 @@ class Store:
 async def compliance(papers: Papers, store: Store, refused: list[Objection]) -> AsyncIterator[int]:
     """The part of the compliance service that tells, with its guard before it; its port."""
     own = tls.load(papers.of("lachan://so-test/service/compliance"))
-    share = Share(Allowance(100, 1000), Allowance(100, 1000))
     directory = Directory(store, Registry())
-    guard = Guard(directory, lambda: own.ca, Shares(share, share), lambda: datetime.now(UTC), refused.append)
+    guard = Guard(directory, lambda: own.ca, plenty(), lambda: datetime.now(UTC), refused.append)
     server = channel.server([guard])
     add_MembershipServiceServicer_to_server(MembershipService(directory), server)
     port = channel.bind(server, "127.0.0.1:0", own)

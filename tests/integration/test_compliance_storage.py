@@ -65,6 +65,7 @@ MEMBERSHIP = {
     "parties",
     "people",
     "revocations",
+    "shares",
 }
 
 

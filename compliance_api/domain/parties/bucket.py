@@ -36,3 +36,7 @@ class Bucket:
     def take(self, amount: float) -> None:
         """Takes what `wait` has just granted."""
         self._tokens -= amount
+
+    def correct(self, level: float, now: float) -> None:
+        """Learns how much there is now."""
+        self._tokens, self._at = level, now

@@ -37,6 +37,7 @@ from compliance_api.storage.tables.membership import (
     parties,
     people,
     revocations,
+    shares,
 )
 from compliance_api.storage.tables.probing import (
     assignments,
@@ -93,6 +94,7 @@ __all__ = [
     "seeds",
     "session_paths",
     "shape_versions",
+    "shares",
     "tallies",
     "unverified_reports",
     "upkeep_marks",

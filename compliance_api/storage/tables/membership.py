@@ -5,7 +5,7 @@ Small tables, the same for every operator: on a distributed database they are re
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Double, Index, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from compliance_api.storage.tables.base import metadata, moment
@@ -140,4 +140,17 @@ enrolments = Table(
     # PEM, the leaf first; empty until it is confirmed.
     Column("chain", LargeBinary, nullable=False),
     Index(None, "organisation", "state"),
+)
+
+shares = Table(
+    "shares",
+    metadata,
+    # A party (`lachan://a/node/edge-1`) or an organisation (`a`).
+    Column("holder", Text, primary_key=True),
+    # `calls` or `items`.
+    Column("unit", Text, primary_key=True),
+    # What it held at that time, and what was drawn from it then.
+    Column("tokens", Double, nullable=False),
+    Column("drawn", Double, nullable=False),
+    moment("at"),
 )

@@ -25,6 +25,7 @@ from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1 import report_service_pb2 as pb
 from lachan.tls import Identity, Role, TlsMaterial
 from tests.support import foreign
+from tests.support.shares import MemoryShares
 
 OURS, THEIRS, OTHERS = foreign.root("ours"), foreign.root("theirs"), foreign.root("others")
 SERVICE = OURS.leaf("lachan://so/service/compliance")
@@ -90,7 +91,7 @@ class World:
         self.at = datetime.now(UTC)
         self.directory = Directory(self.store, Registry())
         share = Share(Allowance(0.001, 20), Allowance(1, 1000))
-        shares = Shares(share, share)
+        shares = Shares(share, share, MemoryShares(), lambda: 0.0)
         self.guard = Guard(self.directory, lambda: OURS.pem, shares, lambda: self.at, self.refused.append)
         self._open: list[grpc.aio.Channel] = []
         self._trusted = OURS.pem + THEIRS.pem
