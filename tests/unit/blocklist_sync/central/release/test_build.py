@@ -229,6 +229,11 @@ def test_a_name_that_this_authority_protects_is_not_blocked_by_chance(
     # From then on it stays in that epoch.
     assert guarded(authority, guarding, "worse.example").candidate.key_epoch == 2
     authority.publish()
-    unlucky |= {fingerprint_key(seed, epoch, 0).key for epoch in (2, 3)}
+    # What comes back is made by the key of now, and was never held against the names of now.
+    unlucky |= {fingerprint_key(seed, 2, 0).key}
+    back = guarded(authority, guarding, rollback=1)
+    assert (back.candidate.key_epoch, back.candidate.rollback, back.findings) == (3, 1, ())
+    assert "ROLL-BACK" in authority.examine().warnings[0]
+    unlucky |= {fingerprint_key(seed, 3, 0).key}
     with pytest.raises(CentralError, match=r"ours\.example: collides under two key epochs"):
         guarded(authority, guarding, "third.example")

@@ -146,8 +146,21 @@ def publishes_a_second_and_goes_back(office: Office) -> None:
     office.sign("binh")
     published = office.publish()
     assert (published["serial"], published["waiting"]) == (2, "")
+    own = "never_block: [{id: own, why: ours, names: [bad.example], severity: refuse}]"
+    (office.folder / "rails.yaml").write_text(own)
+    # Nothing stands in the way of what was published once, not even what it lists.
     rolled = office.json(
-        "rollback", "1", "--log", "@log", "--release", "@release", "--repository", "@repository", "--urgent"
+        "rollback",
+        "1",
+        "--log",
+        "@log",
+        "--release",
+        "@release",
+        "--repository",
+        "@repository",
+        "--urgent",
+        "--rails",
+        "@rails.yaml",
     )
     assert (rolled["serial"], rolled["rollback"], rolled["difference"]["removed"]) == (3, 1, 1)
     assert "! ROLL-BACK" in office.sign("an")
