@@ -151,6 +151,8 @@ def verify(
                 "opened": outcome.opened,
                 "hidden": outcome.hidden,
                 "answers": outcome.answers,
+                "form": outcome.form,
+                "not_proven": outcome.unproven,
                 "problems": [{"flaw": one.flaw, "place": one.place, "detail": one.detail} for one in outcome.problems],
             }
         )

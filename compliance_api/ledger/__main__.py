@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from compliance_api.ledger import outside
-from compliance_api.ledger.verify import Outcome, verify_files
+from compliance_api.ledger.outcome import Outcome
+from compliance_api.ledger.verify import verify_files
 from lachan.errors import LachanError
 
 
@@ -25,6 +26,7 @@ def lines(outcome: Outcome) -> list[str]:
     if outcome.unreported:
         told.append(f"of the sessions that are cited, {outcome.unreported} questions were never answered for")
     told += outcome.answers
+    told.append(f"not proven: {outcome.unproven}")
     leaves = f"{outcome.opened} leaves opened, {outcome.hidden} by their commitments alone"
     return [*told, f"{'holds' if outcome.holds else 'DOES NOT HOLD'}: {leaves}"]
 

@@ -9,11 +9,11 @@ own reports that the ledger took in before it was asked; an opening is held agai
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from compliance_api.ledger import document
 from compliance_api.ledger.pack import PackError
 from compliance_api.ledger.signatures import Signed
 from compliance_api.ledger.wire import Message
@@ -89,7 +89,7 @@ class Challenged:
         """
         try:
             if kind is Kind.CHALLENGE and reference:
-                self._asked[reference] = _asked(json.loads(content))
+                self._asked[reference] = _asked(document.read(content))
             elif kind is Kind.OPENING:
                 self._openings[reference] = entered_at, Signed.read(content).message
             elif kind is Kind.REPORT:
@@ -109,14 +109,14 @@ class Challenged:
             PackError: One of them is none.
         """
         try:
-            pieces = json.loads(finding)["evidence"]
+            pieces = document.read(finding)["evidence"]
             cited = [
                 (Kind(one["kind"]), str(one["reference"]), str(one["detail"]))
                 for one in pieces
                 if one["kind"] in _CITED
             ]
-            rules = {str(name): list(one) for name, one in json.loads(drawn).items()} if cited else {}
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            rules = {str(name): list(one) for name, one in document.read(drawn).items()} if cited else {}
+        except (ValueError, TypeError, KeyError) as error:
             raise PackError(f"{CHALLENGES}: no rules of the challenges that are cited") from error
         for kind, name, said in cited:
             asked = self._asked.get(name)

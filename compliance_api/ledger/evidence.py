@@ -1,7 +1,7 @@
 """What a pack of evidence says it holds, leaf by leaf, and whether that is so.
 
     evidence.json    each leaf with its kind, whom it is about, whether it is opened, and what it is cited as
-    finding.json     the finding, with the evidence that it cites
+    finding.json     the finding, with the evidence that it cites (`compliance_api.ledger.accusation`)
 
 Holds always: in a full pack every leaf is opened, unless it was erased by its retention, and even then it is named if
 the finding cites it; what a report or an observation is cited as is read from its own bytes.
@@ -10,13 +10,13 @@ the finding cites it; what a report or an observation is cited as is read from i
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from compliance_api.ledger import pack
+from compliance_api.ledger import document, pack
+from compliance_api.ledger.accusation import FINDING, cited, cited_at_opening
 from compliance_api.ledger.pack import Document, LeafIndex, PackError
 from compliance_api.ledger.signatures import SIGNED, Signed
 from compliance_api.ledger.wire import Message
@@ -24,13 +24,8 @@ from lachan.ledger import tree
 from lachan.ledger.leaf import Kind
 
 EVIDENCE = "evidence.json"
-FINDING = "finding.json"
 MAX_BYTES = 1 << 26
-CITED = SIGNED | {Kind.TALLY, Kind.CHALLENGE}
-"""Kinds of leaves that findings cite by a reference in their content."""
 
-_ABOUT = ("finding", "operator", "jurisdiction", "kind", "node")
-_SAID = ("since", "law", "counts")
 _MAX_QUESTIONS = 10_000
 
 
@@ -86,10 +81,10 @@ def reference(kind: Kind, content: bytes) -> str:
         PackError: It is no such content.
     """
     if kind is Kind.TALLY:
-        return str(document(content).get("digest", ""))
+        return str(document.read(content).get("digest", ""))
     if kind is Kind.CHALLENGE:
         # A seed, which draws them, is cited by nobody.
-        return str(document(content).get("challenge", ""))
+        return str(document.read(content).get("challenge", ""))
     if kind not in SIGNED:
         return ""
     message = Signed.read(content).message
@@ -101,48 +96,16 @@ def reference(kind: Kind, content: bytes) -> str:
     return f"{found.data(1).hex()}/{found.number(2)}"
 
 
-def document(content: bytes) -> dict[str, Any]:
-    """A leaf's content as an object; empty where it is none."""
-    try:
-        made = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return made if isinstance(made, dict) else {}
-
-
 def is_deed(content: bytes) -> bool:
     """Whether a leaf of kind finding is a step that somebody took, and says nothing of what was found."""
-    made = document(content)
+    made = document.read(content)
     step = made.get("step")
     return isinstance(step, dict) and step.get("position") != 0 and "evidence" not in made and "counts" not in made
 
 
 def is_of_person(content: bytes) -> bool:
     """Whether a leaf of kind enrolment or revocation is about a person."""
-    return "/person/" in str(document(content).get("party"))
-
-
-def cited(data: bytes) -> set[tuple[str, str]]:
-    """The kinds and references of the leaves that a finding cites.
-
-    Raises:
-        PackError: It is no finding.
-    """
-    try:
-        pieces = json.loads(data)["evidence"]
-        found = {(str(one["kind"]), str(one["reference"])) for one in pieces}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise PackError(f"{FINDING}: no finding with its evidence") from error
-    return {one for one in found if one[0] in CITED}
-
-
-def cited_at_opening(content: bytes) -> set[tuple[str, str]]:
-    """The same of a leaf of kind finding: what it cited when it was entered, whatever the pack says of it now."""
-    try:
-        found = {(str(kind), str(name)) for kind, name in document(content).get("evidence", [])}
-    except (ValueError, TypeError):
-        return set()
-    return {one for one in found if one[0] in CITED}
+    return "/person/" in str(document.read(content).get("party"))
 
 
 def missing(
@@ -184,35 +147,6 @@ def differing(told: Evidence, opened: Mapping[int, tuple[Kind, str]]) -> Iterato
             yield pack.leaf_name(one.index), f"is opened, and {EVIDENCE} calls it {one.state}"
 
 
-def contradicting(told: Evidence, finding: bytes, entered: Mapping[int, bytes]) -> Iterator[tuple[str, str]]:
-    """Where the finding is not what the ledger was told of it, with the place.
-
-    Args:
-        told: What the pack says it holds.
-        finding: `finding.json`.
-        entered: The finding's own leaves by their indexes.
-    """
-    shown = document(finding)
-    if (shown.get("finding"), shown.get("operator")) != (told.finding, told.operator):
-        yield FINDING, f"is not the finding that {EVIDENCE} is about"
-    if told.form != "full":
-        return
-    documents = {index: document(content) for index, content in entered.items()}
-    said = {index: one for index, one in documents.items() if "counts" in one}
-    if not said:
-        yield FINDING, "no leaf in the pack says what was found"
-        return
-    newest = max(said)
-    for name in (*_ABOUT, *_SAID):
-        if shown.get(name) != said[newest].get(name):
-            yield FINDING, f"its {name} is not what leaf {newest} says"
-    if sorted(cited(finding)) != sorted(cited_at_opening(entered[newest])):
-        yield FINDING, f"its evidence is not what leaf {newest} says"
-    for index, one in documents.items():
-        if one.get("finding") != told.finding:
-            yield pack.leaf_name(index), "is of another finding"
-
-
 def unanswered(
     told: Evidence, opened: Mapping[int, tuple[Kind, str]], finding: bytes, asked: Mapping[str, int]
 ) -> Iterator[tuple[str, str]]:
@@ -243,7 +177,7 @@ def unanswered(
 
 def questions(content: bytes) -> tuple[str, int] | None:
     """An assignment's hexadecimal id, and how many questions it has; None where a leaf is no such thing."""
-    made = document(content)
+    made = document.read(content)
     count, name = made.get("questions"), made.get("assignment")
     if made.get("type") != "assignment" or not isinstance(count, int) or not isinstance(name, str):
         return None

@@ -28,10 +28,16 @@ from lachan.ledger.leaf import MAX_TIME, Kind, Opening
 from lachan.ledger.note import Note
 
 INDEX = "index.sha256"
+LEDGER = "ledger/"
 CONTENTS = "ledger/pack.json"
 CHECKPOINTS = "ledger/checkpoints/"
 CONSISTENCY = "ledger/consistency/"
 LEAVES = "ledger/leaves/"
+
+UNPROVEN = ("vantages.json", "custodians.json", "read-me.txt")
+"""Files of a pack of evidence that no leaf says: sums over rows, and how to go on."""
+BESIDE = frozenset({"evidence.json", "finding.json", "challenges.json", *UNPROVEN})
+"""All that a pack of evidence may hold beside its ledger part."""
 
 MAX_FILES = 250_000
 MAX_INDEX_BYTES = 1 << 26

@@ -7,10 +7,9 @@ was challenged; a report that is called unverified must be that.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
+from compliance_api.ledger import document
 from compliance_api.ledger.pack import PackError
 from compliance_api.ledger.wire import Message
 from lachan.ledger.leaf import Kind
@@ -48,14 +47,6 @@ class Signed:
         return cls(found.data(1), found.data(2), found.data(3))
 
 
-def _document(content: bytes) -> dict[str, Any]:
-    try:
-        made = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return made if isinstance(made, dict) else {}
-
-
 def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
@@ -72,7 +63,7 @@ class Signers:
 
     def learn(self, index: int, kind: Kind, content: bytes) -> None:
         """Takes in a leaf, in the order of the ledger; those that tell of nobody are passed over."""
-        told = _document(content) if kind in {Kind.ENROLMENT, Kind.ASSIGNMENT, Kind.CHALLENGE} else {}
+        told = document.read(content) if kind in {Kind.ENROLMENT, Kind.ASSIGNMENT, Kind.CHALLENGE} else {}
         try:
             if kind is Kind.ENROLMENT and told.get("event") in _ADMITTED:
                 key = VerifyKey.from_raw(bytes.fromhex(str(told["key"])))

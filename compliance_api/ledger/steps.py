@@ -8,13 +8,12 @@ only a list of people from outside shows it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from compliance_api.ledger import statement
+from compliance_api.ledger import document, statement
 from compliance_api.ledger.outside import Outside
 from compliance_api.ledger.statement import Statement, StatementError
 from lachan.ledger.leaf import Kind
@@ -88,7 +87,7 @@ class Steps:
         """Takes in a leaf, in the order of the ledger; those that tell of no step and of nobody are passed over."""
         if kind not in {Kind.FINDING, Kind.ENROLMENT, Kind.REVOCATION}:
             return
-        told = _object(content)
+        told = document.read(content)
         if kind is Kind.FINDING:
             step = told.get("step")
             if isinstance(step, dict) and told.get("finding") == self.finding:
@@ -200,14 +199,6 @@ class Steps:
                 yield Fault(DROPPED, one.receipt.leaf, f"{place}, is not in the pack")
             elif (signed.get("statement"), signed.get("signature")) != (one.kept.statement, one.kept.signature):
                 yield Fault(FORGED, one.receipt.leaf, f"is not {place}")
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        made = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return made if isinstance(made, dict) else {}
 
 
 def _bytes(text: object) -> bytes:

@@ -137,6 +137,18 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/edge/fetcher.py": (SYNC, "real servers that drip, redirect and lie"),
     "blocklist_sync/edge/hosts.py": (MIRRORS, "real resolvers, and certificates by the name"),
     "blocklist_sync/edge/push.py": (PUSH, "real streams over TLS that end, fall silent and lie"),
+    "compliance_api/ledger/accusation.py": (
+        "tests/unit/compliance_api/ledger/test_evidence.py",
+        "what a finding says is held against the leaves of a whole pack",
+    ),
+    "compliance_api/ledger/lineage.py": (
+        "tests/unit/compliance_api/ledger/test_verify.py",
+        "heads are verified as the verifier does, by whoever cheats with them",
+    ),
+    "compliance_api/ledger/outcome.py": (
+        "tests/unit/compliance_api/ledger/test_verify.py",
+        "it is what verifying comes to",
+    ),
     "compliance_api/app.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/domain/parties/enrolment.py": (ENROLLING, "how an enrolment stands is seen by who decides on it"),
     "compliance_api/wiring/entrance.py": (SERVICE, "a composition root, run as a process"),

@@ -15,9 +15,9 @@ from compliance_api.domain.findings.casework import Action, Matter
 from compliance_api.domain.findings.procedure import Procedure
 from compliance_api.ledger import evidence, pack, statement, verify
 from compliance_api.ledger.__main__ import main
+from compliance_api.ledger.outcome import Flaw
 from compliance_api.ledger.outside import Outside, acknowledged
 from compliance_api.ledger.statement import Kept, Receipt
-from compliance_api.ledger.verify import Flaw
 from compliance_api.storage.findings.casework import Casework
 from compliance_api.storage.packs import packs
 from compliance_api.storage.tables import finding_steps, ledger_leaves

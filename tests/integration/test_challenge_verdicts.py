@@ -16,7 +16,7 @@ from compliance_api.domain.challenges.challenge import Challenge, State
 from compliance_api.domain.findings.finding import EvidenceKind, Finding, FindingKind
 from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.verdicts.verdict import Outcome, Verdict
-from compliance_api.ledger import evidence, pack, verify
+from compliance_api.ledger import accusation, evidence, pack, verify
 from compliance_api.storage.ledger.leaves import NewLeaf, append
 from compliance_api.storage.packs import packs
 from compliance_api.storage.tables import findings, reports
@@ -182,9 +182,9 @@ async def _the_pack_proves_it(made: Scene, folder: Path) -> None:
             assert {name for name, _ in cited} == {kind}
             assert cited <= set(there)
             # What is said of them is computed again from the leaves.
-            said = json.loads(files[evidence.FINDING])
+            said = json.loads(files[accusation.FINDING])
             said["evidence"][0]["detail"] = "opened"
-            changed = {**files, evidence.FINDING: json.dumps(said).encode()}
+            changed = {**files, accusation.FINDING: json.dumps(said).encode()}
             pack.write(folder / f"{operator}-otherwise", changed.items())
             found = verify.verify(folder / f"{operator}-otherwise", three.parties.policy, None, int(time.time()))
             wrong = [one.detail for one in found.problems if "does not follow" in one.detail]

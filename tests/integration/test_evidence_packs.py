@@ -16,13 +16,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, delete, insert, select, update
 
-from compliance_api.ledger import evidence, pack, verify
-from compliance_api.ledger.verify import Flaw
+from compliance_api.ledger import accusation, evidence, pack, verify
+from compliance_api.ledger.outcome import Flaw
 from compliance_api.storage.packs import pack_selection, packs
 from compliance_api.storage.packs.packs import PackBuildError
 from compliance_api.storage.packs.proofs import Proofs
 from compliance_api.storage.tables import (
     assignments,
+    finding_versions,
+    findings,
     law_versions,
     ledger_checkpoints,
     ledger_leaves,
@@ -202,7 +204,7 @@ async def test_an_edited_report_is_named(dispute: Dispute, tmp_path: Path) -> No
     found = problems(folder, dispute.circle.parties)
     assert (Flaw.EDITED, pack.leaf_name(index)) in found
     # And what the finding cited is not there any more.
-    assert (Flaw.DROPPED, evidence.FINDING) in found
+    assert (Flaw.DROPPED, accusation.FINDING) in found
     # With the leaf made to fit, it is no leaf of the tree; the others still are.
     await dispute.recommit(index, signed(forged, row.signature, row.key_id))
     found = problems(await packed(dispute, tmp_path / "leaf"), dispute.circle.parties)
@@ -241,7 +243,7 @@ async def test_a_dropped_observation_is_named(dispute: Dispute, tmp_path: Path) 
         await connection.execute(delete(ledger_leaves).where(ledger_leaves.c.log_index == indexes[1]))
     found = problems(await packed(dispute, tmp_path / "leaf"), dispute.circle.parties)
     assert {(Flaw.DROPPED, pack.leaf_name(one)) for one in indexes[:2]} <= set(found)
-    assert (Flaw.DROPPED, evidence.FINDING) in found
+    assert (Flaw.DROPPED, accusation.FINDING) in found
     # Out of a pack that was whole, with an index that fits.
     (folder / pack.leaf_name(indexes[2])).unlink()
     (folder / pack.content_name(indexes[2])).unlink()
@@ -249,6 +251,40 @@ async def test_a_dropped_observation_is_named(dispute: Dispute, tmp_path: Path) 
     del files[pack.INDEX]
     pack.write(tmp_path / "less", files.items())
     assert (Flaw.DROPPED, pack.leaf_name(indexes[2])) in problems(tmp_path / "less", dispute.circle.parties)
+
+
+async def test_a_finding_s_edited_row_is_named(dispute: Dispute, tmp_path: Path) -> None:
+    """Another passage of the law, another name or minute of what is cited: all but references could be rewritten."""
+    kept = finding_versions.c
+    async with dispute.engine.connect() as connection:
+        row = (await connection.execute(select(finding_versions))).one()
+    changes: list[dict[str, object]] = [
+        {"citation_vi": "Điều 99"},
+        {"last_seen": row.last_seen + timedelta(days=3)},
+        {"evidence": [*row.evidence[:1], {**row.evidence[1], "detail": "innocent.example"}]},
+        {"evidence": [{**row.evidence[0], "at": "2026-01-01T00:00:00+00:00"}, *row.evidence[1:]]},
+    ]
+    for number, change in enumerate(changes):
+        async with dispute.engine.begin() as connection:
+            await connection.execute(update(finding_versions).where(kept.version == row.version).values(change))
+        folder = await packed(dispute, tmp_path / str(number))
+        assert (Flaw.CONTRADICTED, accusation.FINDING) in problems(folder, dispute.circle.parties), change
+        async with dispute.engine.begin() as connection:
+            whole = {name: getattr(row, name) for name in change}
+            await connection.execute(update(finding_versions).where(kept.version == row.version).values(whole))
+    async with dispute.engine.begin() as connection:
+        await connection.execute(update(findings).values(opened_at=row.last_seen - timedelta(days=9)))
+    folder = await packed(dispute, tmp_path / "opened")
+    assert problems(folder, dispute.circle.parties) == [(Flaw.CONTRADICTED, accusation.FINDING)]
+
+
+async def test_a_finding_that_says_two_things_is_named(dispute: Dispute, tmp_path: Path) -> None:
+    """A program would read the last of two members, and a person the first."""
+    files = await packs.files(dispute.engine, FINDING)
+    shown = files[accusation.FINDING]
+    files[accusation.FINDING] = b'{"law":"another",' + shown.removeprefix(b"{")
+    pack.write(tmp_path / "pack", files.items())
+    assert (Flaw.FILE, accusation.FINDING) in problems(tmp_path / "pack", dispute.circle.parties)
 
 
 async def test_a_backdated_law_is_named(dispute: Dispute, tmp_path: Path) -> None:

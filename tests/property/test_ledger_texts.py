@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance_api.ledger import cosigning, evidence, pack
+from compliance_api.ledger import accusation, cosigning, evidence, pack
 from lachan.ledger import checkpoint, note, policy
 from lachan.ledger.batch import signed
 from lachan.ledger.errors import LedgerError
@@ -56,8 +56,8 @@ def read_evidence(data: bytes) -> bytes:
 
 
 def read_finding(data: bytes) -> None:
-    evidence.cited(data)
-    evidence.cited_at_opening(data)
+    accusation.cited(data)
+    accusation.cited_at_opening(data)
 
 
 def read_observation(data: bytes) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Row, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from compliance_api.ledger import accusation
 from compliance_api.storage.ledger.leaves import NewLeaf, append
 from compliance_api.storage.tables import finding_versions
 from lachan import canonical
@@ -35,12 +36,15 @@ def about(finding: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def said(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """What was found, as a leaf has it: of the evidence no more than leads to it."""
+    """What was found, as a leaf has it: of the evidence no more than leads to it, and a digest of the rest."""
     return {
         "since": finding["since"].isoformat(),
+        "last_seen": finding["last_seen"].isoformat(),
+        "citation": {"vi": finding["citation_vi"], "en": finding["citation_en"]},
         "law": finding["law"],
         "counts": finding["counts"],
         "evidence": [[one["kind"], one["reference"]] for one in finding["evidence"]],
+        "details": accusation.digest(finding["evidence"]),
     }
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.ledger import evidence, pack
+from compliance_api.ledger.accusation import FINDING
 from compliance_api.ledger.challenged import CHALLENGES
 from compliance_api.ledger.evidence import Evidence, Piece
 from compliance_api.storage.findings import finding_versions as versions
@@ -266,7 +267,7 @@ def _packed(
     )
     origin = checkpoint.parse(heads[-1].text).origin
     yield evidence.EVIDENCE, told.encode()
-    yield evidence.FINDING, _finding(chosen, redacted=withheld is not None)
+    yield FINDING, _finding(chosen, redacted=withheld is not None)
     yield VANTAGES, _vantages(chosen.seen)
     yield READ_ME, _READ_ME.encode()
     if chosen.rules and withheld is None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from compliance_api.ledger import evidence, pack, verify
+from compliance_api.ledger import accusation, evidence, pack, verify
 from compliance_api.ledger.evidence import Evidence, Piece
+from compliance_api.ledger.outcome import Flaw
 from compliance_api.ledger.pack import PackError
-from compliance_api.ledger.verify import Flaw
 from lachan import canonical, signing
 from lachan.compliance.v1 import probe_service_pb2, report_pb2
 from lachan.ledger.batch import signed
@@ -78,7 +78,7 @@ def found(
 ) -> list[tuple[Flaw, str]]:
     files = BOOK.files(range(len(ENTERED)), [len(ENTERED)], erased=erased)
     told = evidence_of(pieces, **values).encode()
-    files |= {evidence.EVIDENCE: told, evidence.FINDING: json.dumps(shown).encode()}
+    files |= {evidence.EVIDENCE: told, accusation.FINDING: json.dumps(shown).encode()}
     pack.write(folder, files.items())
     return [(one.flaw, one.place) for one in verify.verify(folder, PARTIES.policy, None, LATER).problems]
 
@@ -96,7 +96,7 @@ def test_a_whole_pack_holds(tmp_path: Path) -> None:
 def test_what_is_not_opened_in_a_full_pack_is_named_and_what_the_finding_cites_above_all(tmp_path: Path) -> None:
     leaf = pack.leaf_name(OBSERVED)
     # As the pack has the finding, as the finding's own leaf does, and of the session as a whole.
-    cited = [(Flaw.DROPPED, place) for place in (evidence.FINDING, pack.leaf_name(FOUND), evidence.FINDING)]
+    cited = [(Flaw.DROPPED, place) for place in (accusation.FINDING, pack.leaf_name(FOUND), accusation.FINDING)]
     whole = found(tmp_path / "1", changed(OBSERVED, state="missing"), erased=(OBSERVED,))
     assert whole == [(Flaw.DROPPED, leaf), *cited]
     assert found(tmp_path / "2", changed(OBSERVED, state="erased"), erased=(OBSERVED,)) == cited
@@ -106,7 +106,7 @@ def test_what_is_not_opened_in_a_full_pack_is_named_and_what_the_finding_cites_a
 
 
 def test_what_the_ledger_was_told_of_a_finding_is_what_the_pack_says(tmp_path: Path) -> None:
-    wrong = [(Flaw.CONTRADICTED, evidence.FINDING)]
+    wrong = [(Flaw.CONTRADICTED, accusation.FINDING)]
     for number, values in enumerate([{"counts": [["missed", 9999]]}, {"kind": "stale_list"}, {"law": "law-2"}]):
         assert found(tmp_path / f"said-{number}", PIECES, shown={**FINDING, **values}) == wrong
     fewer = [{"kind": kind, "reference": reference} for kind, reference in CITED[:1]]
@@ -119,7 +119,7 @@ def test_what_the_ledger_was_told_of_a_finding_is_what_the_pack_says(tmp_path: P
 
 
 def test_each_question_of_a_session_that_is_cited_is_answered_or_named(tmp_path: Path) -> None:
-    lost = [(Flaw.DROPPED, evidence.FINDING)]
+    lost = [(Flaw.DROPPED, accusation.FINDING)]
     assert found(tmp_path / "1", PIECES, unreported={SESSION: [0, 1, 2]}) == lost
     assert found(tmp_path / "2", PIECES, unreported=None) == lost
     hidden = found(tmp_path / "3", changed(ASSIGNED, state="erased"), erased=(ASSIGNED,))
@@ -130,7 +130,7 @@ def test_each_question_of_a_session_that_is_cited_is_answered_or_named(tmp_path:
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"1", b'{"evidence":1}', b'{"evidence":[1]}', b"[" * 100_000, b"{}"])
 def test_a_finding_s_leaf_of_another_form_cites_nothing(content: bytes) -> None:
-    assert evidence.cited_at_opening(content) == set()
+    assert accusation.cited_at_opening(content) == set()
 
 
 def test_a_pack_that_says_otherwise_than_its_leaves_is_named(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_pack_that_says_otherwise_than_its_leaves_is_named(tmp_path: Path) -> 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"evidence":1}', b'{"evidence":[{}]}', b"[" * 100_000, b"\xff"])
 def test_what_is_no_finding_is_refused(data: bytes) -> None:
     with pytest.raises(PackError, match=r"finding\.json"):
-        evidence.cited(data)
+        accusation.cited(data)
 
 
 def test_a_signature_is_held_against_the_key_that_the_ledger_was_told_of(tmp_path: Path) -> None:

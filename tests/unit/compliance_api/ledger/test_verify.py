@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from compliance_api.ledger import outcome as outcomes
 from compliance_api.ledger import pack, verify
-from compliance_api.ledger.verify import TOLERANCE_S, Flaw, Outcome
+from compliance_api.ledger.outcome import Flaw, Outcome
+from compliance_api.ledger.verify import TOLERANCE_S
 from lachan.ledger.errors import LedgerError
 from lachan.ledger.leaf import Kind
 from lachan.ledger.note import Note
@@ -213,6 +215,47 @@ def test_the_content_of_a_hidden_leaf_is_named(tmp_path: Path) -> None:
     assert named(judged(tmp_path, files)) == [(Flaw.FILE, pack.content_name(9))]
 
 
+def test_two_leaves_of_a_kind_that_change_places_are_named(tmp_path: Path) -> None:
+    first, second = LEAVES[1], LEAVES[2]
+    swapped = dict(FILES)
+    for of in (pack.leaf_name, pack.content_name):
+        swapped |= {of(first): FILES[of(second)], of(second): FILES[of(first)]}
+    places = [(Flaw.NOT_INCLUDED, pack.leaf_name(one)) for one in (first, second)]
+    assert named(judged(tmp_path / "leaves", swapped)) == places
+    # Their contents alone, as the salts are the leaves' own.
+    swapped = FILES | {of(first): FILES[of(second)], of(second): FILES[of(first)]}
+    places = [(Flaw.EDITED, pack.leaf_name(one)) for one in (first, second)]
+    assert named(judged(tmp_path / "contents", swapped)) == places
+
+
+def test_a_leaf_behind_the_last_head_is_named(tmp_path: Path) -> None:
+    longer = book_of()
+    longer.enter(Kind.LAW, b"{}")
+    longer.enter(Kind.LAW, b"{}")
+    files = longer.files([*LEAVES, HEAD], [PINNED, HEAD + 2])
+    files[pack.checkpoint_name(HEAD)] = BOOK.files(LEAVES, [PINNED, HEAD])[pack.checkpoint_name(HEAD)]
+    files[pack.consistency_name(PINNED, HEAD)] = FILES[pack.consistency_name(PINNED, HEAD)]
+    del files[pack.checkpoint_name(HEAD + 2)]
+    assert (Flaw.NOT_INCLUDED, pack.leaf_name(HEAD)) in named(judged(tmp_path, files))
+
+
+@pytest.mark.parametrize("name", ["finding.json", "challenges.json", "vantages.json", "read-me.txt"])
+def test_what_a_pack_of_evidence_says_is_nothing_without_what_it_holds(tmp_path: Path, name: str) -> None:
+    """Real leaves, an index that fits, and a finding that somebody made up: it held, as nothing was looked at."""
+    accused = judged(tmp_path, FILES | {name: b'{"finding":"00","operator":"a","kind":"under_blocking"}'})
+    assert named(accused) == [(Flaw.FILE, "evidence.json")]
+
+
+def test_a_file_that_no_pack_has_is_named(tmp_path: Path) -> None:
+    for number, name in enumerate(("verdict.pdf", "ledgers/x", "finding.jso")):
+        found = named(judged(tmp_path / str(number), FILES | {name: b"guilty"}))
+        assert (Flaw.FILE, name) in found
+
+
+def test_a_pack_about_no_finding_says_so(tmp_path: Path) -> None:
+    assert judged(tmp_path, FILES).unproven == "it is about no finding: nothing but its leaves is verified"
+
+
 def test_a_file_that_is_not_as_indexed_is_named(tmp_path: Path) -> None:
     judged(tmp_path, {**FILES, "report.txt": b"as it was"})
     (tmp_path / "report.txt").write_bytes(b"as it is")
@@ -252,7 +295,7 @@ def test_a_verifier_needs_nothing_but_itself_and_the_keys(tmp_path: Path) -> Non
 
 
 def test_the_number_of_problems_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "MAX_PROBLEMS", 3)
+    monkeypatch.setattr(outcomes, "MAX_PROBLEMS", 3)
     (tmp_path / "empty").mkdir()
     files = {name: data for name, data in FILES.items() if not name.startswith(pack.LEAVES)}
     assert len(judged(tmp_path, files).problems) == 3
