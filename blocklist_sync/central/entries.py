@@ -5,11 +5,13 @@ for each name: name, kind, and the serial of the release that brought it; sorted
 
 Here is what a kind of entry is, and its line; rows are the matter of `log.rows`.
 
-Holds always: a kind has one line, and a line that describes none is refused.
+Holds always: a kind has one line, and a line that describes none is refused; an order's number that somebody gives has
+one form (Unicode's NFC), since Vietnamese letters have several spellings that look the same.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from typing import NamedTuple
 
 from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL, Category
@@ -31,6 +33,15 @@ class Kind(NamedTuple):
     exception: bool
     category: Category
     order: Order
+
+
+def order_number(text: str) -> str:
+    """An order's number as it is registered and compared, however its letters are spelled.
+
+    Raises:
+        ArtifactError: It is none.
+    """
+    return check_text(unicodedata.normalize("NFC", text))
 
 
 def kind_rank(kind: Kind) -> tuple[Category, Order, bool, str]:

@@ -52,6 +52,7 @@ def test_from_an_order_to_the_log_and_back(office: Office, tmp_path: Path) -> No
     assert office.told("overdue", person="first")["overdue"] == []
 
     assert "nobody approves" in office.run("approve", identifier, "--yes", person="editor", status=1)
+    assert "nobody is shown what is approved" in office.run("approve", identifier, "--json", person="first", status=1)
     assert "only who proposed" in office.run("withdraw", identifier, "--reason", "x", person="first", status=1)
     shown = office.run("approve", identifier, "--yes", person="first")
     assert "www.bad.example" in shown

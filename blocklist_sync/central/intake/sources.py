@@ -13,8 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, CATEGORY_OF_LABEL
 from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.artifact.orders import check_text
 from blocklist_sync.artifact.rules import Scope
+from blocklist_sync.central.entries import order_number
 from blocklist_sync.central.intake.download import Body, Failure, Limits, SourceError
 from blocklist_sync.central.intake.formats import Format
 from blocklist_sync.central.intake.imports import Counts, Terms
@@ -46,7 +46,7 @@ def _category(label: str) -> str:
 
 def _order(text: str) -> str:
     try:
-        return check_text(text)
+        return order_number(text)
     except ArtifactError as error:
         raise ValueError(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from blocklist_sync.artifact.rules import Scope
@@ -40,6 +41,8 @@ def order_of(message: pb.Order) -> Order:
         order.check()
     except ProposalError as error:
         raise InvalidRequestError([(error.field, error.reason)]) from error
+    if not unicodedata.is_normalized("NFC", order.number):
+        raise InvalidRequestError([("order.number", "not in Unicode's composed form (NFC): it looks like another")])
     return order
 
 

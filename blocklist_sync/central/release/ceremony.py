@@ -4,11 +4,12 @@
 rotation is the next version of one of the two.
 
 Holds always: nothing is signed that its holder was not shown (`describe`); a signature is added only where it counts,
-once, over bytes that it does not change; a role never has a key twice, nor fewer keys than its threshold.
+once, over bytes that it does not change; a role never has a key or a person twice, nor fewer keys than its threshold.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -40,11 +41,14 @@ class Holders:
         """Holds the set against the rules.
 
         Raises:
-            CentralError: A key is there twice, or there are fewer than the threshold asks for.
+            CentralError: A key or a person is there twice, or there are fewer keys than the threshold asks for.
         """
         if len({str(key.keyval) for key in self.keys}) != len(self.keys):
             # One key under two ids would count as two people.
             raise CentralError(f"{role}: a key is named twice")
+        if twice := [person for person, keys in Counter(map(person_of, self.keys)).items() if keys > 1]:
+            # So many keys must be so many people.
+            raise CentralError(f"{role}: {', '.join(sorted(twice))}: one person, one key")
         if not 1 <= self.threshold <= len(self.keys):
             raise CentralError(f"{role}: {len(self.keys)} keys and a threshold of {self.threshold}")
 

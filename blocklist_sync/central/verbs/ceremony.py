@@ -6,11 +6,12 @@ Holds always: a document is shown, beside what it replaces, by the command that 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, Root, Targets
 
 from blocklist_sync.central.errors import CentralError
@@ -41,6 +42,7 @@ RENEWED = (Root.type, Targets.type)
 Keys = list[Path]
 Threshold = Annotated[int, typer.Option(min=1, help="How many of them must sign.")]
 Against = Annotated[Path | None, typer.Option("--root", help="The root that is trusted now.")]
+Before = Annotated[Path | None, typer.Option(help="The targets that these replace, shown beside them.")]
 
 
 def _write(out: Path, document: Metadata[Any], before: Root | Targets | None, *, as_json: bool) -> None:
@@ -64,11 +66,11 @@ def _told(path: Path, document: Metadata[Any], before: Root | Targets | None) ->
     return {"file": str(path), "says": [dict(zip(("what", "before", "now"), r, strict=True)) for r in rows]}
 
 
-def _lacking(document: Metadata[Any], root: Root | None) -> list[str]:
+def _lacking(document: Metadata[Any], root: Any) -> list[str]:
     """What a document lacks, by the root that is trusted now."""
     if isinstance(document.signed, Root):
-        return lacking_root(document, root if root and root.version != document.signed.version else None)
-    return [lacks] if root is not None and (lacks := missing(root, Targets.type, document)) else []
+        return lacking_root(document, root)
+    return [lacks] if (lacks := missing(root, Targets.type, document)) else []
 
 
 @root_app.command("init")
@@ -108,22 +110,40 @@ def targets_init(
     _write(out, ceremony.first_targets(holders, expires), None, as_json=as_json)
 
 
-def _sign(file: Path, kind: type[Any], role: str, against: Path | None, key: tuple[Any, ...], *, as_json: bool) -> None:
-    document = repository.read(file, kind)
-    root = repository.read(against, Root) if against is not None else None
-    delegators: Sequence[Root | Targets] = [r for r in (root.signed if root else None,) if r is not None]
-    if kind is Root:
-        delegators = [document.signed, *delegators]
-        if root is None and document.signed.version > 1:
-            raise CentralError("the root that is trusted now must be named: --root FILE")
-    elif root is None:
-        raise CentralError("the root that names the holders must be named: --root FILE")
-    before = root.signed if root is not None and kind is Root else None
+def _replaced(document: Metadata[Any], file: Path | None, kind: type[Any], option: str) -> Any:
+    """What a document replaces; None where it is the first one.
+
+    Raises:
+        CentralError: It is not named, or another.
+    """
+    version = document.signed.version
+    if version == 1:
+        return None
+    if file is None:
+        raise CentralError(f"{kind.type}: name what version {version} replaces: {option} FILE")
+    held = repository.read(file, kind).signed
+    if held.version != version - 1:
+        raise CentralError(f"{option} {file}: version {held.version}; version {version} replaces {version - 1}")
+    return held
+
+
+def _sign(
+    file: Path,
+    document: Metadata[Any],
+    before: Root | Targets | None,
+    delegators: Sequence[Root | Targets],
+    signer: Callable[[], Signer],
+    *,
+    as_json: bool,
+) -> None:
+    """Shows a document beside what it replaces, adds a signature, and says what it still lacks."""
+    role = document.signed.type
     if not as_json:
         _show(file, document, before, as_json=False)
-    ceremony.sign(document, open_signer(*key), role, delegators)
+    ceremony.sign(document, signer(), role, delegators)
     durable.write(file, [document.to_bytes()], durable.PUBLIC)
-    lacks = _lacking(document, root.signed if root else None)
+    root = next((one for one in delegators if one is not document.signed), None)
+    lacks = _lacking(document, root)
     if as_json:
         terminal.document(_told(file, document, before) | {"complete": not lacks, "missing": lacks})
     else:
@@ -140,7 +160,10 @@ def root_sign(
     as_json: Json = False,
 ) -> None:
     """Shows a root beside the one before, and adds one holder's signature."""
-    _sign(file, Root, "root", against, (key, public, passphrase_file), as_json=as_json)
+    document = repository.read(file, Root)
+    before = _replaced(document, against, Root, "--root")
+    delegators = [document.signed, *([before] if before is not None else [])]
+    _sign(file, document, before, delegators, lambda: open_signer(key, public, passphrase_file), as_json=as_json)
 
 
 @targets_app.command("sign")
@@ -148,12 +171,17 @@ def targets_sign(
     file: Annotated[Path, typer.Argument(help="The document.")],
     key: KeySource,
     against: Against = None,
+    before: Before = None,
     public: PublicFile = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Shows top-level targets, and adds one holder's signature."""
-    _sign(file, Targets, "targets", against, (key, public, passphrase_file), as_json=as_json)
+    """Shows top-level targets beside the ones before, and adds one holder's signature."""
+    if against is None:
+        raise CentralError("the root that names the holders must be named: --root FILE")
+    document, root = repository.read(file, Targets), repository.read(against, Root).signed
+    held = _replaced(document, before, Targets, "--before")
+    _sign(file, document, held, [root], lambda: open_signer(key, public, passphrase_file), as_json=as_json)
 
 
 def _published(folder: Path) -> tuple[Root, Targets, int]:

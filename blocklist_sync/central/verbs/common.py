@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from securesystemslib.signer import Key, Signer
 
 from blocklist_sync.artifact.errors import ArtifactError
+from blocklist_sync.central.entries import order_number
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release import holder
 from lachan import config
@@ -46,6 +47,16 @@ def seconds(text: str, option: str) -> float:
         return TypeAdapter(config.Duration).validate_python(text)
     except ValidationError as error:
         raise CentralError(f"{option}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+
+
+def given_order(text: str) -> str:
+    """An order's number on the command line.
+
+    Raises:
+        CentralError: It is none.
+    """
+    with artifact_errors():
+        return order_number(text)
 
 
 def open_signer(key: str, public: Path | None, passphrase_file: Path | None) -> Signer:

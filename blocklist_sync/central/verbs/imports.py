@@ -15,8 +15,6 @@ from typing import Annotated, Any
 import typer
 
 from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL, Category
-from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.artifact.orders import check_text
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central import inforce
 from blocklist_sync.central.diff import Held
@@ -30,6 +28,7 @@ from blocklist_sync.central.rails.rails import RailError
 from blocklist_sync.central.registry.errors import ConflictError
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.runs import Runs
+from blocklist_sync.central.verbs.common import given_order
 from blocklist_sync.central.verbs.findings import show_findings
 from blocklist_sync.central.verbs.progress import Bar
 from blocklist_sync.central.verbs.refusals import SHOWN, Refusals
@@ -70,10 +69,7 @@ def terms(category: str | None, order: str | None, mandated: bool | None, exact:
         raise CentralError(f"--category: {category!r} is none; there are {', '.join(CATEGORY_OF_LABEL)}")
     held: Category | None = CATEGORY_OF_LABEL[category] if category is not None else None
     if order is not None:
-        try:
-            check_text(order)
-        except ArtifactError as error:
-            raise CentralError(f"--order: {error}") from error
+        order = given_order(order)
     return Terms(held, order, mandated, Scope.EXACT if exact else Scope.SUBTREE, form)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.verbs import registry
+from blocklist_sync.central.verbs.common import given_order
 from blocklist_sync.central.verbs.registry import Config, Json
 from lachan import terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
@@ -59,7 +60,7 @@ def add(
     if urgent and unblock:
         raise CentralError("--urgent and --unblock: one of them")
     order = pb.Order(
-        number=number,
+        number=given_order(number),
         date=date,
         issuer=issuer,
         legal_basis=legal_basis,
@@ -85,5 +86,5 @@ def scan(
     as_json: Json = False,
 ) -> None:
     """Fetches an order's scanned document."""
-    registry.asking(config, lambda client: client.scan(number, out))
+    registry.asking(config, lambda client: client.scan(given_order(number), out))
     registry.show_file(out, as_json=as_json)

@@ -29,6 +29,7 @@ from blocklist_sync.central.log.changes import Reader
 from blocklist_sync.central.log.proposals import Order, Proposal, Rail
 from blocklist_sync.central.registry.client import CALL_SECONDS, TRANSFER_SECONDS, RegistryClient
 from blocklist_sync.central.verbs import registry, standing
+from blocklist_sync.central.verbs.common import given_order
 from blocklist_sync.central.verbs.registry import Config, Json, ProposalId, Reason
 from lachan import durable, terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
@@ -106,7 +107,7 @@ async def _submit(client: RegistryClient, config: Path, path: Path, terms: _Term
 
 
 async def _order(client: RegistryClient, number: str) -> Order:
-    held = (await client.order(number)).order
+    held = (await client.order(given_order(number))).order
     return Order(
         held.number,
         held.date,
@@ -306,6 +307,8 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Approves somebody else's proposals: reads each and its changes, shows them, and signs with your key."""
+    if as_json and not yes:
+        raise CentralError("--json: nobody is shown what is approved: give --yes too, or leave it out")
     approved = []
     for identifier in identifiers:
 
@@ -346,7 +349,7 @@ def list_proposals(
     as_json: Json = False,
 ) -> None:
     """Proposals, newest first."""
-    found = registry.asking(config, lambda client: client.proposals(state, order))
+    found = registry.asking(config, lambda client: client.proposals(state, given_order(order) if order else ""))
     if as_json:
         terminal.document({"proposals": [registry.proposal_document(one) for one in found]})
         return

@@ -24,7 +24,14 @@ from blocklist_sync.central.log.proposals import Order
 from blocklist_sync.central.release import holder, repository
 from blocklist_sync.central.release.repository import delegated
 from blocklist_sync.central.trial import TrialLog, listed
-from blocklist_sync.central.verbs.common import Json, KeySource, PassphraseFile, artifact_errors, open_signer
+from blocklist_sync.central.verbs.common import (
+    Json,
+    KeySource,
+    PassphraseFile,
+    artifact_errors,
+    given_order,
+    open_signer,
+)
 from lachan import durable, terminal
 
 MAX_REFUSED_SHOWN = 50
@@ -90,7 +97,7 @@ def propose(
     wanted = CATEGORY_OF_LABEL[category]
     everybody = wanted in ALWAYS_MANDATED if mandated is None else mandated
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    basis = Order(order, today, issuer, "trial", "ordinary", "trial", int(everybody), "")
+    basis = Order(given_order(order), today, issuer, "trial", "ordinary", "trial", int(everybody), "")
     refused: dict[str, int] = {}
 
     def refuse(refusal: Refusal) -> None:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL
 from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.artifact.orders import check_text
+from blocklist_sync.central.entries import order_number
 from blocklist_sync.central.intake.formats.line import HeaderRefusedError, LineRefusedError, Listed, Reach
 
 COLUMNS = ("name", "scope", "effect", "category", "order", "mandate")
@@ -58,7 +58,7 @@ def header(line: str) -> tuple[str, Sequence[str]] | None:
 @lru_cache(maxsize=4096)
 def _order(text: str) -> str:
     try:
-        return check_text(text)
+        return order_number(text)
     except ArtifactError as error:
         raise LineRefusedError(str(error)) from error
 

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from blocklist_sync.artifact.categories import Category
+from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.artifact.rules import Scope
-from blocklist_sync.central.entries import Kind, kind_line, kind_rank, parse_kind
+from blocklist_sync.central.entries import Kind, kind_line, kind_rank, order_number, parse_kind
 from tests.support.blocklist import MANDATE, OFFER
 
 BLOCK = Kind(Scope.SUBTREE, False, Category.SCAM, OFFER)
 EXCEPT = Kind(Scope.EXACT, True, Category.GAMBLING, MANDATE)
+
+
+def test_a_number_is_one_however_its_letters_are_spelled() -> None:
+    number = "45/CV-Sở"
+    assert order_number(unicodedata.normalize("NFD", number)) == order_number(number) == number
+    with pytest.raises(ArtifactError, match="printable"):
+        order_number("45\u200b/CV")
 
 
 def test_a_kind_comes_back_from_its_line() -> None:

@@ -95,6 +95,7 @@ f.example;34/QĐ
 ;34/QĐ;;;;
 "g;34/QĐ;;;;
 h.example;"\u200b";;;;
+i.example;45/CV-So\u031b\u0309;;;;
 """.encode()
 
 
@@ -280,6 +281,8 @@ def test_csv(tmp_path: Path) -> None:
         (3, Listed("a.example", False, Reach.BOTH, Category.GAMBLING, "12/QĐ", True)),
         (4, Listed("b.example", False, None, None, "12/QĐ", None)),
         (6, Listed("c.example", True, Reach.NAME, Category.SCAM, "34/QĐ", False)),
+        # Its letters were composed of several characters, as some editors write them.
+        (13, Listed("i.example", False, None, None, "45/CV-Sở", None)),
     ]
     assert [(r.line, r.reason.partition(",")[0]) for r in refused] == [
         (7, "category: one of csam"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import replace
+
 import pytest
 
 from blocklist_sync.central.registry import messages
@@ -15,6 +18,9 @@ def test_an_order_goes_through_its_message() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         messages.order_of(pb.Order(number="1", date="soon"))
     assert caught.value.violations[0][0] == "order.date"
+    decomposed = messages.order_message(replace(ORDER, number=unicodedata.normalize("NFD", "45/CV-Sở")))
+    with pytest.raises(InvalidRequestError, match=r"order\.number: not in Unicode's composed form"):
+        messages.order_of(decomposed)
 
 
 def test_a_person_goes_through_their_message() -> None:

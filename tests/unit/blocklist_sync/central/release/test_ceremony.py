@@ -43,6 +43,8 @@ def test_one_key_is_one_holder() -> None:
     twice.public_key.keyid = "ab" * 32
     with pytest.raises(CentralError, match="root: a key is named twice"):
         Holders([KEYS.of_role["root"][0].public_key, twice.public_key], 2).check("root")
+    with pytest.raises(CentralError, match="root: root-1: one person, one key"):
+        Holders([one.public_key for one in (KEYS.of_role["root"][0], person("root-1", 7))], 2).check("root")
     with pytest.raises(CentralError, match="1 keys and a threshold of 2"):
         Holders([twice.public_key], 2).check("root")
     with pytest.raises(CentralError, match="threshold of 0"):

@@ -70,7 +70,7 @@ def test_what_rails_refuse_is_told_in_json_too(release: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("category", "order", "reason"),
-    [("cats", None, "--category: 'cats' is none; there are csam"), (None, " ", "--order: an order's number")],
+    [("cats", None, "--category: 'cats' is none; there are csam"), (None, " ", "an order's number")],
 )
 def test_unfit_options_are_named(category: str | None, order: str | None, reason: str) -> None:
     with pytest.raises(CentralError, match=reason):

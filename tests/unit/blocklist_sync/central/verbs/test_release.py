@@ -177,7 +177,11 @@ def replaces_an_approver(office: Office) -> None:
         "rotate", "list", "--repository", "@repository", "--out", "@two", "--add", "@dung.pub.json", "--remove", "an"
     )
     for person in ("nam", "oanh"):
-        office("targets", "sign", "@two/2.targets.json", "--root", "@ceremony/1.root.json", *office.signed_by(person))
+        against = ("--root", "@ceremony/1.root.json", "--before", "@ceremony/1.targets.json")
+        shown = office("targets", "sign", "@two/2.targets.json", *against, *office.signed_by(person))
+        # Who signs sees who comes and who goes.
+        assert "an (" in shown
+        assert "dung (" in shown
     # What stood was signed by An and Bình, and An counts no more: the new holders sign it again, or the next release.
     office.build("--targets", "@two/2.targets.json")
     office.sign("binh", "--targets", "@two/2.targets.json")
@@ -204,9 +208,10 @@ def replaces_a_custodian(office: Office) -> None:
     old, new = "@ceremony/1.root.json", "@three/2.root.json"
     for person in ("nam", "oanh"):
         office("root", "sign", new, "--root", old, *office.signed_by(person))
-        office("targets", "sign", "@three/3.targets.json", "--root", old, *office.signed_by(person))
+        beside = ("--before", "@two/2.targets.json")
+        office("targets", "sign", "@three/3.targets.json", "--root", old, *beside, *office.signed_by(person))
     with pytest.raises(CentralError, match="mai: not one of the holders of targets"):
-        office("targets", "sign", "@three/3.targets.json", "--root", new, *office.signed_by("mai"))
+        office("targets", "sign", "@three/3.targets.json", "--root", new, *beside, *office.signed_by("mai"))
     office.publish(new, "@three/3.targets.json")
     found = office.json("verify", "--root", old, "--repository", "@repository", "--log", "@log")
     assert found["expired"] == ""
@@ -215,8 +220,15 @@ def replaces_a_custodian(office: Office) -> None:
 def refuses_what_cannot_be_meant(office: Office) -> None:
     with pytest.raises(CentralError, match="there is a document already"):
         office("targets", "init", "--out", "@ceremony", *office.holders("--list-key", "an", "binh"))
-    with pytest.raises(CentralError, match="the root that is trusted now must be named"):
+    with pytest.raises(CentralError, match="root: name what version 2 replaces: --root"):
         office("root", "sign", "@three/2.root.json", *office.signed_by("mai"))
+    with pytest.raises(CentralError, match="version 2; version 2 replaces 1"):
+        office("root", "sign", "@three/2.root.json", "--root", "@three/2.root.json", *office.signed_by("mai"))
+    against = ("--root", "@three/2.root.json", *office.signed_by("nam"))
+    with pytest.raises(CentralError, match="targets: name what version 3 replaces: --before"):
+        office("targets", "sign", "@three/3.targets.json", *against)
+    with pytest.raises(CentralError, match="version 1; version 3 replaces 2"):
+        office("targets", "sign", "@three/3.targets.json", *against, "--before", "@ceremony/1.targets.json")
     with pytest.raises(CentralError, match="the root that names the holders"):
         office("targets", "sign", "@ceremony/1.targets.json", *office.signed_by("mai"))
     with pytest.raises(CentralError, match="snapshot: name a key"):
