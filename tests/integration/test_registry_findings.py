@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import idna
 import pytest
 
+from blocklist_sync.central.log import changes, proposals
+from blocklist_sync.central.log.proposals import Proposal
 from lachan import postgres
+from lachan.errors import LachanError
 from tests.support import clear_list
 from tests.support.clear_list import Entries
 from tests.support.registry import GAMBLING, ORDER
@@ -18,9 +25,11 @@ from tests.support.registry_office import Office, order_arguments
 RAILS = """
 shipped_names: false
 change: {at_least: 3}
+halved: {at_least: 2}
 never_block:
   - {id: service, why: used daily, names: [service.example], severity: second-approver}
 """
+OTHER = GAMBLING._replace(order=replace(GAMBLING.order, text="13/QĐ"))
 ALIKE = idna.encode("sеrvice.example").decode()
 
 
@@ -37,6 +46,31 @@ class Guarded(Office):
     def approve(self, made: Any, person: str) -> Any:
         return self.told("approve", made["id"], "--yes", person=person)
 
+    def take_out(self, path: Path, name: str) -> Any:
+        """Proposes that an entry of the other order goes."""
+        summary = changes.write(path, [(name, OTHER, False)])
+        now = int(time.time())
+        made = Proposal(
+            id=str(uuid.uuid4()),
+            order=ORDER,
+            effective_from=now,
+            review_by=now + 86_400,
+            reason="Appeal upheld",
+            proposer="editor",
+            proposed_at=now,
+            changes_sha256=summary.digest.hex(),
+            added=0,
+            removed=1,
+        )
+        editor = self.colleagues["editor"]
+
+        async def submit() -> None:
+            async with editor.calling() as client:
+                await client.submit(made.encode(), proposals.sign_proposal(editor.signer, made), path)
+
+        asyncio.run(submit())
+        return {"id": made.id}
+
     @property
     def list(self) -> Path:
         return self.folder / "release" / "entries.tsv"
@@ -49,7 +83,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         (made.folder / "rails.yaml").write_text(RAILS)
         made.configure(rails=str(made.folder / "rails.yaml"))
         held = Entries()
-        held.add(GAMBLING, [f"held{number}.example" for number in range(60)], 1)
+        held.add(GAMBLING, [f"held{number}.example" for number in range(116)], 1)
+        held.add(OTHER, [f"other{number}.example" for number in range(4)], 1)
         made.list.parent.mkdir(exist_ok=True)
         clear_list.write(made.list, held)
         made.start()
@@ -86,8 +121,8 @@ def test_an_overridden_rail_is_shown_beside_its_proposers_words(office: Guarded)
 
 def test_many_small_changes_are_no_way_around(office: Guarded) -> None:
     """What somebody alone approved counts until the list shows it, and what is found then needs a second person."""
-    one = office.propose(*(f"one{number}.example" for number in range(4)))
-    two = office.propose(*(f"two{number}.example" for number in range(4)))
+    one = office.propose(*(f"one{number}.example" for number in range(8)))
+    two = office.propose(*(f"two{number}.example" for number in range(8)))
     assert one["findings"] == two["findings"] == []
     assert office.approve(one, "first")["state"] == "approved"
     first = office.approve(two, "first")
@@ -95,8 +130,9 @@ def test_many_small_changes_are_no_way_around(office: Guarded) -> None:
     [found] = first["findings"]
     assert (found["rail"], found["severity"]) == ("change", "second-approver")
     # One name of the test above was approved by one person as well.
-    assert found["why"].startswith("9 entries come or go (5 of them decided before), more than 10 % of the 60")
-    assert "rails.change: 7 entries come or go" in office.propose("three0.example", "three1.example", status=1)
+    assert found["why"].startswith("17 entries come or go (9 of them decided before), more than 10 % of the 120")
+    three = [f"three{number}.example" for number in range(4)]
+    assert "rails.change: 13 entries come or go" in office.propose(*three, status=1)
     # Found once, it is not found again; and the second person decides.
     second = office.approve(two, "second")
     assert (second["state"], len(second["findings"])) == ("approved", 1)
@@ -111,3 +147,20 @@ def test_a_list_that_cannot_be_read_lets_nothing_through(office: Guarded) -> Non
     finally:
         office.list.write_bytes(held)
     assert office.approve(made, "first")["state"] == "proposed"
+
+
+def test_an_order_is_not_taken_out_bit_by_bit_by_one_person(office: Guarded, tmp_path: Path) -> None:
+    """Each is small, and none says anything of the others; the one that makes it most of an order needs a second."""
+    names = [f"other{number}.example" for number in range(4)]
+    small = [office.take_out(tmp_path / name, name) for name in names[:3]]
+    for made in small[:2]:
+        assert office.approve(made, "first")["state"] == "approved"
+    last = office.approve(small[2], "first")
+    assert (last["state"], last["approvals_needed"]) == ("proposed", 2)
+    [found] = last["findings"]
+    assert (found["rail"], found["severity"]) == ("halved", "second-approver")
+    assert found["why"] == "3 of 4 entries of 13/QĐ go (2 of them decided before), more than 50 %"
+    assert office.approve(small[2], "second")["state"] == "approved"
+    # Those whom two people let pass were weighed; what one alone did still counts where a proposal comes in.
+    with pytest.raises(LachanError, match=r"halved: 3 of 4 entries of 13/QĐ go \(2 of them decided before\)"):
+        office.take_out(tmp_path / names[3], names[3])

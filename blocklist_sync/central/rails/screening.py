@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress, islice
 
 from blocklist_sync.artifact.names import is_public_suffix
@@ -30,6 +30,8 @@ class Pending:
 
     added: int = 0
     removed: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """By order, how many more go than come."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Screened:
 
     def against(self, pending: Pending) -> list[Finding]:
         """Every finding, those that refuse first; empty where nothing is to be said."""
-        return merged(self.by_name, self._shares(pending), self._of_orders())
+        return merged(self.by_name, self._shares(pending), self._of_orders(pending))
 
     def _shares(self, pending: Pending) -> Iterable[Finding]:
         """Holds the amount of changes against the list in force; an empty list has nothing to lose."""
@@ -60,17 +62,20 @@ class Screened:
                 why = f"{count} {what}{decided}, more than {share.percent:g} % of the {total} in force"
                 yield Finding(rail, share.severity, why, count)
 
-    def _of_orders(self) -> Iterable[Finding]:
+    def _of_orders(self, pending: Pending) -> Iterable[Finding]:
         emptied, halved = self.settings.emptied, self.settings.halved
         for order, gone in sorted(self.go.items()):
-            before = self.state.of_order.get(order, 0)
-            lost = gone - self.come.get(order, 0)
-            if not before:
+            held = self.state.of_order.get(order, 0)
+            # What somebody alone adds meanwhile excuses nothing.
+            before = max(0, pending.lost.get(order, 0))
+            lost = gone - self.come.get(order, 0) + before
+            decided = f" ({before} of them decided before)" if before else ""
+            if not held:
                 continue
-            if lost >= before and emptied.enabled:
-                yield Finding("emptied", emptied.severity, f"all {before} entries of {order} go", gone)
-            elif halved.enabled and lost >= halved.at_least and lost * 100 > halved.percent * before:
-                why = f"{lost} of {before} entries of {order} go, more than {halved.percent:g} %"
+            if lost >= held and emptied.enabled:
+                yield Finding("emptied", emptied.severity, f"all {held} entries of {order} go{decided}", gone + before)
+            elif halved.enabled and lost >= halved.at_least and lost * 100 > halved.percent * held:
+                why = f"{lost} of {held} entries of {order} go{decided}, more than {halved.percent:g} %"
                 yield Finding("halved", halved.severity, why, lost)
 
 

@@ -209,5 +209,16 @@ findings = Table(
     CheckConstraint("severity IN ('second-approver', 'review')", name="severity"),
 )
 
+order_changes = Table(
+    "order_changes",
+    metadata,
+    Column("proposal_id", UUID(as_uuid=False), ForeignKey("proposals.id"), primary_key=True),
+    # What the entries themselves say that they rest on, which need not be the proposal's own order.
+    Column("order_text", Text, primary_key=True),
+    Column("added", Integer, nullable=False),
+    Column("removed", Integer, nullable=False),
+    CheckConstraint("added >= 0 AND removed >= 0", name="counted"),
+)
+
 HISTORY = tuple(table.name for table in metadata.sorted_tables)
 """Every table: none of them may be rewritten."""

@@ -2,7 +2,8 @@
 
 Holds always: what was found is kept beside the proposal, whatever its proposer wrote; a rail that refuses does so at
 any time; one that asks for a second approver and was found only now makes the proposal need two. What one person alone
-approved and the list does not show yet counts with what is proposed, so that many small changes are no way around.
+approved and the list does not show yet counts with what is proposed, of the list and of each order, so that many small
+changes are no way around.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import ARRAY, Text, and_, any_, func, insert, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from blocklist_sync.central.diff import Change
@@ -21,7 +22,14 @@ from blocklist_sync.central.rails.rails import Finding, RailError
 from blocklist_sync.central.rails.screening import Pending, Screened
 from blocklist_sync.central.registry.record import APPROVED, Record
 from blocklist_sync.central.registry.spool import Stored
-from blocklist_sync.central.registry.tables import approvals, change_chunks, decisions, findings, proposals
+from blocklist_sync.central.registry.tables import (
+    approvals,
+    change_chunks,
+    decisions,
+    findings,
+    order_changes,
+    proposals,
+)
 from blocklist_sync.central.release.candidate import ReleaseFolder
 
 AT_ONCE = 2
@@ -74,8 +82,10 @@ class Weighing:
         Raises:
             RailError: A rail refuses, or asks for a second approver and is not overridden.
         """
-        found = require(screened.against(await self._pending(connection)), {one.rail for one in held.proposal.rails})
+        pending = await self._pending(connection, screened)
+        found = require(screened.against(pending), {one.rail for one in held.proposal.rails})
         await _keep(connection, held, found, now)
+        await _keep_counts(connection, held, screened)
         return tuple(found)
 
     async def approved(
@@ -86,7 +96,7 @@ class Weighing:
         Raises:
             RailError: A rail refuses.
         """
-        found = screened.against(await self._pending(connection))
+        found = screened.against(await self._pending(connection, screened))
         if against := rails.refused(found):
             raise RailError(against)
         # Numbers change with the list; what was found once of a rail need not be found again.
@@ -95,7 +105,7 @@ class Weighing:
         await _keep(connection, held, new, now)
         return tuple(new)
 
-    async def _pending(self, connection: AsyncConnection) -> Pending:
+    async def _pending(self, connection: AsyncConnection, screened: Screened) -> Pending:
         candidate = await asyncio.to_thread(self._folder.candidate)
         length, as_of = (candidate.log_length, candidate.as_of) if candidate is not None else (0, 0)
         given = (
@@ -104,17 +114,41 @@ class Weighing:
             .where(approvals.c.proposal_id == proposals.c.id)
             .scalar_subquery()
         )
+        waits = and_(
+            decisions.c.outcome == APPROVED,
+            or_(decisions.c.log_index > length, decisions.c.effect_at > as_of),
+            given == 1,
+        )
         selected = (
             select(func.coalesce(func.sum(proposals.c.added), 0), func.coalesce(func.sum(proposals.c.removed), 0))
             .join(decisions, decisions.c.proposal_id == proposals.c.id)
-            .where(
-                decisions.c.outcome == APPROVED,
-                or_(decisions.c.log_index > length, decisions.c.effect_at > as_of),
-                given == 1,
-            )
+            .where(waits)
         )
         added, removed = (await connection.execute(selected)).one()
-        return Pending(int(added), int(removed))
+        lost = func.sum(order_changes.c.removed - order_changes.c.added)
+        by_order = (
+            select(order_changes.c.order_text, lost.label("lost"))
+            .join(proposals, proposals.c.id == order_changes.c.proposal_id)
+            .join(decisions, decisions.c.proposal_id == proposals.c.id)
+            .where(waits, order_changes.c.order_text == any_(literal(list(screened.go), ARRAY(Text))))
+            .group_by(order_changes.c.order_text)
+        )
+        rows = await connection.execute(by_order)
+        return Pending(int(added), int(removed), {row.order_text: int(row.lost) for row in rows})
+
+
+async def _keep_counts(connection: AsyncConnection, held: Record, screened: Screened) -> None:
+    rows = [
+        {
+            "proposal_id": held.proposal.id,
+            "order_text": order,
+            "added": screened.come.get(order, 0),
+            "removed": screened.go.get(order, 0),
+        }
+        for order in sorted({*screened.come, *screened.go})
+    ]
+    if rows:
+        await connection.execute(insert(order_changes), rows)
 
 
 async def _keep(connection: AsyncConnection, held: Record, found: Iterable[Finding], now: datetime) -> None:

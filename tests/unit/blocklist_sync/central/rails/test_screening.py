@@ -47,6 +47,20 @@ def test_what_was_decided_before_counts_where_the_list_does_not_show_it_yet() ->
     assert screen(changed(6, added=True), State(), READY).against(Pending(900, 900)) == []
 
 
+def test_what_an_order_loses_by_several_proposals_is_what_it_loses() -> None:
+    gone = screen(changed(8, added=False), listed(20), READY)
+    assert not {one.rail for one in gone.against(Pending(lost={"12/QĐ": 2}))} & {"emptied", "halved"}
+    found = {one.rail: one.why for one in gone.against(Pending(lost={"12/QĐ": 3, "13/QĐ": 90}))}
+    assert found["halved"] == "11 of 20 entries of 12/QĐ go (3 of them decided before), more than 50 %"
+    found = {one.rail: one.why for one in gone.against(Pending(lost={"12/QĐ": 12}))}
+    assert found["emptied"] == "all 20 entries of 12/QĐ go (12 of them decided before)"
+    # What comes by somebody's word alone makes nothing good, and what only comes takes nothing.
+    large = screen(changed(11, added=False), listed(20), READY)
+    assert "halved" in {one.rail for one in large.against(Pending(lost={"12/QĐ": -50}))}
+    come = screen(changed(8, added=True), listed(20), READY)
+    assert not {one.rail for one in come.against(Pending(lost={"12/QĐ": 19}))} & {"emptied", "halved"}
+
+
 def test_one_pass_finds_what_two_find() -> None:
     names = ["a.broad.example", "b.broad.example", "broad.example", "c.broad.example", "com.vn", "x.state.example"]
     changes = [Change(name, TREE, True) for name in names]
