@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from compliance_api.cli import app
 from compliance_api.domain.findings.casework import Action, Matter, State, StepError, opening
+from compliance_api.domain.findings.finding import FindingKind
 from compliance_api.domain.findings.procedure import Procedure, Stage
 from compliance_api.domain.law.law import LawBook
 from compliance_api.domain.statistics.parameters import Family
@@ -117,6 +118,21 @@ async def test_a_law_changed_later_does_not_hurry_an_operator(engine: AsyncEngin
     await step(engine, identifier, AN, Action.CONFIRM, NOW + 2 * DAY)
     told = await step(engine, identifier, AN, Action.NOTIFY, NOW + 3 * DAY)
     assert told.due_at == NOW + 13 * DAY
+
+
+async def test_a_law_that_comes_into_force_meanwhile_takes_no_step_from_its_unit(engine: AsyncEngine) -> None:
+    """The finding goes on, and is measured by the new law: what was set when it was opened stands."""
+    stages = {one: Stage(unit="successor", within=1.0) for one in ("confirm", "notify", "decide", "close")}
+    old = law(effective_until=NOW + DAY)
+    new = law(id="law-2", effective_from=NOW + DAY, procedure=Procedure(**stages).model_dump())
+    await Laws(engine).learn(LawBook(laws=(old, new)), NOW - DAY)
+    await Cases(engine).save(judge(honest(course=course(Family.OVER_BLOCKING), law=old)), old.procedure)
+    later = honest(course=course(Family.OVER_BLOCKING), law=new, now=NOW + 2 * DAY)
+    await Cases(engine).save(judge(later), new.procedure)
+    (case,) = [one for one in await Casework(engine).cases() if one.kind is FindingKind.OVER_BLOCKING]
+    assert (case.law, case.turn) == ("law-2", "inspection")
+    told = await step(engine, case.identifier, AN, Action.CONFIRM, NOW + 2 * DAY)
+    assert (told.turn, told.due_at) == ("inspection", NOW + 4 * DAY)
 
 
 def test_the_verbs_say_where_a_finding_stands(monkeypatch: pytest.MonkeyPatch, url: URL, tmp_path: Path) -> None:

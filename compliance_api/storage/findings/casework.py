@@ -1,8 +1,8 @@
 """The steps of findings in PostgreSQL.
 
 Holds always: a step is decided under the lock of its finding and stored with its leaf in the ledger, in one
-transaction; steps are only ever added; a finding's procedure is that of the law it was found by, as it was known when
-it was opened.
+transaction; steps are only ever added; a finding's procedure is that of the law in force when it was opened, as it was
+known then, whatever came into force since.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from compliance_api.domain.findings.casework import Deed, Matter, State, Step, take
 from compliance_api.domain.findings.finding import FindingKind
 from compliance_api.domain.findings.procedure import Procedure
+from compliance_api.domain.law.law import LawError
 from compliance_api.domain.law.law_history import LawHistory
 from compliance_api.domain.parties.organisation import Label
 from compliance_api.errors import NotFoundError
@@ -97,11 +98,16 @@ async def enter(connection: AsyncConnection, new: Sequence[tuple[Mapping[str, An
 
 
 def _procedure(history: LawHistory, row: Row[Any]) -> Procedure:
-    """Of the law that the finding was opened by, as it was known then."""
-    known = [one for one in history.versions if one.name == row.law and one.law is not None]
-    then = [one for one in known if one.known_from <= row.opened_at] or known
-    law = then[-1].law if then else None
-    return law.procedure if law is not None else Procedure()
+    """Of the law that the finding was opened by, as it was known then.
+
+    The law that it is measured by may be an older one, and another one once it has gone on for long enough.
+    """
+    try:
+        return history.in_force(row.jurisdiction, row.opened_at, row.opened_at)[1].procedure
+    except LawError:
+        # Opened by a release that knew the law by its files alone.
+        known = [one.law for one in history.versions if one.name == row.law and one.law is not None]
+        return known[-1].procedure if known else Procedure()
 
 
 class Casework:
