@@ -186,7 +186,7 @@ class _Service:
             now,
         )
         self._upkeep = Upkeep(engine, settings.retention)
-        self._judging = Judging(engine, loaded.registry, loaded.laws)
+        self._judging = Judging(engine, loaded.registry, loaded.laws, settings.judge.interval)
         self.server = Server(
             settings.listen,
             self.entrance.material,
@@ -261,7 +261,7 @@ class _Service:
     async def _evaluate(self) -> None:
         with self._metrics.evaluation.time():
             verdicts = await self._judging.evaluate(now())
-        self._metrics.judged(verdicts, time.time())
+        self._metrics.judged(verdicts, self._judging.unjudged, time.time())
 
     async def _maintain(self) -> None:
         self._metrics.upkeep.ran(await self._upkeep.run(now()), time.time())

@@ -120,6 +120,11 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.unjudged = Gauge(
+            "lachan_compliance_unjudged",
+            "Operators and jurisdictions of whom the last evaluation reached no verdict.",
+            registry=self.registry,
+        )
         self.evaluated = Gauge(
             "lachan_compliance_evaluated_timestamp_seconds", "When verdicts were last reached.", registry=self.registry
         )
@@ -136,11 +141,12 @@ class Metrics:
             registry=self.registry,
         )
 
-    def judged(self, verdicts: Iterable[Verdict], at: float) -> None:
+    def judged(self, verdicts: Iterable[Verdict], unjudged: int, at: float) -> None:
         """Shows an evaluation; kinds and outcomes that do not occur show 0."""
         found = list(verdicts)
         for kind in FindingKind:
             self.findings.labels(kind).set(sum(one.kind is kind for verdict in found for one in verdict.findings))
         for outcome in Outcome:
             self.verdicts.labels(outcome).set(sum(verdict.outcome is outcome for verdict in found))
+        self.unjudged.set(unjudged)
         self.evaluated.set(at)

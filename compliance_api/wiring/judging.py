@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,14 +14,21 @@ from compliance_api.domain.verdicts.verdict import Verdict
 from compliance_api.errors import ComplianceError
 from compliance_api.storage.challenges.outcomes import Outcomes
 from compliance_api.storage.findings.cases import Cases
+from compliance_api.storage.judging.closures import Closures
+from compliance_api.storage.judging.late import Late
 from compliance_api.storage.judging.laws import Laws
 from compliance_api.storage.judging.periods import Periods
 from compliance_api.storage.judging.tallies import Tallies
 from compliance_api.storage.membership.members import Members
 from compliance_api.usecases.judging.count import DayCounter, Place
+from compliance_api.usecases.judging.hearing import Hearing
 from compliance_api.usecases.judging.judge import Judge, places
 from compliance_api.usecases.judging.periods import PeriodJudge
 from lachan import log
+
+CLOSED_SECONDS = 60.0
+CLOSED_INTERVALS = 3
+"""Whoever misses so many evaluations, and is not only slow for so many seconds, was not there."""
 
 _log = log.get()
 
@@ -29,12 +36,27 @@ _log = log.get()
 class Judging:
     """Learns the law once, then judges."""
 
-    def __init__(self, engine: AsyncEngine, registry: Registry, book: LawBook) -> None:
+    def __init__(self, engine: AsyncEngine, registry: Registry, book: LawBook, interval: float = 60.0) -> None:
+        """Judges everybody in a registry.
+
+        Args:
+            engine: The database.
+            registry: Everybody, as last read.
+            book: The law.
+            interval: Between two evaluations, in seconds.
+        """
         self._laws = Laws(engine)
+        self._closures = Closures(engine)
+        self._least = timedelta(seconds=max(CLOSED_SECONDS, CLOSED_INTERVALS * interval))
         self._book = book
         counter, cases = DayCounter(Tallies(engine)), Cases(engine)
         self._judge = Judge(
-            registry, self._laws, cases, counter, PeriodJudge(counter, cases, Periods(engine)), Outcomes(engine)
+            registry,
+            self._laws,
+            cases,
+            counter,
+            PeriodJudge(counter, cases, Periods(engine)),
+            Hearing(Outcomes(engine), Late(engine)),
         )
 
     async def prepare(self, now: datetime) -> None:
@@ -44,7 +66,15 @@ class Judging:
 
     async def evaluate(self, now: datetime) -> list[Verdict]:
         """Judges every operator in each of its jurisdictions."""
+        closure = await self._closures.note(now, self._least)
+        if closure is not None:
+            _log.warning("nobody was heard for a while", since=closure.began.isoformat(), until=now.isoformat())
         return await self._judge.evaluate(now)
+
+    @property
+    def unjudged(self) -> int:
+        """Operators and jurisdictions of whom the last evaluation reached no verdict."""
+        return len(self._judge.unjudged)
 
 
 async def place_of(engine: AsyncEngine, operator: str, jurisdiction: str) -> Place:

@@ -30,6 +30,7 @@ SEQUENCE = "tests/integration/test_ledger_sequence.py"
 LEDGER = "tests/integration/test_ledger_store.py"
 CHANGES = "tests/integration/test_list_changes.py"
 STORES = "tests/integration/test_compliance_storage.py"
+AGAIN = "tests/integration/test_judged_again.py"
 UPKEEP = "tests/integration/test_compliance_upkeep.py"
 MIGRATIONS = "tests/integration/test_compliance_migrations.py"
 ENROLLING = "tests/integration/test_enrolling.py"
@@ -181,7 +182,9 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
         "tests/integration/test_cited_evidence.py",
         "needs PostgreSQL",
     ),
+    "compliance_api/storage/judging/closures.py": (AGAIN, "needs PostgreSQL"),
     "compliance_api/storage/judging/evidence.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/judging/late.py": (AGAIN, "needs PostgreSQL"),
     "compliance_api/storage/probing/met.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/probing/listchanges.py": (CHANGES, "needs PostgreSQL"),
     "compliance_api/storage/packs/withheld.py": (CHALLENGES, "needs PostgreSQL"),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_api.domain.drawing.sampling import Release
 from compliance_api.domain.law.law import LawBook
-from compliance_api.domain.observations.observation import Sighting
 from compliance_api.domain.reports.chain import Relation
 from compliance_api.storage.findings.cases import Cases
 from compliance_api.storage.judging.laws import Laws
@@ -23,8 +20,9 @@ from compliance_api.storage.tables import chain_heads, copied_counters, observat
 from compliance_api.usecases.judging.count import DayCounter, Place
 from compliance_api.usecases.judging.periods import PeriodJudge
 from compliance_api.wiring.judging import recompute
-from tests.support.cases import NOW, START, control, law, report, watched
+from tests.support.cases import NOW, START, control, law, watched
 from tests.support.claims import enrol
+from tests.support.rows import claimed, seen
 
 PLACE = Place("a", "hcm", ("edge-1",))
 TEXT = law(day={"length": "1h", "closes_after": "30m", "recounted_within": "1d"})
@@ -32,32 +30,6 @@ DAY = TEXT.day.of(START)
 CLOSED = NOW + timedelta(minutes=30)
 LATER = CLOSED + timedelta(minutes=10)
 MINUTE = timedelta(minutes=1)
-
-
-def seen(number: int, one: Sighting, received: datetime) -> dict[str, Any]:
-    """An observation as it is stored."""
-    place = one.assignment.split("-")
-    return {
-        "operator_id": "a", "assignment_id": f"{one.assignment:>16}".encode()[-16:], "question": number,
-        "asked_at": one.asked_at, "received_at": received, "node": one.node, "probe_organisation": "so",
-        "probe": f"p{place[0]}", "vantage_point": one.vantage_point, "access_network": one.access_network,
-        "custodian": one.custodian, "endpoint": "x", "qname": one.qname, "qtype": one.qtype, "arm": one.arm,
-        "category": 3, "order_reference": "x", "added_serial": one.added_serial, "added_at": one.added_at,
-        "result": one.result, "shape": one.shape, "reference_alive": True, "digest": b"d", "observation": b"o",
-        "signature": b"s", "key_id": b"k",
-    }  # fmt: skip
-
-
-def claimed(minute: int, received: datetime, **changes: Any) -> dict[str, Any]:
-    """A report as it is stored."""
-    one = replace(report(minute), **changes)
-    return {
-        "operator_id": "a", "node": one.node, "boot_epoch": bytes(16), "sequence": one.sequence,
-        "digest": bytes.fromhex(one.digest), "log_index": 1000 + one.sequence, "accepted_at": received,
-        "relation": one.relation, "window_start": one.window_start, "window_seconds": 60, "list_serial": 2,
-        "list_activated_at": one.list_activated_at, "queries": 10_000, "blocked": one.blocked, "enforcing": True,
-        "report": b"r", "signature": b"s", "key_id": b"k",
-    }  # fmt: skip
 
 
 async def beginning(engine: AsyncEngine) -> None:

@@ -56,6 +56,8 @@ class ReportDuty(Settings):
     deadline: Span = 900.0
     # After a node's enrolment, for its first report.
     first_within: Span = 86400.0
+    # After a time in which the authority took no reports, for those held back; where it was shorter, as long as it was.
+    catch_up: Annotated[Duration, Field(ge=0, le=CALENDAR), Added()] = 3600.0
     # Part of the windows due that may be missing: of a day's, where fewer are due. Of 288 windows 14, which are an hour
     # of outage with the windows that it cuts at either end.
     tolerated_missing: Share = 0.05

@@ -26,6 +26,18 @@ class Absence:
 
 
 @dataclass(frozen=True)
+class Closure:
+    """A time in which the authority could take no report from anybody."""
+
+    began: datetime
+    ended: datetime
+
+    def reopened(self, catch_up: float) -> datetime:
+        """When whoever held reports back for it must have sent them: after as long as it lasted, or the law's time."""
+        return self.ended + min(self.ended - self.began, timedelta(seconds=catch_up))
+
+
+@dataclass(frozen=True)
 class Owed:
     """The windows owed for a stretch of time."""
 

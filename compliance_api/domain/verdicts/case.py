@@ -16,6 +16,7 @@ from compliance_api.domain.law.timeline import Timeline
 from compliance_api.domain.observations.observation import Sighting
 from compliance_api.domain.observations.unreported import Withheld
 from compliance_api.domain.reports.record import NodeRecord, ReleaseRecord, ReportRecord, UnverifiedRecord
+from compliance_api.domain.reports.window import Closure
 from compliance_api.domain.verdicts.course import Course
 
 UNTRUE = "untrue"
@@ -106,6 +107,8 @@ class Case:
     copies: Sequence[CopyRecord] = ()
     # Until when reports on the period were waited for; None where that is its end.
     waited_until: datetime | None = None
+    # When nobody's reports could be taken, oldest first.
+    closures: Sequence[Closure] = ()
     # Every law that was in force here; None where that is only the one.
     laws: Timeline | None = None
     # What custodians were asked in the period and did not hand in, by custodian; those that handed in all are left out.
@@ -115,6 +118,17 @@ class Case:
     def start(self) -> datetime:
         """When the period began."""
         return self.now - timedelta(seconds=self.law.period)
+
+    def due_by(self, law: Law) -> datetime:
+        """Until when windows must have ended for their reports to be due, by a law.
+
+        Whoever could not be told, and then had no time yet to hear what was held back, knows no more than before.
+        """
+        told, duty = self.waited_until or self.now, law.report
+        for one in reversed(self.closures):
+            if one.began <= told < one.reopened(duty.catch_up):
+                told = one.began
+        return told - timedelta(seconds=duty.deadline)
 
     @property
     def timeline(self) -> Timeline:

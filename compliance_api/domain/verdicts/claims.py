@@ -1,9 +1,10 @@
 """Findings that reports alone bring: what is missing, what contradicts itself, and what admits an old list.
 
 Holds always: whatever a report says or fails to say is judged by the law in force in its window, a contradiction by the
-law under which it was sent, and by none where there was none; silence is counted only after the deadline, and not while
-the node was off by what probes saw; a node has the law's time after its first window ever, and after an outage, before
-an old list is held against it; declared losses of windows are still missing windows.
+law under which it was sent, and by none where there was none; silence is counted only after the deadline, not before
+the authority could hear again, and not while the node was off by what probes saw; a node has the law's time after its
+first window ever, and after an outage, before an old list is held against it; declared losses of windows are still
+missing windows.
 """
 
 from __future__ import annotations
@@ -69,10 +70,9 @@ def duties(case: Case, node: NodeRecord) -> list[Duty]:
     None that ended while it was revoked: nobody would have taken a report on it.
     """
     own = [report for report in case.reports if report.node == node.name]
-    waited = case.waited_until or case.now
     found = []
     for start, end, law in case.timeline.within(max(case.start, _owes_from(case, node)), case.now):
-        until = min(end, waited - timedelta(seconds=law.report.deadline))
+        until = min(end, case.due_by(law))
         ahead = timedelta(seconds=law.report.ahead)
         # Nobody knows what a window to come will bring.
         told = [(one.window_start, one.window_end) for one in own if one.received_at + ahead >= one.window_end]

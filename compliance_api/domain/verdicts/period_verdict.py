@@ -79,6 +79,7 @@ def decide(case: Case, period: Period, laws: Mapping[str, LawVersion]) -> Period
         "times_to_block": _times(days),
         **_seen_in_effect(days),
         "claimed_and_observed": _differences(whole, verdict),
+        **_unheard(whole),
         "made_with": dict(made_with()),
     }
     return PeriodVerdict(verdict, period, canonical.encode(document))
@@ -168,6 +169,14 @@ def _seen_in_effect(days: list[Step]) -> dict[str, list[dict[str, Any]]]:
         "seen_blocking": [one.document() for one in found if not one.removed],
         "seen_unblocking": [one.document() for one in found if one.removed],
     }
+
+
+def _unheard(case: Case) -> dict[str, list[dict[str, str]]]:
+    """When nobody's reports could be taken, in the period and until they were waited for."""
+    until = max(case.now, case.waited_until or case.now)
+    found = [one for one in case.closures if one.ended > case.start and one.began < until]
+    told = [{"since": _iso(one.began), "until": _iso(one.ended)} for one in found]
+    return {"no_reports_taken": told} if told else {}
 
 
 def _differences(case: Case, verdict: Verdict) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from compliance_api.storage.challenges.outcomes import challenged
 from compliance_api.storage.findings import finding_versions
 from compliance_api.storage.findings.casework import ID_BYTES, enter
 from compliance_api.storage.judging import evidence
+from compliance_api.storage.judging.closures import closed
 from compliance_api.storage.judging.evidence import Extent
 from compliance_api.storage.packs.withheld import withheld
 from compliance_api.storage.tables import finding_citations, findings, verdict_changes, verdicts
@@ -80,6 +81,7 @@ class Cases:
                     ),
                     await evidence.copied(connection, extent),
                     withheld=await withheld(connection, extent),
+                    closures=await closed(connection, extent),
                 )
 
     async def save(self, verdict: Verdict, procedure: Procedure) -> None:

@@ -49,7 +49,7 @@ from compliance_api.storage.tables.probing import (
 )
 from compliance_api.storage.tables.reports import chain_heads, log_position, reports, unverified_reports
 from compliance_api.storage.tables.upkeep import daily_rollups, hourly_rollups, legal_holds, upkeep_marks
-from compliance_api.storage.tables.verdicts import finding_citations, findings, verdict_changes, verdicts
+from compliance_api.storage.tables.verdicts import closures, finding_citations, findings, verdict_changes, verdicts
 
 __all__ = [
     "assignments",
@@ -58,6 +58,7 @@ __all__ = [
     "challenge_outcomes",
     "challenge_sums",
     "challenges",
+    "closures",
     "copied_counters",
     "daily_rollups",
     "draws",

@@ -63,6 +63,11 @@ findings = Table(
     ),
 )
 
+# When nobody's reports could be taken, by what the service itself knows: between two of its evaluations.
+closures = Table(
+    "closures", metadata, Column("began_at", DateTime(timezone=True), primary_key=True), moment("ended_at")
+)
+
 # Everything that a finding has cited at some evaluation: it still rests on that when a later one cites other pieces.
 finding_citations = Table(
     "finding_citations",

@@ -9,26 +9,22 @@ not keep the others from it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from compliance_api.domain.findings.procedure import Procedure
 from compliance_api.domain.law.law import Law, LawError
 from compliance_api.domain.law.law_history import LawHistory
-from compliance_api.domain.legal_day import CALENDAR, LegalDay
 from compliance_api.domain.parties.organisation import Registry
 from compliance_api.domain.verdicts.case import Case
 from compliance_api.domain.verdicts.course import Course
 from compliance_api.domain.verdicts.verdict import Verdict, judge
 from compliance_api.usecases.judging.count import DayCounter, Place
+from compliance_api.usecases.judging.hearing import Hearing
 from compliance_api.usecases.judging.periods import PeriodJudge
 from lachan import log
-
-REMEMBERED = timedelta(days=3)
-"""Whoever begins to judge looks so far back for what challenges said: what came before was heard by whoever did it."""
-MOMENT = timedelta(microseconds=1)
 
 _log = log.get()
 
@@ -43,13 +39,6 @@ class CaseStore(Protocol):
 
     async def save(self, verdict: Verdict, procedure: Procedure) -> None:
         """Stores a verdict, opens and closes its findings, unless a later one is stored already."""
-
-
-class OutcomeReader(Protocol):
-    """Tells what challenges say of late."""
-
-    async def since(self, operator: str, jurisdiction: str, since: datetime) -> list[tuple[datetime, datetime]]:
-        """The ends of the days that were summed up later than a moment, and when that was, the oldest first."""
 
 
 class LawStore(Protocol):
@@ -69,58 +58,64 @@ class Judge:
         store: CaseStore,
         counter: DayCounter,
         periods: PeriodJudge,
-        outcomes: OutcomeReader,
+        hearing: Hearing,
     ) -> None:
         self._registry = registry
         self._laws = laws
         self._store = store
         self._counter = counter
         self._periods = periods
-        self._outcomes = outcomes
-        # When the newest sum of challenges was made that each operator's days were judged by.
-        self._summed: dict[Place, datetime] = {}
+        self._hearing = hearing
+        # Of whom the last evaluation reached no verdict, and why.
+        self.unjudged: Mapping[Place, Exception] = {}
 
     async def evaluate(self, now: datetime) -> list[Verdict]:
         """Judges every operator in each of its jurisdictions."""
         laws = await self._laws.history()
-        verdicts = []
+        await self._hearing.begin(now)
+        verdicts: list[Verdict] = []
+        unjudged: dict[Place, Exception] = {}
         for place in places(self._registry):
             try:
-                _, law = laws.in_force(place.jurisdiction, now, now)
+                verdicts.append(await self._evaluate(place, laws, now))
             except LawError as error:
-                _log.warning("no verdict", operator=place.operator, reason=str(error))
-                continue
-            counted = await self._counter.count(place, laws, now)
-            await self._periods.close(place, laws, counted, now)
-            await self._hear(place, laws, law, now)
-            course = await self._counter.course(place, laws, law, now)
-            case = await self._store.case(place.operator, place.jurisdiction, place.nodes, law, now, course)
-            case = replace(case, laws=laws.timeline(place.jurisdiction))
-            # A long period is some work; receiving reports must not wait for it.
-            verdict = await asyncio.to_thread(judge, case)
-            await self._store.save(verdict, law.procedure)
-            verdicts.append(verdict)
+                unjudged[place] = error
+                _log.warning("no verdict", operator=place.operator, jurisdiction=place.jurisdiction, reason=str(error))
+            except Exception as error:  # noqa: BLE001 - told with its trace; what is wrong with one is not the others'
+                unjudged[place] = error
+                _log.exception("no verdict", operator=place.operator, jurisdiction=place.jurisdiction)
+        self.unjudged = unjudged
+        failed = [error for error in unjudged.values() if not isinstance(error, LawError)]
+        if failed and not verdicts:
+            # Nobody could be judged: what is wrong is the database, say.
+            raise failed[0]
+        if not failed:
+            await self._hearing.end()
         return verdicts
 
+    async def _evaluate(self, place: Place, laws: LawHistory, now: datetime) -> Verdict:
+        _, law = laws.in_force(place.jurisdiction, now, now)
+        counted = await self._counter.count(place, laws, now)
+        await self._periods.close(place, laws, counted, now)
+        await self._hear(place, laws, law, now)
+        course = await self._counter.course(place, laws, law, now)
+        case = await self._store.case(place.operator, place.jurisdiction, place.nodes, law, now, course)
+        case = replace(case, laws=laws.timeline(place.jurisdiction))
+        # A long period is some work; receiving reports must not wait for it.
+        verdict = await asyncio.to_thread(judge, case)
+        await self._store.save(verdict, law.procedure)
+        return verdict
+
     async def _hear(self, place: Place, laws: LawHistory, law: Law, now: datetime) -> None:
-        """Judges days anew of which challenges say something else by now: openings come days after what they are of."""
-        since = self._summed.get(place, now - REMEMBERED)
-        told = await self._outcomes.since(place.operator, place.jurisdiction, since)
-        if not told:
-            return
-        # Days that are shorter are for showing and testing; challenges need whole ones.
-        ends = {end for end, _ in told} if law.day.length == CALENDAR else set()
-        last = {LegalDay.of(end - MOMENT) for end in ends}
-        closed = [
-            day
-            for day in sorted({*last, *(day.after(-1) for day in last)})
-            if day.end + timedelta(seconds=law.day.closes_after) <= now
-        ]
-        try:
-            await self._periods.judge(place, laws, closed, now)
-        except LawError as error:
-            _log.warning("no verdict on some days", operator=place.operator, reason=str(error))
-        self._summed[place] = max(made for _, made in told)
+        """Judges days anew of which something else is known by now."""
+        told = await self._hearing.challenged(place, now)
+        days = self._hearing.days(place, law, told, now)
+        if days:
+            try:
+                await self._periods.judge(place, laws, days, now)
+            except LawError as error:
+                _log.warning("no verdict on some days", operator=place.operator, reason=str(error))
+        self._hearing.summed(place, told)
 
 
 def places(registry: Registry) -> list[Place]:

@@ -81,6 +81,10 @@ class PeriodJudge:
         case = await self._cases.of_days(place, wanted, law, course, known_at)
         # Long enough for every report on it to be due; of a month that goes on, those that are due by now.
         waited = wanted.end + timedelta(seconds=max(one.report.deadline for one in of_period))
+        for one in case.closures:
+            reopened = one.reopened(max(text.report.catch_up for text in of_period))
+            if one.began <= waited < reopened:
+                waited = reopened
         case = replace(case, waited_until=min(waited, known_at or now or waited), laws=timeline)
         versions = [laws.version_of(one) for one in of_period]
         used = {f"{one.name}/{one.version:09}": one for one in versions}

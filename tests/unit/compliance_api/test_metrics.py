@@ -9,7 +9,7 @@ from tests.support.cases import honest
 
 def test_an_evaluation_shows_every_kind_and_outcome() -> None:
     metrics = Metrics()
-    metrics.judged([judge(honest()), judge(honest(sightings=[]))], 1000.0)
+    metrics.judged([judge(honest()), judge(honest(sightings=[]))], 2, 1000.0)
 
     def value(name: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(name, labels)
