@@ -2,13 +2,16 @@
 
 Real agents, each with its folder, certificate, TLS connections and TUF, several in a process; one real server process.
 From the moment before `publish` writes until the last agent has verified the release, built its snapshot durably and
-found a new name in it: by announcements first, then by polling alone; then one edge by itself, with a million names.
-The last line is JSON; where an edge takes longer than DESIGN allows, the status is 1.
+found a new name in it: by announcements first, then by polling alone; then one edge by itself, with a million names;
+then a whole resolver with them, on which a release is suspended and comes back by itself. Said beside: when readers
+could see the release, what the edge's own round took, and for how long processes waited for a processor meanwhile.
+The last line is JSON; where something misses what DESIGN asks for, the status is 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
@@ -21,17 +24,28 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from tests.bench import builds
+from tests.fanout import suspension
 from tests.support.list_authority import ListAuthority
 from tests.support.papers import Papers
 from tests.support.registry import GAMBLING
 
 PROGRAM = Path(sys.executable).with_name("lachan-blocklist")
 START_SECONDS = 300.0
-# What DESIGN asks for, and how long to go on looking so that it can be said by how much it was missed.
-TARGETS = {"slowest_push_s": 5.0, "slowest_poll_s": 60.0}
+# What DESIGN and the breaking of the glass ask for, and how long to go on looking so that it can be said by how much it
+# was missed.
+TARGETS = {
+    "slowest_push_s": 5.0,
+    "slowest_poll_s": 60.0,
+    "slowest_push_s_1m": 5.0,
+    "slowest_poll_s_1m": 60.0,
+    "suspend_s_1m": 1.0,
+    "delta_wire_bytes": 12_000,
+    "records_bytes": 16_000_000,
+    "build_s_1m": 5.0,
+}
 PUSHED_SECONDS = 60.0
 POLLED_SECONDS = 120.0
 POLL_INTERVAL = 30.0
@@ -63,6 +77,11 @@ class Authority:
         outcome = self.list.publish(sign=False)
         assert outcome.release.serial == serial
         return began
+
+    def seen(self) -> float:
+        """When readers could see what is published, on the machine's monotonic clock."""
+        written = (self.list.repository / "metadata" / "timestamp.json").stat().st_mtime
+        return written - time.time() + time.monotonic()
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
@@ -113,6 +132,18 @@ class Authority:
         return {"edge": number, "folder": str(self.folder / "edges" / str(number)), "sync": sync}
 
 
+class Enforced(NamedTuple):
+    """What an agent enforces, as it tells it."""
+
+    serial: int
+    at: float
+    """On the machine's monotonic clock."""
+    took: float
+    """Seconds of its round, on the clock."""
+    cpu: float
+    """Seconds of a processor that its process used meanwhile: where it is alone there, its own."""
+
+
 @dataclass
 class Edges:
     """All agents, in their processes, and what they told: the serial that each enforces, and since when."""
@@ -121,14 +152,15 @@ class Edges:
     count: int
     ready: set[int] = field(default_factory=set)
     """Those that have asked the repository once, and listen where they should."""
-    enforced: dict[int, tuple[int, float]] = field(default_factory=dict)
+    enforced: dict[int, Enforced] = field(default_factory=dict)
 
     def _take(self, line: bytes) -> None:
         told = json.loads(line)
         if "ready" in told:
             self.ready.add(told["edge"])
         else:
-            self.enforced[told["edge"]] = (told["serial"], told["at"])
+            edge = told.pop("edge")
+            self.enforced[edge] = Enforced(**told)
 
     def until(self, serial: int, seconds: float) -> None:
         """Waits until every agent is ready and enforces a serial."""
@@ -136,7 +168,7 @@ class Edges:
         pipes: list[IO[bytes]] = [process.stdout for process in self.processes if process.stdout is not None]
 
         def there() -> int:
-            return sum(found >= serial for found, _ in self.enforced.values())
+            return sum(one.serial >= serial for one in self.enforced.values())
 
         while there() < self.count or len(self.ready) < self.count:
             left = deadline - time.monotonic()
@@ -150,7 +182,7 @@ class Edges:
 
     def slowest(self, serial: int, began: float) -> tuple[float, float]:
         """Seconds from `began` until the last agent, and the median one, enforced a serial."""
-        took = sorted(at - began for found, at in self.enforced.values() if found == serial)
+        took = sorted(one.at - began for one in self.enforced.values() if one.serial == serial)
         assert len(took) == self.count
         return took[-1], took[len(took) // 2]
 
@@ -188,6 +220,13 @@ def memory(processes: list[subprocess.Popen[bytes]]) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
+def waited() -> float:
+    """Seconds in which some process of this machine waited for a processor, since it started; 0 where nobody counts."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/pressure/cpu").read_text().split("total=")[1].split()[0]) / 1e6
+    return 0.0
+
+
 def measure(edges: int, names: int, processes: int, folder: Path) -> dict[str, float]:
     """Seconds to the slowest edge, by announcements and by polling."""
     authority = Authority(folder, names)
@@ -204,11 +243,19 @@ def measure(edges: int, names: int, processes: int, folder: Path) -> dict[str, f
                     f"{how}: {edges} edges in {processes} processes ({memory(group.processes):.0f} MB) ready after "
                     f"{time.monotonic() - began:.1f} s, with serial {serial - 1} of {names + 1} names"
                 )
+                waiting = waited()
                 began = authority.publish(serial)
-                written = time.monotonic() - began
                 group.until(serial, limit)
                 last, median = group.slowest(serial, began)
-            say(f"{how}: publish to enforced: slowest {last:.2f} s, median {median:.2f} s; written in {written:.2f} s")
+                waiting = waited() - waiting
+            say(
+                f"{how}: publish to enforced: slowest {last:.2f} s, median {median:.2f} s; "
+                f"to be seen after {authority.seen() - began:.2f} s; "
+                f"somebody waited for a processor for {waiting:.1f} s meanwhile"
+            )
+            if edges == 1:
+                alone = group.enforced[0]
+                say(f"{how}: its own round: {alone.took:.2f} s, {alone.cpu:.2f} s of a processor")
             slowest[f"slowest_{'push' if pushed else 'poll'}_s"] = round(last, 2)
     return slowest
 
@@ -229,6 +276,7 @@ def main() -> None:
         found |= measure(options.edges, options.names, options.processes, Path(folder))
         if options.million:
             alone = measure(1, MILLION, 1, Path(folder) / "million")
+            alone |= asyncio.run(suspension.measure(Path(folder) / "million"))
             found |= {f"{name}_1m": took for name, took in alone.items()}
         if not options.no_builds:
             built = builds.measure(Path(folder) / "builds")
@@ -247,8 +295,7 @@ def main() -> None:
 
 def limits(found: Mapping[str, Any]) -> dict[str, float]:
     """The targets that were missed, by the name of the figure."""
-    wanted = {f"{name}{size}": limit for name, limit in TARGETS.items() for size in ("", "_1m")}
-    return {name: limit for name, limit in wanted.items() if found.get(name, 0.0) > limit}
+    return {name: limit for name, limit in TARGETS.items() if found.get(name, 0) > limit}
 
 
 if __name__ == "__main__":

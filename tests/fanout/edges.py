@@ -24,15 +24,30 @@ def tell(**told: Any) -> None:
     sys.stdout.flush()
 
 
+class Timed(Agent):
+    """An agent that knows what its last round took."""
+
+    took = cpu = 0.0
+    """Seconds on the clock, and of this process's processors."""
+
+    async def check(self) -> Activation | None:
+        """One round."""
+        began, used = time.monotonic(), time.process_time()
+        try:
+            return await super().check()
+        finally:
+            self.took, self.cpu = time.monotonic() - began, time.process_time() - used
+
+
 async def edge(number: int, folder: Path, settings: SyncSettings) -> None:
     """One agent, for ever."""
-    agent = Agent(settings, folder)
+    agent = Timed(settings, folder)
 
     async def enforce(activation: Activation) -> None:
         opened = snapshot.verify(activation.snapshot.read_bytes())
         # The name that came with this release alone.
         assert opened.lookup(f"www.fresh-{activation.serial}.example")
-        tell(edge=number, serial=activation.serial, at=time.monotonic())
+        tell(edge=number, serial=activation.serial, at=time.monotonic(), took=agent.took, cpu=agent.cpu)
 
     async def watch() -> None:
         await until(lambda: bool(agent.checked_at) and (agent.streaming or settings.push is None), READY_SECONDS)

@@ -97,7 +97,8 @@ def _asking(
                 query = packet(ident, name)
                 waiting[ident] = (query[12:], name, time.monotonic())
                 sock.send(query)
-            select.select([sock], [], [], 0.05)
+            if waiting:
+                select.select([sock], [], [], 0.05)
             _take(sock, waiting, judge, tally)
             now = time.monotonic()
             for late in [key for key, (_, _, at) in waiting.items() if now - at > deadline]:

@@ -83,8 +83,8 @@ class Watcher(Protocol):
         """Entries that the earlier list has and the later one has not, by their kinds alone."""
 
 
-def _paired(before: Iterator[Rows], after: Iterator[Rows]) -> Iterator[tuple[Rows, Rows]]:
-    """Both lists in pieces that hold the same range of names; one of the two may be empty."""
+def paired(before: Iterator[Rows], after: Iterator[Rows]) -> Iterator[tuple[Rows, Rows]]:
+    """Both lists in pieces that hold the same range of names; one piece of the two may be empty."""
     old, new = next(before, NO_ROWS), next(after, NO_ROWS)
     while old.names or new.names:
         end = min(rows.names[-1] for rows in (old, new) if rows.names)
@@ -106,8 +106,8 @@ class Comparison:
             CentralError: One cannot be read.
         """
         self.told = Difference()
-        self._old = _reader(before, stack) if before is not None else None
-        self._new = _reader(after, stack)
+        self._old = reader(before, stack) if before is not None else None
+        self._new = reader(after, stack)
         self.kinds = sorted({*(self._old.kinds if self._old else ()), *self._new.kinds}, key=kind_rank)
 
     def blocks(self, serial: int, watcher: Watcher | None = None) -> Iterator[Rows]:
@@ -124,7 +124,7 @@ class Comparison:
         """
         numbers = {kind: number for number, kind in enumerate(self.kinds)}
         old = self._old.blocks([numbers[kind] for kind in self._old.kinds]) if self._old else iter(())
-        for one, other in _paired(old, self._new.blocks([numbers[kind] for kind in self._new.kinds])):
+        for one, other in paired(old, self._new.blocks([numbers[kind] for kind in self._new.kinds])):
             if watcher is not None and one.names:
                 watcher.held(one.names, one.kinds)
             if one.names == other.names and one.kinds == other.kinds:
@@ -170,7 +170,12 @@ class Comparison:
             self.told.entries[self.kinds[kind], comes] += count
 
 
-def _reader(path: Path, stack: ExitStack) -> StateReader:
+def reader(path: Path, stack: ExitStack) -> StateReader:
+    """A list that is open until `stack` closes.
+
+    Raises:
+        CentralError: It cannot be read.
+    """
     try:
         return StateReader(stack.enter_context(path.open(encoding="utf-8", newline="\n")), path)
     except OSError as error:

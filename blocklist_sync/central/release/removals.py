@@ -6,15 +6,13 @@ A row says that a release took out the last entry on a name, or the last one tha
 above it are no matter of its.
 
 Holds always: the rows of a release follow from its clear list and the one published before it, which are read once, in
-order, a line at a time; writing them again changes nothing; the file is confidential, as the list is.
+order, a block at a time; writing them again changes nothing; the file is confidential, as the list is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +22,8 @@ from blocklist_sync.artifact.orders import check_text
 from blocklist_sync.artifact.rules import Match, Rule, decide
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.rows import StateReader
+from blocklist_sync.central.log import difference
+from blocklist_sync.central.log.rows import Rows
 from lachan import durable
 
 FORMAT = "lachan-removals 1"
@@ -33,8 +32,6 @@ MAX_ROWS = 1_000_000
 MAX_BYTES = 512 << 20
 KEEP_SECONDS = 90 * 86_400
 """For how long a removal is of interest: unblocking takes days."""
-# Sorts behind every name: names are ASCII without this letter.
-_END = "\x7f"
 
 
 class Removal(NamedTuple):
@@ -60,18 +57,12 @@ def _blocking(kinds: Sequence[tuple[Kind, int]], categories: Sequence[Category])
     return decide((Match("", 0, rule) for rule in rules), categories) is not None
 
 
-def _names(path: Path, stack: ExitStack) -> Iterator[tuple[str, list[tuple[Kind, int]]]]:
-    """A clear list by name: its kinds, and the serials that brought them."""
-    try:
-        reader = StateReader(stack.enter_context(path.open(encoding="utf-8", newline="\n")), path)
-    except OSError as error:
-        raise CentralError(f"{path}: {error.strerror}") from error
-    before = ""
-    for name, rows in groupby(reader, itemgetter(0)):
-        if name <= before:
-            raise CentralError(f"{path}: {name!r} stands behind {before!r}: not sorted")
-        before = name
-        yield name, [(reader.kinds[kind], serial) for _, kind, serial in rows]
+def _held(rows: Rows, kinds: Sequence[Kind]) -> dict[str, list[tuple[Kind, int]]]:
+    """Rows by name: its kinds, and the serials that brought them."""
+    held: dict[str, list[tuple[Kind, int]]] = {}
+    for name, kind, serial in zip(*rows, strict=True):
+        held.setdefault(name, []).append((kinds[kind], int(serial)))
+    return held
 
 
 def taken_out(before: Path, after: Path, serial: int) -> Iterator[Removal]:
@@ -86,21 +77,30 @@ def taken_out(before: Path, after: Path, serial: int) -> Iterator[Removal]:
         CentralError: One of them cannot be read.
     """
     with ExitStack() as stack:
-        later = _names(after, stack)
-        name, kinds = next(later, (_END, []))
-        for old, held in _names(before, stack):
-            while name < old:
-                name, kinds = next(later, (_END, []))
-            still = kinds if name == old else []
-            if held == still:
-                continue
-            bound = _blocking(held, ()) and not _blocking(still, ())
-            if bound or (_blocking(held, tuple(Category)) and not _blocking(still, tuple(Category))):
-                kind, added = max(
-                    ((kind, added) for kind, added in held if not kind.exception),
-                    key=lambda one: (binds(one[0]), one[1], one[0].category, one[0].order),
-                )
-                yield Removal(old, serial, added, bound, kind.category, kind.order.text)
+        old, new = difference.reader(before, stack), difference.reader(after, stack)
+        kinds = list(dict.fromkeys([*old.kinds, *new.kinds]))
+        numbers = {kind: number for number, kind in enumerate(kinds)}
+        pieces = [one.blocks([numbers[kind] for kind in one.kinds]) for one in (old, new)]
+        for one, other in difference.paired(*pieces):
+            # Nearly all of a list stays as it was.
+            if (one.names, one.kinds) != (other.names, other.kinds):
+                yield from _gone(_held(one, kinds), _held(other, kinds), serial)
+
+
+def _gone(
+    before: Mapping[str, list[tuple[Kind, int]]], after: Mapping[str, list[tuple[Kind, int]]], serial: int
+) -> Iterator[Removal]:
+    for name, held in before.items():
+        still = after.get(name, [])
+        if held == still:
+            continue
+        bound = _blocking(held, ()) and not _blocking(still, ())
+        if bound or (_blocking(held, tuple(Category)) and not _blocking(still, tuple(Category))):
+            kind, added = max(
+                ((kind, added) for kind, added in held if not kind.exception),
+                key=lambda one: (binds(one[0]), one[1], one[0].category, one[0].order),
+            )
+            yield Removal(name, serial, added, bound, kind.category, kind.order.text)
 
 
 def _parsed(line: str) -> Removal:
