@@ -220,7 +220,9 @@ cdef class Concluder(Settler):
             waiter = &self.forwarder.waiters[place]
             place = waiter.next
             alias = waiter.alias_ttl != NO_ALIAS
-            query.packet = &pending.question[0] if alias else &waiter.question[0]
+            query.packet = pending.question
+            if not alias:
+                query.packet = waiter.question
             query.question_end = pending.query.question_end
             query.id = get16(waiter.question)
             query.flags = waiter.flags
