@@ -7,8 +7,8 @@ from typing import Any
 
 from lachan.exchange import Exchange, Manner, Outcome, Server, Transport, exchange
 from lachan.message import query, rcode_name, type_name, type_number
+from resolver.edgefile import Listen
 from resolver.errors import ResolverError
-from resolver.settings import Listen
 
 # RFC 8914, as far as this resolver says them.
 ERRORS = {

@@ -15,10 +15,11 @@ from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.categories import ACTION_OF_LABEL, Action, Category
 from blocklist_sync.artifact.policy import PolicyBundle
 from resolver._hot.policy import Policy
+from resolver.edgefile import ProfileNetworks
 from resolver.overrides import Override
 from resolver.ownnames import table
 from resolver.schedule import actions_of, categories_of
-from resolver.settings import Edge, ProfileNetworks
+from resolver.settings import Edge
 from resolver.values import DEFAULT_PROFILE
 
 

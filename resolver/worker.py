@@ -35,6 +35,7 @@ from resolver._hot.tally import Tally
 from resolver.brief import Brief, UntoldError, digest, hear_rules
 from resolver.control import ControlError, Message, Server, ask
 from resolver.counters import Ring
+from resolver.edgefile import EdgeFile
 from resolver.guard import make_guard
 from resolver.heartbeats import BEAT_SECONDS, Beats, duty, now_ms
 from resolver.inforce import InForce
@@ -47,7 +48,7 @@ from resolver.openings import TallyFile
 from resolver.prefault import prefault
 from resolver.schools import counted_schools
 from resolver.seats import control_path, sit
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.settings import Edge, normalise
 from resolver.upstream.pool import PoolError, make_forwarder, open_socket
 from resolver.upstream.stream import StreamUpstreams
 

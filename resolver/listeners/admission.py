@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Callable
 
 from resolver._hot.networks import Networks
+from resolver.edgefile import Encrypted
 from resolver.limits import RateLimitSettings, make_limits
-from resolver.settings import Edge, Encrypted
+from resolver.settings import Edge
 
 # As lachan.compliance.v1.DropReason numbers them.
 DROP_ACL = 1

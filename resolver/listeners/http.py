@@ -12,13 +12,13 @@ from email.utils import formatdate
 from time import time
 from typing import cast
 
+from resolver.edgefile import Encrypted
 from resolver.listeners.connections import Connections
 from resolver.listeners.doh import Moment, Resource
 from resolver.listeners.http1 import Http1
 from resolver.listeners.http2 import Http2
 from resolver.listeners.queries import Queries
 from resolver.listeners.tls import Channel
-from resolver.settings import Encrypted
 
 DOH = 4
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
+from resolver.edgefile import Listen
 from resolver.errors import ResolverError
-from resolver.settings import Listen
 
 RECEIVE_BYTES = 4 << 20
 BACKLOG = 1024

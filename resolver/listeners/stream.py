@@ -11,9 +11,9 @@ import asyncio
 from typing import cast
 
 from resolver._hot.engine import STREAM_FULL, STREAM_NOISE
+from resolver.edgefile import Tcp
 from resolver.listeners.connections import Connections
 from resolver.listeners.queries import Queries
-from resolver.settings import Tcp
 
 SWEEP_SECONDS = 0.5
 HIGH_WATER_BYTES = 256 << 10

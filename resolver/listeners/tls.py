@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from resolver.channel import TlsChannel
+from resolver.edgefile import Encrypted
 from resolver.listeners.certificate import Certificate
 from resolver.listeners.hello import HELLO_BYTES_MAX, server_name
 from resolver.listeners.stream import HIGH_WATER_BYTES
-from resolver.settings import Encrypted, mapped
+from resolver.settings import mapped
 
 HANDSHAKES_A_TURN = 8
 

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from resolver._hot.engine import Engine
+from resolver.edgefile import Listen
 from resolver.listeners.admission import Admission
 from resolver.listeners.certificate import DOH_PROTOCOLS, DOT_PROTOCOLS, LOOK_SECONDS, Certificate
 from resolver.listeners.queries import Queries
 from resolver.listeners.sockets import ListenSocket
 from resolver.listeners.stream import StreamServer
 from resolver.listeners.tls import Channel, TlsServer
-from resolver.settings import Edge, Listen
+from resolver.settings import Edge
 
 if TYPE_CHECKING:
     from resolver.listeners.http import HttpServer

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, cast
 
+from resolver.edgefile import Encrypted
 from resolver.listeners.certificate import LOOK_SECONDS, Certificate
 from resolver.listeners.tls import Channel, TlsConnection, TlsServer
 from resolver.pages.checkpage import NONCE_BYTES, Place
@@ -22,7 +23,6 @@ from resolver.pages.facts import Facts
 from resolver.pages.http import Exchange, Response
 from resolver.pages.routing import Router, finished
 from resolver.pages.settings import PageListen, PagesSettings
-from resolver.settings import Encrypted
 
 PROTOCOLS = ("http/1.1",)
 HANDSHAKE_SECONDS_MAX = 5.0

@@ -20,11 +20,12 @@ from blocklist_sync.artifact import policy as bundles
 from blocklist_sync.artifact._snapshot import Snapshot
 from lachan import log
 from resolver.control import Handler, Message, Server
+from resolver.edgefile import EdgeFile
 from resolver.overrides import of_document
 from resolver.pages.brief import Brief, control_path
 from resolver.pages.facts import Facts, own_rules
 from resolver.pages.listener import PageServer
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.settings import Edge, normalise
 
 NICENESS = 10
 SWEEP_SECONDS = 0.5

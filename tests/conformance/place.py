@@ -14,7 +14,7 @@ import trustme
 
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
-from resolver.settings import Listen
+from resolver.edgefile import Listen
 from tests.conformance.transports import SERVER_NAME, Target
 from tests.conformance.upstream import Upstream, upstream
 from tests.support.blocklist import OFFER, built, entry

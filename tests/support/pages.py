@@ -7,10 +7,11 @@ from typing import Any
 from blocklist_sync.artifact import policy
 from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.categories import Category
+from resolver.edgefile import EdgeFile
 from resolver.overrides import Override, ReasonCode
 from resolver.pages.facts import Facts, own_rules
 from resolver.pages.settings import PagesSettings
-from resolver.settings import EdgeFile, normalise
+from resolver.settings import normalise
 from tests.support.blocklist import OFFER, built, entry
 
 NAME = "check.operator-a.example"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from blocklist_sync.central.cli import app
 from resolver.control import DESCRIPTORS_MAX
-from resolver.settings import EdgeFile
+from resolver.edgefile import EdgeFile
 
 ROOT = Path(__file__).parents[3]
 SYSTEMD = ROOT / "deploy" / "systemd"

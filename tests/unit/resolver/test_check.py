@@ -9,7 +9,8 @@ import pytest
 
 from lachan.config import ConfigError
 from resolver.check import check
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.edgefile import EdgeFile
+from resolver.settings import Edge, normalise
 from tests.support.tls import Authority
 
 

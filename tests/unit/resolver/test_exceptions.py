@@ -8,9 +8,10 @@ import pytest
 from blocklist_sync.artifact._snapshot import Snapshot
 from lachan.config import parse
 from lachan.durable import FileError
+from resolver.edgefile import EdgeFile
 from resolver.exceptions import Exceptions
 from resolver.overrides import OverrideError
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.settings import Edge, normalise
 from tests.support.blocklist import OFFER, built, entry
 
 NOW = 1_764_738_000.0

@@ -12,10 +12,11 @@ from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.names import NameRefusedError
 from blocklist_sync.artifact.rules import Scope
 from lachan.config import parse
+from resolver.edgefile import EdgeFile
 from resolver.errors import ResolverError
 from resolver.explain import Explanation, explain, moment
 from resolver.overrides import Override, ReasonCode
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.settings import Edge, normalise
 from tests.support.blocklist import OFFER, built, entry
 
 ENTRIES = (

@@ -11,10 +11,11 @@ import pytest
 from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.policy import PolicyError
 from lachan.config import parse
+from resolver.edgefile import EdgeFile
 from resolver.inforce import InForce
 from resolver.overrides import Override, ReasonCode
 from resolver.rules import Rules, load
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.settings import Edge, normalise
 from tests.support.blocklist import OFFER, built, entry
 from tests.support.engine import KEY, mapped, rig
 from tests.support.packets import error_code, question, read

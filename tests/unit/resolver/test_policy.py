@@ -10,8 +10,9 @@ from blocklist_sync.artifact._snapshot import Snapshot
 from blocklist_sync.artifact.categories import Category
 from lachan.config import parse
 from resolver._hot.policy import Policy
+from resolver.edgefile import EdgeFile
 from resolver.policy import compile_policy, standing
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.settings import Edge, normalise
 from tests.support.blocklist import OFFER, built, entry
 from tests.support.engine import KEY, mapped, rig
 from tests.support.packets import error_code, question, read, records

@@ -6,7 +6,8 @@ import pytest
 
 from lachan.config import ConfigError, parse
 from resolver import reload
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.edgefile import EdgeFile
+from resolver.settings import Edge, normalise
 
 LEAST = """
 organisation: isp-a

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from resolver.edgefile import EdgeFile
 from resolver.heartbeats import Beats
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.settings import Edge, normalise
 from resolver.sharedmemory import SharedMemory
 
 

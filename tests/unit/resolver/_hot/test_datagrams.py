@@ -13,8 +13,8 @@ import dns.rcode
 import pytest
 
 from blocklist_sync.artifact.categories import Action, Category
+from resolver.edgefile import Listen
 from resolver.listeners.sockets import _open
-from resolver.settings import Listen
 from tests.support.blocklist import entry
 from tests.support.engine import DEADLINE_SECONDS, UDP, Rig, policy, rig
 from tests.support.packets import question, read, records, reply

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from lachan.compliance.v1 import report_pb2 as pb
+from resolver.edgefile import EdgeFile
 from resolver.listeners.admission import BURST_SECONDS, DROP_ACL, DROP_RATE_LIMIT, Admission
-from resolver.settings import EdgeFile, mapped, normalise
+from resolver.settings import mapped, normalise
 
 CLIENT, NEIGHBOUR, CAMPUS, FREE = "192.0.2.1", "192.0.2.2", "192.0.2.128", "192.0.2.200"
 STRANGERS = ("198.51.100.1", "203.0.113.1", "2001:db8:f::1")

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from lachan.config import ConfigError
 from lachan.tls import TlsError
 from resolver.check import check
+from resolver.edgefile import EdgeFile
 from resolver.listeners.certificate import (
     DOH_PROTOCOLS,
     DOT_PROTOCOLS,
@@ -19,7 +20,7 @@ from resolver.listeners.certificate import (
     Certificate,
     context,
 )
-from resolver.settings import Edge, EdgeFile, normalise
+from resolver.settings import Edge, normalise
 from tests.support.tls import Authority, Client, opened
 
 

@@ -15,12 +15,12 @@ import h2.connection
 import h2.events
 import pytest
 
+from resolver.edgefile import Encrypted
 from resolver.listeners.doh import Resource
 from resolver.listeners.http import HttpServer
 from resolver.listeners.queries import Queries
 from resolver.listeners.stream import HIGH_WATER_BYTES
 from resolver.listeners.tls import Channel
-from resolver.settings import Encrypted
 from tests.support.blocklist import entry
 from tests.support.engine import Rig, policy, rig
 from tests.support.packets import question, read, reply

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from resolver.edgefile import Listen
 from resolver.listeners.sockets import ListenSocket, SocketError, open_sockets
-from resolver.settings import Listen
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import dns.rcode
 import pytest
 
 from blocklist_sync.artifact.categories import Action, Category
+from resolver.edgefile import Tcp
 from resolver.listeners.queries import Queries
 from resolver.listeners.stream import HIGH_WATER_BYTES, StreamServer
-from resolver.settings import Tcp
 from tests.support.blocklist import entry
 from tests.support.engine import TCP, Rig, policy, rig
 from tests.support.framing import framed

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resolver.edgefile import Encrypted
 from resolver.listeners.certificate import DOT_PROTOCOLS, Certificate, context
 from resolver.listeners.stream import HIGH_WATER_BYTES
 from resolver.listeners.tls import HANDSHAKES_A_TURN, Channel, TlsConnection, TlsServer
-from resolver.settings import Encrypted, mapped
+from resolver.settings import mapped
 from tests.support.tls import Authority, Client, opened
 
 DEADLINE = 5.0

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from blocklist_sync.artifact.categories import Category
+from resolver.edgefile import EdgeFile
 from resolver.listeners.certificate import LOOK_SECONDS
 from resolver.listeners.sockets import ListenSocket
 from resolver.listeners.transports import StreamTransports
-from resolver.settings import EdgeFile, normalise
+from resolver.settings import normalise
 from tests.support.blocklist import OFFER, entry
 from tests.support.engine import Rig, policy, rig
 from tests.support.packets import question, read, reply
