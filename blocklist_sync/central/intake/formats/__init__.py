@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -74,6 +75,16 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise CentralError(f"{path}: {error.strerror}") from error
 
 
+def _check_file(path: Path) -> None:
+    """Raises CentralError where reading again would not bring the same: of a pipe, what was looked at is gone."""
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        raise CentralError(f"{path}: {error.strerror}") from error
+    if not regular:
+        raise CentralError(f"{path}: no regular file, and a list is read several times: save it first")
+
+
 def _kind_of(line: str) -> Format:
     if _ADBLOCK.match(line):
         return Format.ADBLOCK
@@ -112,6 +123,7 @@ def read(
     Raises:
         CentralError: The file cannot be read, has too many lines, or lacks the header that its format needs.
     """
+    _check_file(path)
     parser = _PARSERS[form or detect(_lines(path))]()
     number = 0
     for number, raw in enumerate(_lines(path), 1):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,13 @@ def test_lines_are_bounded_and_bytes_that_are_no_text_are_shown(tmp_path: Path) 
     ]
     assert refused[0].text == "a" * 120
     assert refused[2].text == "\\xff\\xfe bad"
+
+
+def test_what_can_be_read_once_alone_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(CentralError, match="no regular file"):
+            list(formats.read(path, None, print))
 
 
 def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
