@@ -69,7 +69,7 @@ def serve(config_file: Config) -> None:
     registry = load_registry(settings.registry)
     laws = load_law(settings.law, registry)
     if problems := settings.retention.problems(laws):
-        raise ConfigError(str(config_file), [Problem("retention.raw", problem) for problem in problems])
+        raise ConfigError(str(config_file), [Problem("retention", problem) for problem in problems])
     loaded = service.Loaded(
         settings,
         registry,

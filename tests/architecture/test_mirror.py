@@ -32,6 +32,7 @@ CHANGES = "tests/integration/test_list_changes.py"
 STORES = "tests/integration/test_compliance_storage.py"
 AGAIN = "tests/integration/test_judged_again.py"
 UPKEEP = "tests/integration/test_compliance_upkeep.py"
+RETENTION = "tests/integration/test_retention.py"
 MIGRATIONS = "tests/integration/test_compliance_migrations.py"
 ENROLLING = "tests/integration/test_enrolling.py"
 ENROLMENT = "tests/integration/test_enrolment.py"
@@ -203,6 +204,9 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/probing/paths.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/storage/reports/reports.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/retention.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/upkeep/keeping.py": (RETENTION, "needs PostgreSQL"),
+    "compliance_api/storage/upkeep/sweeping.py": (RETENTION, "needs PostgreSQL"),
+    "compliance_api/storage/upkeep/terms.py": (RETENTION, "needs PostgreSQL"),
     "compliance_api/storage/reports/rollups.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/tables/upkeep.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/upkeep.py": (UPKEEP, "needs PostgreSQL"),

@@ -5,23 +5,26 @@ Holds always: what a sum is made of is kept at least as long as the law looks ba
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field
 
-from compliance_api.domain.law.law import LawBook
+from compliance_api.domain.law.law import Law, LawBook
 from lachan.config import Duration, Settings
 
 DAY = 86_400
 
 
 class RetentionSettings(Settings):
-    """How long reports and observations, and sums by the hour, are kept; sums by the day are never dropped."""
+    """How long reports and observations, sums by the hour, and challenges are kept; sums by the day never end."""
 
     raw: Annotated[Duration, Field(ge=7 * DAY, le=3660 * DAY)] = 90.0 * DAY
     hourly: Annotated[Duration, Field(ge=7 * DAY, le=3660 * DAY)] = 730.0 * DAY
+    # What nodes opened of their counts, from the day by which they had to.
+    challenges: Annotated[Duration, Field(ge=7 * DAY, le=3660 * DAY)] = 120.0 * DAY
     # How often sums are made and what is due is dropped.
     interval: Annotated[Duration, Field(ge=0.1, le=7 * DAY)] = 300.0
 
@@ -33,14 +36,33 @@ class RetentionSettings(Settings):
         """Sums of hours before this moment are due."""
         return now - timedelta(seconds=max(self.raw, self.hourly))
 
+    def challenges_before(self, now: datetime) -> datetime:
+        """Challenges that had to be answered before this moment are due."""
+        return now - timedelta(seconds=max(self.raw, self.challenges))
+
     def problems(self, laws: LawBook) -> list[str]:
         """What no law allows, in words: a law must be able to look back over its whole period, and a week more."""
-        return [
-            f"{law.id} looks back over {law.period / DAY:g} days, and what it looks at must be kept a"
-            f" week longer, but is for {self.raw / DAY:g} days"
-            for law in laws.laws
-            if law.period + 7 * DAY > self.raw
-        ]
+        return [problem for law in laws.laws for problem in self._shortfalls(law)]
+
+    def _shortfalls(self, law: Law) -> Iterator[str]:
+        duty, day = law.challenges, law.day
+        needed = {
+            f"looks back over {law.period / DAY:g} days": (law.period, self.raw),
+            f"counts a day anew for {day.recounted_within / DAY:g} days": (
+                day.length + day.closes_after + day.recounted_within,
+                self.raw,
+            ),
+            f"remembers closed hours for {duty.closed_days} days": (
+                max(duty.closed_days, duty.days) * DAY + duty.opened_after + duty.answered_within,
+                max(self.raw, self.challenges),
+            ),
+        }
+        for what, (seconds, kept) in needed.items():
+            if seconds + 7 * DAY > kept:
+                yield (
+                    f"{law.id} {what}, and what it looks at must be kept a week longer than {seconds / DAY:g} days, but"
+                    f" is for {kept / DAY:g}"
+                )
 
 
 @dataclass

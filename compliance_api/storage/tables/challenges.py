@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Index, Integer, LargeBinary, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from compliance_api.storage.tables.base import metadata, moment
@@ -30,6 +30,8 @@ draws = Table(
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     # Everything that the draw took beside its seed; canonical JSON, deflated.
     Column("content", LargeBinary, nullable=False),
+    # The release before leaves it out.
+    Column("kept_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
 )
 
 extra_questions = Table(

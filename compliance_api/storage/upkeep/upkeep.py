@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.law.retention import Done, RetentionSettings
 from compliance_api.storage.reports import rollups
-from compliance_api.storage.upkeep import partitions, retention
+from compliance_api.storage.upkeep import partitions, retention, terms
 from compliance_api.storage.upkeep.partitions import DIVIDED, HOURLY, Divided
 from lachan import log, postgres
 
@@ -117,9 +117,10 @@ class Upkeep:
                 async with connection.begin():
                     deleted = await retention.sweep(connection, divided, self._before(divided, now), now)
                 done.rows_deleted += deleted
-        for table in retention.SWEPT:
+        for place in terms.SWEEPS:
+            before = terms.TERMS[place.table].before(self._settings, now)
             deleted = 1
             while deleted:
                 async with connection.begin():
-                    deleted = await retention.sweep_table(connection, table, self._settings.raw_before(now), now)
+                    deleted = await place.step(connection, before, now)
                 done.rows_deleted += deleted
