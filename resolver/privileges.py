@@ -1,8 +1,9 @@
 """What this process may do to the machine: as little as is left once its sockets are bound.
 
 Holds always: a process that was told to become another user is that user alone, by every id and every group, or it does
-not serve; neither it nor what it starts can gain anything back (no_new_privs, no capabilities). Called while there is
-one thread: what the kernel keeps by thread then holds for all.
+not serve; neither it nor what it starts can gain anything back (no_new_privs, no capabilities), and none of them leaves
+its memory, with what clients ask, on a disk when it crashes. Called while there is one thread: what the kernel keeps by
+thread then holds for all.
 """
 
 from __future__ import annotations
@@ -80,6 +81,11 @@ def raise_descriptors(wanted: int) -> None:
     log.get().warning("fewer descriptors than the configuration may need: raise LimitNOFILE", wanted=wanted, have=hard)
 
 
+def forbid_cores() -> None:
+    """A crash of this process or of one it starts writes no core; systemd-coredump(8) heeds that as well."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def drop(name: str | None) -> None:
     """Becomes the user, without any privilege; as root and without a name, only what follows is forbidden.
 
@@ -87,6 +93,7 @@ def drop(name: str | None) -> None:
         PrivilegeError: As `account`, or the kernel refuses.
     """
     os.umask(UMASK)
+    forbid_cores()
     if name is not None:
         entry = account(name)
         if os.geteuid() == 0:

@@ -26,6 +26,7 @@ from lachan.compliance.v1 import report_pb2 as pb
 from lachan.config import split_host_port
 from lachan.renewal import Renewal
 from lachan.spool import Spool, SpoolError
+from resolver import privileges
 from resolver.authority import FEW_CLIENTS
 from resolver.challenged import challenged
 from resolver.enrolment import signing_key
@@ -258,6 +259,8 @@ def _metrics(
 
 async def serve(file: HitsFile) -> None:
     """Runs until cancelled."""
+    # Its memory holds lines of the log.
+    privileges.forbid_cores()
     durable.make_folder(file.state_dir)
     with contextlib.ExitStack() as held:
         held.enter_context(durable.lock(file.state_dir))

@@ -1,7 +1,8 @@
 """What clients ask, and where from, leaves no trace: not on the wire to the authority, not on the edge's disk.
 
-A real edge answers canary names to a client at a canary address over every transport, and reports to a real service
-that records, behind TLS, every byte of every message and of its metadata as gRPC hands it over.
+A real edge is enrolled, answers canary names to a client at a canary address over every transport, reports, has its
+ledger proven, opens challenged counts, renews its certificate, hears of releases and fetches them. Every service that
+it speaks with writes down, behind TLS, every byte of every message and of its metadata.
 """
 
 from __future__ import annotations
@@ -9,33 +10,33 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
+import json
+import re
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-import grpc
-import grpc.aio
 import httpx
+import pytest
+import yaml
 
 from blocklist_sync.edge.fetcher import Fetcher
 from blocklist_sync.edge.hosts import Hosts, HostSettings
 from blocklist_sync.edge.settings import SyncSettings
-from lachan import channel, tls
 from lachan.compliance.v1 import report_pb2 as pb
-from lachan.compliance.v1 import report_service_pb2 as service
-from lachan.compliance.v1 import report_service_pb2_grpc as stubs
 from lachan.signing import SigningKey
-from lachan.tls import Role
 from lachan.whoami import Whoami
-from tests.support.authority import Authority
-from tests.support.edge import until
+from resolver.openings import HOUR, Openings, TallyFile
+from tests.support.edge import Edge, until
 from tests.support.encrypted import MEDIA, SECONDS, Place, place
 from tests.support.framing import framed
 from tests.support.packets import question, read
+from tests.support.recording import Recorder, everybody
+from tests.unit.resolver.test_openings import write
 
 ADDRESS = "127.77.66.55"
 LABEL = "canary7q3x9zk"
@@ -68,27 +69,6 @@ def traces() -> dict[str, bytes]:
 def seen_in(data: bytes) -> list[str]:
     lowered = data.lower()
     return [name for name, trace in traces().items() if trace in (data if "packed" in name else lowered)]
-
-
-class Recorder(grpc.aio.ServerInterceptor):
-    """Keeps whatever a caller said, message and metadata."""
-
-    def __init__(self) -> None:
-        self.said: list[bytes] = []
-
-    async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        metadata = handler_call_details.invocation_metadata or ()
-        self.said.append(handler_call_details.method.encode())
-        self.said += [
-            part if isinstance(part, bytes) else str(part).encode() for item in metadata for part in (item[0], item[1])
-        ]
-        handler = await continuation(handler_call_details)
-
-        def heard(data: bytes) -> Any:
-            self.said.append(data)
-            return handler.request_deserializer(data)
-
-        return handler._replace(request_deserializer=heard)
 
 
 def ask(at: Place, kind: str, packet: bytes) -> bytes:
@@ -133,27 +113,58 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-async def test_what_a_client_asks_and_where_it_is_leaves_no_trace(tmp_path: Path) -> None:
-    authority, recorder = Authority(tmp_path / "authority"), Recorder()
-    server = channel.server(interceptors=[recorder])
-    stubs.add_ReportServiceServicer_to_server(authority, server)
-    port = channel.bind(
-        server, "127.0.0.1:0", tls.load(authority.papers.issue("authority", Role.SERVICE, "compliance"))
-    )
-    await server.start()
-    own = authority.papers.issue("a", Role.NODE, "edge-1")
-    uplink = {
-        "target": f"127.0.0.1:{port}",
-        "tls": {"ca": str(own.ca), "certificate": str(own.certificate), "key": str(own.key)},
-        "authority_key": str(authority.key_file),
-        "backoff_first": "100ms",
-        "backoff_max": "500ms",
-    }
+# The client's, among others: it is filtered and counted as a school's.
+NETWORKS = ["127.77.66.0/24"]
+AT_SCHOOL = {
+    "profiles": [{"name": "school", "networks": NETWORKS}],
+    "schools": [{"name": "truong-1", "networks": NETWORKS}],
+}
+FINGERPRINTS = (3, 5)
+HOUR_AT = int(time.time()) // HOUR * HOUR - 50 * HOUR
+"""An hour that is over for long enough to be opened."""
+
+
+def hits_of_an_hour(folder: Path, fingerprints: Sequence[int]) -> None:
+    """What an edge would have kept of an earlier hour, so that there is something to open."""
+    tally = TallyFile(folder / "tally-of-then", 1)
+    write(tally, 0, HOUR_AT, dict.fromkeys(fingerprints, 7))
+    openings = Openings(folder / "edge" / "state" / "openings", tally, 0, lambda: fingerprints)
+    assert openings.root_before(HOUR_AT + HOUR) is not None
+    (folder / "tally-of-then").unlink()
+
+
+SPOKEN = {
+    "ReportService/SubmitReports",
+    "AuditService/GetCheckpoint",
+    "AuditService/ProveInclusion",
+    "AuditService/ProveConsistency",
+    "ChallengeService/PendingOpenings",
+    "ChallengeService/SubmitOpening",
+    "EnrolmentService/GetAuthority",
+    "EnrolmentService/RequestEnrolment",
+    "EnrolmentService/CollectCertificate",
+    "CredentialService/RenewCertificate",
+    "ReleaseService/WatchReleases",
+}
+"""Everything that an edge says over gRPC, in its life."""
+
+
+async def test_what_a_client_asks_and_where_it_is_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "edge"
     folder.mkdir()
-    try:
-        async with place(folder, report={"window": "1s", "uplink": uplink}) as at:
+    hits_of_an_hour(tmp_path, FINGERPRINTS)
+    async with everybody(tmp_path, monkeypatch, HOUR_AT, FINGERPRINTS) as them:
+
+        async def enrolled(edge: Edge) -> None:
+            edge.config.write_text(yaml.safe_dump(edge.settings))
+            done = await edge.command("enroll", "--token", them.token, "--wait", "60")
+            assert "enrolled" in done.stdout, done.stderr
+
+        async with place(folder, enrolled, **them.settings | AT_SCHOOL) as at:
             kinds = ("udp", "tcp", "dot", "doh")
+            await until(lambda: serials(at.edge) == {1}, "it has the list")
             for name in NAMES:
                 for kind in kinds:
                     answer = await asyncio.to_thread(ask, at, kind, question(name, id=0))
@@ -165,22 +176,48 @@ async def test_what_a_client_asks_and_where_it_is_leaves_no_trace(tmp_path: Path
                     sock.sendto(spoilt, ("127.0.0.1", at.ports["udp"]))
 
             def blocked() -> int:
-                return sum(cell.count for report in authority.parsed() for cell in report.blocked)
+                them.ledger.size = them.ledger.book.woods.size
+                return sum(cell.count for report in them.ledger.parsed() for cell in report.blocked)
 
             # It was all counted and told, so what is looked through is what is told of it.
             await until(lambda: blocked() >= 2 * len(kinds), "every hit is told")
+            await until(lambda: blocked() and spoken(them.recorder) >= SPOKEN, "it spoke with everybody")
+            asked = them.recorder.said["/lachan.compliance.v1.ReportService/SubmitReports"]
+            told = len(asked)
+            await until(lambda: blocked() and len(asked) > told, "and again with what it learnt")
+            standing = json.dumps([at.edge.status(), *map(str, at.edge.workers())]).encode()
             living = files(folder)
+            cores = limits(at.edge)
         stopped = files(folder)
-    finally:
-        await server.stop(None)
-    told = b"\0".join(recorder.said)
-    assert any(pb.Report.FromString(one.report).queries for one in authority.reports)
-    assert any(service.SubmitReportsRequest.FromString(one).reports for one in recorder.said[-1:])
-    assert seen_in(told) == []
-    assert {"edge.log"} < set(living)
+    assert any(pb.Report.FromString(one.report).queries for one in them.ledger.reports)
+    assert [(one.refusal, [rule.count for rule in one.rules if rule.fingerprint]) for one in them.desk.openings] == [
+        (0, [7] * len(FINGERPRINTS))
+    ]
+    assert {one.split(b" ")[1] for one in them.downloads} >= {b"/metadata/timestamp.json"}
+    assert seen_in(them.said()) == []
+    assert seen_in(standing) == []
+    assert {"edge.log", "state/reports.spool", "state/tls/edge.pem"} < set(living)
+    assert any(name.startswith("state/openings/") for name in living)
     for when, kept in (("while it runs", living), ("after its end", stopped)):
         found = {name: traces for name, data in kept.items() if (traces := seen_in(data))}
         assert found == {}, when
+    # What crashes leaves no memory behind either.
+    assert all(re.search(r"^Max core file size +0 +0 ", one, re.MULTILINE) for one in cores)
+
+
+def serials(edge: Edge) -> set[int]:
+    status = edge.status()
+    return {worker["rules"]["serial"] for worker in status["workers"]} if status else set()
+
+
+def spoken(recorder: Recorder) -> set[str]:
+    return {method.rpartition(".")[2] for method, parts in recorder.said.items() if parts}
+
+
+def limits(edge: Edge) -> list[str]:
+    """Of each of its processes."""
+    assert edge.process is not None
+    return [Path(f"/proc/{pid}/limits").read_text() for pid in (edge.process.pid, *edge.workers())]
 
 
 def test_the_search_would_find_them() -> None:

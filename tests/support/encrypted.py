@@ -6,7 +6,7 @@ import base64
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,14 +145,18 @@ def verdict(answer: bytes | None) -> object:
 
 
 @contextlib.asynccontextmanager
-async def place(folder: Path, **settings: object) -> AsyncIterator[Place]:
+async def place(
+    folder: Path, before: Callable[[Edge], Awaitable[None]] | None = None, **settings: object
+) -> AsyncIterator[Place]:
+    """An edge in a folder, with what is to be done before it starts."""
     authority = Authority(folder)
     authority.issue()
     (folder / "rules.snapshot").write_bytes(built(*ENTRIES, serial=7))
     tls = {"certificate": "certificate.pem", "key": "key.pem"}
     names = {"server_names": {"school.dns.example": "school"}}
     async with upstream() as port:
-        edge = Edge(folder, [port], blocklist={"snapshot": "rules.snapshot"}, profiles=[{"name": "school"}], **settings)
+        usual: dict[str, object] = {"blocklist": {"snapshot": "rules.snapshot"}, "profiles": [{"name": "school"}]}
+        edge = Edge(folder, [port], **usual | settings)
         ports = {"udp": edge.port, "tcp": edge.port, "dot": free_port(), "doh": free_port()}
         edge.settings["listen"] += [
             {"address": "127.0.0.1", "port": ports["dot"], "protocol": "dot", "tls": tls, "profiles": names},
@@ -163,6 +167,8 @@ async def place(folder: Path, **settings: object) -> AsyncIterator[Place]:
         ]  # fmt: skip
         made = Place(edge, authority, ports)
         try:
+            if before is not None:
+                await before(edge)
             await edge.start()
             yield made
         finally:

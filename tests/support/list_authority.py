@@ -65,6 +65,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answers a request, well or badly."""
         self.server.requests.append(self.path)
+        self.server.said.append(f"{self.requestline}\n{self.headers}".encode())
         for part, fault in self.server.faults.items():
             if part in self.path and fault(self):
                 self.close_connection = True
@@ -99,6 +100,8 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self, folder: Path, context: ssl.SSLContext) -> None:
         self.faults: dict[str, Fault] = {}
         self.requests: list[str] = []
+        # Each request as it came, with its headers.
+        self.said: list[bytes] = []
         self._context = context
         super().__init__(("127.0.0.1", 0), lambda *a, **k: Handler(*a, directory=str(folder), **k))
 

@@ -21,6 +21,7 @@ privileges.drop(sys.argv[1] or None)
 lines = open("/proc/self/status").read().splitlines()
 told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 told["files"] = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+told["core"] = resource.getrlimit(resource.RLIMIT_CORE)
 try:
     os.setuid(0)
     told["back"] = os.geteuid() == 0
@@ -54,6 +55,8 @@ def test_whoever_it_is_gains_nothing_more() -> None:
     told = dropped("")
     assert (told["NoNewPrivs"], told["Umask"]) == ("1", "0077")
     assert set(told["Uid"].split()) == {str(os.getuid())}
+    # A core would hold what clients ask.
+    assert told["core"] == [0, 0]
 
 
 def test_descriptors_are_raised_as_far_as_the_machine_lets_it() -> None:
