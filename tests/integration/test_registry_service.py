@@ -37,6 +37,7 @@ from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.calls import MAX_UPLOADS
 from blocklist_sync.central.registry.client import RegistryClient
 from blocklist_sync.central.registry.history import History
+from blocklist_sync.central.registry.remains import Remains
 from blocklist_sync.central.registry.schema import SCHEMA
 from blocklist_sync.central.registry.stages import StagePlans
 from blocklist_sync.central.serving.metrics import Metrics
@@ -471,7 +472,9 @@ async def test_metrics_tell_of_calls_and_of_what_is_late(office: Office, engine:
     book = Book(engine, delegated.of(office.folder / "repository"), "so-test")
     plans = StagePlans.model_validate({"plans": [{"propose": HASTY, "approve": HASTY}]})
     metrics = Metrics()
-    await RegistryWatch(book, History(engine, plans), list, plans).look(metrics, int(time.time()) + 60)
+    await RegistryWatch(book, History(engine, plans, Remains(tmp_path / "none")), list, plans).look(
+        metrics, int(time.time()) + 60
+    )
     shown = metrics.registry.get_sample_value
     assert (shown("lachan_registry_log_steps") or 0) >= 4
     assert (shown("lachan_registry_stages_overdue", {"unit": "hasty-unit", "stage": "approve"}) or 0) >= 1

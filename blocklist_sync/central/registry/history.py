@@ -19,6 +19,7 @@ from blocklist_sync.central.registry import record, signatures
 from blocklist_sync.central.registry.orders import Registered
 from blocklist_sync.central.registry.record import APPROVED, Record
 from blocklist_sync.central.registry.releases import Released
+from blocklist_sync.central.registry.remains import Remains
 from blocklist_sync.central.registry.signatures import Signed
 from blocklist_sync.central.registry.spool import inflate
 from blocklist_sync.central.registry.stages import Course, Haste, Stage, StagePlans, haste_of, stages, unproposed
@@ -123,9 +124,10 @@ def with_parents(name: str) -> list[str]:
 class History:
     """Answers from what was kept."""
 
-    def __init__(self, engine: AsyncEngine, plans: StagePlans) -> None:
+    def __init__(self, engine: AsyncEngine, plans: StagePlans, remains: Remains) -> None:
         self._engine = engine
         self._plans = plans
+        self._remains = remains
 
     async def told(self, found: Record, releases: Sequence[Released]) -> Told:
         """A proposal with everything that became of it."""
@@ -162,24 +164,32 @@ class History:
         events.sort(key=lambda event: (event.told.record.number, -event.name.count("."), event.name))
         return events[:MAX_EVENTS], more or len(events) > MAX_EVENTS
 
-    async def due(self, by: int, after: tuple[int, int] | None, size: int) -> list[Record]:
+    async def due(
+        self, by: int, after: tuple[int, int] | None, size: int, releases: Sequence[Released]
+    ) -> list[Record]:
         """Approved proposals whose entries are due for review by a moment, those due first in front.
+
+        Those of which nothing stands any more are left out.
 
         Args:
             by: Seconds since 1970 UTC.
             after: The date and number that the page before ended with.
             size: Of the page.
+            releases: What was published, oldest first.
         """
-        selected, last = record.query()
-        date = func.coalesce(last.next_review_by, proposals.c.review_by)
-        for_good = and_(last.position.is_not(None), last.next_review_by.is_(None))
-        selected = selected.where(
-            decisions.c.outcome == APPROVED, proposals.c.added > 0, ~func.coalesce(for_good, False), date <= by
-        )
-        if after is not None:
-            selected = selected.where(tuple_(date, proposals.c.number) > tuple_(*after))
+        page: list[Record] = []
         async with self._engine.connect() as connection:
-            return await record.load(connection, selected.order_by(date, proposals.c.number).limit(size))
+            while len(page) < size:
+                found = await record.load(connection, _due(by, after).limit(size))
+                page += [one for one in found if await self._stands(connection, one, releases)]
+                if len(found) < size:
+                    break
+                after = (found[-1].next_review_by, found[-1].number)
+        return page[:size]
+
+    async def _stands(self, connection: AsyncConnection, found: Record, releases: Sequence[Released]) -> bool:
+        """Whether there is something to review, or to publish before."""
+        return first_with(releases, found) is None or await self._remains.of(connection, found)
 
     async def overdue(self, now: int, releases: Sequence[Released]) -> tuple[list[Late], bool]:
         """What is late, and who answers for it; the one that is late longest in front; and whether there is more."""
@@ -195,6 +205,8 @@ class History:
             for one in found:
                 told = await self._tell(connection, one, releases, signed)
                 waiting = [stage for stage in told.stages if stage.overdue(now)]
+                if any(stage.name == "review" for stage in waiting) and not await self._remains.of(connection, one):
+                    waiting = [stage for stage in waiting if stage.name != "review"]
                 late += [Late(one.proposal.order.number, one.proposal.id, stage) for stage in waiting]
         late.sort(key=lambda one: (one.stage.due_at, one.order_number, one.proposal_id))
         return late[:MAX_LATE], len(late) > MAX_LATE or len(found) > MAX_LATE
@@ -212,6 +224,19 @@ class History:
             decisions.c.outcome.is_(None), and_(decisions.c.outcome == APPROVED, unpublished), and_(due, ~reviewed)
         )
         return selected.where(open_stage).order_by(proposals.c.number)
+
+
+def _due(by: int, after: tuple[int, int] | None) -> Select[Any]:
+    """Approved proposals that are due by a moment, behind one of them."""
+    selected, last = record.query()
+    date = func.coalesce(last.next_review_by, proposals.c.review_by)
+    for_good = and_(last.position.is_not(None), last.next_review_by.is_(None))
+    selected = selected.where(
+        decisions.c.outcome == APPROVED, proposals.c.added > 0, ~func.coalesce(for_good, False), date <= by
+    )
+    if after is not None:
+        selected = selected.where(tuple_(date, proposals.c.number) > tuple_(*after))
+    return selected.order_by(date, proposals.c.number)
 
 
 def _without_proposal() -> Select[Any]:

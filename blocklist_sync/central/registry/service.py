@@ -245,7 +245,8 @@ class RegistryService(RegistryServiceServicer):
         await self._person(context)
         size = messages.page_size(request.page_size)
         after = messages.token_numbers(request.page_token, 2)
-        page = await self._history.due(request.by, (after[0], after[1]) if after else None, size)
+        behind = (after[0], after[1]) if after else None
+        page = await self._history.due(request.by, behind, size, await self._published())
         token = f"{page[-1].next_review_by}:{page[-1].number}" if len(page) == size else ""
         reviews = [
             pb.DueReview(proposal=messages.record_message(one), review_by=one.next_review_by, reviews=one.reviews)

@@ -27,6 +27,7 @@ from blocklist_sync.central.registry.book import Book
 from blocklist_sync.central.registry.desk import Desk
 from blocklist_sync.central.registry.history import History
 from blocklist_sync.central.registry.orders import OrderStore
+from blocklist_sync.central.registry.remains import Remains
 from blocklist_sync.central.registry.service import RegistryService
 from blocklist_sync.central.registry.signatures import SignatureDesk
 from blocklist_sync.central.registry.weighing import Weighing
@@ -166,7 +167,8 @@ def _registry(
     log_folder = LogFolder(settings.log_folder) if settings.log_folder else None
     book = Book(engine, delegated.of(settings.repository), people.organisation)
     guard = Guard(rails.load(registry.rails), folder.entries_path)
-    history, published = History(engine, registry), releases.of(folder)
+    history = History(engine, registry, Remains(folder.published_entries_path))
+    published = releases.of(folder)
     service = RegistryService(
         book,
         Desk(engine, book, Weighing(engine, guard, folder), _now),
