@@ -97,6 +97,18 @@ def test_from_an_order_to_the_log_and_back(office: Office, tmp_path: Path) -> No
     again = ("log", "--out", tmp_path / "log", "--approver", office.colleagues["first"].public)
     assert "no delegated approver" in office.run(*again, person="third", status=1)
 
+    # Whoever has the log needs nothing of the server's to see what a file would change.
+    (tmp_path / "source").write_text("worse.example\nnew.example\n")
+    terms = ("--order", "12/QĐ", "--category", "gambling", "--mandated", "--log", tmp_path / "log")
+    approvers = [
+        part for name in ("first", "second", "third") for part in ("--approver", office.colleagues[name].public)
+    ]
+    told = office.told("diff", tmp_path / "source", *terms, *approvers, person="editor")["diff"]
+    assert (told["in_force"], told["added"], told["unchanged"]) == (1, 1, 1)
+    assert "whose keys" in office.run("diff", tmp_path / "source", *terms, person="editor", status=1)
+    both = (*terms, "--release", office.folder / "release")
+    assert "one of them" in office.run("diff", tmp_path / "source", *both, person="editor", status=1)
+
     due = office.told("due", "--within", "400d", person="editor")["due"]
     assert [(one["proposal"], one["order"], one["late"]) for one in due] == [(identifier, "12/QĐ", False)]
     assert office.told("due", person="editor")["due"] == []

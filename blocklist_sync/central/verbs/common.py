@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,9 @@ from securesystemslib.signer import Key, Signer
 from blocklist_sync.artifact.errors import ArtifactError
 from blocklist_sync.central.entries import order_number
 from blocklist_sync.central.errors import CentralError
+from blocklist_sync.central.log import keys
+from blocklist_sync.central.log.verifier import Delegated
+from blocklist_sync.central.registry import delegated
 from blocklist_sync.central.release import holder
 from lachan import config
 
@@ -26,6 +29,25 @@ PublicFile = Annotated[Path | None, typer.Option("--public", help="The public ke
 PassphraseFile = Annotated[
     Path | None, typer.Option(help="Its first line is the passphrase; asked for on the terminal if not given.")
 ]
+
+ApproversRepository = Annotated[
+    Path | None, typer.Option("--repository", help="A repository whose top-level targets name the approvers.")
+]
+ApproverKeys = Annotated[list[Path] | None, typer.Option("--approver", help="An approver's public key (.pub.json).")]
+
+
+def approvers_of(repository: Path | None, approvers: Collection[Path]) -> Delegated:
+    """Whose keys a log is verified by.
+
+    Raises:
+        CentralError: Nobody is named: that is not for the log to say.
+    """
+    named = frozenset(keys.raw(holder.public(path)) for path in approvers)
+    held = delegated.of(repository)() if repository is not None else delegated.NOBODY
+    found = Delegated(held.now | named, held.until)
+    if not found.now:
+        raise CentralError("give --repository or --approver: whose keys approvers may have is not for the log to say")
+    return found
 
 
 @contextmanager

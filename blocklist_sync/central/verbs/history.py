@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import approvals, keys, verifier
+from blocklist_sync.central.log import approvals, verifier
 from blocklist_sync.central.log.approvals import Log
-from blocklist_sync.central.log.verifier import Delegated
-from blocklist_sync.central.registry import delegated
 from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
-from blocklist_sync.central.release import holder
 from blocklist_sync.central.verbs import registry
+from blocklist_sync.central.verbs.common import ApproverKeys, ApproversRepository, approvers_of
 from blocklist_sync.central.verbs.registry import Config, Json, ProposalId, Reason
 from lachan import terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
 
-def _keys(repository: Path | None, approvers: Collection[Path]) -> Delegated:
-    named = frozenset(keys.raw(holder.public(path)) for path in approvers)
-    held = delegated.of(repository)() if repository is not None else delegated.NOBODY
-    found = Delegated(held.now | named, held.until)
-    if not found.now:
-        raise CentralError("give --repository or --approver: whose keys approvers may have is not for the log to say")
-    return found
-
-
 def log(
     config: Config,
     out: Annotated[Path, typer.Option(help="A folder: steps.jsonl, and changes/SHA256.changes; continued if there.")],
-    repository: Annotated[
-        Path | None, typer.Option(help="A repository whose targets role names the approvers.")
-    ] = None,
-    approver: Annotated[list[Path] | None, typer.Option(help="An approver's public key (.pub.json).")] = None,
+    repository: ApproversRepository = None,
+    approver: ApproverKeys = None,
     as_json: Json = False,
 ) -> None:
     """Fetches the approvals log with every change, and verifies all of it."""
-    keys = _keys(repository, approver or ())
+    keys = approvers_of(repository, approver or ())
     came = registry.asking(config, lambda client: client.fetch_log(out))
     found: Log = verifier.verify_log(approvals.read(out / "steps.jsonl") if came or _has(out) else (), keys)
     now = int(time.time())

@@ -7,8 +7,12 @@ when somebody else approves it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,18 +21,18 @@ import typer
 from blocklist_sync.artifact.categories import CATEGORY_OF_LABEL, Category
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central import inforce
-from blocklist_sync.central.diff import Held
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.intake import drafts
 from blocklist_sync.central.intake.drafts import Outcome, Request
 from blocklist_sync.central.intake.formats import Format
 from blocklist_sync.central.intake.imports import Terms
+from blocklist_sync.central.log import fold
+from blocklist_sync.central.log.folder import Checkpoint, LogFolder
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.rails import RailError
 from blocklist_sync.central.registry.errors import ConflictError
 from blocklist_sync.central.release.candidate import ReleaseFolder
-from blocklist_sync.central.runs import Runs
-from blocklist_sync.central.verbs.common import given_order
+from blocklist_sync.central.verbs.common import ApproverKeys, ApproversRepository, approvers_of, given_order
 from blocklist_sync.central.verbs.findings import show_findings
 from blocklist_sync.central.verbs.progress import Bar
 from blocklist_sync.central.verbs.refusals import SHOWN, Refusals
@@ -37,7 +41,13 @@ from lachan import terminal
 Files = Annotated[
     list[Path], typer.Argument(help="Hosts, plain or Adblock-style lists, dnsmasq, RPZ, or CSV with order numbers.")
 ]
-Release = Annotated[Path, typer.Option(help="The release folder, whose list is in force.")]
+Release = Annotated[Path | None, typer.Option(help="The release folder, whose list is in force.")]
+LogOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--log", help="Instead: the approvals log as `log` fetched it, verified here; what it leaves is in force."
+    ),
+]
 CategoryOption = Annotated[str | None, typer.Option(help="One of the closed set; CSV may name it line by line.")]
 OrderOption = Annotated[str | None, typer.Option(help="The legal order's number; CSV names it line by line.")]
 Mandated = Annotated[
@@ -146,6 +156,34 @@ def show(outcome: Outcome) -> None:
 
 
 @dataclass(frozen=True)
+class _Standing:
+    """Where what is in force is known from: the release folder, or a log and whose keys it is verified by."""
+
+    release: Path | None
+    log: Path | None
+    repository: Path | None
+    approvers: Sequence[Path]
+
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """The clear list, as a file.
+
+        Raises:
+            CentralError: Neither was given, or both; or the log does not verify.
+        """
+        if (self.release is None) == (self.log is None):
+            raise CentralError("give --release or --log: one of them")
+        if self.release is not None:
+            yield ReleaseFolder(self.release).entries_path
+            return
+        assert self.log is not None  # noqa: S101  one of them is given
+        source = LogFolder(self.log)
+        with tempfile.TemporaryDirectory(prefix="lachan-import-") as folder:
+            log = source.verified(approvers_of(self.repository, self.approvers), Checkpoint())
+            yield fold.fold(log, int(time.time()), source.text_of, Path(folder) / "state.tsv").path
+
+
+@dataclass(frozen=True)
 class _Submission:
     """In whose name drafts become proposals, and why."""
 
@@ -181,7 +219,7 @@ class _Submission:
 
 def _run(
     request: Request,
-    release: Path,
+    standing: _Standing,
     rails_file: Path | None,
     max_refused: int,
     as_json: bool,
@@ -190,13 +228,9 @@ def _run(
 ) -> None:
     refusals = Refusals(max_refused)
     guard = rails.load(rails_file)
-    folder = ReleaseFolder(release)
-
-    def held(runs: Runs) -> Iterable[Held]:
-        return inforce.from_entries(folder.entries_path, runs)
-
     try:
-        with Bar() as bar:
+        with standing.opened() as listed, Bar() as bar:
+            held = partial(inforce.from_entries, listed)
             outcome = drafts.draw_up(request, held, guard, refusals, out, bar)
     except RailError as error:
         if as_json:
@@ -232,8 +266,11 @@ def _show_proposals(made: dict[str, Any]) -> None:
 
 def import_(
     files: Files,
-    release: Release,
     out: Annotated[Path, typer.Option(help="The folder for drafts; made with mode 0700.")],
+    release: Release = None,
+    log: LogOption = None,
+    repository: ApproversRepository = None,
+    approver: ApproverKeys = None,
     category: CategoryOption = None,
     order: OrderOption = None,
     mandated: Mandated = None,
@@ -254,12 +291,16 @@ def import_(
     """Drafts proposals from source files; what is in force is not drafted, what waits not proposed, a second time."""
     submission = _Submission(submit, reason, yes) if submit is not None else None
     request = Request(files, terms(category, order, mandated, exact, form), replace, leave_out)
-    _run(request, release, rails_file, max_refused, as_json, out, submission)
+    standing = _Standing(release, log, repository, approver or ())
+    _run(request, standing, rails_file, max_refused, as_json, out, submission)
 
 
 def diff(
     files: Files,
-    release: Release,
+    release: Release = None,
+    log: LogOption = None,
+    repository: ApproversRepository = None,
+    approver: ApproverKeys = None,
     category: CategoryOption = None,
     order: OrderOption = None,
     mandated: Mandated = None,
@@ -273,4 +314,4 @@ def diff(
 ) -> None:
     """Shows what an import would change: added, removed, changed, refused, and what rails say; writes nothing."""
     request = Request(files, terms(category, order, mandated, exact, form), replace, leave_out)
-    _run(request, release, rails_file, max_refused, as_json)
+    _run(request, _Standing(release, log, repository, approver or ()), rails_file, max_refused, as_json)
