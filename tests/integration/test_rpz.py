@@ -150,6 +150,13 @@ async def test_bind_takes_the_zone_over_tls_from_a_dnsdist_in_front(tmp_path: Pa
             await until(lambda: speaks_tls(front.port, tmp_path / "xot-ca.pem"))
             named.start("named", "-f", "-n", "1", "-c", str(named.folder / "named.conf"))
             await named.until_says({"www.gone.example": "NXDOMAIN", "ok.bad.example": "answered"})
+            # What changes comes that way as well, at once, and alone.
+            await until(lambda: bool(transfers(knot)))
+            before = len(transfers(knot))
+            desk.publish("||bad.example^", "||new.example^")
+            await named.until_says({"www.new.example": "NXDOMAIN", "gone.example": "answered"})
+            await until(lambda: len(transfers(knot)) > before)
+            assert set(transfers(knot)[before:]) == {"IXFR"}
             # Nothing but transfers goes through.
             query = dns.message.make_query(f"bad.example.{ORIGIN}", "CNAME")
             context = ssl.create_default_context(cafile=str(tmp_path / "xot-ca.pem"))
