@@ -52,6 +52,16 @@ class ListState:
     checked_at: int = 0
     releases_refused: int = 0
 
+    def message(self) -> pb.ListState:
+        """As reports say it."""
+        return pb.ListState(
+            serial=self.serial,
+            records_digest=self.records_digest,
+            activated_at=self.activated_at,
+            checked_at=self.checked_at,
+            releases_refused=self.releases_refused,
+        )
+
 
 @dataclass(frozen=True)
 class ClockState:
@@ -60,6 +70,10 @@ class ClockState:
     synchronised: bool
     max_error_us: int
     stepped_ms: int
+
+    def message(self) -> pb.ClockState:
+        """As reports say it."""
+        return pb.ClockState(synchronised=self.synchronised, max_error_us=self.max_error_us, stepped_ms=self.stepped_ms)
 
 
 @dataclass(frozen=True)
@@ -150,6 +164,28 @@ def counted(counts: WindowCounts, *, schools_alone: bool = False) -> pb.Report:
         )
     except ValueError as error:
         raise ReportError(f"window {counts.window_start}: {error}") from error
+
+
+def _override(one: Told) -> pb.Override:
+    return pb.Override(
+        fingerprint=one.fingerprint,
+        entry=one.entry,
+        category=pb.Category.ValueType(one.category),
+        subtree=one.subtree,
+        reason=pb.OverrideReason.ValueType(one.code),
+        created_at=one.created_at,
+        ends_at=one.ends_at,
+    )
+
+
+def _suspension(one: Suspension) -> pb.Suspension:
+    return pb.Suspension(
+        serial=one.serial,
+        records_digest=one.records_digest,
+        reason=pb.OverrideReason.ValueType(ReasonCode[one.code.upper()]),
+        created_at=one.created_at,
+        ends_at=one.ends_at,
+    )
 
 
 class Reporter:
@@ -248,40 +284,12 @@ class Reporter:
                     previous_digest=following.digest,
                     spool_lost=lost,
                     windows_lost=lost_before(spans, start, seconds) if head else 0,
-                    list=pb.ListState(
-                        serial=state.serial,
-                        records_digest=state.records_digest,
-                        activated_at=state.activated_at,
-                        checked_at=state.checked_at,
-                        releases_refused=state.releases_refused,
-                    ),
-                    clock=pb.ClockState(
-                        synchronised=clock.synchronised, max_error_us=clock.max_error_us, stepped_ms=clock.stepped_ms
-                    ),
+                    list=state.message(),
+                    clock=clock.message(),
                     enforcing=enforcing,
                     hit_log=hit_log,
-                    overrides=[
-                        pb.Override(
-                            fingerprint=one.fingerprint,
-                            entry=one.entry,
-                            category=pb.Category.ValueType(one.category),
-                            subtree=one.subtree,
-                            reason=pb.OverrideReason.ValueType(one.code),
-                            created_at=one.created_at,
-                            ends_at=one.ends_at,
-                        )
-                        for one in overrides
-                    ],
-                    suspensions=[
-                        pb.Suspension(
-                            serial=one.serial,
-                            records_digest=one.records_digest,
-                            reason=pb.OverrideReason.ValueType(ReasonCode[one.code.upper()]),
-                            created_at=one.created_at,
-                            ends_at=one.ends_at,
-                        )
-                        for one in suspensions
-                    ],
+                    overrides=[_override(one) for one in overrides],
+                    suspensions=[_suspension(one) for one in suspensions],
                     rule_commitment=pb.RuleCommitment(hour=commitment[0], root=commitment[1]) if commitment else None,
                 )
             )

@@ -331,7 +331,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        ring, tally = self._ring, self._tally
+        ring = self._ring
         loop.add_signal_handler(signal.SIGHUP, self._hang_up, ring)
         epoch = 1 + max((status["rules"]["epoch"] for status in self._living), default=0)
         self._exceptions.recover()
@@ -340,36 +340,13 @@ class Supervisor:
         self._rules = self._with_exceptions(await asyncio.to_thread(self._last_good, epoch))
         key = signing_key(self._file.state_dir)
         spool = Spool(self._file.state_dir / "reports.spool")
-        control = Server(
-            self._edge.control_socket,
-            {
-                "status": lambda *_: (self._status(spool), ()),
-                "whoami": self._whoami(key),
-                "reload": lambda *_: (self._reload(ring), ()),
-                **self._exceptions.handlers(),
-                # A list that stands in a file has none before it.
-                **(self._suspending.handlers() if self._file.blocklist.sync is not None else {}),
-            },
-        )
+        control = self._listen(spool, key)
         try:
             await self._workers.start(self._rules, self._living)
             self._suspending.settled(self._suspending.revision)
             self._pages.start(self._rules)
-            names = self._file.organisation, self._file.node
-            reporter = Reporter(spool, key, *names, schools_alone=self._edge.schools_alone)
             self._agent, uplink = await self._links(spool)
-            openings = Openings(self._file.state_dir / "openings", tally, ring.created_at, self._names)
-            reporting = Reporting(
-                ring,
-                reporter,
-                openings,
-                self._list_state,
-                enforcing=not self._file.blocklist.shadow,
-                overrides=self._exceptions.within,
-                suspensions=self._suspending.within,
-                spooled=uplink.wake if uplink is not None else _nothing,
-            )
-            self._start(reporting.run())
+            openings = self._report(spool, key, uplink)
             self._start(self._watch_status())
             if self._file.schools:
                 kept = self._file.state_dir / schools.FOLDER
@@ -397,16 +374,51 @@ class Supervisor:
                 systemd.notify("STOPPING=1")
         finally:
             failed = [task for task in self._jobs if task.done() and not task.cancelled() and task.exception()]
-            jobs = [*self._jobs, *([self._reloading] if self._reloading is not None else [])]
-            for task in jobs:
-                task.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
-            await self._pages.stop()
-            await self._workers.stop()
-            control.close()
-            spool.close()
+            await self._end(control, spool)
         if failed:
             raise ResolverError(f"a job of the supervisor failed: {failed[0].exception()!r}") from failed[0].exception()
+
+    def _listen(self, spool: Spool, key: SigningKey) -> Server:
+        """Takes commands from now on."""
+        # A list that stands in a file has none before it.
+        suspending = self._suspending.handlers() if self._file.blocklist.sync is not None else {}
+        return Server(
+            self._edge.control_socket,
+            {
+                "status": lambda *_: (self._status(spool), ()),
+                "whoami": self._whoami(key),
+                "reload": lambda *_: (self._reload(self._ring), ()),
+                **self._exceptions.handlers(),
+                **suspending,
+            },
+        )
+
+    def _report(self, spool: Spool, key: SigningKey, uplink: Uplink | None) -> Openings:
+        """Begins to write reports; the counts that they commit to."""
+        names = self._file.organisation, self._file.node
+        openings = Openings(self._file.state_dir / "openings", self._tally, self._ring.created_at, self._names)
+        reporting = Reporting(
+            self._ring,
+            Reporter(spool, key, *names, schools_alone=self._edge.schools_alone),
+            openings,
+            self._list_state,
+            enforcing=not self._file.blocklist.shadow,
+            overrides=self._exceptions.within,
+            suspensions=self._suspending.within,
+            spooled=uplink.wake if uplink is not None else _nothing,
+        )
+        self._start(reporting.run())
+        return openings
+
+    async def _end(self, control: Server, spool: Spool) -> None:
+        jobs = [*self._jobs, *([self._reloading] if self._reloading is not None else [])]
+        for task in jobs:
+            task.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        await self._pages.stop()
+        await self._workers.stop()
+        control.close()
+        spool.close()
 
     async def _links(self, spool: Spool) -> tuple[Agent | None, Uplink | None]:
         """The ways to the authority, whose libraries take longer to load than a worker takes to serve."""
