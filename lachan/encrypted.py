@@ -18,7 +18,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-from lachan.exchange import Manner, Outcome, Server, Try, converse, judge, matches
+from lachan.asking import Manner, Outcome, Server, Try, converse, judge, matches
 from lachan.message import MAX_MESSAGE_BYTES
 
 MEDIA_TYPE = "application/dns-message"

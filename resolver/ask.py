@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lachan.exchange import Exchange, Manner, Outcome, Server, Transport, exchange
+from lachan.asking import Manner, Outcome, Server, Transport
+from lachan.exchange import Exchange, exchange
 from lachan.message import query, rcode_name, type_name, type_number
 from resolver.edgefile import Listen
 from resolver.errors import ResolverError

@@ -20,8 +20,9 @@ from typing import Any
 
 from blocklist_sync.edge.settings import HostSettings
 from lachan import durable, log
+from lachan.asking import Manner, Server
 from lachan.config import split_host_port
-from lachan.exchange import Manner, Server, exchange
+from lachan.exchange import exchange
 from lachan.message import AAAA, A, MessageError, query
 
 KEPT_SECONDS = 60.0

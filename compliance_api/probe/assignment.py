@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 
 from compliance_api.probe.errors import AssignmentError
 from lachan.address import is_address
+from lachan.asking import Transport
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
-from lachan.exchange import Transport
 from lachan.line import Line
 from lachan.tls import IDENTIFIER
 

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lachan import message
-from lachan.exchange import Exchange, Outcome, Transport
+from lachan.asking import Outcome, Transport
+from lachan.exchange import Exchange
 from lachan.whoami import Whoami, WhoamiError
 
 CANARY = "use-application-dns.net"

@@ -13,21 +13,23 @@ from compliance_api.probe.agent import Asker
 from compliance_api.probe.assignment import Endpoint
 from compliance_api.probe.errors import ProbeError
 from compliance_api.probe.settings import MeasureSettings
-from lachan import exchange, message
+from lachan import message
+from lachan.asking import Manner, Outcome, Server
 from lachan.compliance.v1 import probe_service_pb2 as pb
+from lachan.exchange import Exchange, exchange
 
 MAX_KEPT_BYTES = 4096
 MAX_DURATION_US = (1 << 32) - 1
 
 _OUTCOMES = {
-    exchange.Outcome.ANSWERED: pb.OUTCOME_ANSWERED,
-    exchange.Outcome.TIMEOUT: pb.OUTCOME_TIMEOUT,
-    exchange.Outcome.UNREACHABLE: pb.OUTCOME_UNREACHABLE,
-    exchange.Outcome.MALFORMED: pb.OUTCOME_MALFORMED,
+    Outcome.ANSWERED: pb.OUTCOME_ANSWERED,
+    Outcome.TIMEOUT: pb.OUTCOME_TIMEOUT,
+    Outcome.UNREACHABLE: pb.OUTCOME_UNREACHABLE,
+    Outcome.MALFORMED: pb.OUTCOME_MALFORMED,
 }
 
 
-def evidence(ended: exchange.Exchange) -> pb.Exchange:
+def evidence(ended: Exchange) -> pb.Exchange:
     """An exchange as it is handed in."""
     outcome = _OUTCOMES[ended.outcome]
     if outcome == pb.OUTCOME_ANSWERED and len(ended.response) > MAX_KEPT_BYTES:
@@ -44,7 +46,7 @@ def evidence(ended: exchange.Exchange) -> pb.Exchange:
     )
 
 
-def manner(settings: MeasureSettings) -> exchange.Manner:
+def manner(settings: MeasureSettings) -> Manner:
     """How to ask.
 
     Raises:
@@ -56,7 +58,7 @@ def manner(settings: MeasureSettings) -> exchange.Manner:
             roots = settings.roots.read_text("ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise ProbeError(f"{settings.roots}: {error}") from error
-    return exchange.Manner(tries=settings.tries, timeout=settings.timeout, keep_case=False, roots=roots)
+    return Manner(tries=settings.tries, timeout=settings.timeout, keep_case=False, roots=roots)
 
 
 def asker(settings: MeasureSettings, rng: random.Random) -> Asker:
@@ -73,11 +75,11 @@ def asker(settings: MeasureSettings, rng: random.Random) -> Asker:
     async def ask(endpoint: Endpoint, qname: str, qtype: int, dnssec_ok: bool) -> pb.Exchange:
         if not endpoint.address:
             return pb.Exchange(outcome=pb.OUTCOME_UNREACHABLE)
-        server = exchange.Server(
+        server = Server(
             endpoint.address, endpoint.port, endpoint.transport, endpoint.server_name, endpoint.path or "/dns-query"
         )
         edns = message.Edns(size=settings.edns or 1232, do=dnssec_ok) if settings.edns or dnssec_ok else None
         query = message.query(qname, qtype, id=rng.getrandbits(16), edns=edns)
-        return evidence(await exchange.exchange(server, query, how, rng=rng))
+        return evidence(await exchange(server, query, how, rng=rng))
 
     return ask

@@ -15,7 +15,8 @@ from typing import Any
 from compliance_api.probe.linecheck import CANARY, Asked, Network, Purpose, Result, State, Subject, judge
 from compliance_api.probe.settings import CheckLineSettings
 from lachan import message
-from lachan.exchange import Manner, Server, Transport, exchange
+from lachan.asking import Manner, Server, Transport
+from lachan.exchange import exchange
 
 NONCE_BYTES = 10
 

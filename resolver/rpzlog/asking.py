@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from lachan.asking import Manner, Server
 from lachan.config import split_host_port
-from lachan.exchange import Manner, Server, exchange
+from lachan.exchange import exchange
 from lachan.message import Message, query, type_number
 
 TXT = type_number("TXT")

@@ -16,8 +16,8 @@ from compliance_api.probe.measure import asker
 from compliance_api.probe.settings import MeasureSettings
 from compliance_api.usecases.probing.sighting import exchange
 from deploy.demo.upstream import upstream
+from lachan.asking import Transport
 from lachan.compliance.v1 import probe_service_pb2 as pb
-from lachan.exchange import Transport
 from tests.support.blocklist import built
 from tests.support.cases import NOW
 from tests.support.edge import Edge, free_port

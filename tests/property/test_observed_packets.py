@@ -13,9 +13,9 @@ from compliance_api.domain.observations.shapes import ShapeText
 from compliance_api.probe.linecheck import Asked, Purpose, judge
 from compliance_api.usecases.probing.ooni import Seen, measurement
 from compliance_api.usecases.probing.sighting import exchange
-from lachan import exchange as wire
-from lachan import message
+from lachan import asking, message
 from lachan.compliance.v1 import probe_service_pb2 as pb
+from lachan.exchange import Exchange
 from lachan.message import MessageError
 from lachan.reply import Reply, address_record, name_record, record, respond, txt_record
 from tests.support.cases import NOW
@@ -77,14 +77,14 @@ def test_any_packet_is_judged_and_published(packet: bytes) -> None:
     json.dumps(published)
 
 
-@given(packets(), st.sampled_from(Purpose), st.sampled_from(wire.Transport))
-def test_any_packet_is_taken_on_a_line(packet: bytes, purpose: Purpose, transport: wire.Transport) -> None:
+@given(packets(), st.sampled_from(Purpose), st.sampled_from(asking.Transport))
+def test_any_packet_is_taken_on_a_line(packet: bytes, purpose: Purpose, transport: asking.Transport) -> None:
     try:
         read = message.parse(packet)
     except MessageError:
         read = None
-    outcome = wire.Outcome.MALFORMED if read is None else wire.Outcome.ANSWERED
-    done = wire.Exchange(outcome, transport, QUERY, packet, read, 1, 0.1)
+    outcome = asking.Outcome.MALFORMED if read is None else asking.Outcome.ANSWERED
+    done = Exchange(outcome, transport, QUERY, packet, read, 1, 0.1)
     result = judge(
         [Asked(purpose, "203.0.113.53", f"abcdefgh.{NAME}", done)], (ipaddress.ip_network("203.0.113.0/24"),)
     )

@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from lachan.exchange import Manner, Outcome, Server, Transport, exchange
+from lachan.asking import Manner, Outcome, Server, Transport
+from lachan.exchange import exchange
 from lachan.message import Message, query, type_number
 from resolver.control import ControlError, call
 

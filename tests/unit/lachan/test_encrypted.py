@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from lachan.exchange import Exchange, Manner, Outcome, Server, Transport, exchange
+from lachan.asking import Manner, Outcome, Server, Transport
+from lachan.exchange import Exchange, exchange
 from lachan.message import MAX_MESSAGE_BYTES, Edns, query
 from tests.support.streams import Streams, Trusted, answer, http2, once, silent, streams
 from tests.support.tls import Authority

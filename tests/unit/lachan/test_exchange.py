@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lachan.exchange import Exchange, Manner, Outcome, Server, Transport, exchange, matches
-from lachan.message import FORMERR, NOERROR, Edns, query
+from lachan.asking import Manner, Outcome, Server, Transport
+from lachan.exchange import Exchange, exchange
+from lachan.message import FORMERR, query
 from lachan.reply import Reply, address_record, respond, txt_record
 from tests.support.framing import framed
 from tests.support.nameserver import NameServer, nameserver
@@ -236,14 +237,3 @@ async def test_tcp_has_a_deadline() -> None:
     silence.set()
     server.close()
     await server.wait_closed()
-
-
-def test_matching_is_about_the_whole_question() -> None:
-    asked = query("a.example", 65, id=77, edns=Edns())
-    assert matches(asked, respond(asked, Reply()))
-    assert not matches(asked, respond(query("A.example", 65, id=77), Reply()))
-    assert matches(asked, respond(query("A.example", 65, id=77), Reply()), keep_case=False)
-    # 65 is "A": folding the whole question would fold the type.
-    assert not matches(asked, respond(query("a.example", 97, id=77), Reply()), keep_case=False)
-    assert not matches(asked, respond(query("a.example", 65, id=77, qclass=3), Reply(rcode=NOERROR)))
-    assert not matches(asked, respond(query("a.b.example", 65, id=77), Reply()))

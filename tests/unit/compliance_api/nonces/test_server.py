@@ -15,7 +15,8 @@ from compliance_api.nonces.answer import Zone
 from compliance_api.nonces.server import Desk, NonceServer, NonceServerError, Pace, write
 from compliance_api.nonces.settings import NonceSettings
 from lachan import message
-from lachan.exchange import Manner, Outcome, Server, Transport, exchange
+from lachan.asking import Manner, Outcome, Server, Transport
+from lachan.exchange import exchange
 
 KEY = bytes(range(32))
 ZONE = "n.authority.test"

@@ -4,9 +4,9 @@ import pytest
 
 from compliance_api.probe.assignment import MAX_PROBLEMS, MAX_QUESTIONS, Arm, check, parse
 from compliance_api.probe.errors import AssignmentError
+from lachan.asking import Transport
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import report_pb2
-from lachan.exchange import Transport
 from lachan.line import Line
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from compliance_api.probe.linecheck import CANARY, Asked, Check, Purpose, Result, State, Subject, judge
 from lachan import message
-from lachan.exchange import Exchange, Outcome, Transport
+from lachan.asking import Outcome, Transport
+from lachan.exchange import Exchange
 from lachan.reply import Reply, address_record, respond, txt_record
 from lachan.signing import SigningKey
 from lachan.whoami import Whoami

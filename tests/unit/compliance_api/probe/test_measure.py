@@ -7,8 +7,9 @@ import pytest
 from compliance_api.probe.assignment import Endpoint
 from compliance_api.probe.measure import MAX_DURATION_US, MAX_KEPT_BYTES, asker, evidence
 from compliance_api.probe.settings import MeasureSettings
+from lachan.asking import Outcome, Transport
 from lachan.compliance.v1 import probe_service_pb2 as pb
-from lachan.exchange import Exchange, Outcome, Transport
+from lachan.exchange import Exchange
 from tests.support.nameserver import nameserver
 
 

@@ -17,7 +17,7 @@ from compliance_api.probe.linecheck import CANARY, State, Subject
 from compliance_api.probe.settings import CheckLineSettings
 from compliance_api.probe.walk import EXIT_CLOSED, EXIT_OPEN, EXIT_UNDECIDED, Walk, document, exit_code, rows
 from lachan import message
-from lachan.exchange import Manner
+from lachan.asking import Manner
 from lachan.reply import Reply, address_record, respond, txt_record
 from tests.support.framing import framed
 from tests.support.nameserver import NameServer, nameserver

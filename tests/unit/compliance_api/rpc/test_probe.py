@@ -11,7 +11,7 @@ from compliance_api.probe.assignment import check
 from compliance_api.probe.errors import AssignmentError
 from compliance_api.rpc.probe import message
 from compliance_api.usecases.probing.assignment import Assignment, Question, Work
-from lachan.exchange import Transport as Asked
+from lachan.asking import Transport as Asked
 from lachan.line import Line
 from tests.support.cases import NOW
 

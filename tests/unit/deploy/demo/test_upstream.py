@@ -9,7 +9,8 @@ import pytest
 
 from deploy.demo import upstream
 from deploy.demo.upstream import HTTPS, addresses, answer
-from lachan.exchange import Manner, Outcome, Server, Transport, exchange
+from lachan.asking import Manner, Outcome, Server, Transport
+from lachan.exchange import exchange
 from lachan.message import (
     AAAA,
     BADVERS,
