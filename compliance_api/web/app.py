@@ -26,7 +26,7 @@ from compliance_api.domain.parties.organisation import Label
 from compliance_api.usecases.console.activity import ActivityReader
 from compliance_api.usecases.console.overview import Overview, OverviewReader
 from compliance_api.usecases.findings.casework import CaseworkReader
-from compliance_api.web import api, findings, pages, tongue
+from compliance_api.web import api, findings, pages, tongue, words
 from compliance_api.web.headers import SecurityHeaders
 from compliance_api.web.settings import ConsoleSettings
 from compliance_api.web.tongue import Tongue
@@ -187,7 +187,9 @@ class Console:
             raise HTTPException(404)
         shown = pages.operator_page(detail, self._clock(), self.tongue(request))
         others = [one for one in places if one.jurisdiction != jurisdiction]
-        return self.page(request, "operator.html", {"page": shown, "others": others})
+        return self.page(
+            request, "operator.html", {"page": shown, "others": others, "rates": words.rates(self.tongue(request))}
+        )
 
     async def _names(self) -> dict[str, Label]:
         return {one.organisation: one.display_name for one in (await self.overview()).operators}

@@ -60,6 +60,10 @@ class Tongue:
         """A share of one, to a tenth of a percent."""
         return str(format_percent(share, "#,##0.0 %", locale=self._locale))
 
+    def millionths(self, value: int) -> str:
+        """A number of millionths in percent, exactly."""
+        return str(format_percent(value / 1_000_000, "#,##0.0000 %", locale=self._locale))
+
     def when(self, at: datetime) -> str:
         """A moment in legal time, to the second."""
         return str(format_datetime(at, _DATETIME[self.language], tzinfo=LEGAL_ZONE, locale=self._locale))

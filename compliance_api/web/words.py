@@ -55,6 +55,12 @@ STATES: Mapping[State, str] = {
     State.CLOSED: N_("closed"),
 }
 
+RATES: Mapping[str, str] = {
+    "under_blocking": N_("Listed names that were not blocked"),
+    "over_blocking": N_("Names not listed that were blocked"),
+    "slow_unblocking": N_("Names taken out that were still blocked"),
+}
+
 LIFTED: Mapping[str, str] = {
     "unspecified": N_("not said"),
     "other": N_("another reason"),
@@ -361,3 +367,8 @@ def capital(text: str) -> str:
 def shape(name: str, tongue: Tongue) -> str:
     """How an observation was blocked, or why nothing can be said; a word not known yet stands as it is."""
     return tongue.gettext(SHAPES[name]) if name in SHAPES else name
+
+
+def rates(tongue: Tongue) -> dict[str, str]:
+    """What the rates of a verdict's document are called."""
+    return {name: tongue.gettext(text) for name, text in RATES.items()}

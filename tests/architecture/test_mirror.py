@@ -208,6 +208,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/probing/paths.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/storage/reports/reports.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/retention.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/console/measured.py": ("tests/integration/test_known_at.py", "needs PostgreSQL"),
     "compliance_api/storage/upkeep/keeping.py": (RETENTION, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/sweeping.py": (RETENTION, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/terms.py": (RETENTION, "needs PostgreSQL"),

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance_api.domain.drawing.sampling import Release
 from compliance_api.domain.law.law import LawBook
 from compliance_api.domain.reports.chain import Relation
+from compliance_api.storage.console.measured import measured
 from compliance_api.storage.findings.cases import Cases
 from compliance_api.storage.judging.laws import Laws
 from compliance_api.storage.judging.periods import Periods
@@ -92,4 +93,13 @@ async def test_what_came_to_be_known_later_changes_no_byte_of_what_was_said(engi
     assert {"broken_chain", "stale_list", "counter_mismatch"} <= kinds[1] - kinds[0]
     assert (await recompute(engine, PLACE, DAY.name, LATER)).document == second
     assert (await recompute(engine, PLACE, DAY.name, None)).document == second
+    async with engine.connect() as connection:
+        shown = await measured(connection, "a", "hcm")
+    assert shown is not None
+    # The newest one, as the console shows it.
+    assert (shown.period, shown.version, shown.reached_at) == (DAY.name, 2, LATER)
+    assert {one.name: (one.hits, one.asked) for one in shown.rates}["under_blocking"][1] > 0
+    assert (shown.claims.windows, shown.claims.copied, shown.claims.slope) == (60, 1, None)
+    assert [(one.serial, one.wanted > 0) for one in shown.blocking] == [(1, True)]
+    assert all(one.first_wanted is not None and one.first_wanted.at_most is not None for one in shown.blocking)
     assert (await recompute(engine, PLACE, DAY.name, CLOSED)).document == first

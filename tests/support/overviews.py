@@ -12,6 +12,15 @@ from compliance_api.domain.findings.procedure import Procedure
 from compliance_api.domain.observations.observation import Arm, Result
 from compliance_api.domain.parties.organisation import Label
 from compliance_api.domain.verdicts.verdict import Outcome
+from compliance_api.usecases.console.measured import (
+    BetweenView,
+    ClaimsView,
+    EffectView,
+    LateView,
+    MeasuredView,
+    RateView,
+    SlopeView,
+)
 from compliance_api.usecases.console.overview import (
     CoverageView,
     EvidenceView,
@@ -102,6 +111,23 @@ def operator(organisation: str, name: Label, verdict: Outcome, **changes: object
     return replace(view, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's care
 
 
+MEASURED = MeasuredView(
+    "2025-11",
+    ago(days=20),
+    ago(days=-9),
+    ago(hours=4),
+    3,
+    (RateView("under_blocking", 58, 406, 110_212, 180_731), RateView("over_blocking", 0, 0, 0, 1_000_000)),
+    (
+        EffectView(1047, ago(days=1), 211, 4, BetweenView(180, 245), BetweenView(3_600, 3_731)),
+        EffectView(1046, ago(days=2), 0, 9, None, BetweenView(86_400, 86_455)),
+    ),
+    31,
+    (EffectView(1045, ago(days=3), 12, 0, BetweenView(60, 119), None),),
+    1,
+    (LateView(1046, ago(days=2), BetweenView(90_000, None)),),
+    ClaimsView(281, 90_417, 7, 1047, 348, 58, SlopeView(96, 96, 990_001, 1_010_002, False), 1),
+)
 HONEST = operator("operator-a", Label("Viễn thông An Bình", "An Binh Telecom"), Outcome.COMPLIANT)
 CHEAT = operator(
     "operator-b",
@@ -228,7 +254,7 @@ def detail(view: OperatorOverview) -> OperatorDetail:
         LiftedView("edge-1", 1046, "", "technical_fault", ago(hours=5), ago(hours=3)),
         LiftedView("edge-1", None, "00000000deadbeef", "court_order", ago(hours=9), ago(hours=8)),
     )
-    return OperatorDetail(view, nodes, reports, observations, history, lifted)
+    return OperatorDetail(view, nodes, reports, observations, history, lifted, MEASURED)
 
 
 def case(number: int, **changes: object) -> FindingCase:

@@ -20,6 +20,7 @@ from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observations.observation import JUDGED, Arm, Result
 from compliance_api.domain.parties.organisation import Jurisdiction, Label, Node, Organisation, Registry
 from compliance_api.domain.verdicts.verdict import Outcome
+from compliance_api.storage.console.measured import measured
 from compliance_api.storage.tables import findings, observations, releases, reports, verdict_changes, verdicts
 from compliance_api.storage.upkeep.plans import plan_each
 from compliance_api.usecases.console.overview import (
@@ -177,6 +178,7 @@ class OverviewStore:
                 await _observations(connection, organisation, names),
                 await _history(connection, organisation, jurisdiction),
                 await _lifted(connection, organisation, names),
+                await measured(connection, organisation, jurisdiction),
             )
 
 

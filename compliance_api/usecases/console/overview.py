@@ -15,6 +15,7 @@ from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observations.observation import Arm, Result
 from compliance_api.domain.parties.organisation import Label
 from compliance_api.domain.verdicts.verdict import Outcome
+from compliance_api.usecases.console.measured import MeasuredView
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,8 @@ class OperatorDetail:
     history: tuple[VerdictChange, ...]
     # By the latest reports, the newest first.
     lifted: tuple[LiftedView, ...] = ()
+    # None where no day was judged yet.
+    measured: MeasuredView | None = None
 
 
 class OverviewReader(Protocol):

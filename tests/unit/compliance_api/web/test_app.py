@@ -13,10 +13,23 @@ from compliance_api.domain.findings.finding import FindingKind
 from compliance_api.domain.parties.organisation import Label
 from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.usecases.console.activity import Activity, SumView
-from compliance_api.usecases.console.overview import Overview, OverviewReader
+from compliance_api.usecases.console.measured import MeasuredView, SlopeView
+from compliance_api.usecases.console.overview import OperatorDetail, Overview, OverviewReader
 from compliance_api.web.app import create
 from compliance_api.web.settings import ConsoleSettings
-from tests.support.overviews import CHEAT, EMPTY, HONEST, NOW, THIN, SampleReader, coverage, finding, operator, overview
+from tests.support.overviews import (
+    CHEAT,
+    EMPTY,
+    HONEST,
+    NOW,
+    THIN,
+    SampleReader,
+    coverage,
+    detail,
+    finding,
+    operator,
+    overview,
+)
 
 VOID = {"meta", "link", "path", "circle", "rect", "br"}
 HOSTILE = '"><script>alert(1)</script>{{ 7*7 }}&<img src=x onerror=alert(1)>'
@@ -412,3 +425,57 @@ async def test_what_nodes_reported_is_shown_by_the_hour_and_by_the_day() -> None
     Checked().feed(english.text)
     assert "Nothing was reported." in nothing.text
     assert [one.status_code for one in (*missing, elsewhere)] == [404] * 3
+
+
+async def test_an_operator_page_says_how_fast_it_was_and_what_was_claimed_beside_what_was_seen() -> None:
+    async with client() as http:
+        vi = text_of(await http.get("/operators/operator-b?lang=vi"))
+        en = text_of(await http.get("/operators/operator-b?lang=en"))
+    for part in (
+        "Kết quả đo trong kỳ 2025-11",
+        "11,0212 % đến 18,0731 %",
+        "không rõ: chưa hỏi tên nào",
+        "2 bản phát hành mới nhất trong 31 bản",
+        "3 phút đến 4 phút 5 giây 180–245 s",
+        "chưa thấy: không rõ",
+        "ít nhất 1 ngày 1 giờ, và lần xem cuối vẫn chưa ≥ 90.000 s",
+        "tên trong danh sách bị chặn: 348, không bị chặn: 58",
+        "có 990.001 đến 1.010.002 câu được đếm",
+    ):
+        assert part in vi, part
+    for part in (
+        "From publication until names taken out answered again",
+        "1 minute to 1 minute 59 seconds",
+        "never seen",
+    ):
+        assert part in en, part
+
+
+@pytest.mark.parametrize(
+    ("slope", "said"),
+    [
+        (None, "not known: no challenge was summed up"),
+        (SlopeView(2, 3, None, None, accuses=False), "not known: 3 tests are too few"),
+        (SlopeView(9, 9, 1, 2, accuses=True), "the counters are untrue"),
+    ],
+)
+async def test_what_is_not_known_is_said_to_be_so(slope: SlopeView | None, said: str) -> None:
+    view = detail(CHEAT)
+    assert view.measured is not None
+    unknown = replace(view.measured, blocking=(), unblocking=(), claims=replace(view.measured.claims, slope=slope))
+
+    class Reader(SampleReader):
+        measured: MeasuredView | None = unknown
+
+        async def operator_detail(self, organisation: str, jurisdiction: str) -> OperatorDetail | None:
+            shown = await super().operator_detail(organisation, jurisdiction)
+            return replace(shown, measured=self.measured) if shown is not None else None
+
+    reader = Reader()
+    async with client(reader) as http:
+        told = text_of(await http.get("/operators/operator-b?lang=en"))
+        reader.measured = None
+        nothing = text_of(await http.get("/operators/operator-b?lang=en"))
+    for part in (said, "how fast it was blocked is not known", "how fast it was unblocked is not known"):
+        assert part in told, part
+    assert "No day was judged yet" in nothing
