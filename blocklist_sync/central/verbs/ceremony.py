@@ -33,8 +33,10 @@ from blocklist_sync.central.verbs.common import (
 )
 from lachan import durable, terminal
 
-root_app = typer.Typer(help="The root: which keys count for what.", no_args_is_help=True)
-targets_app = typer.Typer(help="The top-level targets: who the approvers are.", no_args_is_help=True)
+root_app = typer.Typer(help="The root: which keys count for what.", no_args_is_help=True, add_completion=False)
+targets_app = typer.Typer(
+    help="The top-level targets: who the approvers are.", no_args_is_help=True, add_completion=False
+)
 
 Out = Annotated[Path, typer.Option(help="The folder for the document, unsigned: N.root.json or N.targets.json.")]
 RENEWED = (Root.type, Targets.type)

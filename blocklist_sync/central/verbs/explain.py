@@ -16,7 +16,8 @@ from blocklist_sync.artifact.rules import Match, decide
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.verbs import findings, registry
-from blocklist_sync.central.verbs.registry import Json
+from blocklist_sync.central.verbs.common import Json
+from blocklist_sync.central.verbs.registry import PersonConfig
 from lachan import terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
@@ -29,12 +30,7 @@ def explain(
         Path | None, typer.Option(help="A release folder: the rules the name meets in what it published last.")
     ] = None,
     candidate: Annotated[bool, typer.Option(help="The rules in what was built last, published or not.")] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", envvar="LACHAN_PERSON", help="Who you are: the name's whole history, by the registry."
-        ),
-    ] = None,
+    config: PersonConfig = None,
     as_json: Json = False,
 ) -> None:
     """Names every rule a name meets, which wins for each profile, and every order and decision behind it."""

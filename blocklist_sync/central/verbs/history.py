@@ -13,8 +13,8 @@ from blocklist_sync.central.log import approvals, verifier
 from blocklist_sync.central.log.approvals import Log
 from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
 from blocklist_sync.central.verbs import registry
-from blocklist_sync.central.verbs.common import ApproverKeys, ApproversRepository, approvers_of
-from blocklist_sync.central.verbs.registry import Config, Json, ProposalId, Reason
+from blocklist_sync.central.verbs.common import ApproverKeys, ApproversRepository, Json, approvers_of, seconds
+from blocklist_sync.central.verbs.registry import Config, ProposalId, Reason
 from lachan import terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
@@ -56,7 +56,7 @@ def due(
 ) -> None:
     """Entries that are past their review date, or soon will be: they stay in force until somebody decides."""
     now = int(time.time())
-    found = registry.asking(config, lambda client: client.due(now + registry.seconds(within, "--within")))
+    found = registry.asking(config, lambda client: client.due(now + int(seconds(within, "--within"))))
     rows = []
     for one in found:
         header = registry.header_of(one.proposal)
@@ -90,7 +90,7 @@ def review(
     """Notes that a proposal's entries were reviewed; what shall go is revoked, this only moves the date."""
     if (again_after is None) != closed:
         raise CentralError("give --again-after or --closed: one of them")
-    until = 0 if again_after is None else int(time.time()) + registry.seconds(again_after, "--again-after")
+    until = 0 if again_after is None else int(time.time()) + int(seconds(again_after, "--again-after"))
 
     async def work(client: RegistryClient) -> int:
         request = pb.RecordReviewRequest(id=identifier, next_review_by=until, reason=reason)

@@ -32,7 +32,7 @@ from blocklist_sync.central.rails import rails
 from blocklist_sync.central.rails.rails import RailError
 from blocklist_sync.central.registry.errors import ConflictError
 from blocklist_sync.central.release.candidate import ReleaseFolder
-from blocklist_sync.central.verbs.common import ApproverKeys, ApproversRepository, approvers_of, given_order
+from blocklist_sync.central.verbs.common import ApproverKeys, ApproversRepository, Json, approvers_of, given_order
 from blocklist_sync.central.verbs.findings import show_findings
 from blocklist_sync.central.verbs.progress import Bar
 from blocklist_sync.central.verbs.refusals import SHOWN, Refusals
@@ -66,7 +66,6 @@ RailsOption = Annotated[
     Path | None, typer.Option("--rails", help="A file of rails; deploy/examples/rails.yaml shows one.")
 ]
 MaxRefused = Annotated[int, typer.Option(min=0, help="Refused lines printed.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 
 
 def terms(category: str | None, order: str | None, mandated: bool | None, exact: bool, form: Format | None) -> Terms:

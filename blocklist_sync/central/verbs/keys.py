@@ -12,7 +12,7 @@ from blocklist_sync.central.release import holder
 from blocklist_sync.central.verbs.common import Json, PassphraseFile
 from lachan import terminal
 
-app = typer.Typer(help="One person's signing key.", no_args_is_help=True)
+app = typer.Typer(help="One person's signing key.", no_args_is_help=True, add_completion=False)
 
 
 def _show(key: Key, *, as_json: bool) -> None:

@@ -9,12 +9,12 @@ import typer
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.verbs import registry
-from blocklist_sync.central.verbs.common import given_order
-from blocklist_sync.central.verbs.registry import Config, Json
+from blocklist_sync.central.verbs.common import Json, given_order
+from blocklist_sync.central.verbs.registry import Config
 from lachan import terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
-app = typer.Typer(help="The legal orders that entries rest on.", no_args_is_help=True)
+app = typer.Typer(help="The legal orders that entries rest on.", no_args_is_help=True, add_completion=False)
 
 COLUMNS = ("number", "date", "issuer", "urgency", "jurisdiction", "mandated", "scan", "registered by", "at")
 

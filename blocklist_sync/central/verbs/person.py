@@ -14,11 +14,12 @@ from blocklist_sync.central.log.approvals import ENROL, RETIRE, Admission, Perso
 from blocklist_sync.central.registry.client import CALL_SECONDS, RegistryClient
 from blocklist_sync.central.release import holder
 from blocklist_sync.central.verbs import registry
-from blocklist_sync.central.verbs.registry import Config, Json
+from blocklist_sync.central.verbs.common import Json
+from blocklist_sync.central.verbs.registry import Config
 from lachan import terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
-app = typer.Typer(help="Editors, approvers and custodians.", no_args_is_help=True)
+app = typer.Typer(help="Editors, approvers and custodians.", no_args_is_help=True, add_completion=False)
 
 
 async def _people(client: RegistryClient) -> list[pb.Person]:

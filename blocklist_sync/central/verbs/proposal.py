@@ -29,15 +29,15 @@ from blocklist_sync.central.log.changes import Reader
 from blocklist_sync.central.log.proposals import Order, Proposal, Rail
 from blocklist_sync.central.registry.client import CALL_SECONDS, TRANSFER_SECONDS, RegistryClient
 from blocklist_sync.central.verbs import registry, standing
-from blocklist_sync.central.verbs.common import given_order
-from blocklist_sync.central.verbs.registry import Config, Json, ProposalId, Reason
+from blocklist_sync.central.verbs.common import Json, given_order, seconds
+from blocklist_sync.central.verbs.registry import Config, ProposalId, Reason
 from lachan import durable, terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
 MAX_DRAFT_BYTES = 16 << 20
 SHOWN = 50
 
-app = typer.Typer(help="Proposals and what became of them.", no_args_is_help=True)
+app = typer.Typer(help="Proposals and what became of them.", no_args_is_help=True, add_completion=False)
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names, in any spelling.")]
 OrderNumber = Annotated[str, typer.Option("--order", help="The registered order that this carries out.")]
@@ -91,7 +91,7 @@ async def _submit(client: RegistryClient, config: Path, path: Path, terms: _Term
         id=str(uuid.uuid4()),
         order=order,
         effective_from=begins,
-        review_by=max(begins, now) + registry.seconds(terms.review_after, "--review-after"),
+        review_by=max(begins, now) + int(seconds(terms.review_after, "--review-after")),
         reason=terms.reason,
         proposer=client.person,
         proposed_at=now,

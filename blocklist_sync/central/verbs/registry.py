@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 from securesystemslib.signer import Signer
 
 from blocklist_sync.central.errors import CentralError
@@ -23,13 +22,12 @@ from blocklist_sync.central.verbs import findings
 from lachan import config, terminal
 from lachan.blocklist.v1 import registry_service_pb2 as pb
 
-Config = Annotated[
-    Path,
-    typer.Option(
-        "--config", envvar="LACHAN_PERSON", help="Who you are and where the registry is: deploy/examples/person.yaml."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
+_CONFIG = typer.Option(
+    "--config", envvar="LACHAN_PERSON", help="Who you are and where the registry is: deploy/examples/person.yaml."
+)
+Config = Annotated[Path, _CONFIG]
+PersonConfig = Annotated[Path | None, _CONFIG]
+"""Where there is another way too."""
 ProposalId = Annotated[str, typer.Argument(metavar="ID", help="The proposal's id.")]
 Reason = Annotated[str, typer.Option(help="Why, in a sentence; kept for ever.")]
 
@@ -91,18 +89,6 @@ def moment(text: str, option: str) -> int:
     except ValueError as error:
         raise CentralError(f"{option}: {text!r} is no date: 2026-12-31, or 2026-12-31T08:00+07:00") from error
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
-
-
-def seconds(text: str, option: str) -> int:
-    """A duration on the command line.
-
-    Raises:
-        CentralError: It is none.
-    """
-    try:
-        return int(TypeAdapter(config.Duration).validate_python(text))
-    except ValidationError as error:
-        raise CentralError(f"{option}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
 
 
 def at(when: int) -> str:

@@ -19,8 +19,10 @@ from lachan import config, log, postgres, terminal
 
 def serve(
     configuration: Annotated[Path, typer.Option("--config", help="deploy/examples/list.yaml shows one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As it is anyway: the ports, as one JSON document.")] = True,
 ) -> None:
     """Serves the repository over HTTPS, announces releases to edges and gives samples to compliance, until SIGTERM."""
+    del as_json
     settings = config.load(configuration, ListSettings)
     log.configure("blocklist", settings.log.form, settings.log.level)
 

@@ -35,6 +35,7 @@ from blocklist_sync.central.verbs import registry
 from blocklist_sync.central.verbs.common import Json, PassphraseFile, PublicFile, open_signer
 from blocklist_sync.central.verbs.findings import show_findings
 from blocklist_sync.central.verbs.imports import RailsOption
+from blocklist_sync.central.verbs.registry import PersonConfig
 from blocklist_sync.central.verbs.release import TargetsFile, pending_targets, show_difference
 from lachan import durable, terminal
 
@@ -46,12 +47,6 @@ RepositorySource = Annotated[
 ]
 LogOption = Annotated[
     Path | None, typer.Option("--log", help="A folder of the approvals log; fetched from the registry if not given.")
-]
-PersonConfig = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", envvar="LACHAN_PERSON", help="Who you are and where the registry is: deploy/examples/person.yaml."
-    ),
 ]
 
 

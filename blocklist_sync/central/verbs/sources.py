@@ -7,15 +7,15 @@ look, and ends the command with status 1 once all were looked at.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from blocklist_sync.central import inforce
-from blocklist_sync.central.diff import Held
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.intake import sources
 from blocklist_sync.central.intake.collector import Against, Collector, Result
@@ -23,18 +23,17 @@ from blocklist_sync.central.intake.copies import Copies, Look
 from blocklist_sync.central.intake.sources import SourceSettings, SourcesSettings
 from blocklist_sync.central.rails import rails
 from blocklist_sync.central.release.candidate import ReleaseFolder
-from blocklist_sync.central.runs import Runs
 from blocklist_sync.central.verbs import imports
+from blocklist_sync.central.verbs.common import Json
 from blocklist_sync.central.verbs.progress import Bar
 from blocklist_sync.central.verbs.refusals import Refusals
 from lachan import config, terminal
 
-app = typer.Typer(help="Lists that others publish, taken on a schedule.", no_args_is_help=True)
+app = typer.Typer(help="Lists that others publish, taken on a schedule.", no_args_is_help=True, add_completion=False)
 
 Config = Annotated[Path, typer.Option("--config", help="deploy/examples/sources.yaml shows one.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Sources by their names; all if none is given.")]
 MaxRefused = Annotated[int, typer.Option(min=0, help="Refused lines printed, of each source.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 
 SHOWN = 10
 
@@ -47,12 +46,9 @@ def _chosen(settings: SourcesSettings, names: Sequence[str]) -> list[SourceSetti
 
 
 def _against(settings: SourcesSettings) -> Against:
-    folder = ReleaseFolder(settings.release)
-
-    def held(runs: Runs) -> Iterable[Held]:
-        return inforce.from_entries(folder.entries_path, runs)
-
-    return Against(held, rails.load(settings.rails))
+    return Against(
+        partial(inforce.from_entries, ReleaseFolder(settings.release).entries_path), rails.load(settings.rails)
+    )
 
 
 def _moment(seconds: float) -> str:

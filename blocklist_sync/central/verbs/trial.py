@@ -36,7 +36,11 @@ from lachan import durable, terminal
 
 MAX_REFUSED_SHOWN = 50
 
-app = typer.Typer(help="The registry's steps on one machine, without its database: for a trial.", no_args_is_help=True)
+app = typer.Typer(
+    help="The registry's steps on one machine, without its database: for a trial.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Log = Annotated[Path, typer.Option(help="The folder of the approvals log.")]
 TargetsFile = Annotated[Path, typer.Option("--targets", help="The top-level targets, which say who may approve.")]
