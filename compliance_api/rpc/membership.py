@@ -1,7 +1,7 @@
-"""MembershipService: whose certificates count no longer, for the authority's other services.
+"""MembershipService: which nodes are let in and whose certificates count no longer, for the authority's other services.
 
-Holds always: only a service of an authority is answered; an answer is the membership at one moment, and says nothing of
-who is in.
+Holds always: only a service of an authority is answered; an answer is the membership at one moment, and says of who is
+in no more than the names of nodes.
 """
 
 from __future__ import annotations
@@ -35,15 +35,29 @@ def ended(membership: Membership) -> dict[Identity, int]:
     return found
 
 
+def let_in(membership: Membership) -> list[str]:
+    """The nodes that are, in order of their names."""
+    nodes = (
+        Identity(owner.identifier, Role.NODE, node.name)
+        for owner in membership.registry.organisations
+        for node in owner.nodes
+    )
+    return sorted(str(who) for who in nodes if who not in membership.revoked)
+
+
 def parts(membership: Membership) -> list[pb.ListRevocationsResponse]:
     """The answer, in order of names and digests."""
     parties = [pb.EndedParty(party=str(who), until=until) for who, until in sorted(ended(membership).items(), key=str)]
-    digests = sorted(membership.revoked_certificates)
+    digests, nodes = sorted(membership.revoked_certificates), let_in(membership)
     return [
         pb.ListRevocationsResponse(
-            revision=membership.revision, parties=parties[at : at + PART], certificates=digests[at : at + PART]
+            revision=membership.revision,
+            parties=parties[at : at + PART],
+            certificates=digests[at : at + PART],
+            nodes=nodes[at : at + PART],
+            tells_nodes=True,
         )
-        for at in range(0, max(1, len(parties), len(digests)), PART)
+        for at in range(0, max(1, len(parties), len(digests), len(nodes)), PART)
     ]
 
 

@@ -18,9 +18,9 @@ import grpc.aio
 import pytest
 import urllib3
 
-from blocklist_sync.central.serving.revocations import Shown
+from blocklist_sync.central.serving.membership import Shown
 from compliance_api.domain.parties.credential import Membership, Objection
-from compliance_api.domain.parties.organisation import Label, Organisation, OrganisationKind, Registry
+from compliance_api.domain.parties.organisation import Label, Node, Organisation, OrganisationKind, Registry
 from compliance_api.rpc.auth import Guard
 from compliance_api.rpc.membership import MembershipService
 from compliance_api.usecases.membership.membership import Directory
@@ -43,13 +43,20 @@ from tests.support.wait import until
 PROGRAM = Path(sys.executable).parent / "lachan-blocklist"
 NODE = Identity("isp-a", Role.NODE, "n1")
 LABEL = Label("x", "x")
+N1, N2, N3 = (Node(name, name.encode() * 16, (), frozenset()) for name in ("n1", "n2", "n3"))
 REGISTRY = Registry(
     (),
     (
         Organisation("so-test", OrganisationKind.AUTHORITY, LABEL, frozenset()),
-        Organisation("isp-a", OrganisationKind.OPERATOR, LABEL, frozenset()),
+        Organisation("isp-a", OrganisationKind.OPERATOR, LABEL, frozenset(), (N1, N2)),
     ),
 )
+
+
+def having(*nodes: Node) -> Registry:
+    """The same with these nodes."""
+    authority, operator = REGISTRY.organisations
+    return Registry((), (authority, replace(operator, nodes=nodes)))
 
 
 @dataclass
@@ -176,10 +183,25 @@ async def test_only_nodes_and_own_people_have_the_list_and_none_who_was_revoked(
                 with place.pool(uri) as stranger:
                     answer = await asyncio.to_thread(place.get, stranger)
                 assert (answer.status, b"for nodes" in answer.data) == (403, True)
+            # The authority's key signed it, and nobody ever enrolled it; once somebody has, it is let in.
+            with place.pool("lachan://isp-a/node/n3") as newcomer:
+                answer = await asyncio.to_thread(place.get, newcomer)
+                assert (answer.status, answer.data.decode()) == (403, "lachan://isp-a/node/n3 is not enrolled")
+                with pytest.raises(grpc.aio.AioRpcError, match="is not enrolled") as unknown:
+                    await place.watch("lachan://isp-a/node/n3")
+                assert unknown.value.code() is grpc.StatusCode.PERMISSION_DENIED
+                store.now = replace(store.now, revision=2, registry=having(N1, N2, N3))
+                await until(lambda: place.get(newcomer).status == 200)
+                opened, stream = await place.watch("lachan://isp-a/node/n3")
+                # Whom the register names no more is out, without a revocation.
+                store.now = replace(store.now, revision=3, registry=REGISTRY)
+                assert (await ended(stream)).code() is grpc.StatusCode.PERMISSION_DENIED
+                assert (await asyncio.to_thread(place.get, newcomer)).status == 403
+                await opened.close()
             opened, stream = await place.watch(str(NODE))
             other, still = await place.watch("lachan://isp-a/node/n2")
             now = datetime.now(UTC)
-            store.now = replace(store.now, revision=2, revoked_at={NODE: now}, revoked=frozenset([NODE]))
+            store.now = replace(store.now, revision=4, revoked_at={NODE: now}, revoked=frozenset([NODE]))
             error = await ended(stream)
             assert error.code() is grpc.StatusCode.PERMISSION_DENIED
             answer = await asyncio.to_thread(place.get, node)
@@ -197,9 +219,11 @@ async def test_only_nodes_and_own_people_have_the_list_and_none_who_was_revoked(
     # The compliance service is gone, and what it told holds over a restart.
     with place.serving(told_at), place.pool(str(NODE)) as node:
         assert (await asyncio.to_thread(place.get, node)).status == 403
-        await until(lambda: "tells no revocations" in (tmp_path / "serve.log").read_text())
+        await until(lambda: "tells no membership" in (tmp_path / "serve.log").read_text())
         with place.pool("lachan://isp-a/node/n2") as other_node:
             assert (await asyncio.to_thread(place.get, other_node)).status == 200
+        with place.pool("lachan://isp-a/node/n3") as newcomer:
+            assert (await asyncio.to_thread(place.get, newcomer)).status == 403
     await samples_are_for_who_was_not_revoked(place, store, refused)
 
 
@@ -214,7 +238,7 @@ async def samples_are_for_who_was_not_revoked(place: Place, store: Store, refuse
                 found = await stub.ListReleases(samples.ListReleasesRequest(limit=1), timeout=20)
                 assert [one.serial for one in found.releases] == [1]
                 digest = Shown.of(files.certificate.read_bytes()).fingerprint
-                store.now = replace(store.now, revision=3, revoked_certificates=frozenset([digest]))
+                store.now = replace(store.now, revision=5, revoked_certificates=frozenset([digest]))
                 await until(lambda: digest.hex() in (place.folder / "revocations.json").read_text())
                 with pytest.raises(grpc.aio.AioRpcError, match="was revoked") as error:
                     await stub.ListReleases(samples.ListReleasesRequest(limit=1), timeout=20)

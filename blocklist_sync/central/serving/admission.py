@@ -1,8 +1,8 @@
 """Who may download the list and hear of it: by what their certificates say, at each request.
 
-Holds always: nodes of any operator and people of the list's own organisation are let in, nobody else whom the authority
-vouches for: a probe that held the list could be asked to name it; whoever was ended is refused from the next
-request on, on a connection that stands as well, and by every service beside the files.
+Holds always: nodes that the membership knows, of any operator, and people of the list's own organisation are let in,
+nobody else whom the authority vouches for: a probe that held the list could be asked to name it; whoever was ended is
+refused from the next request on, on a connection that stands as well, and by every service beside the files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from blocklist_sync.central.serving.revocations import Followed, Shown
+from blocklist_sync.central.serving.membership import Followed, Shown
 from lachan import channel, log
 from lachan.tls import Identity, Role, TlsError
 
@@ -29,7 +29,7 @@ class Admission:
 
         Args:
             organisation: Whose people may download; nobody's if None.
-            followed: Whose certificates count no longer, where that is told.
+            followed: Who is let in and whose certificates count no longer, where that is told.
         """
         self._organisation = organisation
         self.followed = followed
@@ -55,7 +55,12 @@ class Admission:
         own = people and who.role is Role.PERSON and who.organisation == self._organisation
         if who.role is not Role.NODE and not own:
             return "for nodes and the list's own people alone" if people else "for nodes alone"
-        return f"{who} was revoked" if self.ended(shown) else None
+        if self.ended(shown):
+            return f"{who} was revoked"
+        if who.role is Role.NODE and self.followed is not None and not self.followed.known.admits(who):
+            self.followed.knocked()
+            return f"{who} is not enrolled"
+        return None
 
 
 class _Guarded:

@@ -19,8 +19,8 @@ import grpc.aio
 from blocklist_sync.central.serving.admission import Admission
 from blocklist_sync.central.serving.bulletin import Bulletin
 from blocklist_sync.central.serving.counting import CallCounter
+from blocklist_sync.central.serving.membership import Shown
 from blocklist_sync.central.serving.metrics import Metrics
-from blocklist_sync.central.serving.revocations import Shown
 from blocklist_sync.central.serving.settings import PushSettings
 from lachan import channel, log, tls
 from lachan.blocklist.v1 import release_service_pb2 as pb
@@ -71,9 +71,9 @@ class ReleaseService(rpc.ReleaseServiceServicer):
             self._end(stream, "closing")
 
     def _look_again(self) -> None:
-        """Ends the streams of who was ended."""
+        """Ends the streams of who was ended, or is let in no more."""
         for stream in self._streams:
-            if self._admission.ended(stream.shown):
+            if self._admission.refusal(stream.shown, people=False) is not None:
                 self._end(stream, "revoked")
 
     @staticmethod
@@ -160,7 +160,7 @@ async def start(
 ) -> Announcements:
     """Serves announcements of what is published in `repository`; how many listen is told to `metrics`.
 
-    Without an `admission` that follows revocations, every node's certificate counts until it ends.
+    Without an `admission` that follows the membership, every node's certificate counts until it ends.
 
     Raises:
         TlsError: The address or the material cannot be used.

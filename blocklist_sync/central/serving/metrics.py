@@ -6,7 +6,8 @@ names an entry, a person or a client.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -38,9 +39,15 @@ class Metrics:
         self.streams = Gauge("lachan_list_streams", "Edges that listen for announcements.", registry=self.registry)
         self.revocations = Gauge(
             "lachan_list_revocations_timestamp_seconds",
-            "When the compliance service told last whose certificates count no longer; 0 if it never did.",
+            "When the compliance service told last who is let in, and whose certificates count no longer; 0 if never.",
             registry=self.registry,
         )
+        self.nodes = Gauge(
+            "lachan_list_admitted_nodes",
+            "Nodes that are let in, by its last word; NaN where it tells none: every node's certificate counts.",
+            registry=self.registry,
+        )
+        self.nodes.set(math.nan)
         self.unreadable = Counter(
             "lachan_list_looks_failed", "Looks at the repository or the registry that failed.", registry=self.registry
         )
@@ -54,6 +61,11 @@ class Metrics:
         self.database = Gauge(
             "lachan_registry_database_up", "Whether the registry's database answered last.", registry=self.registry
         )
+
+    def membership(self, told_at: float, nodes: Collection[str] | None) -> None:
+        """Shows when the membership was told last, and how many nodes are in it."""
+        self.revocations.set(told_at)
+        self.nodes.set(math.nan if nodes is None else len(nodes))
 
     def release(self, serial: int, published_at: int, expires: Mapping[str, datetime]) -> None:
         """Shows what is published."""

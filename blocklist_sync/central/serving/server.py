@@ -27,9 +27,15 @@ from blocklist_sync.central.release.candidate import ReleaseFolder
 from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.central.serving import announcing, rpc, static
 from blocklist_sync.central.serving.admission import Admission, protocol
+from blocklist_sync.central.serving.membership import Followed
 from blocklist_sync.central.serving.metrics import Metrics
-from blocklist_sync.central.serving.revocations import Followed
-from blocklist_sync.central.serving.settings import HttpsSettings, ListSettings, MetricsSettings, PublicSettings
+from blocklist_sync.central.serving.settings import (
+    HttpsSettings,
+    ListSettings,
+    MetricsSettings,
+    PublicSettings,
+    RevocationSettings,
+)
 from blocklist_sync.central.serving.watch import Watch
 from lachan import endpoint, log, tls
 from lachan.channel import Renewing
@@ -129,12 +135,12 @@ async def _admission(settings: ListSettings, metrics: Metrics) -> AsyncIterator[
     told = settings.revocations
     if told is None:
         if not settings.https.open:
-            log.get().warning("revocations are told by nobody: every certificate counts until it ends")
+            log.get().warning("the membership is told by nobody: every node's certificate counts until it ends")
         yield Admission(_organisation(settings), None)
         return
     followed = Followed(told.kept)
     channel = Renewing(told.service, told.tls)
-    following = asyncio.create_task(_follow(followed, channel, told.interval, metrics))
+    following = asyncio.create_task(_follow(followed, channel, told, metrics))
     try:
         yield Admission(_organisation(settings), followed)
     finally:
@@ -143,11 +149,12 @@ async def _admission(settings: ListSettings, metrics: Metrics) -> AsyncIterator[
         await channel.close()
 
 
-async def _follow(followed: Followed, channel: Renewing, interval: float, metrics: Metrics) -> None:
+async def _follow(followed: Followed, channel: Renewing, told: RevocationSettings, metrics: Metrics) -> None:
     while True:
-        if await followed.follow(channel.channel()):
-            metrics.revocations.set_to_current_time()
-        await asyncio.sleep(interval)
+        await followed.follow(channel.channel())
+        followed.look(told.alarm)
+        metrics.membership(followed.told_at, followed.known.nodes)
+        await followed.pause(told.interval)
 
 
 def _now() -> datetime:

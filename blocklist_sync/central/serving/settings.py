@@ -44,7 +44,7 @@ class HttpsSettings(Settings):
 
 
 class RevocationSettings(Settings):
-    """Where it is told whose certificates count no longer."""
+    """Where it is told which nodes are let in and whose certificates count no longer."""
 
     service: HostPort
     """The compliance service, which keeps the membership."""
@@ -53,6 +53,8 @@ class RevocationSettings(Settings):
     kept: ConfigPath
     """The file in which what was told last outlives this process."""
     interval: Annotated[Duration, Field(ge=0.1, le=3600)] = 10.0
+    alarm: Annotated[Duration, Field(ge=1, le=2_592_000)] = 900.0
+    """Without a word, after which that is logged as an error; nobody is turned away over it."""
 
 
 class GrpcSettings(Settings):

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-lachan/compliance/v1/membership_service.proto\x12\x14lachan.compliance.v1\"\x18\n\x16ListRevocationsRequest\"t\n\x17ListRevocationsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x31\n\x07parties\x18\x02 \x03(\x0b\x32 .lachan.compliance.v1.EndedParty\x12\x14\n\x0c\x63\x65rtificates\x18\x03 \x03(\x0c\"*\n\nEndedParty\x12\r\n\x05party\x18\x01 \x01(\t\x12\r\n\x05until\x18\x02 \x01(\x03\x32\x85\x01\n\x11MembershipService\x12p\n\x0fListRevocations\x12,.lachan.compliance.v1.ListRevocationsRequest\x1a-.lachan.compliance.v1.ListRevocationsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-lachan/compliance/v1/membership_service.proto\x12\x14lachan.compliance.v1\"\x18\n\x16ListRevocationsRequest\"\x98\x01\n\x17ListRevocationsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x31\n\x07parties\x18\x02 \x03(\x0b\x32 .lachan.compliance.v1.EndedParty\x12\x14\n\x0c\x63\x65rtificates\x18\x03 \x03(\x0c\x12\r\n\x05nodes\x18\x04 \x03(\t\x12\x13\n\x0btells_nodes\x18\x05 \x01(\x08\"*\n\nEndedParty\x12\r\n\x05party\x18\x01 \x01(\t\x12\r\n\x05until\x18\x02 \x01(\x03\x32\x85\x01\n\x11MembershipService\x12p\n\x0fListRevocations\x12,.lachan.compliance.v1.ListRevocationsRequest\x1a-.lachan.compliance.v1.ListRevocationsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTREVOCATIONSREQUEST']._serialized_start=71
   _globals['_LISTREVOCATIONSREQUEST']._serialized_end=95
-  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=97
-  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=213
-  _globals['_ENDEDPARTY']._serialized_start=215
-  _globals['_ENDEDPARTY']._serialized_end=257
-  _globals['_MEMBERSHIPSERVICE']._serialized_start=260
-  _globals['_MEMBERSHIPSERVICE']._serialized_end=393
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=98
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=250
+  _globals['_ENDEDPARTY']._serialized_start=252
+  _globals['_ENDEDPARTY']._serialized_end=294
+  _globals['_MEMBERSHIPSERVICE']._serialized_start=297
+  _globals['_MEMBERSHIPSERVICE']._serialized_end=430
 # @@protoc_insertion_point(module_scope)

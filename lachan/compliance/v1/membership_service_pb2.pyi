@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ListRevocationsRequest(_message.Message):
-    """Asks for what was ended."""
+    """Asks for all of it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -44,13 +44,23 @@ class ListRevocationsResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     PARTIES_FIELD_NUMBER: _builtins.int
     CERTIFICATES_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    TELLS_NODES_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Of the membership; grows with every change of it, and is the same in every part."""
+    tells_nodes: _builtins.bool
+    """Whether nodes are told at all, which services before that field do not; the same in every part."""
     @_builtins.property
     def parties(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndedParty]: ...
     @_builtins.property
     def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """SHA-256 of a certificate's DER form, 32 bytes each."""
+
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Nodes that are let in, lachan://ORGANISATION/node/NAME: a certificate that names another node counts for nothing,
+        whoever signed it.
+        """
 
     def __init__(
         self,
@@ -58,10 +68,12 @@ class ListRevocationsResponse(_message.Message):
         revision: _builtins.int = ...,
         parties: _abc.Iterable[Global___EndedParty] | None = ...,
         certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
+        tells_nodes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "parties", b"parties", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "nodes", b"nodes", "parties", b"parties", "revision", b"revision", "tells_nodes", b"tells_nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

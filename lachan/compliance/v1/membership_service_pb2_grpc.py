@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class MembershipServiceStub:
-    """Tells whose certificates count no longer to the other services of an authority, which verify certificates by themselves
-    and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
+    """Tells who is let in, and whose certificates count no longer, to the other services of an authority, which verify
+    certificates by themselves and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
     """
 
     def __init__(self, channel):
@@ -44,12 +44,13 @@ class MembershipServiceStub:
 
 
 class MembershipServiceServicer:
-    """Tells whose certificates count no longer to the other services of an authority, which verify certificates by themselves
-    and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
+    """Tells who is let in, and whose certificates count no longer, to the other services of an authority, which verify
+    certificates by themselves and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
     """
 
     def ListRevocations(self, request, context):
-        """All that was ended and may still be shown: the whole in parts of at most 1000, all of one moment.
+        """All that was ended and may still be shown, and the nodes that are let in: the whole in parts of at most 1000 of each,
+        all of one moment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,8 +73,8 @@ def add_MembershipServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MembershipService:
-    """Tells whose certificates count no longer to the other services of an authority, which verify certificates by themselves
-    and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
+    """Tells who is let in, and whose certificates count no longer, to the other services of an authority, which verify
+    certificates by themselves and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
     """
 
     @staticmethod

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MembershipServiceStub:
-    """Tells whose certificates count no longer to the other services of an authority, which verify certificates by themselves
-    and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
+    """Tells who is let in, and whose certificates count no longer, to the other services of an authority, which verify
+    certificates by themselves and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
     """
 
     @_typing.overload
@@ -36,21 +36,25 @@ class MembershipServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MembershipServiceAsyncStub: ...
     ListRevocations: _grpc.UnaryStreamMultiCallable[_membership_service_pb2.ListRevocationsRequest, _membership_service_pb2.ListRevocationsResponse]
-    """All that was ended and may still be shown: the whole in parts of at most 1000, all of one moment."""
+    """All that was ended and may still be shown, and the nodes that are let in: the whole in parts of at most 1000 of each,
+    all of one moment.
+    """
 
 @_typing.type_check_only
 class MembershipServiceAsyncStub(MembershipServiceStub):
-    """Tells whose certificates count no longer to the other services of an authority, which verify certificates by themselves
-    and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
+    """Tells who is let in, and whose certificates count no longer, to the other services of an authority, which verify
+    certificates by themselves and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListRevocations: _aio.UnaryStreamMultiCallable[_membership_service_pb2.ListRevocationsRequest, _membership_service_pb2.ListRevocationsResponse]  # type: ignore[assignment]
-    """All that was ended and may still be shown: the whole in parts of at most 1000, all of one moment."""
+    """All that was ended and may still be shown, and the nodes that are let in: the whole in parts of at most 1000 of each,
+    all of one moment.
+    """
 
 class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells whose certificates count no longer to the other services of an authority, which verify certificates by themselves
-    and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
+    """Tells who is let in, and whose certificates count no longer, to the other services of an authority, which verify
+    certificates by themselves and keep no membership of their own. The caller is a service (lachan://ORGANISATION/service/NAME) of an authority.
     """
 
     @_abc_1.abstractmethod
@@ -59,6 +63,8 @@ class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _membership_service_pb2.ListRevocationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_membership_service_pb2.ListRevocationsResponse], _abc.AsyncIterator[_membership_service_pb2.ListRevocationsResponse]]:
-        """All that was ended and may still be shown: the whole in parts of at most 1000, all of one moment."""
+        """All that was ended and may still be shown, and the nodes that are let in: the whole in parts of at most 1000 of each,
+        all of one moment.
+        """
 
 def add_MembershipServiceServicer_to_server(servicer: MembershipServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from blocklist_sync.central.serving.metrics import Metrics
 from blocklist_sync.edge.freshness import Alarm, SyncState
 from lachan.spool import Stats
 from resolver import metrics as edge
@@ -67,6 +69,18 @@ OF_HITS = exposed(hits.registry(lambda: HITS))
 OF_EDGES = exposed(edge.registry(lambda: EDGE))
 
 
+def of_list() -> dict[str, set[str]]:
+    metrics = Metrics()
+    metrics.release(1, 1, {"root": datetime(2026, 1, 1, tzinfo=UTC)})
+    metrics.late([("desk", "review")], [])
+    return exposed(metrics.registry)
+
+
+OF_LIST = of_list()
+# What edges and hit log agents have in common is called alike.
+OF_GROUPS = {"lachan-rpz-hits": [OF_HITS], "lachan-list-authority": [OF_LIST]}
+
+
 def test_each_rule_has_a_name_of_its_own_and_says_what_is_wrong() -> None:
     found = list(rules())
     names = [rule["alert"] for _, rule in found]
@@ -81,8 +95,7 @@ def test_each_rule_has_a_name_of_its_own_and_says_what_is_wrong() -> None:
 def test_a_rule_speaks_of_what_there_is(group: str, rule: Mapping[str, Any]) -> None:
     named = set(re.findall(r"\blachan_\w+", rule["expr"]))
     assert named
-    # What edges and hit log agents have in common is called alike; the last group is the agents' alone.
-    for known in [OF_HITS] if group == "lachan-rpz-hits" else [OF_HITS, OF_EDGES]:
+    for known in OF_GROUPS.get(group, [OF_HITS, OF_EDGES]):
         assert named <= known.keys()
         labels = set[str]().union(*(known[name] for name in named)) | GIVEN
         assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= labels

@@ -3,7 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from compliance_api.domain.parties.credential import Membership
-from compliance_api.rpc.membership import PART, ended, parts
+from compliance_api.domain.parties.organisation import Label, Node, Organisation, OrganisationKind, Registry
+from compliance_api.rpc.membership import PART, ended, let_in, parts
 from lachan.tls import Identity, Role
 
 GONE, BACK, ENROLLED = (Identity("a", Role.NODE, name) for name in ("gone", "back", "enrolled"))
@@ -20,6 +21,15 @@ def test_who_was_ended_is_told_as_this_service_judges_it() -> None:
     )
     # Not a certificate of the second in which they were ended counts.
     assert ended(membership) == {GONE: 0, BACK: SECONDS + 1}
+
+
+def test_nodes_that_were_let_in_are_told_and_no_others() -> None:
+    there, gone, before = (Node(name, b"k" * 32, (), frozenset()) for name in ("there", "gone", "before"))
+    owner = Organisation("a", OrganisationKind.OPERATOR, Label("x", "x"), frozenset(), (there, gone), former=(before,))
+    membership = Membership(3, Registry((), (owner,)), revoked=frozenset([GONE]))
+    assert let_in(membership) == ["lachan://a/node/there"]
+    (part,) = parts(membership)
+    assert (list(part.nodes), part.tells_nodes) == (["lachan://a/node/there"], True)
 
 
 def test_there_is_always_a_part_and_none_is_too_long() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,8 @@ import grpc.aio
 import pytest
 
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.serving import revocations
-from blocklist_sync.central.serving.revocations import Followed, Revocations, Shown, collected
+from blocklist_sync.central.serving import membership
+from blocklist_sync.central.serving.membership import Followed, Membership, Shown, collected
 from lachan.compliance.v1 import membership_service_pb2 as pb
 from lachan.compliance.v1.membership_service_pb2_grpc import (
     MembershipServiceServicer,
@@ -21,7 +23,7 @@ from tests.support import foreign
 
 ROOT = foreign.root("ours")
 N1, N2 = (Identity("a", Role.NODE, name) for name in ("n1", "n2"))
-KNOWN = Revocations(7, {str(N1): 0, str(N2): 1000}, frozenset([b"c" * 32]))
+KNOWN = Membership(7, {str(N1): 0, str(N2): 1000}, frozenset([b"c" * 32]))
 
 
 async def told(*parts: pb.ListRevocationsResponse) -> AsyncIterator[pb.ListRevocationsResponse]:
@@ -50,11 +52,24 @@ def test_what_a_certificate_says() -> None:
 )
 def test_who_was_ended(shown: Shown, *, ended: bool) -> None:
     assert KNOWN.ended(shown) is ended
-    assert not Revocations().ended(shown)
+    assert not Membership().ended(shown)
+
+
+def test_who_is_let_in() -> None:
+    # Where that is not told, every node; where it is, nobody else.
+    assert KNOWN.admits(N1)
+    told = replace(KNOWN, nodes=frozenset([str(N2)]))
+    assert (told.admits(N1), told.admits(N2)) == (False, True)
+    assert not replace(KNOWN, nodes=frozenset()).admits(N1)
 
 
 def test_what_is_kept_is_read_again() -> None:
-    assert Revocations.read(KNOWN.dump()) == KNOWN
+    for known in (KNOWN, replace(KNOWN, nodes=frozenset()), replace(KNOWN, nodes=frozenset([str(N1), str(N2)]))):
+        assert Membership.read(known.dump()) == known
+    # As a release before nodes were told has kept it.
+    before = json.loads(KNOWN.dump())
+    del before["nodes"]
+    assert Membership.read(json.dumps(before).encode()) == KNOWN
 
 
 @pytest.mark.parametrize(
@@ -70,6 +85,10 @@ async def test_a_whole_is_put_together_from_its_parts() -> None:
     first = pb.ListRevocationsResponse(revision=7, parties=[pb.EndedParty(party=str(N1))], certificates=[b"c" * 32])
     second = pb.ListRevocationsResponse(revision=7, parties=[pb.EndedParty(party=str(N2), until=1000)])
     assert await collected(told(first, second)) == KNOWN
+    parts = [first, second, pb.ListRevocationsResponse(revision=7, nodes=[str(N1)])]
+    for part in parts:
+        part.tells_nodes = True
+    assert await collected(told(*parts)) == replace(KNOWN, nodes=frozenset([str(N1)]))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +96,7 @@ async def test_a_whole_is_put_together_from_its_parts() -> None:
     [
         [],
         [pb.ListRevocationsResponse(revision=1), pb.ListRevocationsResponse(revision=2)],
+        [pb.ListRevocationsResponse(tells_nodes=True), pb.ListRevocationsResponse()],
         [pb.ListRevocationsResponse(certificates=[b"short"])],
         [pb.ListRevocationsResponse(parties=[pb.EndedParty(party=str(N1), until=-1)])],
     ],
@@ -87,7 +107,7 @@ async def test_what_the_contract_does_not_say_is_refused(parts: list[pb.ListRevo
 
 
 async def test_a_flood_is_left_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revocations, "MAX_CERTIFICATES", 2)
+    monkeypatch.setattr(membership, "MAX_CERTIFICATES", 2)
 
     async def endless() -> AsyncIterator[pb.ListRevocationsResponse]:
         for number in range(1 << 32):
@@ -117,22 +137,55 @@ async def test_what_was_known_stays_until_something_newer_is_told(tmp_path: Path
     add_MembershipServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    kept, heard = tmp_path / "kept", list[int]()
-    followed = Followed(kept)
+    kept, heard, now = tmp_path / "kept", list[int](), [1000.0]
+    followed = Followed(kept, lambda: now[0])
+    assert followed.told_at == 0
     followed.tell(lambda: heard.append(followed.known.revision))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         service.parts = [pb.ListRevocationsResponse(revision=7, parties=[pb.EndedParty(party=str(N1))])]
         assert await followed.follow(channel)
+        now[0] = 2000.0
         assert await followed.follow(channel)
+        now[0] = 3000.0
         held = Followed(kept).known
-        assert (held, heard) == (Revocations(7, {str(N1): 0}), [7])
+        assert (held, heard) == (Membership(7, {str(N1): 0}), [7])
         for worse in (
             [],
             [pb.ListRevocationsResponse(revision=6)],
             [pb.ListRevocationsResponse(revision=8, parties=[pb.EndedParty(party="nobody")])],
+            [pb.ListRevocationsResponse(revision=8, nodes=["lachan://a/probe/p1"], tells_nodes=True)],
         ):
             service.parts = worse
             assert not await followed.follow(channel)
         await server.stop(0)
         assert not await followed.follow(channel)
     assert followed.known == Followed(kept).known == held
+    # How old that is, is known over a restart: it was told again, the same, and then no more.
+    assert followed.told_at == Followed(kept).told_at == 2000.0
+
+
+async def test_who_is_not_known_brings_about_a_question_and_no_flood_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "KNOCK_SECONDS", 0.05)
+    followed = Followed(tmp_path / "kept")
+    pausing = asyncio.create_task(followed.pause(3600))
+    for _ in range(3):
+        followed.knocked()
+    await asyncio.wait_for(pausing, 60)
+    # One question for all who came before it.
+    waiting = asyncio.create_task(followed.pause(3600))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0.2)
+    waiting.cancel()
+
+
+def test_a_silence_is_told_once_and_when_it_is_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = 1000.0
+    followed = Followed(tmp_path / "kept", lambda: now)
+    for followed.told_at in (0.0, 0.0, 950.0, 100.0):
+        followed.look(900)
+    said = [line for line in capsys.readouterr().out.splitlines() if "membership" in line]
+    assert ["not told" in line for line in said] == [True, False, True]
+    assert "ever" in said[0]
+    assert "900 s" in said[2]
