@@ -31,8 +31,7 @@ from compliance_api.settings.parties import load_registry
 from compliance_api.storage.findings.cases import Cases
 from compliance_api.storage.findings.casework import Casework
 from compliance_api.storage.judging.laws import Laws
-from compliance_api.storage.membership import people
-from compliance_api.storage.membership.members import Members, changed, changing
+from compliance_api.storage.membership.members import Members
 from compliance_api.usecases.findings.desk import Desk
 from compliance_api.usecases.membership.membership import Directory
 from lachan import channel
@@ -41,7 +40,7 @@ from lachan.compliance.v1.finding_service_pb2_grpc import FindingServiceStub, ad
 from lachan.signing import VerifyKey
 from tests.support.cases import NOW, course, honest, law
 from tests.support.compliance import Authority
-from tests.support.people import AN, BINH, OTHER, OWN, Signer
+from tests.support.people import AN, BINH, OTHER, OWN, Signer, let_in
 from tests.support.shares import plenty
 
 SECONDS = 60
@@ -73,12 +72,9 @@ class World:
     async def begin(self) -> grpc.aio.Server:
         members = Members(self.engine)
         await members.apply(load_registry(self.folder / "organisations.yaml"), "test", self.at)
-        async with changing(self.engine) as connection:
-            for who in EVERYBODY:
-                kept = Person(who.identity.name, who.key.public.raw, who.units)
-                await people.admit(connection, who.identity.organisation, kept, self.at)
-            await changed(connection)
-        await self._certify()
+        people = [(who.identity, Person(who.identity.name, who.key.public.raw, who.units), who) for who in EVERYBODY]
+        chains = [(party, kept, (self.folder_of(who) / "certificate.pem").read_bytes()) for party, kept, who in people]
+        await let_in(self.engine, chains, self.at)
         await Laws(self.engine).learn(LawBook(laws=(law(),)), NOW - timedelta(days=1))
         await Cases(self.engine).save(judge(honest(course=course(Family.OVER_BLOCKING))), law().procedure)
         (case,) = await Casework(self.engine).cases()
@@ -94,16 +90,6 @@ class World:
         self.target = f"127.0.0.1:{channel.bind(server, '127.0.0.1:0', own)}"
         await server.start()
         return server
-
-    async def _certify(self) -> None:
-        """Enters the certificates, as an enrolment does: no other counts."""
-        from compliance_api.identity.issuing import issued_of
-        from compliance_api.storage.membership.enrolments import Enrolments
-
-        async with Enrolments(self.engine).change() as change:
-            for who in EVERYBODY:
-                chain = (self.folder_of(who) / "certificate.pem").read_bytes()
-                await change.add_certificate(issued_of(who.identity, chain), self.at)
 
     async def run(self, who: Signer, *words: str, fails: bool = False) -> str:
         by = ("--service", self.target, "--as", str(self.folder_of(who)))

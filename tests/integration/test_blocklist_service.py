@@ -276,6 +276,8 @@ async def test_names_taken_out_are_told_with_their_release_and_time(running: Run
         ("lachan://isp-a/node/n1", grpc.StatusCode.PERMISSION_DENIED),
         ("lachan://isp-a/service/reporter", grpc.StatusCode.PERMISSION_DENIED),
         ("lachan://isp-a/probe/compliance", grpc.StatusCode.PERMISSION_DENIED),
+        # Of that name, and of another organisation.
+        ("lachan://isp-a/service/compliance", grpc.StatusCode.PERMISSION_DENIED),
     ],
 )
 async def test_nobody_but_compliance_is_answered(running: Running, uri: str, status: grpc.StatusCode) -> None:

@@ -20,8 +20,9 @@ import pytest
 from typer.testing import CliRunner
 
 from compliance_api.cli import app
+from compliance_api.domain.parties.organisation import Person
 from compliance_api.identity import pki
-from lachan import channel, newcomer, tls
+from lachan import channel, newcomer, postgres, tls
 from lachan.channel import Renewing
 from lachan.compliance.v1 import probe_service_pb2 as probes
 from lachan.compliance.v1 import report_service_pb2 as reports
@@ -29,15 +30,18 @@ from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub
 from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub
 from lachan.invitation import Invitation
 from lachan.newcomer import NewcomerError
+from lachan.postgres import DatabaseSettings
 from lachan.renewal import Renewal, life_of
 from lachan.signing import SigningKey
 from lachan.tls import Identity, Role, TlsFiles
 from tests.support.compliance import COMMAND, Authority, Service
 from tests.support.edge import free_port
+from tests.support.people import let_in
 
 RESOLVER = (sys.executable, "-c", "from resolver.cli import main; main()")
 PROBE = (sys.executable, "-c", "from compliance_api.probe.cli import main; main()")
 SECONDS = 60
+PEOPLE = ("a/person/an", "b/person/binh")
 
 
 class World:
@@ -52,10 +56,25 @@ class World:
             "issuer": {"certificate": "ca/ca.pem", "key": "ca/ca-key.pem"},
         }
         self.authority = Authority(folder, settings={"enrolment": enrolment})
-        for uri in ("a/person/an", "b/person/binh"):
+        for uri in PEOPLE:
             self.authority.certify(uri)
         # Nobody asks for names here.
         self.service = Service(self.authority.configure(free_port()), folder / "service.log")
+
+    async def let_in(self) -> None:
+        """The first person of each operator."""
+        people = [
+            (
+                Identity(organisation, Role.PERSON, name),
+                Person(name, SigningKey.generate().public.raw),
+                self.authority.material(f"{organisation}/person/{name}").certificate,
+            )
+            for organisation, _, name in (uri.split("/") for uri in PEOPLE)
+        ]
+        with postgres.database(DatabaseSettings(embedded=self.folder / "db"), "compliance") as url:
+            engine = postgres.engine(url, 2, "test")
+            await let_in(engine, people, datetime.now(UTC))
+            await engine.dispose()
 
     @property
     def target(self) -> str:
@@ -109,6 +128,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = World(tmp_path_factory.mktemp("service"))
     try:
         made.service.start()
+        asyncio.run(made.let_in())
         yield made
         assert made.service.stop() == 0, made.service.log_path.read_text()
     finally:
@@ -273,6 +293,10 @@ async def test_the_secret_is_told_to_nobody_but_the_service_of_the_token(world: 
 
 def test_people_come_in_by_tokens_and_the_second_by_the_first(world: World) -> None:
     config = ("--config", str(world.service.config))
+    # Whoever has the authority's key makes nobody's person: not of who has people, and not of who has none yet.
+    for uri in ("a/person/mallory", "so/person/mallory"):
+        world.authority.certify(uri)
+        assert "PERMISSION_DENIED" in world.run("enrolment", "list", *world.by(uri), fails=True)
 
     def folder(name: str) -> str:
         return str(world.folder / "people" / name)

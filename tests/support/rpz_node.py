@@ -23,7 +23,7 @@ from lachan import channel, config, tls
 from lachan.blocklist.v1.sample_service_pb2_grpc import add_SampleServiceServicer_to_server
 from lachan.compliance.v1 import report_pb2
 from lachan.spool import Spool
-from lachan.tls import Role
+from lachan.tls import Identity, Role
 from resolver.enrolment import signing_key
 from resolver.opener import NOTE, Opener, Told
 from resolver.openings import HOUR
@@ -135,7 +135,8 @@ async def samples(folder: Path, release: ReleaseFolder, at: datetime) -> AsyncIt
     """What compliance is told of a published list, over mutual TLS."""
     papers = Papers(folder)
     server = channel.server()
-    add_SampleServiceServicer_to_server(SampleService(release, origins=(ORIGIN,)), server)
+    compliance = Identity("so", Role.SERVICE, "compliance")
+    add_SampleServiceServicer_to_server(SampleService(release, compliance, origins=(ORIGIN,)), server)
     port = channel.bind(server, f"{ADDRESS}:0", tls.load(papers.issue("so", Role.SERVICE, "lists")))
     await server.start()
     try:

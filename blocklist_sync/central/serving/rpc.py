@@ -140,7 +140,16 @@ async def start(
             service, watch = _registry(settings, settings.registry, engine, orders, people)
             add_RegistryServiceServicer_to_server(service, server)
         add_SampleServiceServicer_to_server(
-            SampleService(folder, orders, past, settings.controls, settings.rpz_origins, admission.caller), server
+            SampleService(
+                folder,
+                face.may_sample(material.identity),
+                orders,
+                past,
+                settings.controls,
+                settings.rpz_origins,
+                admission.caller,
+            ),
+            server,
         )
         made = RpcServer(server, channel.bind(server, face.listen, material), engine, metrics)
         made.registry = watch

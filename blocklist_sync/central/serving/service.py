@@ -30,7 +30,7 @@ from lachan.blocklist.v1 import sample_service_pb2 as pb
 from lachan.blocklist.v1 import sample_service_pb2_grpc as rpc
 from lachan.errors import LachanError
 from lachan.postgres import FAILURES
-from lachan.tls import Identity, Role, TlsError
+from lachan.tls import Identity, TlsError
 
 MAX_COUNT = 1000
 MAX_ORDERS = 500
@@ -38,7 +38,6 @@ DEFAULT_ORDERS = 100
 DEFAULT_REMOVED = 100
 MAX_STEP = (1 << 63) - 1
 SEED_BYTES = range(16, 33)
-CALLER_NAME = "compliance"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -49,13 +48,16 @@ class SampleService(rpc.SampleServiceServicer):
     def __init__(
         self,
         folder: ReleaseFolder,
+        compliance: Identity,
         orders: OrderStore | None = None,
         past: Past | None = None,
         controls: Iterable[str] = (),
         origins: Iterable[str] = (),
         caller: Callable[[Context], Identity] = channel.caller,
     ) -> None:
+        """Answers `compliance` alone."""
         self._folder = folder
+        self._compliance = compliance
         self._enquiries = Enquiries(folder)
         self._controls = Controls(controls)
         self._origins = tuple(origins)
@@ -296,7 +298,7 @@ class SampleService(rpc.SampleServiceServicer):
             caller = self._caller_of(context)
         except TlsError as error:
             await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
-        if caller.role is not Role.SERVICE or caller.name != CALLER_NAME:
+        if caller != self._compliance:
             log.get().warning("caller refused", caller=str(caller))
             await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "for the compliance service alone")
         return caller

@@ -11,7 +11,7 @@ from blocklist_sync.central.registry.stages import StagePlans
 from lachan.config import ConfigPath, Duration, HostPort, Settings
 from lachan.log import LogSettings
 from lachan.postgres import DatabaseSettings
-from lachan.tls import TlsFiles
+from lachan.tls import Identity, Role, TlsError, TlsFiles
 
 
 def _name(text: str) -> str:
@@ -21,7 +21,16 @@ def _name(text: str) -> str:
         raise ValueError(str(error)) from error
 
 
+def _party(uri: str) -> str:
+    try:
+        return str(Identity.parse(uri))
+    except TlsError as error:
+        raise ValueError(str(error)) from error
+
+
 Name = Annotated[str, AfterValidator(_name)]
+Party = Annotated[str, AfterValidator(_party)]
+CALLER = "compliance"
 
 
 class HttpsSettings(Settings):
@@ -62,6 +71,12 @@ class GrpcSettings(Settings):
 
     listen: HostPort
     tls: TlsFiles
+    compliance: Party | None = None
+    """Who alone is given samples; the service `compliance` of this server's own organisation if None."""
+
+    def may_sample(self, own: Identity) -> Identity:
+        """Who is given samples by a server that is known as `own`."""
+        return Identity.parse(self.compliance) if self.compliance else Identity(own.organisation, Role.SERVICE, CALLER)
 
 
 class PushSettings(Settings):

@@ -2,8 +2,8 @@
 
 Holds always: what is decided here follows from the membership alone, as it stands at this moment; a party that was
 enrolled is believed by the certificates it was issued and by no other, whoever holds the key that signs certificates;
-what a revocation ended never counts again, whatever is enrolled under its name later; where one person of an
-organisation was enrolled, nobody speaks as another who was not.
+what a revocation ended never counts again, whatever is enrolled under its name later; nobody speaks as a person who was
+not enrolled, but for the people of an organisation whose own authorities vouch for them and that enrolled none.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Membership:
             known = self.registry.node(who.organisation, who.name)
         elif who.role is Role.PROBE:
             known = self.registry.probe(who.organisation, who.name)
-        elif who.role is Role.PERSON and owner is not None and owner.people:
+        elif who.role is Role.PERSON and owner is not None and (owner.people or not owner.roots):
+            # Whoever has this system's own authority makes nobody's people by that alone.
             known = self.registry.person(who.organisation, who.name)
         return None if known else Objection.UNKNOWN

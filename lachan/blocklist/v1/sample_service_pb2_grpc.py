@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SampleServiceStub:
-    """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller.
+    """Answers compliance alone (service `compliance` of its organisation, unless it is told another); every call is logged with its caller.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class SampleServiceStub:
 
 
 class SampleServiceServicer:
-    """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller.
+    """Answers compliance alone (service `compliance` of its organisation, unless it is told another); every call is logged with its caller.
     """
 
     def SampleNames(self, request, context):
@@ -155,7 +155,7 @@ def add_SampleServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SampleService:
-    """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller.
+    """Answers compliance alone (service `compliance` of its organisation, unless it is told another); every call is logged with its caller.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SampleServiceStub:
-    """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller."""
+    """Answers compliance alone (service `compliance` of its organisation, unless it is told another); every call is logged with its caller."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -48,7 +48,7 @@ class SampleServiceStub:
 
 @_typing.type_check_only
 class SampleServiceAsyncStub(SampleServiceStub):
-    """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller."""
+    """Answers compliance alone (service `compliance` of its organisation, unless it is told another); every call is logged with its caller."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SampleNames: _aio.UnaryUnaryMultiCallable[_sample_service_pb2.SampleNamesRequest, _sample_service_pb2.SampleNamesResponse]  # type: ignore[assignment]
@@ -65,7 +65,7 @@ class SampleServiceAsyncStub(SampleServiceStub):
     """Whether the current release reaches these names, by the rules that edges go by."""
 
 class SampleServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Answers compliance alone (lachan://ORGANISATION/service/compliance); every call is logged with its caller."""
+    """Answers compliance alone (service `compliance` of its organisation, unless it is told another); every call is logged with its caller."""
 
     @_abc_1.abstractmethod
     def SampleNames(

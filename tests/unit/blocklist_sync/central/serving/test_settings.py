@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from blocklist_sync.central.serving.settings import ListSettings
+from blocklist_sync.central.serving.settings import GrpcSettings, ListSettings
 from lachan import config
+from lachan.tls import Identity, Role
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:8443", "list.example:443"])
@@ -25,3 +26,13 @@ def test_who_may_download_is_said_once(door: str) -> None:
     text = f"release: r\nrepository: r\nhttps: {{listen: '[::1]:1', certificate: c, key: k{door}}}"
     with pytest.raises(config.ConfigError, match="either client_ca"):
         config.parse(text, ListSettings)
+
+
+def test_one_party_alone_is_given_samples() -> None:
+    files = "listen: '[::1]:1'\ntls: {ca: a, certificate: c, key: k}\n"
+    own = Identity("so", Role.SERVICE, "lists")
+    assert str(config.parse(files, GrpcSettings).may_sample(own)) == "lachan://so/service/compliance"
+    named = config.parse(files + "compliance: lachan://other/service/verdicts", GrpcSettings)
+    assert str(named.may_sample(own)) == "lachan://other/service/verdicts"
+    with pytest.raises(config.ConfigError, match="compliance"):
+        config.parse(files + "compliance: compliance", GrpcSettings)

@@ -92,5 +92,6 @@ def test_where_people_are_enrolled_nobody_speaks_as_another() -> None:
     enrolled = replace(NOW, registry=Registry((), (replace(a, people=(Person("an", b"k"),)), so)))
     assert enrolled.objection(shown(PERSON)) is None
     assert enrolled.objection(shown(Identity("a", Role.PERSON, "binh"))) is Objection.UNKNOWN
-    # Where nobody is yet, whoever its authorities vouch for.
-    assert enrolled.objection(shown(Identity("so", Role.PERSON, "binh"))) is None
+    # Where nobody is yet: whoever an organisation's own authorities vouch for, and nobody by ours alone.
+    assert NOW.objection(shown(Identity("a", Role.PERSON, "binh"))) is None
+    assert NOW.objection(shown(Identity("so", Role.PERSON, "binh"))) is Objection.UNKNOWN
