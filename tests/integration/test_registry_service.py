@@ -449,6 +449,11 @@ async def test_what_is_late_has_a_unit_that_answers_for_it(office: Office, tmp_p
         held = (await client.stub.GetProposal(pb.GetProposalRequest(id=made.id), timeout=DEADLINE)).proposal
         assert [stage.name for stage in held.stages] == ["propose", "approve"]
         assert held.stages[0].done_at > held.stages[0].due_at
+        # Who withdraws decides nothing: the order is carried out by nobody again.
+        closing = pb.CloseProposalRequest(id=made.id, outcome="withdrawn", reason="Mistaken")
+        await client.call(client.stub.CloseProposal(closing, timeout=DEADLINE))
+        answer = await client.stub.ListOverdue(pb.ListOverdueRequest(), timeout=DEADLINE)
+        assert "late" in [one.order_number for one in answer.stages if not one.proposal_id]
 
 
 async def test_metrics_tell_of_calls_and_of_what_is_late(office: Office, engine: AsyncEngine, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from blocklist_sync.central.entries import Kind, parse_kind
 from blocklist_sync.central.registry import orders as registered
 from blocklist_sync.central.registry import record, signatures
 from blocklist_sync.central.registry.orders import Registered
-from blocklist_sync.central.registry.record import APPROVED, Record
+from blocklist_sync.central.registry.record import APPROVED, WITHDRAWN, Record
 from blocklist_sync.central.registry.releases import Released
 from blocklist_sync.central.registry.remains import Remains
 from blocklist_sync.central.registry.signatures import Signed
@@ -240,7 +240,13 @@ def _due(by: int, after: tuple[int, int] | None) -> Select[Any]:
 
 
 def _without_proposal() -> Select[Any]:
-    proposed = select(proposals.c.order_number).distinct()
+    """Orders that nobody carries out: what was withdrawn was decided by nobody."""
+    proposed = (
+        select(proposals.c.order_number)
+        .outerjoin(decisions, decisions.c.proposal_id == proposals.c.id)
+        .where(func.coalesce(decisions.c.outcome, "") != WITHDRAWN)
+        .distinct()
+    )
     return (
         select(orders.c.number, orders.c.urgency, orders.c.added_at)
         .where(orders.c.number.not_in(proposed))

@@ -228,7 +228,16 @@ def describe(document: Metadata[Any], before: Root | Targets | None) -> list[tup
     roles = ROOT_ROLES if isinstance(signed, Root) else (LIST_ROLE,)
     rows = [("version", str(before.version) if before else "", str(signed.version))]
     rows.append(("expires", f"{before.expires:%Y-%m-%d}" if before else "", f"{signed.expires:%Y-%m-%d}"))
-    return rows + [(role, _told(before, role) if before else "", _told(signed, role)) for role in roles]
+    rows += [(role, _told(before, role) if before else "", _told(signed, role)) for role in roles]
+    if isinstance(signed, Targets) and (left := _retired(signed)):
+        rows.append(("retired", _retired(before), left))
+    return rows
+
+
+def _retired(signed: Root | Targets | None) -> str:
+    """The keys that sign no more, and up to which step of the log what they approved counts."""
+    found = retired(signed) if isinstance(signed, Targets) else []
+    return ", ".join(sorted(f"{person_of(key)} ({key.keyid[:8]}) until step {until}" for key, until in found))
 
 
 def _told(delegator: Root | Targets, role: str) -> str:

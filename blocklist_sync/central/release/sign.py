@@ -31,7 +31,7 @@ from blocklist_sync.central.log.folder import Checkpoint, LogFolder
 from blocklist_sync.central.log.statecache import StateCache, continued
 from blocklist_sync.central.rails.passage import compared
 from blocklist_sync.central.rails.rails import Finding, Rails
-from blocklist_sync.central.release import ceremony, deltas, offer
+from blocklist_sync.central.release import ceremony, deltas, offer, policies
 from blocklist_sync.central.release.candidate import content_digest
 from blocklist_sync.central.release.ceremony import MAX_LIFETIME_SECONDS
 from blocklist_sync.central.release.holder import person_of
@@ -39,6 +39,7 @@ from blocklist_sync.central.release.offer import Offer
 from blocklist_sync.central.release.rebuild import Rebuilt, Rules, rebuild
 from blocklist_sync.central.release.repository import (
     LIST_ROLE,
+    POLICY_TARGET,
     Contents,
     Repository,
     approvers,
@@ -256,6 +257,23 @@ class Examination:
         if content_digest(rebuilt.release.data, bundle) != offered.content:
             raise RefusedError("the document's content digest is not that of records and policy bundle")
 
+    def _policy_changes(self, offered: Offer) -> Iterator[str]:
+        """How the bundle differs from the published one; before the first, from what a list starts with.
+
+        Raises:
+            RefusedError: The published one is not at hand.
+        """
+        before = self._published
+        if before is None:
+            yield from policies.differences(policy.default(), policy.parse(self._sources.bundle))
+        elif offered.policy_digest != before.policy_digest:
+            path = self._sources.repository.target_path(POLICY_TARGET, before.policy_digest)
+            data = durable.read(path, policy.MAX_BYTES)
+            if hashlib.sha256(data).hexdigest() != before.policy_digest:
+                raise RefusedError(f"{path}: not the policy bundle that is published")
+            found = list(policies.differences(policy.parse(data), policy.parse(self._sources.bundle)))
+            yield from found or ["means the same, in other words"]
+
     def _check_manifest(self, offered: Offer, rebuilt: Rebuilt) -> None:
         """Whether the deltas are those that lead from what is published to this release."""
         listed = self._contents.listed
@@ -303,8 +321,7 @@ class Examination:
             found.append("urgent: edges are told to hurry")
         if before is not None and offered.key_epoch != before.key_epoch:
             found.append(f"a new fingerprint key epoch: {offered.key_epoch}")
-        if before is not None and offered.policy_digest != before.policy_digest:
-            found.append("the policy bundle changes")
+        found += [f"the policy: {change}" for change in self._policy_changes(offered)]
         if before is not None and offered.serial == before.serial:
             found.append("a renewal: the same release, signed for longer")
         if self._sources.pending is not None:

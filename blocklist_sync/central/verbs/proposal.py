@@ -41,7 +41,9 @@ app = typer.Typer(help="Proposals and what became of them.", no_args_is_help=Tru
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names, in any spelling.")]
 OrderNumber = Annotated[str, typer.Option("--order", help="The registered order that this carries out.")]
-EffectiveFrom = Annotated[str | None, typer.Option(help="A date, or date and time; now if not given.")]
+EffectiveFrom = Annotated[
+    str | None, typer.Option(help="A date (its midnight in UTC), or date and time with its zone; now if not given.")
+]
 ReviewAfter = Annotated[str, typer.Option(metavar="DURATION", help="When to look at it again.")]
 Override = Annotated[
     list[str] | None, typer.Option(metavar="RAIL=WHY", help="A rail to override; then two people have to approve.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -166,9 +165,8 @@ def rollback(
     _built(release, log, repository, None, wish, now, as_json=as_json, guarding=rails.load(rails_file))
 
 
-def _documents(folder: ReleaseFolder, repository: Path, files: Sequence[Path]) -> Documents:
-    """The documents in files; without a list's among them, the release folder's where it is the next one."""
-    documents = read_documents(files)
+def _with_candidate(documents: Documents, folder: ReleaseFolder, repository: Path) -> Documents:
+    """The documents that are named; without a list's among them, the release folder's where it is the next one."""
     if documents.listed is not None or not folder.document_path.exists():
         return documents
     listed = folder.document()
@@ -204,8 +202,8 @@ def publish(
 ) -> None:
     """Publishes what is signed to the threshold, by the online keys; run again, it renews what expires.
 
-    Where no document is named and the candidate has to wait, what is published is renewed, and what it waits for is
-    said; where one is named, that is refused.
+    Where the candidate has to wait and is not named, everything else is published or renewed, and what it waits for is
+    said; where it is named, that is refused.
     """
     lifetimes = Lifetimes(
         seconds(snapshot_lifetime, "--snapshot-lifetime"), seconds(timestamp_lifetime, "--timestamp-lifetime")
@@ -228,14 +226,18 @@ def publish(
         )
 
     with folder.locked():
+        named = read_documents(files or [])
         try:
-            outcome = published(_documents(folder, repository, files or []))
+            outcome = published(_with_candidate(named, folder, repository))
         except WaitingError as error:
-            # A ceremony that stalls must not let what edges have expire.
-            if files or not Repository(repository).exists():
+            # A ceremony that stalls must neither let what edges have expire, nor keep a lost key in the root.
+            if named.listed is not None or not Repository(repository).exists():
                 raise
             waiting = str(error)
-            outcome = published(Documents())
+            try:
+                outcome = published(named)
+            except WaitingError:
+                raise error from None
     summary = asdict(outcome.release) | {
         "new": outcome.new,
         "root": str(outcome.root),

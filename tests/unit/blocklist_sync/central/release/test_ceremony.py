@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -119,6 +120,13 @@ def test_a_document_is_shown_beside_the_one_before() -> None:
     assert rows["snapshot"][2].startswith("1 of 1: snapshot-new (")
     assert rows["root"][1] == rows["root"][2]
     assert [row[0] for row in describe(targets(), None)] == ["version", "expires", "list"]
+    before = targets().signed
+    leaving = ceremony.next_targets(
+        before, replace(before, "list", [person("fourth").public_key], ["first"], 0), 17, EXPIRES
+    )
+    told = describe(leaving, before)[-1]
+    assert (told[0], told[1]) == ("retired", "")
+    assert re.fullmatch(r"first \([0-9a-f]{8}\) until step 17", told[2])
 
 
 def test_lifetimes_have_bounds() -> None:

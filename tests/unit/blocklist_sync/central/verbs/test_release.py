@@ -24,6 +24,7 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "secret").write_text(SECRET + "\n")
+        self.server_keys = ["snapshot", "timestamp"]
 
     def __call__(self, *arguments: object) -> str:
         words = [str(self.folder / str(a)[1:]) if str(a).startswith("@") else str(a) for a in arguments]
@@ -52,7 +53,7 @@ class Office:
         )
 
     def publish(self, *files: str) -> Any:
-        online = [part for name in ("snapshot", "timestamp") for part in ("--online-key", f"@{name}.pem")]
+        online = [part for name in self.server_keys for part in ("--online-key", f"@{name}.pem")]
         folders = ("--release", "@release", "--repository", "@repository")
         return self.json("publish", *files, *folders, *online, "--passphrase-file", "@secret")
 
@@ -171,6 +172,23 @@ def publishes_a_second_and_goes_back(office: Office) -> None:
     assert (explained["serial"], explained["rules"]) == (3, [])
 
 
+def replaces_an_online_key_while_a_list_waits(office: Office) -> None:
+    office.key("clock")
+    rotating = ("rotate", "timestamp", "--repository", "@repository", "--out", "@clock")
+    office(*rotating, "--add", "@clock.pub.json", "--remove", "timestamp")
+    for person in ("mai", "nam"):
+        office("root", "sign", "@clock/2.root.json", "--root", "@ceremony/1.root.json", *office.signed_by(person))
+    # Old and new, so that edges can follow.
+    office.server_keys.append("clock")
+    told = office.publish("@clock/2.root.json")
+    assert (told["serial"], told["new"]) == (2, False)
+    assert "list: 1 of 2 signatures; 1 more from: binh, chi" in told["waiting"]
+    office.server_keys.remove("timestamp")
+    assert not office.publish()["new"]
+    found = office.json("verify", "--root", "@ceremony/1.root.json", "--repository", "@repository", "--log", "@log")
+    assert (found["serial"], found["expired"]) == (2, "")
+
+
 def replaces_an_approver(office: Office) -> None:
     office.key("dung")
     office(
@@ -203,9 +221,9 @@ def replaces_a_custodian(office: Office) -> None:
         *("rotate", "targets", "--repository", "@repository", "--out", "@three", "--add", "@phuc.pub.json"),
         *("--remove", "mai"),
     )
-    assert "2.root.json" in told
+    assert "3.root.json" in told
     assert "3.targets.json" in told
-    old, new = "@ceremony/1.root.json", "@three/2.root.json"
+    old, new = "@clock/2.root.json", "@three/3.root.json"
     for person in ("nam", "oanh"):
         office("root", "sign", new, "--root", old, *office.signed_by(person))
         beside = ("--before", "@two/2.targets.json")
@@ -220,11 +238,11 @@ def replaces_a_custodian(office: Office) -> None:
 def refuses_what_cannot_be_meant(office: Office) -> None:
     with pytest.raises(CentralError, match="there is a document already"):
         office("targets", "init", "--out", "@ceremony", *office.holders("--list-key", "an", "binh"))
-    with pytest.raises(CentralError, match="root: name what version 2 replaces: --root"):
-        office("root", "sign", "@three/2.root.json", *office.signed_by("mai"))
-    with pytest.raises(CentralError, match="version 2; version 2 replaces 1"):
-        office("root", "sign", "@three/2.root.json", "--root", "@three/2.root.json", *office.signed_by("mai"))
-    against = ("--root", "@three/2.root.json", *office.signed_by("nam"))
+    with pytest.raises(CentralError, match="root: name what version 3 replaces: --root"):
+        office("root", "sign", "@three/3.root.json", *office.signed_by("mai"))
+    with pytest.raises(CentralError, match="version 3; version 3 replaces 2"):
+        office("root", "sign", "@three/3.root.json", "--root", "@three/3.root.json", *office.signed_by("mai"))
+    against = ("--root", "@three/3.root.json", *office.signed_by("nam"))
     with pytest.raises(CentralError, match="targets: name what version 3 replaces: --before"):
         office("targets", "sign", "@three/3.targets.json", *against)
     with pytest.raises(CentralError, match="version 1; version 3 replaces 2"):
@@ -241,6 +259,7 @@ def test_the_whole_road_and_every_kind_of_change_to_its_keys(office: Office) -> 
     # One authority's history: each part goes on from where the one before ends.
     publishes_a_first_list(office)
     publishes_a_second_and_goes_back(office)
+    replaces_an_online_key_while_a_list_waits(office)
     replaces_an_approver(office)
     replaces_a_custodian(office)
     refuses_what_cannot_be_meant(office)
