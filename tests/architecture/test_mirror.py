@@ -230,10 +230,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/verbs/upkeep.py": (UPKEEP, "verbs are run as commands"),
     "compliance_api/storage/judging/tallies.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/probing/seeds.py": (CHALLENGES, "needs PostgreSQL"),
-    "compliance_api/usecases/challenges/challenge.py": (
-        CHALLENGES,
-        "what is drawn, asked, opened and judged goes together",
-    ),
     "compliance_api/rpc/challenge.py": (CHALLENGES, "seen by the nodes that call it"),
     "compliance_api/wiring/challenging.py": (SERVICE, "a composition root, run as a process"),
     "compliance_api/verbs/nonces.py": (CHALLENGES, "verbs are run as commands"),
