@@ -26,9 +26,10 @@ from lachan.ledger.checkpoint import Checkpoint
 from lachan.ledger.errors import LedgerError
 from lachan.spool import Item, Spool, SpoolError
 from lachan.tls import TlsError
-from resolver.authority import LedgerPin, UplinkSettings
-from resolver.heads import ContradictionError, Heads, OlderHeadError, load_policy
+from resolver.authority import UplinkSettings
+from resolver.heads import ContradictionError, Heads, OlderHeadError
 from resolver.receipts import check_leaf
+from resolver.trust import Trust
 
 FOLDER = "ledger"
 LEAVES_MAX = 256
@@ -68,23 +69,24 @@ class Auditor:
     def __init__(
         self,
         settings: UplinkSettings,
-        pin: LedgerPin,
+        trust: Trust,
         spool: Spool,
         rng: random.Random,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Reads the policy, and the head kept from before.
+        """Reads the head kept from before.
 
         Raises:
-            LedgerError: One is not what it must be.
-            FileError: One cannot be read.
+            LedgerError: It is not what it must be.
+            FileError: It cannot be read.
         """
         self._settings = settings
-        self._pin = pin
+        self._pin = settings.ledger
+        self._trust = trust
         self._spool = spool
         self._rng = rng
         self._wall = wall
-        self._heads = Heads(spool.path.parent / FOLDER, load_policy(pin.policy))
+        self._heads = Heads(spool.path.parent / FOLDER, trust)
         self._woken = asyncio.Event()
         self._doubts: Counter[Doubt] = Counter()
         self._proven = 0
@@ -94,6 +96,14 @@ class Auditor:
         """What the ledger has shown so far."""
         size = self._heads.kept.size if self._heads.kept else 0
         return LedgerStatus(size, self._proven, dict(self._doubts), self._heads.contradicted)
+
+    def lets_go(self) -> bool:
+        """Whether a receipt is enough, as nobody pinned a policy. Blocks.
+
+        Raises:
+            LedgerError, FileError: That cannot be said.
+        """
+        return self._trust.policies() == ()
 
     def wake(self) -> None:
         """Says that there are receipts; from the loop's own thread."""
@@ -141,6 +151,14 @@ class Auditor:
             LedgerError: The ledger does not hold.
             SpoolError, FileError, TlsError: This edge's own.
         """
+        policies = await asyncio.to_thread(self._trust.policies)
+        if not policies:
+            kept = await asyncio.to_thread(self._spool.acknowledged, LEAVES_MAX)
+            if policies is None:
+                # The list's repository has not said yet whether what waits has to be proven.
+                return bool(kept)
+            await asyncio.to_thread(self._spool.settle, {item.position: proof for item, proof in kept}, self._wall())
+            return len(kept) == LEAVES_MAX
         if self._heads.contradicted:
             raise ContradictionError("two heads are kept that contradict each other")
         # Rare calls: a connection of their own each time, by the certificates of that moment.

@@ -16,9 +16,11 @@ FEW_CLIENTS = 10_000
 
 
 class LedgerPin(Settings):
-    """Whom to believe about the authority's ledger; with it, a report leaves the spool only when it is proven there."""
+    """How the authority's ledger is asked, and who else has to believe it than whom the list's repository pins."""
 
-    policy: ConfigPath = Field(description="C2SP tlog-policy: the log, its witnesses, how many are enough")
+    policy: ConfigPath | None = Field(
+        default=None, description="C2SP tlog-policy of one's own, beside the signed one, or for a trial without one"
+    )
     poll: Duration = Field(default=15.0, ge=0.01, le=3600, description="after a receipt, before its proof is asked for")
     check: Duration = Field(default=600.0, ge=0.1, le=86400, description="of the ledger while nothing waits")
 
@@ -32,7 +34,7 @@ class UplinkSettings(Settings):
     further_authority_keys: tuple[ConfigPath, ...] = Field(
         default=(), max_length=8, description="keys that count as well, while the authority changes its own"
     )
-    ledger: LedgerPin | None = Field(default=None, description="without it, a receipt is enough")
+    ledger: LedgerPin = LedgerPin()
     deadline: Duration = Field(default=20.0, ge=0.1, le=300, description="of one call")
     backoff_first: Duration = Field(default=1.0, ge=0.01, le=60)
     backoff_max: Duration = Field(default=300.0, ge=0.01, le=3600)

@@ -1,6 +1,6 @@
 """The ledger's last head that this edge believed, on its disk, and the proof if the ledger ever contradicted itself.
 
-Holds always: a head is kept only if the pinned policy believes it and it continues the one kept before; of two that
+Holds always: a head is kept only if the pinned policies believe it and it continues the one kept before; of two that
 contradict each other both are kept, signed as they came, and nothing later is believed until somebody has looked.
 """
 
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from lachan import durable
-from lachan.ledger import checkpoint, note, policy, tree
+from lachan.ledger import checkpoint, note, tree
 from lachan.ledger.checkpoint import Checkpoint
 from lachan.ledger.errors import LedgerError
-from lachan.ledger.note import NoteError
-from lachan.ledger.policy import Policy
+from lachan.ledger.note import Note, NoteError
+from lachan.ledger.policy import Believed
 from lachan.ledger.tree import ProofError
 
 CHECKPOINT = "checkpoint"
@@ -30,23 +31,17 @@ class OlderHeadError(LedgerError):
     """A head is smaller than the one kept."""
 
 
-def load_policy(path: Path) -> Policy:
-    """Whom to believe, from a file.
+class Believers(Protocol):
+    """Who say whether a head counts (`lachan.ledger.policy`, `resolver.trust`)."""
 
-    Raises:
-        LedgerError: It is no policy.
-        FileError: It cannot be read.
-    """
-    try:
-        return policy.parse(durable.read(path, policy.MAX_POLICY_BYTES))
-    except NoteError as error:
-        raise LedgerError(f"{path}: {error}") from error
+    def check(self, signed: Note, now: int) -> Believed:
+        """The head, believed; LedgerError where it is not."""
 
 
 class Heads:
     """What is kept in a folder."""
 
-    def __init__(self, folder: Path, believed: Policy) -> None:
+    def __init__(self, folder: Path, believers: Believers) -> None:
         """Takes up what is there.
 
         Raises:
@@ -54,7 +49,7 @@ class Heads:
             FileError: It cannot be read.
         """
         self._folder = folder
-        self._policy = believed
+        self._believers = believers
         durable.make_folder(folder)
         path = folder / CHECKPOINT
         self._data = durable.read(path, note.MAX_NOTE_BYTES) if path.exists() else b""
@@ -77,7 +72,7 @@ class Heads:
             ContradictionError: It has another root than the one kept of its size; both are on the disk now.
             FileError: They cannot be kept.
         """
-        head = self._policy.check(note.parse(data), now).checkpoint
+        head = self._believers.check(note.parse(data), now).checkpoint
         if self.kept is None or head == self.kept:
             return head
         if head.origin != self.kept.origin:

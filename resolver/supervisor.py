@@ -429,11 +429,13 @@ class Supervisor:
             agent = Agent(self._file.blocklist.sync, self._file.state_dir)
             await asyncio.to_thread(agent.current)
         if self._file.report.uplink is not None:
+            from blocklist_sync.edge import pins
             from lachan.renewal import Renewal
             from resolver.uplink import Uplink
 
             settings = self._file.report.uplink
-            uplink = Uplink(settings, spool, window=self._file.report.window)
+            signed = self._file.state_dir / FOLDER / pins.FILE if self._file.blocklist.sync is not None else None
+            uplink = Uplink(settings, spool, window=self._file.report.window, signed=signed)
             self._renewal = Renewal(settings.target, settings.tls, random.SystemRandom())
         return agent, uplink
 

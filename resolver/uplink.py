@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -28,12 +29,15 @@ from lachan.backoff import Backoff
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.compliance.v1 import report_service_pb2 as service
 from lachan.compliance.v1 import report_service_pb2_grpc as stubs
+from lachan.durable import FileError
+from lachan.ledger.errors import LedgerError
 from lachan.spool import Item, Spool, SpoolCorruptError, SpoolError
 from lachan.tls import TlsError
 from resolver.auditor import Auditor, LedgerStatus
 from resolver.authority import UplinkSettings
 from resolver.delivery import Delivery, Later
 from resolver.receipts import pinned, proofs_of
+from resolver.trust import Trust
 
 BATCH_BYTES_MAX = 3_000_000
 """Below the channel's bound on a message, with room for its framing."""
@@ -103,6 +107,7 @@ class Uplink:
         rng: random.Random | None = None,
         wall: Callable[[], float] = time.time,
         window: float = 0.0,
+        signed: Path | None = None,
     ) -> None:
         """Reads the authority's keys.
 
@@ -112,6 +117,7 @@ class Uplink:
             rng: Spreads what would otherwise come together.
             wall: The time, in seconds since 1970.
             window: How long a report's window is, in seconds; a new report waits for a part of it.
+            signed: Where the list's sync keeps whom its repository pins to believe about the ledger.
 
         Raises:
             SigningError: One cannot be read.
@@ -125,9 +131,7 @@ class Uplink:
         self._rng = rng or random.SystemRandom()
         self._spread = window * SPREAD
         self._backoff = Backoff(settings.backoff_first, settings.backoff_max, self._rng)
-        self._auditor: Auditor | None = None
-        if settings.ledger is not None:
-            self._auditor = Auditor(settings, settings.ledger, spool, self._rng, wall)
+        self._auditor = Auditor(settings, Trust(settings.ledger.policy, signed), spool, self._rng, wall)
         self._something_new = asyncio.Event()
         self._line: channel.Renewing | None = None
         self._log = log.get()
@@ -139,8 +143,8 @@ class Uplink:
     @property
     def status(self) -> UplinkStatus:
         """What it did so far."""
-        ledger = self._auditor.status if self._auditor is not None else None
-        return UplinkStatus(self._submitted, dict(self._failures), self._last_success_at, self._last_failure, ledger)
+        told = self._submitted, dict(self._failures), self._last_success_at, self._last_failure
+        return UplinkStatus(*told, self._auditor.status)
 
     def wake(self) -> None:
         """Says that there is a new report; from the loop's own thread."""
@@ -150,8 +154,7 @@ class Uplink:
         """Delivers, and has what was delivered proven, until cancelled; no failure ends it."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._deliver())
-            if self._auditor is not None:
-                group.create_task(self._auditor.run())
+            group.create_task(self._auditor.run())
 
     async def _deliver(self) -> None:
         try:
@@ -239,12 +242,18 @@ class Uplink:
         return 0.0
 
     async def _keep(self, proofs: dict[int, bytes]) -> None:
-        """Stores receipts; where a ledger is pinned, reports stay until they are proven in it."""
-        if self._auditor is None:
+        """Stores receipts; where a ledger is pinned, or may be, reports stay until they are proven in it."""
+        if await asyncio.to_thread(self._enough):
             await asyncio.to_thread(self._spool.settle, proofs, self._wall())
         else:
             await asyncio.to_thread(self._spool.acknowledge, proofs, self._wall())
             self._auditor.wake()
+
+    def _enough(self) -> bool:
+        """Whether a receipt alone lets a report go."""
+        with contextlib.suppress(LedgerError, FileError):
+            return self._auditor.lets_go()
+        return False
 
     async def _rejected(self, error: grpc.aio.AioRpcError, items: Sequence[Item], *, again: bool) -> float:
         """Learns from a call that failed as a whole."""

@@ -21,7 +21,7 @@ from tuf.api.metadata import Metadata, Snapshot, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
 from blocklist_sync.artifact import manifest, policy
-from blocklist_sync.edge import rings, verify
+from blocklist_sync.edge import pins, rings, verify
 from blocklist_sync.edge.delta import MANIFEST_TARGET, Deltas
 from blocklist_sync.edge.download import Parts, Wanted, download
 from blocklist_sync.edge.errors import Failure, Reason, RefusedError, RoundError, SyncError
@@ -175,6 +175,7 @@ class Client:
                     bootstrap=bootstrap,
                 )
                 updater.refresh()
+                self._keep_pin()
                 listed = self._target(updater, RECORDS_TARGET)
                 bundle = self._target(updater, POLICY_TARGET)
                 published_at = self._published_at()
@@ -200,6 +201,14 @@ class Client:
             self.received += fetcher.received_all
             self._fetcher = None
             fetcher.release()
+
+    def _keep_pin(self) -> None:
+        """Takes over whom to believe about the ledger, whatever becomes of the list that is offered."""
+        held = Metadata[Targets].from_file(str(self._folder / "targets.json"))
+        try:
+            pins.keep(self._folder.parent / pins.FILE, held.signed)
+        except durable.FileError as error:
+            raise RoundError(Failure.STORAGE, str(error)) from error
 
     def expires_at(self) -> int:
         """When the approvers' signature on the list ends, by the metadata trusted last; 0 where there is none."""

@@ -93,7 +93,7 @@ class Authority:
         approvers = [part for file in self._public(*APPROVERS) for part in ("--list-key", file)]
         self._side_by_side(
             ("root", "init", "--out", self._ceremony, *options),
-            ("targets", "init", "--out", self._ceremony, *approvers),
+            ("targets", "init", "--out", self._ceremony, "--ledger-policy", self._place.policy, *approvers),
         )
         # A document goes from hand to hand, so while one custodian has the root, the other has the targets.
         for first, second in (CUSTODIANS[:2], CUSTODIANS[1::-1]):

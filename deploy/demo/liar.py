@@ -20,6 +20,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from blocklist_sync.edge import pins
+from blocklist_sync.edge.activate import FOLDER
 from blocklist_sync.edge.agent import Agent, SyncSettings
 from lachan import config, log, signing
 from lachan.compliance.v1 import report_pb2 as pb
@@ -140,7 +142,7 @@ class Liar:
         self._copier = Copier(settings.spool, settings.state_dir)
         self._spool = Spool(settings.state_dir / "reports.spool")
         self._agent = Agent(settings.sync, settings.state_dir)
-        self._uplink = Uplink(settings.uplink, self._spool)
+        self._uplink = Uplink(settings.uplink, self._spool, signed=settings.state_dir / FOLDER / pins.FILE)
         self._pretence: Pretence | None = None
 
     async def run(self) -> None:

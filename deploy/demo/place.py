@@ -296,7 +296,7 @@ class Place:
             "target": f"{ADDRESS}:{self.ports.compliance}",
             "tls": self.certificate(party),
             "authority_key": str(self.receipt_key.with_suffix(".pub.pem")),
-            "ledger": {"policy": str(self.policy), "poll": "2s", "check": "30s"},
+            "ledger": {"poll": "2s", "check": "30s"},
             "backoff_first": "200ms",
             "backoff_max": "2s",
         }

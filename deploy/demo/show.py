@@ -163,9 +163,9 @@ class Demo:
             ]
             for party in PARTIES
         )  # fmt: skip
+        place.write_witnesses()
         self._authority.found()
         place.write()
-        place.write_witnesses()
         enrol = {
             **{operator: program("lachan-resolver") for operator in OPERATORS},
             **{probe: program("lachan-probe") for probe in PROBES},

@@ -19,6 +19,10 @@ from lachan.ledger.errors import LedgerError
 from lachan.ledger.note import Note, NoteError, NoteKey, SignatureKind
 
 MAX_POLICY_BYTES = 1 << 16
+PINNED = "x-lachan-ledger"
+"""In the top-level targets of the list's TUF repository: the policy, as text."""
+MAX_PINNED_BYTES = 1 << 14
+"""Every edge fetches it with the targets."""
 MAX_EACH = 32
 """Logs, witnesses and groups, of each at most."""
 MAX_AHEAD_S = 300
@@ -113,10 +117,11 @@ class Policy:
                 raise FutureError(f"witness {name}: cosigned {time - now} s from now")
         if self.quorum is not None and not self._reached(self.quorum, times):
             there = ", ".join(sorted(times)) or "nobody"
-            raise QuorumError(f"checkpoint of {head.size} leaves: cosigned by {there}, which is not {self._asked()}")
+            raise QuorumError(f"checkpoint of {head.size} leaves: cosigned by {there}, which is not {self.asked()}")
         return Believed(head, times)
 
-    def _asked(self) -> str:
+    def asked(self) -> str:
+        """How many of whom it asks for, in words."""
         group = self.groups.get(self.quorum or "")
         return f"{group.enough} of {', '.join(group.members)}" if group else f"{self.quorum}"
 
@@ -214,3 +219,19 @@ def parse(data: bytes) -> Policy:
     if not reader.quorum_seen:
         raise NoteError(0, "no quorum")
     return Policy(tuple(reader.logs), reader.witnesses, reader.groups, reader.quorum, reader.addresses)
+
+
+def pinned(field: object) -> bytes:
+    """The policy in signed metadata; empty where there is none.
+
+    Raises:
+        NoteError: It is none, or asks for nobody's cosignature.
+    """
+    if field is None:
+        return b""
+    if not isinstance(field, str) or len(field.encode(errors="replace")) > MAX_PINNED_BYTES:
+        raise NoteError(0, f"not a text of at most {MAX_PINNED_BYTES} bytes")
+    data = field.encode(errors="replace")
+    if parse(data).quorum is None:
+        raise NoteError(0, "asks for no witness")
+    return data

@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from blocklist_sync.artifact.errors import ArtifactError
-from blocklist_sync.edge.activate import Activation
+from blocklist_sync.edge import pins
+from blocklist_sync.edge.activate import FOLDER, Activation
 from blocklist_sync.edge.agent import Agent as Sync
 from lachan import clock, durable, endpoint, log
 from lachan.compliance.v1 import report_pb2 as pb
@@ -281,7 +282,8 @@ async def serve(file: HitsFile) -> None:
         uplink: Uplink | None = None
         renewal: Renewal | None = None
         if file.report.uplink is not None:
-            uplink = Uplink(file.report.uplink, spool, window=file.report.window)
+            signed = file.state_dir / FOLDER / pins.FILE
+            uplink = Uplink(file.report.uplink, spool, window=file.report.window, signed=signed)
             wake = uplink.wake
             jobs.append(uplink.run())
             renewal = Renewal(file.report.uplink.target, file.report.uplink.tls, random.SystemRandom())

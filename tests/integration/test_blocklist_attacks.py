@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Metadata, Root
+from tuf.api.metadata import Metadata, MetaFile, Root
 
 from blocklist_sync.artifact import snapshot
 from blocklist_sync.central.errors import CentralError
@@ -25,8 +25,12 @@ from blocklist_sync.central.log import approvals
 from blocklist_sync.central.release.ceremony import next_root, next_targets, replace
 from blocklist_sync.central.release.publish import Documents
 from blocklist_sync.central.release.repository import RECORDS_TARGET, Contents, Repository
+from blocklist_sync.edge import pins
+from blocklist_sync.edge.activate import FOLDER
 from blocklist_sync.edge.agent import Agent, Reason
+from blocklist_sync.edge.pins import Pin
 from tests.support import killed
+from tests.support.ledger import Parties
 from tests.support.list_authority import Handler, ListAuthority, Server, person
 from tests.support.registry import EDITOR, GAMBLING, LogBook, Member, approval, founded, proposal, text
 
@@ -174,6 +178,41 @@ async def test_edges_follow_a_rotation_and_refuse_the_old_key(
         )
         with pytest.raises(CentralError, match="targets: 1 of 2 signatures"):
             authority.publish()
+
+
+async def test_a_witness_is_replaced_by_signed_targets_and_no_older_ones_come_back(
+    authority: ListAuthority, agent: Agent, tmp_path: Path
+) -> None:
+    """Whom edges believe about the ledger comes with the list, by the offline holders' signatures."""
+    before, after = Parties().policy_text.encode(), Parties().policy_text.encode()
+    held = tmp_path / "edge" / FOLDER / pins.FILE
+    assert pins.load(held) == Pin(1, b"")
+    expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=9)
+    for pinned in (before, after):
+        document = next_targets(opened(authority).targets.signed, None, 0, expires, pinned)  # type: ignore[union-attr] # is published
+        # One holder alone pins nothing.
+        lone = authority.signed(copy.deepcopy(document), by=authority.keys.of_role["targets"][:1])
+        authority.documents = Documents(targets=lone)
+        with pytest.raises(CentralError, match="targets: 1 of 2 signatures"):
+            authority.publish()
+        authority.documents = Documents(targets=authority.signed(document, "targets"))
+        authority.publish()
+        await agent.check()
+        assert pins.load(held) == Pin(document.signed.version, pinned)
+    # With TUF's files lost, whoever has the online keys shows the targets of before, and every signature holds.
+    old = Repository(authority.repository).held("targets", 2)
+    meta = copy.deepcopy(opened(authority).snapshot)
+    assert meta is not None
+    shutil.rmtree(tmp_path / "edge" / FOLDER / "tuf")
+    listed = {**meta.signed.meta, "targets.json": MetaFile(old.signed.version)}
+    forge(authority, "snapshot", authority.keys.of_role["snapshot"], meta=listed)
+    stamp = copy.deepcopy(opened(authority).timestamp)
+    assert stamp is not None
+    stamp.signed.snapshot_meta.version += 1
+    forge(authority, "timestamp", authority.keys.of_role["timestamp"], snapshot_meta=stamp.signed.snapshot_meta)
+    await agent.check()
+    assert agent.state().failing == agent.state().refusing == ""
+    assert pins.load(held) == Pin(3, after)
 
 
 async def test_edges_follow_where_the_old_online_key_is_lost(authority: ListAuthority, agent: Agent) -> None:

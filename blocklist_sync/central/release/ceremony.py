@@ -1,7 +1,7 @@
 """The offline roles: documents that are written unsigned, passed from holder to holder, and complete at the threshold.
 
-`root` names the keys of every role; the top-level `targets` delegate the list to its approvers and nothing else. A
-rotation is the next version of one of the two.
+`root` names the keys of every role; the top-level `targets` delegate the list to its approvers, and pin whom edges
+believe about the authority's ledger. A rotation is the next version of one of the two.
 
 Holds always: nothing is signed that its holder was not shown (`describe`); a signature is added only where it counts,
 once, over bytes that it does not change; a role never has a key or a person twice, nor fewer keys than its threshold.
@@ -9,6 +9,7 @@ once, over bytes that it does not change; a role never has a key or a person twi
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -24,6 +25,9 @@ from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import keys as log_keys
 from blocklist_sync.central.release.holder import person_of
 from blocklist_sync.central.release.repository import LIST_PATHS, LIST_ROLE, RETIRED, missing, retired, role_keys
+from lachan.ledger import policy
+from lachan.ledger.note import NoteError
+from lachan.ledger.policy import PINNED
 
 ROOT_ROLES = (Root.type, Targets.type, Snapshot.type, Timestamp.type)
 ROLES = (*ROOT_ROLES, LIST_ROLE)
@@ -78,13 +82,18 @@ def first_root(holders: Mapping[str, Holders], expires: datetime) -> Metadata[Ro
     return Metadata(root)
 
 
-def first_targets(holders: Holders, expires: datetime) -> Metadata[Targets]:
-    """The top-level targets: nothing but the delegation of the list to its approvers; unsigned.
+def first_targets(holders: Holders, expires: datetime, ledger: bytes = b"") -> Metadata[Targets]:
+    """The top-level targets, unsigned: who the list's approvers are, and whom to believe about the ledger.
+
+    Args:
+        holders: The approvers.
+        expires: When the document ends.
+        ledger: A C2SP tlog-policy that every edge holds the authority's ledger to; none if empty.
 
     Raises:
-        CentralError: The approvers cannot be used.
+        CentralError: The approvers cannot be used, or the policy is none.
     """
-    return Metadata(_delegate(Targets(expires=expires), holders))
+    return Metadata(_pin(_delegate(Targets(expires=expires), holders), ledger))
 
 
 def next_root(held: Root, changed: Mapping[str, Holders], expires: datetime) -> Metadata[Root]:
@@ -103,7 +112,9 @@ def next_root(held: Root, changed: Mapping[str, Holders], expires: datetime) -> 
     return Metadata(root)
 
 
-def next_targets(held: Targets, approvers: Holders | None, log_length: int, expires: datetime) -> Metadata[Targets]:
+def next_targets(
+    held: Targets, approvers: Holders | None, log_length: int, expires: datetime, ledger: bytes = b""
+) -> Metadata[Targets]:
     """The next top-level targets, unsigned; a key that leaves is kept among the retired, never to sign again.
 
     Args:
@@ -111,11 +122,12 @@ def next_targets(held: Targets, approvers: Holders | None, log_length: int, expi
         approvers: Who may sign the list from now on; None leaves them as they are.
         log_length: The steps of the log up to which a key that leaves counts.
         expires: When the document ends.
+        ledger: Whom to believe about the ledger from now on; empty leaves that as it is.
 
     Raises:
-        CentralError: The approvers cannot be used, or one of them was retired before.
+        CentralError: The approvers cannot be used, or one of them was retired before; or the policy is none.
     """
-    targets = deepcopy(held)
+    targets = _pin(deepcopy(held), ledger)
     targets.version += 1
     targets.expires = expires
     if approvers is None:
@@ -162,6 +174,46 @@ def _assign(root: Root, role: str, holders: Holders) -> None:
     for key in holders.keys:
         root.add_key(key, role)
     root.roles[role].threshold = holders.threshold
+
+
+def _pin(targets: Targets, ledger: bytes) -> Targets:
+    if ledger:
+        targets.unrecognized_fields[PINNED] = pinned_policy(ledger).decode()
+    return targets
+
+
+def pinned_policy(data: bytes) -> bytes:
+    """A policy that may be pinned.
+
+    Raises:
+        CentralError: It is none, too long, or asks for no witness; the line is named.
+    """
+    try:
+        return policy.pinned(data.decode(errors="replace"))
+    except NoteError as error:
+        raise CentralError(f"ledger policy: {error}") from error
+
+
+def ledger_policy(targets: Targets) -> bytes:
+    """The policy that targets pin; empty where they pin none.
+
+    Raises:
+        CentralError: What they pin is none.
+    """
+    try:
+        return policy.pinned(targets.unrecognized_fields.get(PINNED))
+    except NoteError as error:
+        raise CentralError(f"targets: {PINNED}: {error}") from error
+
+
+def _witnesses(targets: Targets) -> str:
+    """Whom targets pin, in a line."""
+    data = ledger_policy(targets)
+    if not data:
+        return "nobody"
+    found = policy.parse(data)
+    logs = ", ".join(one.name for one in found.logs)
+    return f"{logs}; {found.asked()}; SHA-256 {hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def _delegate(targets: Targets, holders: Holders) -> Targets:
@@ -229,6 +281,8 @@ def describe(document: Metadata[Any], before: Root | Targets | None) -> list[tup
     rows = [("version", str(before.version) if before else "", str(signed.version))]
     rows.append(("expires", f"{before.expires:%Y-%m-%d}" if before else "", f"{signed.expires:%Y-%m-%d}"))
     rows += [(role, _told(before, role) if before else "", _told(signed, role)) for role in roles]
+    if isinstance(signed, Targets):
+        rows.append(("ledger", _witnesses(before) if isinstance(before, Targets) else "", _witnesses(signed)))
     if isinstance(signed, Targets) and (left := _retired(signed)):
         rows.append(("retired", _retired(before), left))
     return rows

@@ -19,7 +19,7 @@ from blocklist_sync.central.release import ceremony, founding, repository
 from blocklist_sync.central.release import publish as publishing
 from blocklist_sync.central.release.build import custom_of
 from blocklist_sync.central.release.ceremony import ROLES, ROOT_ROLES, Holders, describe, expiry, lacking_root
-from blocklist_sync.central.release.repository import LIST_ROLE, Repository, missing
+from blocklist_sync.central.release.repository import LIST_ROLE, MAX_METADATA_BYTES, Repository, missing
 from blocklist_sync.central.verbs.common import (
     Duration,
     Json,
@@ -32,6 +32,7 @@ from blocklist_sync.central.verbs.common import (
     seconds,
 )
 from lachan import durable, terminal
+from lachan.ledger import policy
 
 root_app = typer.Typer(help="The root: which keys count for what.", no_args_is_help=True, add_completion=False)
 targets_app = typer.Typer(
@@ -43,6 +44,9 @@ RENEWED = (Root.type, Targets.type)
 """Documents that end although nothing changes."""
 Keys = list[Path]
 Threshold = Annotated[int, typer.Option(min=1, help="How many of them must sign.")]
+LedgerPolicy = Annotated[
+    Path | None, typer.Option(help="A C2SP tlog-policy that every edge holds the authority's ledger to.")
+]
 Against = Annotated[Path | None, typer.Option("--root", help="The root that is trusted now.")]
 Before = Annotated[Path | None, typer.Option(help="The targets that these replace, shown beside them.")]
 
@@ -103,13 +107,35 @@ def targets_init(
     out: Out,
     list_key: Annotated[Keys, typer.Option(help="A .pub.json of each approver.")],
     list_threshold: Threshold = 2,
+    ledger_policy: LedgerPolicy = None,
     lifetime: Duration = "365d",
     as_json: Json = False,
 ) -> None:
     """Writes the first top-level targets, which delegate the list to its approvers, for their holders to sign."""
     expires = expiry(int(time.time()), seconds(lifetime, "--lifetime"))
     holders = Holders(public_keys(list_key), list_threshold)
-    _write(out, ceremony.first_targets(holders, expires), None, as_json=as_json)
+    _write(out, ceremony.first_targets(holders, expires, _policy(ledger_policy)), None, as_json=as_json)
+
+
+def _policy(path: Path | None) -> bytes:
+    return durable.read(path, policy.MAX_PINNED_BYTES) if path is not None else b""
+
+
+@targets_app.command("ledger")
+def targets_ledger(
+    folder: RepositoryFolder,
+    root: Annotated[Path, typer.Option("--root", help="The root that is trusted.")],
+    as_json: Json = False,
+) -> None:
+    """Prints whom the signed targets pin for the ledger: for the compliance service, and who verifies packs."""
+    targets = Repository(folder).verified(durable.read(root, MAX_METADATA_BYTES)).targets
+    text = ceremony.ledger_policy(targets.signed) if targets is not None else b""
+    if targets is None or not text:
+        raise CentralError(f"{folder}: its targets pin no ledger policy")
+    if as_json:
+        terminal.document({"version": targets.signed.version, "policy": text.decode()})
+    else:
+        terminal.line(text.decode().rstrip("\n"))
 
 
 def _replaced(document: Metadata[Any], file: Path | None, kind: type[Any], option: str) -> Any:
@@ -218,6 +244,7 @@ def rotate(
     until_step: Annotated[
         int, typer.Option(min=0, help="For list: the log's last step that a leaving key counts for; 0: as published.")
     ] = 0,
+    ledger_policy: LedgerPolicy = None,
     lifetime: Duration = "365d",
     as_json: Json = False,
 ) -> None:
@@ -228,6 +255,8 @@ def rotate(
     """
     if role not in ROLES:
         raise CentralError(f"{role!r} is no role; there are {', '.join(ROLES)}")
+    if ledger_policy is not None and role not in {LIST_ROLE, Targets.type}:
+        raise CentralError("a ledger policy is pinned by the targets: rotate targets, or list")
     root, targets, log_length = _published(folder)
     expires = expiry(int(time.time()), seconds(lifetime, "--lifetime"))
     held = targets if role == LIST_ROLE else root
@@ -241,5 +270,5 @@ def rotate(
         _write(out, ceremony.next_root(root, changed, expires), root, as_json=as_json)
     if role in {LIST_ROLE, Targets.type}:
         approvers = holders if role == LIST_ROLE else None
-        document = ceremony.next_targets(targets, approvers, until_step or log_length, expires)
+        document = ceremony.next_targets(targets, approvers, until_step or log_length, expires, _policy(ledger_policy))
         _write(out, document, targets, as_json=as_json)

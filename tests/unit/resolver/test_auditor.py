@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from blocklist_sync.edge import pins
 from lachan.compliance.v1 import audit_service_pb2 as pb
 from lachan.compliance.v1 import audit_service_pb2_grpc as stubs
 from lachan.compliance.v1 import report_pb2
@@ -21,9 +22,11 @@ from lachan.ledger.leaf import Kind, Opening
 from lachan.spool import Spool
 from resolver.auditor import FOLDER, Auditor, Doubt
 from resolver.heads import CONTRADICTION
+from resolver.trust import Trust
 from resolver.uplink import Uplink
 from tests.support.authority import Authority
 from tests.support.ledger import NOON, Book, Parties, forest
+from tests.support.pins import targets
 from tests.support.wait import until
 from tests.unit.resolver.test_uplink import fill, running, settings
 
@@ -118,15 +121,61 @@ async def test_a_report_stays_until_it_is_proven_under_a_cosigned_head(tmp_path:
             assert report_pb2.Receipt.FromString(proven.receipt.receipt).index == leaf.index
 
 
+async def test_what_the_list_s_repository_pins_is_demanded_without_a_file_of_one_s_own(tmp_path: Path) -> None:
+    """A quorum that no head here reaches, and later one that does, as where a witness was replaced."""
+    authority = Ledger(tmp_path)
+    await authority.start()
+    spool = Spool(tmp_path / "spool.db")
+    signed_by = tmp_path / pins.FILE
+    made = settings(authority, ledger={"poll": 0.01, "check": 0.1})
+    uplink = Uplink(made, spool, random.Random(1), wall=lambda: NOON + 3600.0, signed=signed_by)
+    text = authority.parties.policy_text
+    try:
+        fill(spool, 2)
+        authority.size = 2
+        async with running(uplink):
+            # Not known yet: a receipt alone lets nothing go.
+            await until(lambda: spool.stats().acknowledged == 2)
+            pins.keep(signed_by, targets(1, text.replace(" 2 ", " 3 ")))
+            await until(lambda: uplink.status.ledger.doubts.get(Doubt.HEAD, 0) > 0)  # type: ignore[union-attr] # there is one
+            assert spool.stats().items == 2
+            pins.keep(signed_by, targets(2, text))
+            await until(lambda: spool.stats().items == 0)
+            assert spool.stats().acknowledged == 0
+    finally:
+        await authority.stop()
+        spool.close()
+
+
+async def test_where_nobody_pins_a_policy_what_waited_goes_with_its_receipt(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    await authority.start()
+    spool = Spool(tmp_path / "spool.db")
+    signed_by = tmp_path / pins.FILE
+    made = settings(authority, ledger={"poll": 0.01, "check": 0.1})
+    uplink = Uplink(made, spool, random.Random(1), signed=signed_by)
+    try:
+        fill(spool, 2)
+        async with running(uplink):
+            await until(lambda: spool.stats().acknowledged == 2)
+            pins.keep(signed_by, targets(1, None))
+            await until(lambda: spool.stats().items == 0)
+            fill(spool, 1, first=2)
+            uplink.wake()
+            await until(lambda: spool.stats().items == 0)
+    finally:
+        await authority.stop()
+        spool.close()
+
+
 async def test_what_has_a_receipt_is_proven_after_a_restart_and_not_sent_again(tmp_path: Path) -> None:
     async with edge(tmp_path) as (authority, spool, uplink):
         fill(spool, 2)
         async with running(uplink):
             await until(lambda: spool.stats().acknowledged == 2)
         authority.size = 2
-        pin = uplink._settings.ledger
-        assert pin is not None
-        auditor = Auditor(uplink._settings, pin, spool, random.Random(1), lambda: NOON + 3600.0)
+        trust = Trust(tmp_path / "policy", None)
+        auditor = Auditor(uplink._settings, trust, spool, random.Random(1), lambda: NOON + 3600.0)
         assert await auditor.turn() is False
         assert spool.stats().items == 0
         assert authority.calls == [2]

@@ -15,7 +15,6 @@ from resolver.heads import (
     ContradictionError,
     Heads,
     OlderHeadError,
-    load_policy,
 )
 from tests.support.ledger import NOON, Forest, Parties, forest
 
@@ -103,6 +102,3 @@ def test_what_is_kept_and_cannot_be_read_is_an_error_never_a_fresh_start(tmp_pat
     (tmp_path / CHECKPOINT).write_bytes(b"rubbish")
     with pytest.raises(LedgerError, match="checkpoint: line"):
         Heads(tmp_path, PARTIES.policy)
-    (tmp_path / "policy").write_bytes(b"trust me")
-    with pytest.raises(LedgerError, match="policy: line 1"):
-        load_policy(tmp_path / "policy")

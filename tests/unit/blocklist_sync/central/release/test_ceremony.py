@@ -11,6 +11,7 @@ from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.release import ceremony
 from blocklist_sync.central.release.ceremony import Holders, describe, expiry, lacking_root, merge, replace, sign
 from blocklist_sync.central.release.repository import approvers, missing, retired, role_keys
+from tests.support.ledger import Parties
 from tests.support.list_authority import first_keys, person
 
 EXPIRES = datetime(2030, 1, 1, tzinfo=UTC)
@@ -119,7 +120,7 @@ def test_a_document_is_shown_beside_the_one_before() -> None:
     assert rows["snapshot"][1].startswith("1 of 1: snapshot (")
     assert rows["snapshot"][2].startswith("1 of 1: snapshot-new (")
     assert rows["root"][1] == rows["root"][2]
-    assert [row[0] for row in describe(targets(), None)] == ["version", "expires", "list"]
+    assert [row[0] for row in describe(targets(), None)] == ["version", "expires", "list", "ledger"]
     before = targets().signed
     leaving = ceremony.next_targets(
         before, replace(before, "list", [person("fourth").public_key], ["first"], 0), 17, EXPIRES
@@ -127,6 +128,26 @@ def test_a_document_is_shown_beside_the_one_before() -> None:
     told = describe(leaving, before)[-1]
     assert (told[0], told[1]) == ("retired", "")
     assert re.fullmatch(r"first \([0-9a-f]{8}\) until step 17", told[2])
+
+
+def test_whom_to_believe_about_the_ledger_is_shown_and_stays_until_another_is_pinned() -> None:
+    parties = Parties()
+    pinned = parties.policy_text.encode()
+    document = ceremony.first_targets(KEYS.holders("list"), EXPIRES, pinned)
+    assert ceremony.ledger_policy(document.signed) == pinned
+    again = ceremony.next_targets(Metadata[Targets].from_bytes(document.to_bytes()).signed, None, 0, EXPIRES)
+    assert ceremony.ledger_policy(again.signed) == pinned
+    other = pinned.replace(b" 2 ", b" 3 ")
+    rotated = ceremony.next_targets(again.signed, None, 0, EXPIRES, other)
+    (row,) = (row for row in describe(rotated, again.signed) if row[0] == "ledger")
+    assert (row[1].startswith("log.example/ledger; 2 of w1, w2, w3; "), "; 3 of w1" in row[2]) == (True, True)
+    assert ceremony.ledger_policy(targets().signed) == b""
+
+
+@pytest.mark.parametrize("text", [b"trust me", b"quorum none\n", b"#" * 20_000, b"\xff\n"])
+def test_what_asks_for_no_witness_is_not_pinned(text: bytes) -> None:
+    with pytest.raises(CentralError, match="ledger policy: "):
+        ceremony.first_targets(KEYS.holders("list"), EXPIRES, text)
 
 
 def test_lifetimes_have_bounds() -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from blocklist_sync.central.cli import app
 from blocklist_sync.central.errors import CentralError
+from tests.support.ledger import Parties
 
 SECRET = "a long passphrase"
 REFUSED = "co.uk"
@@ -215,6 +216,24 @@ def replaces_an_approver(office: Office) -> None:
         office.approve(asked["id"], targets="@two/2.targets.json")
 
 
+def replaces_a_witness(office: Office) -> None:
+    """After the custodian: the first root still leads to the targets of now."""
+    asked = ("targets", "ledger", "--repository", "@repository", "--root", "@ceremony/1.root.json")
+    with pytest.raises(CentralError, match="its targets pin no ledger policy"):
+        office(*asked)
+    (office.folder / "policy").write_text(Parties().policy_text)
+    office(
+        *("rotate", "targets", "--repository", "@repository", "--out", "@witness", "--ledger-policy", "@policy"),
+    )
+    document = next((office.folder / "witness").iterdir())
+    for person in ("nam", "phuc"):
+        beside = ("--root", "@three/2.root.json", "--before", "@three/3.targets.json")
+        shown = office("targets", "sign", str(document), *beside, *office.signed_by(person))
+        assert "log.example/ledger; 2 of w1, w2, w3; SHA-256 " in " ".join(shown.split())
+    office.publish(str(document))
+    assert office.json(*asked)["policy"] == (office.folder / "policy").read_text()
+
+
 def replaces_a_custodian(office: Office) -> None:
     office.key("phuc")
     told = office(
@@ -262,6 +281,7 @@ def test_the_whole_road_and_every_kind_of_change_to_its_keys(office: Office) -> 
     replaces_an_online_key_while_a_list_waits(office)
     replaces_an_approver(office)
     replaces_a_custodian(office)
+    replaces_a_witness(office)
     refuses_what_cannot_be_meant(office)
     asks_before_signing(office)
 
