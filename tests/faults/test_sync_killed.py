@@ -1,11 +1,13 @@
-"""kill -9 before every change to the disk that an edge's sync makes, and every file of it damaged in every way.
+"""kill -9 before every change to the disk that an edge's sync makes, a disk full from each one on, every file damaged.
 
 What is shown: each step, and the list in force right after it (`pytest -s`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import sys
@@ -17,8 +19,13 @@ from pathlib import Path
 import pytest
 
 from blocklist_sync.artifact import snapshot
+from blocklist_sync.central.release.ceremony import next_root
+from blocklist_sync.central.release.publish import Documents
+from blocklist_sync.central.release.repository import Repository
 from blocklist_sync.edge.activate import FOLDER
 from blocklist_sync.edge.agent import Activation, Agent, Failure, SyncSettings
+from blocklist_sync.edge.freshness import Alarm
+from blocklist_sync.edge.settings import HostSettings
 from resolver.suspending import Suspending
 from tests.support import killed
 from tests.support.list_authority import Handler, ListAuthority, Server
@@ -107,15 +114,49 @@ def test_killed_at_every_step_of_its_first_release(authority: ListAuthority, ser
 
 
 @pytest.mark.forks
-def test_killed_at_every_step_of_a_delta(authority: ListAuthority, server: Server, place: Path) -> None:
+def test_killed_at_every_step_of_a_delta_that_comes_with_a_new_root(
+    authority: ListAuthority, server: Server, place: Path
+) -> None:
+    state = place / "edge"
+    address = f"https://list.example:{server.server_address[1]}"
+    settings = authority.settings(
+        server, repository=address, hosts=HostSettings(addresses={"list.example": ("127.0.0.1",)})
+    )
+    Agent(settings, state)._check()
+    # Where the host was reached is written anew as well.
+    (state / FOLDER / "hosts.json").unlink()
+    held = Repository(authority.repository).opened()
+    assert held is not None
+    root = next_root(held.root.signed, {}, held.root.signed.expires)
+    authority.documents = Documents(root=authority.signed(root, "root"))
+    authority.publish(ALWAYS, *NAMES, "new.example")
+    server.requests.clear()
+    steps = through("delta", state, checking(settings, state), {1, 2}, lambda: settled(settings, state, 2))
+    assert any(path.endswith(".delta") for path in server.requests)
+    assert not any("records.bin" in path for path in server.requests)
+    for change in ("replace .hosts.json.part", "2.root.json", "replace .current.json.part"):
+        assert any(change in step for step in steps), change
+
+
+@pytest.mark.forks
+def test_killed_at_every_step_of_a_repair(authority: ListAuthority, server: Server, place: Path) -> None:
     state, settings = place / "edge", authority.settings(server)
     Agent(settings, state)._check()
     authority.publish(ALWAYS, *NAMES, "new.example")
-    server.requests.clear()
-    work = checking(settings, state)
-    through("delta", state, work, {1, 2}, lambda: settled(settings, state, 2))
-    assert any(path.endswith(".delta") for path in server.requests)
-    assert not any("records.bin" in path for path in server.requests)
+    Agent(settings, state)._check()
+    held = Agent.recover(state)
+    assert held is not None
+    flipped(held.snapshot)
+    # Whoever may not repair falls back to the release before it.
+    assert listed(Agent.recover(state)) == 1
+
+    def repair() -> None:
+        assert listed(Agent(settings, state).current()) == 2
+
+    steps = through("repair", state, repair, {1, 2}, repair)
+    assert any("replace .rules.snapshot.part" in step for step in steps)
+    repair()
+    assert listed(Agent.recover(state)) == 2
 
 
 def missing(handler: Handler) -> bool:
@@ -178,6 +219,50 @@ def test_killed_at_every_step_of_a_suspension(authority: ListAuthority, server: 
     suspend()
     assert listed(Agent.recover(state)) == 1
 
+    def resume() -> None:
+        suspending = Suspending(state / FOLDER, lambda: None)
+        suspending.recover()
+        if suspending.live():
+            suspending.handlers()["release-resume"]({}, [])
+
+    through("resumption", state, resume, {1, 2}, resume)
+    # A release that comes meanwhile is in force at once; until then the suspended one is not, whatever happens.
+    suspend()
+    authority.publish(ALWAYS, "later.example")
+    work = checking(settings, state)
+    through("release after a suspended one", state, work, {1, 3}, lambda: settled(settings, state, 3))
+
+
+def test_whichever_step_finds_the_disk_full_the_list_stays_and_it_is_told(
+    authority: ListAuthority, server: Server, place: Path
+) -> None:
+    state, before = place / "edge", place / "before"
+    settings = authority.settings(server)
+    Agent(settings, before)._check()
+    authority.publish(ALWAYS, *NAMES, "new.example")
+    shown: list[str] = []
+    for number in itertools.count(1):
+        shutil.rmtree(state, ignore_errors=True)
+        shutil.copytree(before, state, symlinks=True)
+        agent, disk = Agent(settings, state), killed.Full(number)
+        agent.current()
+        with disk.filling():
+            taken = asyncio.run(agent.check())
+        if not disk.refused:
+            break
+        found = listed(Agent.recover(state))
+        shown.append(f"full from step {number} on, {disk.refused}: serial {found} in force")
+        assert found in {1, 2}, shown[-1]
+        if taken is None:
+            assert agent.failed == dict.fromkeys(Failure, 0) | {Failure.STORAGE: 1}, (shown[-1], agent.refused)
+            assert agent.look().raised.keys() == {Alarm.STORAGE}, shown[-1]
+        # Once there is room, the same process brings everything in order, and says so.
+        asyncio.run(agent.check())
+        assert listed(Agent.recover(state)) == 2, shown[-1]
+        assert not agent.look().raised, shown[-1]
+    sys.stdout.write("\n".join(shown) + "\n")
+    assert len(shown) > 15
+
 
 def truncated(path: Path) -> None:
     data = path.read_bytes()
@@ -223,8 +308,12 @@ async def test_whichever_file_is_damaged_a_list_is_in_force_and_the_newest_comes
         damage(state / file)
         assert listed(Agent.recover(state)) in {1, 2}, file
         agent = Agent(settings, state)
-        assert listed(agent.current()) in {1, 2}, file
+        held = listed(agent.current())
+        assert held in {1, 2}, file
+        # What could not be repaired here is told, until it is back.
+        assert (Alarm.DAMAGED in agent.look().raised) == (held == 1), file
         await agent.check()
+        assert not agent.look().raised, file
         assert sum(agent.refused.values()) == sum(agent.failed.values()) == 0, (file, agent.refused, agent.failed)
         assert listed(agent.current()) == listed(Agent.recover(state)) == 2, file
         suspended = Suspending(state / FOLDER, lambda: None)

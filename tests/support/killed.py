@@ -1,10 +1,13 @@
 """Runs something in a process of its own that is killed with SIGKILL right before its n-th change to the disk.
 
+Or here, on a disk that takes no more from there on.
 Changes are what `os` is called for: opened, written, synced, renamed, removed, whoever calls.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import resource
 import signal
@@ -13,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_CHANGES = ("open", "fsync", "replace", "rename", "unlink", "remove", "mkdir", "symlink", "link", "write")
+_CHANGES = ("open", "fsync", "replace", "rename", "unlink", "remove", "mkdir", "rmdir", "symlink", "link", "write")
+# Of these, what a full disk refuses; `open` where it makes a file.
+_ROOM = ("open", "fsync", "replace", "rename", "mkdir", "symlink", "link")
 
 
 def _forked(prepare: Callable[[], None], work: Callable[[], object]) -> int:
@@ -100,3 +105,36 @@ def with_full_disk(work: Callable[[], object], room: int) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     return os.waitstatus_to_exitcode(_forked(prepare, work))
+
+
+class Full:
+    """A disk that takes no more from its n-th change on."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+        self.refused = ""
+        """The first change that found no room."""
+
+    def _watched(self, name: str, change: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if name == "open" and not (args[1:] and args[1] & os.O_CREAT):
+                return change(*args, **kwargs)
+            self._left -= 1
+            if self._left > 0:
+                return change(*args, **kwargs)
+            self.refused = self.refused or _described(name, *args)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fsdecode(args[0]) if name != "fsync" else None)
+
+        return call
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """Within the block it is so."""
+        before = {name: getattr(os, name) for name in _ROOM}
+        for name, change in before.items():
+            setattr(os, name, self._watched(name, change))
+        try:
+            yield
+        finally:
+            for name, change in before.items():
+                setattr(os, name, change)
