@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 OFFSET = timedelta(hours=7)
 CALENDAR = 86400
@@ -36,12 +37,13 @@ class LegalDay:
         """The day that a moment lies in."""
         return cls((moment - _EPOCH) // timedelta(seconds=length), length)
 
-    @property
+    # Asked for with every sighting of a day.
+    @cached_property
     def start(self) -> datetime:
         """Its first moment, in UTC."""
         return _EPOCH + timedelta(seconds=self.number * self.length)
 
-    @property
+    @cached_property
     def end(self) -> datetime:
         """The first moment after it, in UTC."""
         return self.start + timedelta(seconds=self.length)

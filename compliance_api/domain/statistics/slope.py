@@ -48,11 +48,13 @@ class Moments:
 
 def moments(pairs: Iterable[tuple[int, int]]) -> Moments:
     """The sums over some pairs."""
-    total = Moments()
-    for x, y in pairs:
-        xx, xy, yy = x * x, x * y, y * y
-        total += Moments(1, x, y, xx, xy, yy, xx * x, xx * y, x * yy, xx * xx, xx * xy, xx * yy)
-    return total
+    rows = [_powers(x, y) for x, y in pairs]
+    return Moments(*(sum(column) for column in zip(*rows, strict=True)))
+
+
+def _powers(x: int, y: int) -> tuple[int, ...]:
+    xx, xy, yy = x * x, x * y, y * y
+    return 1, x, y, xx, xy, yy, xx * x, xx * y, x * yy, xx * xx, xx * xy, xx * yy
 
 
 @dataclass(frozen=True)
