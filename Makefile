@@ -85,7 +85,7 @@ fuzz: ready build/fuzz/site/atheris  ## inputs made for the edge's parsers, unde
 entropy: ready  ## ids and ports of 24,000 queries to an upstream, measured; and every lie told to an edge
 	$(BIN)/pytest -q -s tests/faults/test_spoofing.py
 
-simulate: ready  ## 10,000 honest operator-years and every cheat: what the verdict finds, how seldom it errs; some minutes
+simulate: ready  ## 10,000 honest operator-years and every cheat: what the verdict finds, how seldom it errs; 20 minutes
 	$(BIN)/python -m tests.simulate $(SIMULATE)
 
 bench: ready  ## this resolver beside its peers, in one run (needs Debian's dnsperf and nsd; peers that are there)

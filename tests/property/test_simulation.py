@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from compliance_api.domain.verdicts.verdict import Outcome
-from tests.simulate import cheats, honest, openness
-from tests.simulate.cheats import CHEATS, Cheat
+from tests.simulate import between, cheats, honest, openness
+from tests.simulate.cheats import CHEATS, Cheat, Detection
 from tests.simulate.composed.conduct import HONEST, unfiltered
 from tests.simulate.composed.judging import Operator
+from tests.simulate.parts import Results
+from tests.simulate.shared import Cores
 from tests.simulate.world import Law, Measuring, World, defaults, measuring
 
 WORLD = World()
@@ -83,10 +86,45 @@ def test_the_same_seed_gives_the_same_result(place: Measuring) -> None:
     assert one == other
 
 
+def test_a_piece_of_work_is_the_same_whoever_does_it_and_a_lost_one_is_told() -> None:
+    with Cores(5, 2) as cores:
+        lost = cores.call(json.loads, "no document")
+        one, other = (cores.draw("same", openness.detect, WORLD, 0.5, 1, 5) for _ in range(2))
+        assert one.result() == other.result()
+        with pytest.raises(json.JSONDecodeError):
+            lost.result()
+
+
+def test_what_is_demanded_decides_whether_the_simulation_ends_well() -> None:
+    found = {"udp_only": Detection(1000, 0.99, 5.25)}
+    assert Results(10_000, 4, found, []).missed() == []
+    assert len(Results(10_000, 5, found, []).missed()) == 1
+    assert len(Results(10_000, 0, {"udp_only": Detection(1000, 0.989, 5.25)}, []).missed()) == 1
+    assert json.loads(Results(10_000, 1, found, []).document()) == {
+        "honest_years": 10_000,
+        "accused": 1,
+        "cheats": {"udp_only": {"detected": 0.99, "median_days": 5.25}},
+    }
+
+
+def test_a_stranger_on_one_network_accuses_nobody_and_one_on_every_second_line_does(place: Measuring) -> None:
+    def found(share: float, spread: tuple[int, int]) -> between.Between | None:
+        return between.intercepted(generator(), place, LAW, share, spread, 2)
+
+    one, every = found(1 / 3, (1, 0)), found(0.5, (0, 0))
+    assert one is not None
+    assert every is not None
+    assert (one.bad, one.accused) == (0.0, (0.0,) * 4)
+    # A day or four accuse nobody either.
+    assert (every.bad, every.accused) == (1.0, (0.0, 0.0, 1.0, 1.0))
+    assert found(0.5, (1, 0)) is None
+
+
 def test_the_composed_system_calls_an_honest_operator_compliant_and_a_cheat_s_day_bad() -> None:
     """From the draw of names to the verdict, by the service's own functions."""
     world = World(lines=8, handed=8)
-    honestly = Operator(world, HONEST, 3, 1).run()
+    # A day before a legal year ends, which a name taken out of the list and a challenge live to see.
+    honestly = Operator(world, HONEST, 3, 1, before_new_year=1).run()
     assert [one.outcome for one in honestly.verdicts] == [Outcome.COMPLIANT]
     cheating = Operator(world, unfiltered(0.05), 3, 1).run()
     # One bad day accuses nobody.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class Cheat:
     names: float = 0.0
     # Part of the aged names that are missed: those younger than the list in use.
     young: float = 0.0
+    # Part of the names taken out of the list that are blocked still.
+    kept: float = 0.0
     # Part of parents and siblings that are blocked.
     neighbours: float = 0.0
     # Part of the handed lines that meet the resolver nobody enrolled.
@@ -59,14 +62,20 @@ def _invented(rng: np.random.Generator, _challenge: Ints, others: Ints) -> Ints:
     return rng.poisson(max(1.0, float(others.mean())), others.shape)
 
 
+def _times(_rng: np.random.Generator, challenge: Ints, others: Ints, factor: float) -> Ints:
+    return np.rint(factor * (challenge + others)).astype(np.int64)
+
+
 def scaled(factor: float) -> Callable[[np.random.Generator, Ints, Ints], Ints]:
     """Reports so many times what was counted."""
-    return lambda _rng, challenge, others: np.rint(factor * (challenge + others)).astype(np.int64)
+    return partial(_times, factor=factor)
 
 
 CHEATS = {
     "names_unfiltered_2_percent": Cheat(names=0.02),
-    "list_3_days_old": Cheat(young=0.6),
+    # Ages are drawn evenly: two of the six days between the deadline and a week.
+    "list_3_days_old": Cheat(young=1 / 3),
+    "never_unblocks": Cheat(kept=1.0),
     "udp_only": Cheat(leaks=by_cell(transport=("udp",))),
     "a_only": Cheat(leaks=by_cell(kind=("a",))),
     "v4_only": Cheat(leaks=by_cell(family=("v4",))),
@@ -122,7 +131,8 @@ def _days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law) ->
             continue
         first, second = _looks(cheat, place, rng, intercepted)
         unlisted = int(rng.binomial(world.unlisted, 1 - world.lost))
-        aged = int(rng.binomial(world.aged, 1 - world.dead))
+        aged = int(rng.binomial(rng.integers(*world.aged, endpoint=True), 1 - world.dead))
+        released = int(rng.binomial(world.released, 1 - world.dead))
         handed = int(rng.binomial(world.handed, 1 - world.intercepted - world.misconfigured))
         tally = full(
             place,
@@ -134,14 +144,18 @@ def _days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law) ->
             aged_missed=int(rng.binomial(aged, cheat.young)),
             handed=world.handed,
             foreign=int(rng.binomial(handed, cheat.foreign)),
+            released=released,
+            still_blocked=int(rng.binomial(released, cheat.kept)),
         )
         if cheat.servfail:
             tally = replace(tally, names=0, missed=0, evaded=place.names, seen={}, missed_by={})
         yield families(judge_day(tally, law.day).bad)
 
 
-def _by_days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int) -> Ints:
-    """The day on which each run is found by bad days, from 1."""
+def _by_days(
+    cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int, new_year: int = NEVER
+) -> Ints:
+    """The day on which each run is found by bad days, from 1; a legal year may end so many days after the beginning."""
     before = Standing()
     for _ in range(BEFORE):
         before = before.after(dict.fromkeys(FAMILIES, False), law.process)
@@ -149,6 +163,8 @@ def _by_days(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law,
     for run in range(runs):
         standing = before
         for day, row in enumerate(_days(cheat, rng, place, law), 1):
+            if day == new_year + 1:
+                standing = Standing()
             known = {family: None if one < 0 else bool(one) for family, one in zip(FAMILIES, row, strict=True)}
             standing = standing.after(known, law.process)
             if standing.accused(law.process):
@@ -177,9 +193,14 @@ def _by_counters(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: 
     return found
 
 
-def detect(cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int) -> Detection:
-    """How often and when a cheat is found."""
+def detect(
+    cheat: Cheat, rng: np.random.Generator, place: Measuring, law: Law, runs: int, new_year: int = NEVER
+) -> Detection:
+    """How often and when a cheat is found; `new_year` says how many days after its beginning a legal year ends."""
     by_counters = cheat.counted is not None or cheat.copies is not None
-    days = (_by_counters if by_counters else _by_days)(cheat, rng, place, law, runs) + CLOSED
+    if by_counters:
+        days = _by_counters(cheat, rng, place, law, runs) + CLOSED
+    else:
+        days = _by_days(cheat, rng, place, law, runs, new_year) + CLOSED
     median = float(np.median(days))
     return Detection(runs, float((days <= WITHIN).mean()), median if median < NEVER else None)

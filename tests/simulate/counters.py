@@ -13,7 +13,8 @@ from compliance_api.domain.statistics.parameters import CopyRule, SlopeRule
 from compliance_api.domain.statistics.slope import Moments, slope
 from tests.simulate.world import Bools, Floats, Ints, World
 
-PAIRS = 120
+# As in deploy/examples/law.yaml.
+PAIRS = 160
 # Days whose challenges are looked at together.
 SPAN = 5
 WINDOWS = 288

@@ -38,6 +38,15 @@ class Found:
     # The highest e-value that any year met.
     highest: int = 0
 
+    def add(self, other: Found) -> None:
+        """Takes in what came of other years."""
+        self.years += other.years
+        self.accused += other.accused
+        self.days += other.days
+        self.bad.update(other.bad)
+        self.by.update(other.by)
+        self.highest = max(self.highest, other.highest)
+
 
 def judged(tallies: dict[str, Ints], law: Law) -> Ints:
     """Each day's families, 1 bad, 0 good, -1 unknown: judged once for all days that were counted alike."""
@@ -149,7 +158,7 @@ def years(rng: np.random.Generator, place: Measuring, law: Law, count: int, foun
     # Of a quarter's unfiltered names, those are confirmed that are unfiltered six hours later still: none.
     unlisted = rng.binomial(np.where(dark, 0, world.unlisted), 1 - world.lost, shape)
     own = np.minimum(rng.exponential(world.own_blocks, count), law.day.over_blocked.rate)[:, None]
-    aged = rng.binomial(np.where(dark, 0, world.aged), 1 - world.dead, shape)
+    aged = rng.binomial(np.where(dark, 0, rng.integers(*world.aged, shape, endpoint=True)), 1 - world.dead)
     late = holiday & (rng.random(shape) < world.late)
     # One aged name in 24 is six hours from the deadline: missed where the list is late. Wrong clocks make none due, for
     # the service's own stamps date what is seen.

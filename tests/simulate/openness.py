@@ -20,10 +20,11 @@ from compliance_api.domain.legal_day import LegalDay
 from compliance_api.domain.statistics.eprocess import UNIT, step
 from compliance_api.domain.statistics.parameters import ProcessRule
 from tests.simulate.cheats import NEVER, Detection
+from tests.simulate.counters import PAIRS
 from tests.simulate.world import Bools, World
 
 YEAR = 365
-HOURS = 6
+HOURS = PAIRS // ChallengeDuty().pairs_an_hour
 """Challenged a day, of one node: the worst for it, as all of them fall into the same outages."""
 FIRST = LegalDay(20_000)
 DUTY = ChallengeDuty()
@@ -55,7 +56,7 @@ def _hours(closed: Bools, state: State) -> Iterator[Hour]:
     for day, row in enumerate(closed):
         start = FIRST.after(day).start
         for place, one in enumerate(row):
-            yield Hour(b"", "node", start + timedelta(hours=4 * place), state if one else State.OPENED)
+            yield Hour(b"", "node", start + timedelta(hours=24 // HOURS * place), state if one else State.OPENED)
 
 
 def _accused_on(closed: Bools, rule: ProcessRule = RULE) -> int:

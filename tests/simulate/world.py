@@ -50,7 +50,11 @@ class World:
     unlisted: int = 160
     # Parents and siblings of listed names among them.
     neighbours: int = 60
-    aged: int = 120
+    # At least those drawn for their age alone (`assignments.aged_a_day`). The recent ones among `names` count as well:
+    # in the composed system there were 67 to 144 a day.
+    aged: tuple[int, int] = (24, 144)
+    # Names taken out of the list, asked every round of the day.
+    released: int = 12
     # Intercepted lines stay so for the year.
     intercepted: float = 0.02
     # Part of the intercepted lines that path verification does not catch before a challenge; sightings are thought to

@@ -27,7 +27,8 @@ class Asked:
     transport: Transport
     family: int
     dnssec_ok: bool
-    # Seconds since the simulation's first legal day, and since the name was published; 0 for names never listed.
+    # Seconds since the simulation's first legal day, and since the name was published, or taken out; 0 for names never
+    # listed.
     at: float
     age: float
     # From 0 to 1, for every question anew.
@@ -70,6 +71,10 @@ def leaking(share: float) -> Conduct:
     return Conduct(_listed(Shape.ANSWER, lambda asked: asked.chance < share))
 
 
+def _kept(asked: Asked) -> Shape | None:
+    return Shape.NXDOMAIN if asked.arm is Arm.RELEASED else None
+
+
 def _parents(asked: Asked) -> Shape | None:
     return Shape.NXDOMAIN if asked.arm is Arm.NEIGHBOUR and part(asked.qname) < 0.3 else None
 
@@ -79,6 +84,9 @@ EVERYTHING = _listed(Shape.ANSWER, lambda _asked: True)
 CHEATS = {
     "names_unfiltered_2_percent": unfiltered(0.02),
     "list_3_days_old": Conduct(_listed(Shape.ANSWER, lambda asked: asked.age < 3 * DAY)),
+    # Half a day after the deadline.
+    "blocks_late": Conduct(_listed(Shape.ANSWER, lambda asked: asked.age < 36 * HOUR)),
+    "never_unblocks": Conduct(_kept),
     "udp_only": Conduct(
         _listed(Shape.ANSWER, lambda asked: asked.transport is not Transport.UDP),
         ((Transport.UDP, 4), (Transport.TCP, 4)),

@@ -32,24 +32,29 @@ from tests.simulate.composed.meeting import meetings
 from tests.simulate.composed.probing import NODE, Probes
 from tests.simulate.composed.published import Published
 from tests.simulate.composed.reporting import Reporter
+from tests.simulate.counters import PAIRS
 from tests.simulate.world import World
 
-# Legal days begin at midnight in Viet Nam; the simulation with the first of a legal year.
-FIRST = LegalDay.of(datetime(2026, 12, 31, 18, tzinfo=UTC))
+# Legal days begin at midnight in Viet Nam.
+NEW_YEAR = LegalDay.of(datetime(2026, 12, 31, 18, tzinfo=UTC))
 # Hours after a day's end at which it is judged: once it is closed.
 JUDGED_AFTER = 6
-LONG_AGO = FIRST.start - timedelta(days=30)
+LONG_AGO = NEW_YEAR.start - timedelta(days=400)
 # After which a line that was away hands in what it saw, in days.
 LATE = 2
 _TEXT = {"vi": "Điều 1", "en": "Article 1"}
 
 
-def laws(days: int) -> list[Law]:
+def laws(first: LegalDay, days: int) -> list[Law]:
     """The defaults; from the middle on under another text with a shorter deadline."""
-    change = FIRST.after(days // 2).start + timedelta(hours=3)
-    plain: dict[str, Any] = {"authority": _TEXT, "default_citation": _TEXT}
-    first = Law(id="first", effective_from=datetime(2020, 1, 1, tzinfo=UTC), effective_until=change, **plain)
-    second = Law.model_validate(
+    change = first.after(days // 2).start + timedelta(hours=3)
+    plain: dict[str, Any] = {
+        "authority": _TEXT,
+        "default_citation": _TEXT,
+        "challenges": {"pairs_a_day": PAIRS},
+    }
+    before = Law(id="first", effective_from=datetime(2020, 1, 1, tzinfo=UTC), effective_until=change, **plain)
+    after = Law.model_validate(
         {
             "id": "second",
             "effective_from": change,
@@ -57,7 +62,7 @@ def laws(days: int) -> list[Law]:
             **plain,
         }
     )
-    return [first, second]
+    return [before, after]
 
 
 @dataclass
@@ -83,13 +88,16 @@ class Operator:
     seed: int
     days: int
     unrecognised: int | None = None
+    # How long before a legal year ends the simulation begins; with a year where none.
+    before_new_year: int = 0
 
     def __post_init__(self) -> None:
         """Draws its life."""
+        self.first = NEW_YEAR.after(-self.before_new_year)
         rng = random.Random(self.seed)
         self.rng = rng
-        self.laws = laws(self.days)
-        start = FIRST.start
+        self.laws = laws(self.first, self.days)
+        start = self.first.start
         published = Published(start, self.days + 2)
         life = Life.draw(rng, self.world, self.days + 1)
         self.probes = Probes(start, published, self.world, life, self.conduct, rng, self.laws[0], self.unrecognised)
@@ -115,7 +123,7 @@ class Operator:
         followed = Followed()
         for number in range(self.days):
             self._live(24 * (number + 1) + JUDGED_AFTER)
-            day = FIRST.after(number)
+            day = self.first.after(number)
             self.challenges.day(number, self.law(day.start), self.conduct)
             self._copies(number, self.law(day.start))
             self._count(day, 1, followed)
@@ -156,7 +164,7 @@ class Operator:
         self.late = [one for one in self.late if one[0] + LATE > number]
         for day in sorted({day for day, _ in due}):
             self.sightings += [sighting for at, seen in due if at == day for sighting in seen]
-            self._count(FIRST.after(day), 2, followed)
+            self._count(self.first.after(day), 2, followed)
 
     def _case(self, now: datetime, followed: Followed) -> Case:
         law = self.law(now)
@@ -174,8 +182,8 @@ class Operator:
             follow(followed.counted),
             self.challenges.say(now, law),
             self.copies,
-            now,
-            self.timeline,
+            waited_until=now,
+            laws=self.timeline,
         )
 
     def _heard(self, start: datetime) -> tuple[tuple[datetime, datetime], ...]:
@@ -185,7 +193,7 @@ class Operator:
     def _copies(self, number: int, law: Law) -> None:
         """Counters of the day that are another node's, if there are any whose copy is told from what was copied."""
         today, before = self.reporter.neighbours(number), self.reporter.neighbours(number - 1)
-        found = copied(today, before, FIRST.after(number).start, law.burden.copy_rule())
+        found = copied(today, before, self.first.after(number).start, law.burden.copy_rule())
         self.copies = [
             CopyRecord(one.other_node, f"{one.operator}/{one.node}", one.start, one.windows)
             for one in found
@@ -194,7 +202,7 @@ class Operator:
 
     def _forget(self, number: int) -> None:
         """What no later day or verdict looks at."""
-        oldest = FIRST.after(number - LATE).start
+        oldest = self.first.after(number - LATE).start
         self.sightings = [one for one in self.sightings if one.asked_at >= oldest]
         self.reports = [one for one in self.reports if one.window_start >= oldest]
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from compliance_api.domain.drawing.sampling import Inputs
+from compliance_api.domain.drawing.sampling import Inputs, steadily
 from compliance_api.domain.law.law import Law
 from compliance_api.domain.observations.observation import Arm, Result, Shape, Sighting
 from compliance_api.domain.parties.organisation import Endpoint, Transport
@@ -91,7 +91,14 @@ class Probes:
         pool = self.published.pool(self.rng, self.law, now)
         lately = {name for name in (*pool.names, *pool.recent, *pool.aged) if self._fresh(name.qname, day)}
         found = self._tracked.unsettled(Wanted.of(self.law, SPREAD, now))
-        inputs = Inputs(pool, found.firm, found.loose, found.blocked, frozenset(one.qname for one in lately))
+        inputs = Inputs(
+            pool,
+            found.firm,
+            found.loose,
+            found.blocked,
+            frozenset(one.qname for one in lately),
+            released=steadily(self.published.taken(now), self.world.released, str(day).encode()),
+        )
         seed = self.rng.randbytes(32)
         seen: list[Sighting] = []
         for transport, family in self.conduct.endpoints:
@@ -146,15 +153,16 @@ class Probes:
                         "asked_at": self.start + timedelta(seconds=at),
                         "arm": one.arm,
                         "qname": one.qname,
-                        "added_serial": one.added_serial,
-                        "added_at": one.added_at,
+                        "added_serial": 0 if one.arm is Arm.RELEASED else one.added_serial,
+                        "added_at": None if one.arm is Arm.RELEASED else one.added_at,
                         "result": _RESULTS.get(shape, Result.INCONCLUSIVE) if alive else Result.INCONCLUSIVE,
                         "shape": shape if alive or shape is Shape.ANSWER else Shape.REFERENCE_DEAD,
                         "reference_alive": alive,
                         "qtype": one.qtype,
                         "dnssec_ok": one.dnssec_ok,
                         "again": one.again,
-                        "removed_at": None,
+                        "removed_at": one.added_at if one.arm is Arm.RELEASED else None,
+                        "removed_serial": one.added_serial if one.arm is Arm.RELEASED else 0,
                     }
                 )
             )
@@ -175,7 +183,7 @@ class Probes:
         if self.life.off(at):
             return Shape.TIMEOUT, alive
         shape = self._answer(one, at, day, line, way_in)
-        if shape is Shape.NXDOMAIN and one.arm is Arm.LISTED:
+        if shape is Shape.NXDOMAIN and one.arm in {Arm.LISTED, Arm.RELEASED}:
             self.counted[int(at // 300)] += 1
         return (shape if alive or shape is not Shape.ANSWER else Shape.NODATA), alive
 
@@ -189,6 +197,8 @@ class Probes:
             asked = Asked(one.qname, one.qtype, one.arm, *way_in, one.dnssec_ok, at, age, chance)
             if (does := self.conduct.answers(asked)) is not None:
                 return does
+        if one.arm is Arm.RELEASED:
+            return Shape.NXDOMAIN if age < self.life.lag(day, one.added_serial) else Shape.ANSWER
         if not listed:
             return Shape.NXDOMAIN if part(f"{one.qname} own") < self.life.own_blocks else Shape.ANSWER
         quarter, share = self.life.open_parts.get(day, (-1, 0.0))

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from compliance_api.domain.drawing.sampling import WEEK, ListedName, Pool, Release, aged, due, recent_serials
 from compliance_api.domain.law.law import Law
 from compliance_api.domain.reports.record import ReleaseRecord
+from compliance_api.usecases.probing.releasetiming import RELEASED_FOR
 from compliance_api.usecases.probing.sample import RECENT_WANTED
 
 BASE = 20_000
@@ -22,6 +23,8 @@ EVERY = timedelta(hours=12)
 # How long before a simulation the list began to grow.
 BEFORE = timedelta(days=40)
 POOL = 200
+# Names that each release takes out; they were on the list before the simulation began.
+TAKEN = 4
 
 
 @dataclass
@@ -52,6 +55,15 @@ class Published:
     def known(self, now: datetime) -> Sequence[Release]:
         """The releases published by now, oldest first."""
         return self.releases[: bisect_right(self._dates, now)]
+
+    def taken(self, now: datetime) -> list[ListedName]:
+        """Names that the releases of late took out, each with the release that did and its time."""
+        lately = (one for one in self.known(now) if now - one.published_at < RELEASED_FOR)
+        return [
+            ListedName(f"t{number}.p{one.serial}.example", 3, "OR", one.serial, one.published_at)
+            for one in lately
+            for number in range(TAKEN)
+        ]
 
     def records(self, now: datetime) -> list[ReleaseRecord]:
         """The same, as judging needs them."""

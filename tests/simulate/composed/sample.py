@@ -1,11 +1,11 @@
 """A sample of operators that are followed through the composed system, beside what the quick model says of the same.
 
-Holds always: every operator has a seed of its own, so a sample is the same however many processes share the work.
+Holds always: every operator has a seed of its own, so a sample is the same however many processes share the work; every
+second honest operator is followed across the end of a legal year.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ LINES = 12
 # Days of an operator that cheats: what is not found in them is not found in time.
 DAYS = 8
 QUARTER = 91
-PROCESSES = 2
+BEFORE_NEW_YEAR = 45
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Task:
     name: str
     seed: int
     days: int
+    before_new_year: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,31 +57,45 @@ def world() -> World:
 def follow(task: Task) -> Told:
     """Follows one operator."""
     cheat = task.name in CHEATS
-    followed = Operator(world(), CHEATS.get(task.name, HONEST), task.seed, task.days).run(until_found=cheat)
+    conduct = CHEATS.get(task.name, HONEST)
+    operator = Operator(world(), conduct, task.seed, task.days, before_new_year=task.before_new_year)
+    followed = operator.run(until_found=cheat)
     kinds = sorted({str(one.kind) for verdict in followed.verdicts for one in verdict.findings if one.kind.accuses})
     outcomes = Counter(str(one.outcome) for one in followed.verdicts)
     return Told(task, followed.found, tuple(kinds), outcomes, bad_days(followed))
 
 
-def followed(tasks: Sequence[Task]) -> list[Told]:
-    """Follows many, in the order in which they are given."""
-    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
-        return pool.map(follow, tasks, chunksize=1)
+def honestly(seed: int, quarters: int) -> list[Task]:
+    """Honest operators, a quarter of a year each."""
+    return [Task("honest", seed * 1000 + number, QUARTER, BEFORE_NEW_YEAR * (number % 2)) for number in range(quarters)]
 
 
-def tell_honest(seed: int, quarters: int, law: Law) -> list[Told]:
-    """Honest operators for a quarter of a year each; those that were found not compliant."""
-    told = followed([Task("honest", seed * 1000 + number, QUARTER) for number in range(quarters)])
+def cheating(seed: int, name: str, runs: int) -> list[Task]:
+    """Operators that cheat in one way."""
+    return [Task(name, seed * 1000 + run, DAYS) for run in range(runs)]
+
+
+def quick_honest(rng: np.random.Generator, law: Law) -> honest.Found:
+    """What the quick model says of honest operators in the same world."""
+    quick = honest.Found()
+    honest.years(rng, measuring(world(), rng), law, 500, quick)
+    return quick
+
+
+def quick_cheat(rng: np.random.Generator, name: str, law: Law) -> Detection:
+    """The same of one that cheats."""
+    return cheats.detect(cheats.CHEATS[name], rng, measuring(world(), rng), law, 100)
+
+
+def tell_honest(told: Sequence[Told], quick: honest.Found) -> list[Told]:
+    """Prints what became of honest operators; those that were found not compliant."""
     wrongly = [one for one in told if one.found is not None]
-    days = quarters * QUARTER
-    terminal.line(f"Composed: {quarters} honest operators, {days} days, found not compliant: {len(wrongly)}")
+    days = sum(one.task.days for one in told)
+    terminal.line(f"Composed: {len(told)} honest operators, {days} days, found not compliant: {len(wrongly)}")
     for one in wrongly:
         terminal.line(f"  seed {one.task.seed}: after {one.found:g} days: {', '.join(one.kinds)}")
     outcomes = sum((one.outcomes for one in told), Counter[str]())
     terminal.line("  verdicts by the day: " + ", ".join(f"{name} {count}" for name, count in sorted(outcomes.items())))
-    quick = honest.Found()
-    rng = np.random.default_rng(seed)
-    honest.years(rng, measuring(world(), rng), law, 500, quick)
     terminal.line("  bad days                   composed     quick model of 500 such years")
     for family in map(str, FAMILIES):
         bad, known = (sum(one.bad[family][place] for one in told) for place in (0, 1))
@@ -89,27 +104,16 @@ def tell_honest(seed: int, quarters: int, law: Law) -> list[Told]:
     return wrongly
 
 
-def tell_cheats(seed: int, runs: int, law: Law) -> dict[str, Detection]:
-    """Every cheat some times; what the quick model says of the same world stands beside it."""
-    tasks = [Task(name, seed * 1000 + run, DAYS) for name in CHEATS for run in range(runs)]
-    told = followed(tasks)
-    rng = np.random.default_rng(seed)
-    place = measuring(world(), rng)
-    terminal.line(
-        f"Composed: cheats, {runs} runs each: found within {cheats.WITHIN} days, median; quick model; findings"
-    )
-    results = {}
-    for name in CHEATS:
-        days = [one.found if one.found is not None else cheats.NEVER for one in told if one.task.name == name]
-        median = float(np.median(days))
-        limit = cheats.REFUSALS_WITHIN if name == "openings_refused" else cheats.WITHIN
-        within = float(np.mean([one <= limit for one in days]))
-        results[name] = Detection(runs, within, median if median < cheats.NEVER else None)
-        quick = cheats.detect(cheats.CHEATS[name], rng, place, law, 100) if name in cheats.CHEATS else None
-        beside = f"{100 * quick.detected:5.1f} % {quick.median_days}" if quick is not None else "-"
-        kinds = sorted({kind for one in told if one.task.name == name for kind in one.kinds})
-        terminal.line(f"  {name:<28} {100 * within:6.1f} %  {median:5.2f}   {beside:<14} {', '.join(kinds)}")
-    return results
+def tell_cheat(name: str, told: Sequence[Told], quick: Detection | None) -> Detection:
+    """Prints what became of operators that cheat in one way."""
+    days = [one.found if one.found is not None else cheats.NEVER for one in told]
+    median = float(np.median(days))
+    limit = cheats.REFUSALS_WITHIN if name == "openings_refused" else cheats.WITHIN
+    within = float(np.mean([one <= limit for one in days]))
+    beside = f"{100 * quick.detected:5.1f} % {quick.median_days}" if quick is not None else "-"
+    kinds = sorted({kind for one in told for kind in one.kinds})
+    terminal.line(f"  {name:<30} {100 * within:6.1f} %  {median:5.2f}   {beside:<14} {', '.join(kinds)}")
+    return Detection(len(told), within, median if median < cheats.NEVER else None)
 
 
 def agree(detection: Detection, other: Detection) -> bool:

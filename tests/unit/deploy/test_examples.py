@@ -31,6 +31,7 @@ from lachan.ledger import policy as ledger_policy
 from lachan.signing import SigningKey
 from resolver import settings as edges
 from resolver.rpzlog.settings import HitsFile
+from tests.simulate.counters import PAIRS
 from tests.support import foreign
 
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
@@ -107,6 +108,11 @@ def test_an_edge_is_in_the_registry_where_probes_find_it(folder: Path, name: str
 def test_an_edge_reports_in_the_windows_that_the_law_asks_for(folder: Path) -> None:
     law = load_law(folder / "law.yaml", load_registry(folder / "organisations.yaml")).laws[-1]
     assert edges.read(folder / "edge.yaml").window_seconds == law.report.window
+
+
+def test_challenges_are_as_many_as_are_simulated(folder: Path) -> None:
+    law = load_law(folder / "law.yaml", load_registry(folder / "organisations.yaml")).laws[-1]
+    assert law.challenges.pairs_a_day == PAIRS
 
 
 def test_parties_name_the_same_places(folder: Path) -> None:
