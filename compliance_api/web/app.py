@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from compliance_api.domain.parties.organisation import Label
 from compliance_api.usecases.console.activity import ActivityReader
-from compliance_api.usecases.console.overview import Overview, OverviewReader
+from compliance_api.usecases.console.overview import Overview, OverviewReader, PlaceView
 from compliance_api.usecases.findings.casework import CaseworkReader
 from compliance_api.web import api, findings, pages, tongue, words
 from compliance_api.web.headers import SecurityHeaders
@@ -155,6 +155,21 @@ class Console:
         """
         return await self._read(self._reader.overview())
 
+    async def _places(self, organisation: str) -> Sequence[PlaceView]:
+        return await self._read(self._reader.places(organisation))
+
+    async def verdicts(self) -> Overview:
+        """Every verdict with its reasons and their evidence."""
+        return await self._read(self._reader.verdicts())
+
+    async def check(self) -> None:
+        """Whether verdicts can be read.
+
+        Raises:
+            ReadingError: They cannot.
+        """
+        await self._read(self._reader.check())
+
     async def front(self, request: Request) -> Response:
         """Who filters and who does not."""
         shown = pages.front_page(await self.overview(), self._clock(), self.tongue(request))
@@ -162,7 +177,7 @@ class Console:
 
     async def activity(self, request: Request, organisation: str, reader: ActivityReader) -> Response:
         """What one operator's nodes reported, by the hour and by the day."""
-        places = [one for one in (await self.overview()).operators if one.organisation == organisation]
+        places = await self._places(organisation)
         wanted = request.query_params.get("jurisdiction")
         place = next((one for one in places if wanted in {None, one.jurisdiction}), None)
         shown = await self._read(reader.activity(organisation, place.jurisdiction, self._clock())) if place else None
@@ -177,7 +192,7 @@ class Console:
         jurisdiction = request.query_params.get("jurisdiction")
         if not IDENTIFIER.fullmatch(organisation) or (jurisdiction and not IDENTIFIER.fullmatch(jurisdiction)):
             raise HTTPException(404)
-        places = [one for one in (await self.overview()).operators if one.organisation == organisation]
+        places = await self._places(organisation)
         if jurisdiction is None and places:
             jurisdiction = places[0].jurisdiction
         if jurisdiction is None:
@@ -191,16 +206,16 @@ class Console:
             request, "operator.html", {"page": shown, "others": others, "rates": words.rates(self.tongue(request))}
         )
 
-    async def _names(self) -> dict[str, Label]:
-        return {one.organisation: one.display_name for one in (await self.overview()).operators}
+    async def _names(self) -> Mapping[str, Label]:
+        return await self._read(self._reader.names())
 
     async def findings(self, request: Request) -> Response:
         """Every finding, with what is late."""
         if self._casework is None:
             raise HTTPException(404)
-        cases = await self._read(self._casework.cases())
-        rows = findings.list_page(cases, await self._names(), self._clock(), self.tongue(request))
-        return self.page(request, "findings.html", {"rows": rows, "late": sum(row.late for row in rows)})
+        listed = await self._read(self._casework.listing(self._clock()))
+        rows = findings.list_page(listed.cases, await self._names(), self._clock(), self.tongue(request))
+        return self.page(request, "findings.html", {"rows": rows, "late": listed.late, "total": listed.total})
 
     async def finding(self, request: Request, identifier: str) -> Response:
         """One finding with its history."""
@@ -269,11 +284,11 @@ def create(
 
     @app.api_route("/api/v1/verdicts", methods=["GET", "HEAD"])
     async def verdicts() -> Response:
-        return JSONResponse(api.verdicts(await console.overview()))
+        return JSONResponse(api.verdicts(await console.verdicts()))
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> Response:
-        await console.overview()
+        await console.check()
         return JSONResponse({"status": "ok"})
 
     @app.exception_handler(ReadingError)

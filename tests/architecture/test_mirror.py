@@ -32,6 +32,7 @@ CHANGES = "tests/integration/test_list_changes.py"
 STORES = "tests/integration/test_compliance_storage.py"
 AGAIN = "tests/integration/test_judged_again.py"
 UPKEEP = "tests/integration/test_compliance_upkeep.py"
+READS = "tests/integration/test_console_reads.py"
 RETENTION = "tests/integration/test_retention.py"
 MIGRATIONS = "tests/integration/test_compliance_migrations.py"
 ENROLLING = "tests/integration/test_enrolling.py"
@@ -196,7 +197,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/judging/laws.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/migrate.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/probing/observations.py": (SERVICE, "needs PostgreSQL"),
-    "compliance_api/storage/console/overview.py": (STORES, "needs PostgreSQL"),
+    "compliance_api/storage/console/overview.py": (READS, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/partitions.py": (UPKEEP, "needs PostgreSQL"),
     "compliance_api/storage/challenges/counters.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/storage/challenges/outcomes.py": (
@@ -208,6 +209,9 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/probing/paths.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/storage/reports/reports.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/retention.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/console/detail.py": (READS, "needs PostgreSQL"),
+    "compliance_api/storage/findings/listing.py": (READS, "needs PostgreSQL"),
+    "compliance_api/storage/findings/rows.py": (READS, "needs PostgreSQL"),
     "compliance_api/storage/console/measured.py": ("tests/integration/test_known_at.py", "needs PostgreSQL"),
     "compliance_api/storage/upkeep/keeping.py": (RETENTION, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/sweeping.py": (RETENTION, "needs PostgreSQL"),

@@ -1,4 +1,4 @@
-"""The stores on a real PostgreSQL: the schema, exactly-once under contention, and the life of a finding."""
+"""The stores on a real PostgreSQL: the schema, exactly-once under contention, and what days are counted from."""
 
 from __future__ import annotations
 
@@ -10,47 +10,33 @@ from datetime import datetime, timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, Connection, Index, PrimaryKeyConstraint, UniqueConstraint, func, insert, select, text
+from sqlalchemy import URL, Connection, Index, PrimaryKeyConstraint, UniqueConstraint, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_api.domain.drawing.sampling import Release
-from compliance_api.domain.findings.finding import FindingKind
-from compliance_api.domain.findings.procedure import Procedure
 from compliance_api.domain.law.law import LawBook
 from compliance_api.domain.observations.observation import Arm
 from compliance_api.domain.observations.strange import StrangeAddress
 from compliance_api.domain.parties.organisation import (
     Endpoint,
-    Jurisdiction,
-    Label,
-    Node,
-    Organisation,
-    OrganisationKind,
-    Registry,
     Transport,
 )
 from compliance_api.domain.reports.chain import Relation
-from compliance_api.domain.statistics.parameters import Family
-from compliance_api.domain.verdicts.case import Case
 from compliance_api.domain.verdicts.course import Course, follow
 from compliance_api.domain.verdicts.tally import DayEvidence, count, judged
-from compliance_api.domain.verdicts.verdict import Outcome, judge
-from compliance_api.storage.console.overview import OverviewStore, lifted, rolled_up
 from compliance_api.storage.findings.cases import Cases
 from compliance_api.storage.judging.laws import Laws
 from compliance_api.storage.judging.tallies import Tallies
 from compliance_api.storage.migrate import is_current, migrate
-from compliance_api.storage.probing.assignments import Assignments, Releases
+from compliance_api.storage.probing.assignments import Assignments
 from compliance_api.storage.probing.observations import Observations
 from compliance_api.storage.reports.reports import Reports
-from compliance_api.storage.tables import chain_heads, metadata, observations, reports, session_paths, verdict_changes
+from compliance_api.storage.tables import chain_heads, metadata, observations, reports, session_paths
 from compliance_api.usecases.judging.count import Counted, Place
 from compliance_api.usecases.probing.assignment import Round
 from compliance_api.usecases.reports.claim import Claim
 from compliance_api.usecases.reports.grouping import Call, Groups
 from lachan import postgres
-from lachan.compliance.v1 import report_pb2
-from tests.support.cases import NOW, counted, course, honest, law, report, sighting
+from tests.support.cases import NOW, law, sighting
 from tests.support.claims import T0, chain, claim, enrol
 from tests.support.days import known
 
@@ -203,94 +189,6 @@ async def test_a_round_drawn_by_two_processes_is_one_round(engine: AsyncEngine) 
         assert (await connection.execute(text("SELECT count(*) FROM rounds"))).scalar_one() == 1
 
 
-def later(case: Case, minutes: int) -> Case:
-    return replace(case, now=NOW + timedelta(minutes=minutes))
-
-
-async def test_a_finding_lives_from_the_first_to_the_last_evaluation_that_finds_it(engine: AsyncEngine) -> None:
-    registry = Registry(
-        (Jurisdiction("hcm", Label("HCM", "HCM")),),
-        (
-            Organisation(
-                "a",
-                OrganisationKind.OPERATOR,
-                Label("Nhà mạng A", "Operator A"),
-                frozenset({"hcm"}),
-                (Node("edge-1", b"", (), frozenset({"hcm"})),),
-            ),
-        ),
-    )
-    store, reader = Cases(engine), OverviewStore(engine, registry)
-    assert (await reader.overview()).operators == ()
-    assert await reader.operator_detail("a", "hcm") is None
-    broken = honest(
-        reports=[report(minute, relation=Relation.GAP if minute == 5 else Relation.EXTENDS) for minute in range(60)]
-    )
-    await store.save(judge(broken), Procedure())
-    await store.save(judge(later(broken, 1)), Procedure())
-    # Late and out of turn: another process's older evaluation changes nothing.
-    await store.save(judge(honest()), Procedure())
-    (shown,) = (await reader.overview()).operators
-    assert (shown.verdict, shown.since, shown.display_name.en) == (Outcome.NOT_COMPLIANT, NOW, "Operator A")
-    (found,) = [one for one in shown.findings if one.kind is FindingKind.BROKEN_CHAIN]
-    assert (found.counts, found.last_seen) == ({"breaks": 1}, NOW + timedelta(minutes=1))
-    assert found.evidence[0].detail == "gap"
-    assert shown.coverage.listed_asked == 12
-    assert await rolled_up(engine, ["a", "z"]) == {
-        "a": (Outcome.NOT_COMPLIANT, ["broken_chain"]),
-        "z": (Outcome.NOT_ENOUGH_EVIDENCE, []),
-    }
-
-    await store.save(judge(later(honest(), 2)), Procedure())
-    detail = await reader.operator_detail("a", "hcm")
-    assert detail is not None
-    assert (detail.overview.verdict, detail.overview.findings) == (Outcome.COMPLIANT, ())
-    assert detail.overview.since == NOW + timedelta(minutes=2)
-    assert [change.verdict for change in detail.history] == [Outcome.COMPLIANT, Outcome.NOT_COMPLIANT]
-    async with engine.connect() as connection:
-        assert (await connection.execute(select(func.count()).select_from(verdict_changes))).scalar_one() == 2
-        closed = (await connection.execute(text("SELECT closed_at FROM findings"))).scalar_one()
-    assert closed == NOW + timedelta(minutes=2)
-
-
-async def test_a_finding_stays_open_over_new_year_until_a_good_day(engine: AsyncEngine) -> None:
-    accused = honest(course=course(Family.FILTERING))
-    after = follow([], accused.course.legacy)
-    for minute, case in enumerate((accused, honest(course=after), honest(course=follow([counted(1)])))):
-        verdict = judge(later(case, minute))
-        await Cases(engine).save(verdict, Procedure())
-        async with engine.connect() as connection:
-            closed = (
-                await connection.execute(text("SELECT closed_at FROM findings WHERE kind = 'under_blocking'"))
-            ).all()
-        expected = [
-            (Outcome.NOT_COMPLIANT, None),
-            (Outcome.NOT_ENOUGH_EVIDENCE, None),
-            (Outcome.COMPLIANT, NOW + timedelta(minutes=2)),
-        ]
-        assert [(verdict.outcome, *row) for row in closed] == [expected[minute]]
-
-
-async def test_the_console_shows_a_nodes_newest_report_and_release(engine: AsyncEngine) -> None:
-    await taking(engine).add(Call("a", "edge-1", chain(3)))
-    await Releases(engine).save([Release(4, b"d" * 32, T0, 1000, False), Release(5, b"e" * 32, NOW, 2000, True)], NOW)
-    await Releases(engine).save([Release(5, b"x" * 32, T0, 1, False)], NOW)
-    await Cases(engine).save(judge(honest()), Procedure())
-    endpoint = Endpoint("2001:db8::1", 53, Transport.TCP)
-    nodes = tuple(Node(name, b"", (endpoint,), frozenset({"hcm"})) for name in ("edge-1", "edge-2"))
-    owner = Organisation("a", OrganisationKind.OPERATOR, Label("A", "A"), frozenset({"hcm"}), nodes)
-    reader = OverviewStore(engine, Registry((Jurisdiction("hcm", Label("H", "H")),), (owner,)))
-    overview = await reader.overview()
-    assert (overview.list_serial, overview.list_entries, overview.list_published_at) == (5, 2000, NOW)
-    detail = await reader.operator_detail("a", "hcm")
-    assert detail is not None
-    assert [one.sequence for one in detail.nodes] == [3, None]
-    assert detail.nodes[0].endpoints == ("tcp://[2001:db8::1]:53",)
-    assert [one.log_index for one in detail.reports] == [2, 1, 0]
-    assert await reader.operator_detail("a", "mars") is None
-    assert await reader.operator_detail("b", "hcm") is None
-
-
 async def test_counted_days_are_kept_in_versions_and_followed_as_they_were(engine: AsyncEngine) -> None:
     store, place, laws = Tallies(engine), Place("a", "hcm", ("edge-1",)), known(law())
     text = law()
@@ -402,14 +300,3 @@ async def test_addresses_that_no_reference_gave_are_counted_by_names_and_lines(e
         StrangeAddress("a", other, 2, 2, 1),
     ]
     assert await store.strange(NOW - timedelta(days=1), NOW) == []
-
-
-def test_what_an_operator_let_pass_is_read_from_its_report() -> None:
-    told = report_pb2.Report(
-        overrides=[report_pb2.Override(fingerprint=0xDEADBEEF, reason=6, created_at=60, ends_at=120)],
-        suspensions=[report_pb2.Suspension(serial=7, reason=99, created_at=0, ends_at=60)],
-    )
-    suspended, overridden = lifted("edge-1", told.SerializeToString())
-    assert (suspended.serial, suspended.reason, suspended.ends_at.timestamp()) == (7, "other", 60)
-    assert (overridden.serial, overridden.fingerprint, overridden.reason) == (None, "00000000deadbeef", "court_order")
-    assert lifted("edge-1", b"\xff") == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -31,10 +31,11 @@ from compliance_api.usecases.console.overview import (
     OperatorDetail,
     OperatorOverview,
     Overview,
+    PlaceView,
     ReportView,
     VerdictChange,
 )
-from compliance_api.usecases.findings.casework import FindingCase
+from compliance_api.usecases.findings.casework import FindingCase, Listing
 from tests.support.people import AN
 
 NOW = datetime(2025, 11, 22, 2, 12, 3, tzinfo=UTC)
@@ -287,9 +288,9 @@ class SampleCasework:
 
     kept: list[FindingCase] = field(default_factory=list)
 
-    async def cases(self, operators: Sequence[str] | None = None) -> list[FindingCase]:
+    async def listing(self, now: datetime) -> Listing:
         """All of them."""
-        return [one for one in self.kept if operators is None or one.operator in operators]
+        return Listing(tuple(self.kept), len(self.kept), sum(one.overdue(now) for one in self.kept))
 
     async def case(self, identifier: str) -> FindingCase | None:
         """One of them."""
@@ -308,6 +309,26 @@ class SampleReader:
         if self.failure:
             raise self.failure
         return self.shown
+
+    async def verdicts(self) -> Overview:
+        """The same."""
+        return await self.overview()
+
+    async def names(self) -> Mapping[str, Label]:
+        """Of those shown."""
+        return {one.organisation: one.display_name for one in (await self.overview()).operators}
+
+    async def places(self, organisation: str) -> tuple[PlaceView, ...]:
+        """Of one of those shown."""
+        return tuple(
+            PlaceView(one.organisation, one.display_name, one.jurisdiction, one.jurisdiction_name)
+            for one in (await self.overview()).operators
+            if one.organisation == organisation
+        )
+
+    async def check(self) -> None:
+        """Fails where nothing can be read."""
+        await self.overview()
 
     async def operator_detail(self, organisation: str, jurisdiction: str) -> OperatorDetail | None:
         """One operator."""

@@ -1,63 +1,33 @@
-"""The console's reader on PostgreSQL: current verdicts with their findings, and the newest rows behind one.
+"""The console's reader on PostgreSQL: current verdicts with their findings.
 
-Holds always: it only reads; every list is bounded; names of organisations come from the registry, for they are not
-evidence; an operator that left the registry is not shown.
+Holds always: it only reads; names of organisations come from the registry, for they are not evidence; an operator that
+left the registry is not shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
-from google.protobuf.message import DecodeError
-from sqlalchemy import ColumnElement, Row, Table, Text, cast, func, select, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
-from compliance_api.domain.observations.observation import JUDGED, Arm, Result
-from compliance_api.domain.parties.organisation import Jurisdiction, Label, Node, Organisation, Registry
+from compliance_api.domain.parties.organisation import Jurisdiction, Label, Organisation, Registry
 from compliance_api.domain.verdicts.verdict import Outcome
-from compliance_api.storage.console.measured import measured
-from compliance_api.storage.tables import findings, observations, releases, reports, verdict_changes, verdicts
+from compliance_api.storage.console.detail import detail
+from compliance_api.storage.tables import findings, releases, verdicts
 from compliance_api.storage.upkeep.plans import plan_each
 from compliance_api.usecases.console.overview import (
     CoverageView,
     EvidenceView,
     FindingView,
-    LiftedView,
-    NodeView,
-    ObservationView,
     OperatorDetail,
     OperatorOverview,
     Overview,
-    ReportView,
-    VerdictChange,
-)
-from lachan.compliance.v1 import report_pb2
-
-MAX_ROWS = 100
-MAX_CHANGES = 200
-QTYPES = {1: "A", 28: "AAAA", 65: "HTTPS"}
-_REPORT = tuple(
-    reports.c[name]
-    for name in (
-        "node",
-        "digest",
-        "log_index",
-        "sequence",
-        "window_start",
-        "window_seconds",
-        "accepted_at",
-        "list_serial",
-        "list_activated_at",
-        "queries",
-        "queries_measured",
-        "blocked",
-        "enforcing",
-    )
+    PlaceView,
 )
 
 
@@ -83,7 +53,7 @@ def _evidence(stored: Mapping[str, str]) -> EvidenceView:
     )
 
 
-def _finding(row: Row[Any]) -> FindingView:
+def _finding(row: Row[Any], evidence: tuple[EvidenceView, ...]) -> FindingView:
     kind = FindingKind(row.kind)
     return FindingView(
         kind,
@@ -92,25 +62,36 @@ def _finding(row: Row[Any]) -> FindingView:
         row.last_seen,
         row.node,
         dict(row.counts),
-        tuple(_evidence(one) for one in row.evidence),
+        evidence,
         row.law,
         Label(row.citation_vi, row.citation_en),
     )
 
 
-def _of(table: Table, organisation: str | None) -> list[ColumnElement[bool]]:
-    """Only what is said of one operator, where one is given."""
-    return [table.c.operator_id == organisation] if organisation is not None else []
+@dataclass(frozen=True)
+class Said:
+    """What is said of one operator, in one jurisdiction; empty for all."""
+
+    operator: str = ""
+    jurisdiction: str = ""
+
+    def rows(self, table: Table) -> list[ColumnElement[bool]]:
+        """The condition on a table's rows."""
+        wanted = {"operator_id": self.operator, "jurisdiction": self.jurisdiction}
+        return [table.c[name] == value for name, value in wanted.items() if value]
 
 
 async def _open_findings(
-    connection: AsyncConnection, organisation: str | None
+    connection: AsyncConnection, said_of: Said, *, evidence: bool
 ) -> dict[tuple[str, str], list[FindingView]]:
     order = list(FindingKind)
     found: dict[tuple[str, str], list[FindingView]] = {}
-    wanted = select(findings).where(findings.c.closed_at.is_(None), *_of(findings, organisation))
+    # Most of a finding is its evidence, and most readers do not ask for it.
+    shown = [column for column in findings.c if evidence or column.name != "evidence"]
+    wanted = select(*shown).where(findings.c.closed_at.is_(None), *said_of.rows(findings))
     for row in await connection.execute(wanted):
-        found.setdefault((row.operator_id, row.jurisdiction), []).append(_finding(row))
+        pieces = tuple(_evidence(one) for one in row.evidence) if evidence else ()
+        found.setdefault((row.operator_id, row.jurisdiction), []).append(_finding(row, pieces))
     for one in found.values():
         # Accusing ones first, then in the order of the closed set.
         one.sort(key=lambda finding: (not finding.accuses, order.index(finding.kind), finding.node))
@@ -124,28 +105,55 @@ class OverviewStore:
         self._engine = engine
         self._registry = registry
 
-    def _places(self) -> list[tuple[Organisation, Jurisdiction]]:
+    def _places(self, said_of: Said) -> list[tuple[Organisation, Jurisdiction]]:
         return [
             (operator, jurisdiction)
             for operator in self._registry.operators()
             for jurisdiction in self._registry.jurisdictions
             if jurisdiction.identifier in operator.jurisdictions
+            if said_of.operator in {"", operator.identifier}
+            if said_of.jurisdiction in {"", jurisdiction.identifier}
         ]
 
     async def overview(self) -> Overview:
-        """The front page."""
+        """The front page: findings without their evidence."""
         async with self._engine.connect() as connection:
             await plan_each(connection)
-            return await self._overview(connection)
+            return await self._overview(connection, Said(), evidence=False)
 
-    async def _overview(self, connection: AsyncConnection, organisation: str | None = None) -> Overview:
-        """The front page; with one operator alone where that is all that is needed."""
-        wanted = select(verdicts).where(*_of(verdicts, organisation))
+    async def verdicts(self) -> Overview:
+        """The same with the evidence of every finding."""
+        async with self._engine.connect() as connection:
+            await plan_each(connection)
+            return await self._overview(connection, Said(), evidence=True)
+
+    async def names(self) -> Mapping[str, Label]:
+        """What operators are called, by their identifier."""
+        return {operator.identifier: operator.name for operator in self._registry.operators()}
+
+    async def places(self, organisation: str) -> tuple[PlaceView, ...]:
+        """Where an operator is judged; none where there is no verdict on it."""
+        wanted = select(verdicts.c.jurisdiction).where(verdicts.c.operator_id == organisation)
+        async with self._engine.connect() as connection:
+            judged = set((await connection.execute(wanted)).scalars())
+        return tuple(
+            PlaceView(operator.identifier, operator.name, place.identifier, place.name)
+            for operator, place in self._places(Said(organisation))
+            if organisation and place.identifier in judged
+        )
+
+    async def check(self) -> None:
+        """Reads a verdict, or that there is none: fails where none can be read."""
+        async with self._engine.connect() as connection:
+            await connection.execute(select(verdicts.c.outcome).limit(1))
+
+    async def _overview(self, connection: AsyncConnection, said_of: Said, *, evidence: bool) -> Overview:
+        wanted = select(verdicts).where(*said_of.rows(verdicts))
         rows = {(row.operator_id, row.jurisdiction): row for row in await connection.execute(wanted)}
-        found = await _open_findings(connection, organisation)
+        found = await _open_findings(connection, said_of, evidence=evidence)
         newest = (await connection.execute(select(releases).order_by(releases.c.serial.desc()).limit(1))).first()
         operators = []
-        for operator, place in self._places():
+        for operator, place in self._places(said_of):
             row = rows.get((operator.identifier, place.identifier))
             if row is not None:
                 own = found.get((operator.identifier, place.identifier), [])
@@ -161,25 +169,15 @@ class OverviewStore:
     async def operator_detail(self, organisation: str, jurisdiction: str) -> OperatorDetail | None:
         """One operator in a jurisdiction; None where there is no verdict under these names."""
         owner = self._registry.organisation(organisation)
-        if owner is None:
+        if owner is None or not jurisdiction:
             return None
         async with self._engine.connect() as connection:
             await plan_each(connection)
-            overview = await self._overview(connection, organisation)
-            shown = next((one for one in overview.operators if one.jurisdiction == jurisdiction), None)
-            if shown is None:
+            found = await self._overview(connection, Said(organisation, jurisdiction), evidence=True)
+            if not found.operators:
                 return None
             nodes = [node for node in owner.judged if jurisdiction in node.jurisdictions]
-            names = [node.name for node in nodes]
-            return OperatorDetail(
-                shown,
-                await _nodes(connection, organisation, nodes),
-                await _reports(connection, organisation, names),
-                await _observations(connection, organisation, names),
-                await _history(connection, organisation, jurisdiction),
-                await _lifted(connection, organisation, names),
-                await measured(connection, organisation, jurisdiction),
-            )
+            return await detail(connection, found.operators[0], nodes)
 
 
 def _operator(
@@ -196,147 +194,6 @@ def _operator(
         row.law,
         tuple(found),
         _coverage(row.coverage),
-    )
-
-
-async def _nodes(connection: AsyncConnection, operator: str, nodes: Sequence[Node]) -> tuple[NodeView, ...]:
-    """Each node by its newest report; one question for all of them, for an operator may have hundreds."""
-    asked = func.unnest(cast([node.name for node in nodes], ARRAY(Text))).table_valued("name").render_derived()
-    newest = (
-        select(*_REPORT)
-        .where(reports.c.operator_id == operator, reports.c.node == asked.c.name)
-        .order_by(reports.c.log_index.desc())
-        .limit(1)
-        .lateral("newest")
-    )
-    rows = await connection.execute(select(newest).select_from(asked).join(newest, true()))
-    told = {row.node: row for row in rows}
-    return tuple(_node(node, told.get(node.name)) for node in nodes)
-
-
-def _node(node: Node, row: Row[Any] | None) -> NodeView:
-    endpoints = tuple(str(endpoint) for endpoint in node.endpoints)
-    if row is None:
-        return NodeView(node.name, endpoints, *(None,) * 8)
-    report = _report(row)
-    return NodeView(
-        node.name,
-        endpoints,
-        report.window_end,
-        report.received_at,
-        report.sequence,
-        report.list_serial,
-        row.list_activated_at,
-        report.enforcing,
-        report.queries,
-        report.blocked,
-    )
-
-
-def _report(row: Row[Any]) -> ReportView:
-    return ReportView(
-        row.node,
-        row.digest.hex(),
-        row.log_index,
-        row.sequence,
-        row.window_start,
-        row.window_seconds,
-        row.accepted_at,
-        row.list_serial,
-        row.queries if row.queries_measured else None,
-        row.blocked,
-        row.enforcing,
-    )
-
-
-async def _reports(connection: AsyncConnection, operator: str, nodes: Sequence[str]) -> tuple[ReportView, ...]:
-    newest = (
-        select(*_REPORT)
-        .where(reports.c.operator_id == operator, reports.c.node.in_(nodes))
-        .order_by(reports.c.window_start.desc(), reports.c.log_index.desc())
-        .limit(MAX_ROWS)
-    )
-    return tuple(_report(row) for row in await connection.execute(newest))
-
-
-async def _lifted(connection: AsyncConnection, operator: str, nodes: Sequence[str]) -> tuple[LiftedView, ...]:
-    """Overrides and suspensions in the latest reports, each once."""
-    newest = (
-        select(reports.c.node, reports.c.report)
-        .where(reports.c.operator_id == operator, reports.c.node.in_(nodes))
-        .order_by(reports.c.window_start.desc(), reports.c.log_index.desc())
-        .limit(MAX_ROWS)
-    )
-    found: dict[LiftedView, None] = {}
-    for row in await connection.execute(newest):
-        found |= dict.fromkeys(lifted(row.node, row.report))
-    return tuple(sorted(found, key=lambda one: (one.begins_at, one.node, one.fingerprint), reverse=True)[:MAX_ROWS])
-
-
-def lifted(node: str, report: bytes) -> list[LiftedView]:
-    """What a report says was let pass; nothing where it cannot be read."""
-    told = report_pb2.Report()
-    try:
-        told.ParseFromString(report)
-    except DecodeError:
-        return []
-    return [
-        *(_view(node, one, one.serial, "") for one in told.suspensions),
-        *(_view(node, one, None, f"{one.fingerprint:016x}") for one in told.overrides),
-    ]
-
-
-def _view(
-    node: str, one: report_pb2.Override | report_pb2.Suspension, serial: int | None, fingerprint: str
-) -> LiftedView:
-    known = one.reason in report_pb2.OverrideReason.values()
-    reason = report_pb2.OverrideReason.Name(one.reason).removeprefix("OVERRIDE_REASON_").lower() if known else "other"
-    begins, ends = (datetime.fromtimestamp(at, UTC) for at in (one.created_at, one.ends_at))
-    return LiftedView(node, serial, fingerprint, reason, begins, ends)
-
-
-async def _observations(
-    connection: AsyncConnection, operator: str, nodes: Sequence[str]
-) -> tuple[ObservationView, ...]:
-    newest = (
-        select(observations)
-        .where(observations.c.operator_id == operator, observations.c.node.in_(nodes))
-        .where(observations.c.arm.in_(JUDGED))
-        .order_by(observations.c.asked_at.desc())
-        .limit(MAX_ROWS)
-    )
-    return tuple(_observation(row) for row in await connection.execute(newest))
-
-
-def _observation(row: Row[Any]) -> ObservationView:
-    return ObservationView(
-        f"{row.assignment_id.hex()}/{row.question}",
-        row.asked_at,
-        f"{row.probe_organisation}/{row.probe}",
-        row.vantage_point,
-        row.access_network,
-        row.node,
-        row.endpoint,
-        row.qname,
-        QTYPES.get(row.qtype, f"TYPE{row.qtype}"),
-        row.category,
-        Arm(row.arm),
-        Result(row.result),
-        row.shape,
-        row.reference_alive,
-    )
-
-
-async def _history(connection: AsyncConnection, operator: str, jurisdiction: str) -> tuple[VerdictChange, ...]:
-    changes = (
-        select(verdict_changes)
-        .where(verdict_changes.c.operator_id == operator, verdict_changes.c.jurisdiction == jurisdiction)
-        .order_by(verdict_changes.c.at.desc())
-        .limit(MAX_CHANGES)
-    )
-    return tuple(
-        VerdictChange(row.at, Outcome(row.outcome), tuple(FindingKind(kind) for kind in row.findings))
-        for row in await connection.execute(changes)
     )
 
 

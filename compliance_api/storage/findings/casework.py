@@ -23,11 +23,13 @@ from compliance_api.domain.parties.organisation import Label
 from compliance_api.errors import NotFoundError
 from compliance_api.ledger.statement import digest
 from compliance_api.storage.findings import finding_versions as versions
+from compliance_api.storage.findings.listing import listing
+from compliance_api.storage.findings.rows import case_of, step_of
 from compliance_api.storage.judging import laws
 from compliance_api.storage.ledger.leaves import NewLeaf, append
 from compliance_api.storage.packs import redacted
 from compliance_api.storage.tables import finding_steps, findings, ledger_leaves
-from compliance_api.usecases.findings.casework import Detail, FindingCase, Taken
+from compliance_api.usecases.findings.casework import Detail, FindingCase, Listing, Taken
 from lachan import canonical
 from lachan.ledger.leaf import Kind
 
@@ -37,25 +39,6 @@ ID_BYTES = 16
 
 class UnknownFindingError(NotFoundError):
     """There is no finding under that id."""
-
-
-def _step(row: Row[Any]) -> Step:
-    return Step(
-        row.position,
-        State(row.state),
-        row.at,
-        row.unit,
-        row.person,
-        row.note,
-        row.order_number,
-        row.order_authority,
-        row.next_unit,
-        row.due_at,
-        row.statement,
-        row.signature,
-        row.key,
-        row.paper,
-    )
 
 
 def leaf(finding: Mapping[str, Any], step: Step) -> NewLeaf:
@@ -125,7 +108,12 @@ class Casework:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(wanted)).all()
             steps = await _steps(connection, [(row.operator_id, row.finding_id) for row in rows])
-        return [_case(row, steps.get(row.finding_id, ())) for row in rows]
+        return [case_of(row, steps.get(row.finding_id, ())) for row in rows]
+
+    async def listing(self, now: datetime) -> Listing:
+        """The findings that accuse, as a list shows them."""
+        async with self._engine.connect() as connection:
+            return await listing(connection, now)
 
     async def case(self, identifier: str) -> FindingCase | None:
         """One finding with its history; None where there is none under that id."""
@@ -134,7 +122,7 @@ class Casework:
             if row is None:
                 return None
             steps = await _steps(connection, [(row.operator_id, row.finding_id)])
-        return _case(row, steps.get(row.finding_id, ()))
+        return case_of(row, steps.get(row.finding_id, ()))
 
     async def detail(self, identifier: str) -> Detail | None:
         """One finding as an operator may see it: nothing of it leads to a probe or to a name that is asked."""
@@ -144,7 +132,7 @@ class Casework:
                 return None
             steps = (await _steps(connection, [(row.operator_id, row.finding_id)])).get(row.finding_id, [])
             return Detail(
-                _case(row, steps),
+                case_of(row, steps),
                 await _head(connection, row, steps),
                 Label(row.citation_vi, row.citation_en),
                 redacted.cited(row.evidence),
@@ -171,7 +159,7 @@ class Casework:
             # The step is taken about what the finding says now.
             await versions.renew(connection, [finding], timedelta(0))
             index = await enter(connection, [(finding, step)])
-        return Taken(_case(row, [*before, step]), index)
+        return Taken(case_of(row, [*before, step]), index)
 
 
 async def _row(connection: AsyncConnection, identifier: str, *, lock: bool = False) -> Row[Any] | None:
@@ -207,21 +195,5 @@ async def _steps(connection: AsyncConnection, keys: Sequence[tuple[str, bytes]])
         .order_by(kept.finding_id, kept.position)
     )
     for row in await connection.execute(wanted):
-        found.setdefault(row.finding_id, []).append(_step(row))
+        found.setdefault(row.finding_id, []).append(step_of(row))
     return found
-
-
-def _case(row: Row[Any], steps: Sequence[Step]) -> FindingCase:
-    return FindingCase(
-        row.finding_id.hex(),
-        row.operator_id,
-        row.jurisdiction,
-        FindingKind(row.kind),
-        row.node,
-        row.since,
-        row.opened_at,
-        row.closed_at,
-        dict(row.counts),
-        row.law,
-        tuple(steps),
-    )

@@ -206,11 +206,33 @@ class OperatorDetail:
     measured: MeasuredView | None = None
 
 
+@dataclass(frozen=True)
+class PlaceView:
+    """Where an operator is judged."""
+
+    organisation: str
+    display_name: Label
+    jurisdiction: str
+    jurisdiction_name: Label
+
+
 class OverviewReader(Protocol):
     """Reads what the judge stored."""
 
     async def overview(self) -> Overview:
-        """The front page."""
+        """The front page: findings without their evidence."""
+
+    async def verdicts(self) -> Overview:
+        """The same with the evidence of every finding."""
+
+    async def names(self) -> Mapping[str, Label]:
+        """What operators are called, by their identifier."""
+
+    async def places(self, organisation: str) -> tuple[PlaceView, ...]:
+        """Where an operator is judged; none where there is no verdict on it."""
+
+    async def check(self) -> None:
+        """Reads a verdict, or that there is none: fails where none can be read."""
 
     async def operator_detail(self, organisation: str, jurisdiction: str) -> OperatorDetail | None:
         """One operator in a jurisdiction; None where there is no verdict under these names."""

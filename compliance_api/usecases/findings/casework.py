@@ -5,7 +5,7 @@ Holds always: a finding shows all of its steps; whose turn it is and until when 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -115,11 +115,21 @@ class Taken:
     index: int
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Findings as a list shows them: of each its last step alone."""
+
+    # Those that are late first, then those that somebody has to act on, then the newest; not all where there are many.
+    cases: tuple[FindingCase, ...]
+    total: int
+    late: int
+
+
 class CaseworkReader(Protocol):
     """Reads findings with their steps."""
 
-    async def cases(self, operators: Sequence[str] | None = None) -> list[FindingCase]:
-        """The findings that accuse, the newest first; of these operators, or of all."""
+    async def listing(self, now: datetime) -> Listing:
+        """The findings that accuse, as a list shows them."""
 
     async def case(self, identifier: str) -> FindingCase | None:
         """One finding with its history; None where there is none under that id."""
