@@ -63,6 +63,27 @@ def write(path: Path, chunks: Iterable[bytes | bytearray | memoryview], mode: in
         raise FileError(f"{path}: {error.strerror}") from error
 
 
+def write_many(files: Iterable[tuple[Path, bytes]], mode: int = PRIVATE) -> None:
+    """Writes many files that mean nothing before all of them are there, and makes them durable together.
+
+    Whoever names them afterwards, in a file of its own, names what is on the disk. A disk takes them in one go, where
+    it would have to wait for each of thousands.
+
+    Raises:
+        FileError: One cannot be written; others may be there.
+    """
+    for path, data in files:
+        try:
+            path.unlink(missing_ok=True)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(fd, "wb") as file:
+                os.fchmod(fd, mode)
+                file.write(data)
+        except OSError as error:
+            raise FileError(f"{path}: {error.strerror}") from error
+    os.sync()
+
+
 def link(source: Path, target: Path) -> None:
     """Gives a finished file a second name, durably; a name that is taken is replaced.
 

@@ -246,12 +246,16 @@ def write(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
         FileError: It cannot be written.
     """
     digests: dict[str, str] = {}
-    for name, data in files:
-        if not _PATH.fullmatch(name) or name == INDEX or name in digests:
-            raise PackError(f"{name}: not a path of a pack, or there twice")
-        digests[name] = hashlib.sha256(data).hexdigest()
-        durable.make_folder((folder / name).parent, 0o755)
-        durable.write(folder / name, [data], durable.PUBLIC)
+
+    def placed() -> Iterator[tuple[Path, bytes]]:
+        for name, data in files:
+            if not _PATH.fullmatch(name) or name == INDEX or name in digests:
+                raise PackError(f"{name}: not a path of a pack, or there twice")
+            digests[name] = hashlib.sha256(data).hexdigest()
+            durable.make_folder((folder / name).parent, 0o755)
+            yield folder / name, data
+
+    durable.write_many(placed(), durable.PUBLIC)
     lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
     durable.write(folder / INDEX, [lines.encode()], durable.PUBLIC)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,17 @@ def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
         pass
     with pytest.raises(durable.FileError), durable.lock(tmp_path / "none"):
         pass
+
+
+def test_many_files_are_made_durable_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[set[str]] = []
+    monkeypatch.setattr(os, "sync", lambda: told.append({one.name for one in tmp_path.iterdir()}))
+    (tmp_path / "b").write_text("longer than what comes")
+    durable.write_many([(tmp_path / "a", b"1"), (tmp_path / "b", b"2")], 0o644)
+    assert told == [{"a", "b"}]
+    assert ((tmp_path / "b").read_bytes(), (tmp_path / "a").stat().st_mode & 0o777) == (b"2", 0o644)
+    with pytest.raises(durable.FileError, match="none"):
+        durable.write_many([(tmp_path / "none" / "c", b"")])
 
 
 def test_folders_are_made_with_their_parents(tmp_path: Path) -> None:
