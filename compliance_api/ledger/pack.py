@@ -36,7 +36,7 @@ LEAVES = "ledger/leaves/"
 
 UNPROVEN = ("vantages.json", "custodians.json", "read-me.txt")
 """Files of a pack of evidence that no leaf says: sums over rows, and how to go on."""
-BESIDE = frozenset({"evidence.json", "finding.json", "challenges.json", *UNPROVEN})
+BESIDE = frozenset({"evidence.json", "finding.json", "challenges.json", "removals.json", *UNPROVEN})
 """All that a pack of evidence may hold beside its ledger part."""
 
 MAX_FILES = 250_000

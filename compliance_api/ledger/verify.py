@@ -21,6 +21,7 @@ from compliance_api.ledger.lineage import Lineage
 from compliance_api.ledger.outcome import Flaw, Outcome
 from compliance_api.ledger.outside import Outside
 from compliance_api.ledger.pack import Contents, Folder, PackError
+from compliance_api.ledger.removed import REMOVALS, Removed
 from compliance_api.ledger.signatures import SIGNED, ForgedError, Signers, UnknownKeyError
 from compliance_api.ledger.steps import Steps
 from lachan import durable
@@ -47,6 +48,7 @@ class _Verifier:
         self._entered: dict[int, int] = {}
         self._signers = Signers()
         self._challenged = Challenged()
+        self._removed = Removed()
         self.outcome = Outcome()
         self.lineage = Lineage(files, believed, now, self.outcome)
 
@@ -118,6 +120,7 @@ class _Verifier:
                 self._opened[index] = opening.kind, evidence.reference(opening.kind, data)
                 self._entered[index] = opening.entered_at
                 self._signers.learn(index, opening.kind, data)
+                self._removed.learn(opening.kind, data)
                 self._challenged.learn(opening.kind, opening.entered_at, data, self._opened[index][1])
                 if opening.kind is Kind.FINDING:
                     self._findings[index] = data
@@ -162,7 +165,9 @@ class _Verifier:
             self._check_steps(told)
             place = challenged.CHALLENGES
             if told.form == "full":
-                drawn = self._files.read(place, evidence.MAX_BYTES) if place in self._files.names else b"{}"
+                for detail in self._removed.contradicting(self._shown(REMOVALS)):
+                    self.outcome.name(Flaw.CONTRADICTED, REMOVALS, detail)
+                drawn = self._shown(place)
                 for detail in self._challenged.contradicting(finding, drawn):
                     self.outcome.name(Flaw.CONTRADICTED, FINDING, detail)
         except (PackError, FileError) as error:
@@ -170,6 +175,10 @@ class _Verifier:
 
     def _contradicting(self, told: Evidence, finding: bytes) -> Iterator[tuple[str, str]]:
         return accusation.contradicting(told.finding, told.operator, finding, self._findings, full=told.form == "full")
+
+    def _shown(self, name: str) -> bytes:
+        """A file that not every pack has."""
+        return self._files.read(name, evidence.MAX_BYTES) if name in self._files.names else b"{}"
 
     def _check_signatures(self, pieces: Sequence[Piece]) -> None:
         for one in pieces:

@@ -16,11 +16,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, delete, insert, select, update
 
+from compliance_api.domain.observations.removal import Removal
 from compliance_api.ledger import accusation, evidence, pack, verify
 from compliance_api.ledger.outcome import Flaw
+from compliance_api.ledger.removed import REMOVALS
 from compliance_api.storage.packs import pack_selection, packs
 from compliance_api.storage.packs.packs import PackBuildError
 from compliance_api.storage.packs.proofs import Proofs
+from compliance_api.storage.probing.listchanges import ListChangeStore
 from compliance_api.storage.tables import (
     assignments,
     finding_versions,
@@ -30,6 +33,7 @@ from compliance_api.storage.tables import (
     ledger_leaves,
     ledger_tiles,
     observations,
+    removals,
     reports,
     rounds,
 )
@@ -285,6 +289,40 @@ async def test_a_finding_that_says_two_things_is_named(dispute: Dispute, tmp_pat
     files[accusation.FINDING] = b'{"law":"another",' + shown.removeprefix(b"{")
     pack.write(tmp_path / "pack", files.items())
     assert (Flaw.FILE, accusation.FINDING) in problems(tmp_path / "pack", dispute.circle.parties)
+
+
+async def test_what_releases_took_out_is_shown_as_the_ledger_was_told(dispute: Dispute, tmp_path: Path) -> None:
+    """Over-blocking rests on it: that a name had to be answered again is said by no observation."""
+    store = ListChangeStore(dispute.engine)
+
+    def gone(name: str, serial: int) -> Removal:
+        return Removal(name, serial, dispute.now - timedelta(minutes=35), 1, 3, "OR-1", free=True)
+
+    await store.save([gone(f"n1.{LISTED}", 7), gone("b-a.example", 7), gone("ba.example", 7)], dispute.now)
+    await store.save([gone("not-asked.example", 8)], dispute.now)
+    await dispute.sequencer.round()
+    index = (await leaves(dispute, Kind.RELEASE))[-2]
+    # More is heard of the same release later: the pack of then stays what it was.
+    await store.save([gone("later.example", 7)], dispute.now + timedelta(hours=1))
+    await dispute.sequencer.round()
+    folder = await packed(dispute, tmp_path / "pack", as_of=index + 1)
+    assert problems(folder, dispute.circle.parties) == []
+    shown = json.loads((folder / REMOVALS).read_bytes())
+    assert shown == {"7": [["b-a.example", True], ["ba.example", True], [f"n1.{LISTED}", True]]}
+    # Of the operator's form it would tell which name was asked.
+    redacted = await packs.files(dispute.engine, FINDING, as_of=index + 1, redacted=True)
+    assert REMOVALS not in redacted
+    assert not any(b"removals" in data for data in redacted.values())
+    # A row that is edited, one that is made up, and a file that is left out.
+    files = await packs.files(dispute.engine, FINDING, as_of=index + 1)
+    del files[REMOVALS]
+    pack.write(tmp_path / "without", files.items())
+    assert problems(tmp_path / "without", dispute.circle.parties) == [(Flaw.CONTRADICTED, REMOVALS)]
+    async with dispute.engine.begin() as connection:
+        own = removals.c.qname == "ba.example"
+        await connection.execute(update(removals).where(own).values(qname=f"n2.{LISTED}"))
+    found = problems(await packed(dispute, tmp_path / "edited", as_of=index + 1), dispute.circle.parties)
+    assert found == [(Flaw.CONTRADICTED, REMOVALS)]
 
 
 async def test_a_backdated_law_is_named(dispute: Dispute, tmp_path: Path) -> None:

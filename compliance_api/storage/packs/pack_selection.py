@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_api.domain.findings.finding import EvidenceKind
 from compliance_api.errors import ComplianceError
+from compliance_api.ledger.removed import Names
+from compliance_api.storage.packs.takenout import subject, taken_out
 from compliance_api.storage.tables import (
     challenges,
     finding_steps,
@@ -76,6 +78,8 @@ class Selection:
     over: set[str] = field(default_factory=set)
     # By challenge in hexadecimal, the rules of those that are cited.
     rules: dict[str, Any] = field(default_factory=dict)
+    # By release, the names that it took out; of those that took out one that was asked.
+    removed: dict[int, Names] = field(default_factory=dict)
     leaves: list[Row[Any]] = field(default_factory=list)
     # Indices between the first and the last of the evidence that have no leaf any more.
     gone: list[int] = field(default_factory=list)
@@ -146,6 +150,9 @@ async def select_for(connection: AsyncConnection, finding_id: bytes, as_of: int 
         await _cited_observations(connection, chosen)
         await _committed(connection, chosen)
         about = kept.log_index.in_(chosen.contents)
+    chosen.removed = await taken_out(connection, (one.qname for one in chosen.seen), chosen.as_of)
+    for serial in chosen.removed:
+        chosen.names |= {subject(serial), f"release/{serial}"}
     chosen.leaves = await _leaves(connection, chosen, about)
     if not 0 < len(chosen.leaves) <= PIECES_MAX:
         raise PackBuildError(f"the evidence is {len(chosen.leaves)} leaves, not 1 to {PIECES_MAX}")

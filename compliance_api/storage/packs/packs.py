@@ -22,8 +22,10 @@ from compliance_api.ledger import evidence, pack
 from compliance_api.ledger.accusation import FINDING
 from compliance_api.ledger.challenged import CHALLENGES
 from compliance_api.ledger.evidence import Evidence, Piece
+from compliance_api.ledger.removed import REMOVALS
 from compliance_api.storage.findings import finding_versions as versions
 from compliance_api.storage.judging.evidence import Extent
+from compliance_api.storage.packs import takenout
 from compliance_api.storage.packs.pack_selection import PackBuildError, Selection, select_for, unreported
 from compliance_api.storage.packs.proofs import made
 from compliance_api.storage.packs.withheld import withheld as dropped_by_custodians
@@ -127,6 +129,9 @@ def _shown(row: Row[Any], chosen: Selection) -> bool:
         return evidence.is_deed(content)
     if kind in {Kind.ENROLMENT, Kind.REVOCATION}:
         return row.subject.startswith(f"{chosen.finding.operator_id}/") or evidence.is_of_person(content)
+    if row.subject in map(takenout.subject, chosen.removed):
+        # It would lead to a name that was asked.
+        return False
     return row.subject in chosen.over or kind in _SHOWN_TO_OPERATORS
 
 
@@ -272,4 +277,6 @@ def _packed(
     yield READ_ME, _READ_ME.encode()
     if chosen.rules and withheld is None:
         yield CHALLENGES, _json(chosen.rules)
+    if chosen.removed and withheld is None:
+        yield REMOVALS, _json(chosen.removed)
     yield from pack.ledger_files(origin, heads, steps, leaves, indexes)

@@ -6,7 +6,6 @@ that stores it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,8 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.observations.observation import Arm
 from compliance_api.domain.observations.removal import ListChanges, Removal
+from compliance_api.ledger.removed import digest
 from compliance_api.storage.ledger.entering import enter_news
 from compliance_api.storage.ledger.leaves import NewLeaf
+from compliance_api.storage.packs.takenout import subject
 from compliance_api.storage.tables import listings, questions, removals, rounds
 from lachan import canonical
 from lachan.ledger.leaf import Kind
@@ -41,9 +42,8 @@ def _removal(row: Row[Any]) -> Removal:
 
 def _leaf(serial: int, names: Sequence[tuple[str, bool]]) -> NewLeaf:
     """What the ledger knows of it: names by their digest alone."""
-    digest = hashlib.sha256(canonical.encode({"names": [[name, free] for name, free in names]})).hexdigest()
-    told = {"type": "removals", "serial": serial, "names": len(names), "sha256": digest}
-    return NewLeaf(Kind.RELEASE, canonical.encode(told), f"removals/{serial}")
+    told = {"type": "removals", "serial": serial, "names": len(names), "sha256": digest(names)}
+    return NewLeaf(Kind.RELEASE, canonical.encode(told), subject(serial))
 
 
 async def changes(connection: AsyncConnection, names: Iterable[str], known_at: datetime | None = None) -> ListChanges:
@@ -106,10 +106,10 @@ class ListChangeStore:
             await connection.execute(new, rows)
             serials = {one.serial for one in heard}
             whole: dict[int, list[tuple[str, bool]]] = {serial: [] for serial in sorted(serials)}
-            wanted = select(kept.serial, kept.qname, kept.free).where(kept.serial.in_(serials)).order_by(kept.qname)
+            wanted = select(kept.serial, kept.qname, kept.free).where(kept.serial.in_(serials))
             for row in await connection.execute(wanted):
                 whole[row.serial].append((row.qname, row.free))
-            await enter_news(connection, [_leaf(serial, names) for serial, names in whole.items()])
+            await enter_news(connection, [_leaf(serial, sorted(names)) for serial, names in whole.items()])
 
     async def free(self, since: datetime, limit: int) -> list[Removal]:
         """Names that became free since then, each by its last removal; of too many the newest, own ones first."""
