@@ -83,10 +83,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/central/registry/migrations/versions/0002_signatures.py": (REGISTRY, "needs PostgreSQL"),
     "blocklist_sync/central/registry/migrations/versions/0003_findings.py": (FINDINGS, "needs PostgreSQL"),
     "blocklist_sync/central/registry/weighing.py": (FINDINGS, "needs PostgreSQL"),
-    "blocklist_sync/central/registry/remains.py": (
-        "tests/integration/test_registry_release.py",
-        "needs PostgreSQL and a published list",
-    ),
     "blocklist_sync/central/verbs/findings.py": (FINDINGS, "verbs are run as commands"),
     "blocklist_sync/central/registry/signatures.py": (SIGNING, "needs PostgreSQL, keys and a release folder"),
     "blocklist_sync/central/verbs/signing.py": (SIGNING, "verbs are run as commands"),

@@ -103,20 +103,37 @@ class Lookup:
             CentralError: A line is malformed.
         """
         wanted = name.encode()
-        low, high = self.first, self.size
-        # The first line whose name does not stand before the one wanted begins in [low, high].
-        while low < high:
-            middle = self._line((low + high) // 2)
-            if self._data[middle : self._name_end(middle)] < wanted:
-                low = self._end(middle)
-            else:
-                high = middle
+        low = self._from(wanted)
         found = []
         while self._data[low : low + len(wanted) + 1] == wanted + b"\t":
             _, kind, third = self.at(low)
             found.append((kind, third))
             low = self._end(low)
         return found
+
+    def between(self, first: str, last: str) -> tuple[int, int]:
+        """Which bytes have the entries on a name, on another and on all between them.
+
+        Raises:
+            CentralError: A line is malformed.
+        """
+        # No name stands between another and the same with a zero byte behind it.
+        return self._from(first.encode()), self._from(last.encode() + b"\0")
+
+    def lines(self, start: int, end: int) -> list[bytes]:
+        """The lines in some bytes of `between`, as they stand there."""
+        return self._data[start:end].splitlines()
+
+    def _from(self, wanted: bytes) -> int:
+        """Where the first line begins whose name does not stand before this one."""
+        low, high = self.first, self.size
+        while low < high:
+            middle = self._line((low + high) // 2)
+            if self._data[middle : self._name_end(middle)] < wanted:
+                low = self._end(middle)
+            else:
+                high = middle
+        return low
 
     def _line(self, at: int) -> int:
         """Where the line begins that a byte is of."""

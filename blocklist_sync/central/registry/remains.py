@@ -7,7 +7,7 @@ for each published list, however often it is asked for; memory holds one piece o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import select
@@ -19,6 +19,9 @@ from blocklist_sync.central.log.lookup import Lookup
 from blocklist_sync.central.registry.record import Record
 from blocklist_sync.central.registry.spool import inflate
 from blocklist_sync.central.registry.tables import change_chunks
+
+BYTES_A_LINE = 1000
+"""Up to so many of the list for each line of changes are read in one piece; of more, each name is looked up."""
 
 
 class Remains:
@@ -69,16 +72,27 @@ async def _any(connection: AsyncConnection, identifier: str, listed: Lookup) -> 
             if kinds is None:
                 # The first piece has the table of kinds behind its first line, and no name.
                 kinds = [parse_kind(line) for line in lines[1:]]
-            elif await asyncio.to_thread(_stands, lines, kinds, listed):
+            elif await asyncio.to_thread(stands, lines, kinds, listed):
                 return True
     finally:
         await pieces.close()
     return False
 
 
-def _stands(lines: Sequence[str], kinds: Sequence[Kind], listed: Lookup) -> bool:
+def stands(lines: Sequence[str], kinds: Sequence[Kind], listed: Lookup) -> bool:
+    """Whether one of the added entries in some lines of changes, which are sorted, is on the list."""
+    added = [line.rpartition("\t")[0] for line in lines if line.endswith("+")]
+    if not added:
+        return False
+    start, end = listed.between(added[0].partition("\t")[0], added[-1].partition("\t")[0])
+    if end - start <= BYTES_A_LINE * len(added):
+        numbers = {kind: number for number, kind in enumerate(listed.kinds)}
+        there = {line.rpartition(b"\t")[0] for line in listed.lines(start, end)}
+        return any(f"{name}\t{numbers.get(kinds[int(number)], -1)}".encode() in there for name, number in _split(added))
+    return any(kind == kinds[int(number)] for name, number in _split(added) for kind, _ in listed.of(name))
+
+
+def _split(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
-        name, number, sign = line.split("\t")
-        if sign == "+" and any(kind == kinds[int(number)] for kind, _ in listed.of(name)):
-            return True
-    return False
+        name, _, number = line.partition("\t")
+        yield name, number

@@ -21,8 +21,14 @@ def test_every_name_is_found_and_no_other(tmp_path: Path, count: int) -> None:
     with Lookup(path) as lookup:
         for name, kind, third in held:
             assert lookup.of(name) == [(KINDS[kind], third)]
+            assert lookup.lines(*lookup.between(name, name)) == [f"{name}\t{kind}\t{third}".encode()]
             assert lookup.of(name[:-1]) == lookup.of(name + "x") == lookup.of("0" + name) == []
         assert lookup.of("\x01") == lookup.of("~") == []
+        for first, last in ((0, count), (1, count - 1), (count // 3, count // 2)):
+            inside = held[first:last]
+            if inside:
+                shown = lookup.lines(*lookup.between(inside[0][0], inside[-1][0]))
+                assert [line.partition(b"\t")[0].decode() for line in shown] == [name for name, *_ in inside]
 
 
 def test_all_entries_of_a_name_are_found(tmp_path: Path) -> None:
