@@ -138,7 +138,6 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "blocklist_sync/edge/client.py": (SYNC, "TUF against a real repository"),
     "blocklist_sync/edge/download.py": (MIRRORS, "real servers that cut a file, and real files of what came"),
     "blocklist_sync/edge/fetcher.py": (SYNC, "real servers that drip, redirect and lie"),
-    "blocklist_sync/edge/hosts.py": (MIRRORS, "real resolvers, and certificates by the name"),
     "blocklist_sync/edge/push.py": (PUSH, "real streams over TLS that end, fall silent and lie"),
     "compliance_api/ledger/accusation.py": (
         "tests/unit/compliance_api/ledger/test_evidence.py",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import http.server
 import ipaddress
 import os
+import random
 import shutil
 import ssl
 import subprocess
@@ -19,13 +21,16 @@ from typing import Any
 import pytest
 
 from blocklist_sync.edge.agent import Agent, ClientCertificate, Failure
+from blocklist_sync.edge.pace import Ending, Pace
 from blocklist_sync.edge.push import Announcement
+from blocklist_sync.edge.settings import SyncSettings
 from lachan.message import A, Record, encode, parse
 from tests.support.edge import free_port
 from tests.support.list_authority import Handler, ListAuthority, Server, silence
 from tests.support.nameserver import nameserver
 from tests.support.origin import origin
 from tests.support.papers import Papers
+from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = [f"n{number}.example" for number in range(4000)]
@@ -167,6 +172,84 @@ async def test_a_download_that_was_cut_goes_on_where_it_ended(authority: ListAut
         assert cutting.asked == [None, "bytes=20000-", None]
         assert sum(agent.refused.values()) == 0
         assert not list((tmp_path / "other").rglob("*.part"))
+
+
+async def test_what_one_mirror_cut_off_the_next_goes_on_with_in_the_same_round(
+    authority: ListAuthority, tmp_path: Path
+) -> None:
+    authority.publish(*ENTRIES)
+    with authority.serve() as bad, authority.serve() as good:
+        cutting, going_on = Cutting(20_000), Cutting(0)
+        going_on.whole = True
+        bad.faults, good.faults = {"records.bin": cutting}, {"records.bin": going_on}
+        agent = bad_first(authority, good, url(bad), tmp_path / "edge")
+        taken = await agent.check()
+        assert taken is not None
+        assert (cutting.asked, going_on.asked) == ([None], ["bytes=20000-"])
+        assert sum(agent.failed.values()) == 0
+
+
+class Longest(random.Random):
+    """Draws the longest wait there may be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
+class Told(Pace):
+    """A pace that notes how rounds ended, and waits for none."""
+
+    def __init__(self, settings: SyncSettings) -> None:
+        super().__init__(settings, Longest())
+        self.endings: list[Ending] = []
+        self.waits: list[float] = []
+
+    def after(self, ending: Ending, *, streaming: bool, behind: bool) -> float:
+        self.endings.append(ending)
+        self.waits.append(super().after(ending, streaming=streaming, behind=behind))
+        return 0.0
+
+
+def waits(pace: Told, endings: list[Ending]) -> list[float]:
+    """Those of the first rounds that ended in this way one after another."""
+    found = list(zip(pace.endings, pace.waits, strict=True))
+    for at in range(len(found)):
+        if pace.endings[at : at + len(endings)] == endings and pace.endings[at - 1] is not endings[0]:
+            return [wait for _, wait in found[at : at + len(endings)]]
+    raise AssertionError(pace.endings)
+
+
+async def test_rounds_that_fail_are_further_and_further_apart_by_how_they_failed(
+    authority: ListAuthority, tmp_path: Path
+) -> None:
+    with authority.serve() as server:
+        settings = authority.settings(server, idle_timeout=1, poll_interval="1h", backoff_max="1m")
+        agent = Agent(settings, tmp_path / "edge")
+        pace = agent._pace = Told(settings)
+
+        async def taken(_: object) -> None:
+            """Nobody has to be told."""
+
+        running = asyncio.create_task(agent.run(taken))
+        try:
+            await until(lambda: pace.endings[-1:] == [Ending.WELL])
+            server.faults = {"timestamp": lambda handler: handler.send_error(500) or True}
+            await until(lambda: pace.endings[-9:] == [Ending.UNREACHABLE] * 9)
+            server.faults = {"timestamp": silence}
+            await until(lambda: pace.endings[-1] is Ending.SLOW)
+            authority.publish("new.example", now=int(time.time()) - 3 * 86_400)
+            server.faults = {}
+            await until(lambda: pace.endings[-1] is Ending.REFUSED)
+            # The span doubles from a second to its bound, and begins anew with another trouble.
+            cut, slow, refused = ([Ending.UNREACHABLE] * 9, [Ending.SLOW], [Ending.REFUSED])
+            assert waits(pace, cut) == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+            assert (waits(pace, slow), waits(pace, refused)) == ([10], [30])
+            authority.publish()
+            await until(lambda: pace.endings[-1] is Ending.WELL)
+            assert pace.waits[-1] == pytest.approx(1.1 * 3600)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_the_host_is_found_without_the_machines_own_resolver(authority: ListAuthority, tmp_path: Path) -> None:

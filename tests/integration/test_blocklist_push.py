@@ -48,7 +48,7 @@ class Place:
             await started.stop()
 
     def edge(self, name: str, target: str, **push: Any) -> SyncSettings:
-        """An edge that would ask by itself once in an hour."""
+        """An edge that would ask by itself once in an hour; no resolver anywhere knows its `list.example`."""
         own = self.papers.of(f"lachan://isp-a/node/{name}")
         both = self.folder / "both.pem"
         both.write_bytes(own.ca.read_bytes() + self.authority.ca_path.read_bytes())
@@ -57,6 +57,7 @@ class Place:
             ca=both,
             tls=ClientCertificate(certificate=own.certificate, key=own.key),
             poll_interval=HOUR,
+            hosts={"addresses": {"list.example": ["127.0.0.1"]}},
             push={
                 "target": target,
                 "poll_interval": HOUR,
@@ -105,9 +106,9 @@ async def test_edges_of_any_server_take_a_release_when_it_is_announced(place: Pl
     async with place.announcing() as first, place.announcing() as second, contextlib.AsyncExitStack() as stack:
         edges = [
             await stack.enter_async_context(
-                running(place.edge(f"n{number}", f"localhost:{server.port}"), tmp_path / f"edge-{number}")
+                running(place.edge(f"n{number}", f"{host}:{server.port}"), tmp_path / f"edge-{number}")
             )
-            for number, server in enumerate((first, second))
+            for number, (host, server) in enumerate((("localhost", first), ("list.example", second)))
         ]
         await until(lambda: all(edge.serials == [1] and edge.agent.streaming for edge in edges))
         for serial in (2, 3):

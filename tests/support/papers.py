@@ -17,9 +17,10 @@ class Papers:
         pki.init(folder / "ca", datetime.now(UTC))
 
     def of(self, uri: str) -> TlsFiles:
-        """A party's certificate, good for loopback; the same each time."""
+        """A party's certificate, good for loopback and `list.example`; the same each time."""
         out = self._folder / uri.rpartition("://")[2].replace("/", "-")
         if not out.exists():
             now = datetime.now(UTC)
-            pki.issue(self._folder / "ca", out, uri, now, dns=["localhost"], addresses=["127.0.0.1"], days=2)
+            names = ["localhost", "list.example"]
+            pki.issue(self._folder / "ca", out, uri, now, dns=names, addresses=["127.0.0.1"], days=2)
         return TlsFiles(ca=out / "ca.pem", certificate=out / "certificate.pem", key=out / "key.pem")
