@@ -236,8 +236,7 @@ def build(
     log = source.verified(delegated(delegations), checkpoint(contents))
     rolled = rolled_back(folder, wish.rollback) if wish.rollback else None
     before, last = folder.candidate(), max(folder.published(), key=lambda row: row.serial, default=None)
-    epoch = max(before.key_epoch if before else 1, last.key_epoch if last else 1) + wish.new_key_epoch
-    rules = Rules(_serial_to_take(folder, before, wish.above), source.drawn_seed(), epoch)
+    rules = _rules(folder, source, before, last, wish)
     folded = source.cut(log, rolled.log_length) if rolled else log
     rebuilt = _folded(folder, source, folded, rolled.as_of if rolled else wish.as_of, rules, keep=rolled is None)
     if guarding is not None:
@@ -254,8 +253,34 @@ def build(
         return Built(before, unchanged=False, to_sign=True, entries=before.records, difference=told)
     # What comes back was published once; nothing may stand in the way of a roll-back.
     told, findings = _dated(folder, rebuilt.state, rules.serial, guarding if rolled is None else None)
+    candidate = _candidate(rebuilt, rules, log, content, wish)
+    listed = contents.listed if contents else None
+    chain = deltas.after(repository.targets, listed.signed.targets if listed else {}, rebuilt.release)
+    parts = {RECORDS_TARGET: rebuilt.release.data, POLICY_TARGET: bundle, MANIFEST_TARGET: chain.manifest.encode()}
+    expires = expiry(now, wish.lifetime)
+    made: Metadata[Targets] | None
+    if unchanged and listed is not None:
+        made = _renewed(listed, expires) if _due(listed, delegations, wish, now) else None
+    else:
+        made = document(listed.signed.version + 1 if listed else 1, candidate, parts, rolled, expires)
+    accountability.state(folder.entries_path, folder.public, candidate.serial, accountability.secret(folder.folder))
+    folder.store(parts, candidate, made)
+    return Built(candidate, unchanged, made is not None, rebuilt.state.entries, told, tuple(findings))
+
+
+def _rules(
+    folder: ReleaseFolder, source: LogFolder, before: Candidate | None, last: Published | None, wish: Wish
+) -> Rules:
+    """What the next candidate is made by; signers follow to the key epoch behind the published one, and no further."""
+    published = last.key_epoch if last else 1
+    held = max(before.key_epoch if before else 1, published)
+    epoch = min(held + wish.new_key_epoch, published + 1)
+    return Rules(_serial_to_take(folder, before, wish.above), source.drawn_seed(), epoch)
+
+
+def _candidate(rebuilt: Rebuilt, rules: Rules, log: Log, content: str, wish: Wish) -> Candidate:
     release = rebuilt.release
-    candidate = Candidate(
+    return Candidate(
         serial=rules.serial,
         records_digest=release.digest.hex(),
         content_digest=content,
@@ -269,18 +294,6 @@ def build(
         urgent=wish.urgent,
         rollback=wish.rollback,
     )
-    listed = contents.listed if contents else None
-    chain = deltas.after(repository.targets, listed.signed.targets if listed else {}, release)
-    parts = {RECORDS_TARGET: release.data, POLICY_TARGET: bundle, MANIFEST_TARGET: chain.manifest.encode()}
-    expires = expiry(now, wish.lifetime)
-    made: Metadata[Targets] | None
-    if unchanged and listed is not None:
-        made = _renewed(listed, expires) if _due(listed, delegations, wish, now) else None
-    else:
-        made = document(listed.signed.version + 1 if listed else 1, candidate, parts, rolled, expires)
-    accountability.state(folder.entries_path, folder.public, candidate.serial, accountability.secret(folder.folder))
-    folder.store(parts, candidate, made)
-    return Built(candidate, unchanged, made is not None, rebuilt.state.entries, told, tuple(findings))
 
 
 def _rekeyed(rebuilt: Rebuilt, rules: Rules, guarding: Rails, published: int) -> tuple[Rebuilt, Rules]:

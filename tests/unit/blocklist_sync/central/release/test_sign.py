@@ -225,6 +225,9 @@ def test_a_renewal_and_a_new_epoch_are_said(authority: ListAuthority) -> None:
     assert authority.examine().warnings == ("a renewal: the same release, signed for longer",)
     authority.build("z.example", new_key_epoch=True, now=int(time.time()) + 1)
     assert "a new fingerprint key epoch: 2" in authority.examine().warnings
+    # Asked for again before anybody signed, it is still the epoch that signers follow to.
+    assert authority.build("y.example", new_key_epoch=True, now=int(time.time()) + 1).candidate.key_epoch == 2
+    assert "a new fingerprint key epoch: 2" in authority.examine().warnings
 
 
 def test_a_machine_remembers_the_last_serials_and_signs_none_before_them(
