@@ -170,8 +170,3 @@ def is_public_suffix(name: str) -> bool:
 def possible_suffixes(names: Collection[str]) -> set[str]:
     """Which of many names in canonical form and without A-labels of IDNA `is_public_suffix` has to be asked about."""
     return _suffixes().may_be(names)
-
-
-def wire_labels(name: str) -> list[bytes]:
-    """The labels of a canonical name from root to leaf, each behind its length byte (RFC 1035, section 3.1)."""
-    return [bytes((len(label),)) + label.encode() for label in reversed(name.split("."))]

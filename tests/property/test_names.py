@@ -17,7 +17,6 @@ from blocklist_sync.artifact.names import (
     NameRefusedError,
     Reason,
     canonical,
-    wire_labels,
 )
 from blocklist_sync.artifact.records import Entry
 from blocklist_sync.artifact.rules import Scope
@@ -28,6 +27,7 @@ from blocklist_sync.central.rails.neverblock import NeverBlock, Protected
 from blocklist_sync.central.rails.rails import Rails, RailSettings
 from blocklist_sync.central.rails.suspects import Suspects
 from tests.support.blocklist import MANDATE, built
+from tests.support.packing import wire_labels
 
 SUFFIX = ".example"
 KIND = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from blocklist_sync.central.entries import FORMAT, Kind, kind_line, kind_rank
+from blocklist_sync.central.log import rows
 from blocklist_sync.central.log.rows import StateReader
 
 
@@ -27,6 +28,11 @@ def write(path: Path, entries: Entries) -> None:
     for number, kind in enumerate(kinds):
         lines += [f"{name}\t{number}\t{serial}" for name, serial in sorted(entries.kinds[kind].items())]
     path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def write_lines(path: Path, kinds: Sequence[Kind], lines: Iterable[tuple[str, int, int]]) -> list[int]:
+    """Writes a list as releases do, of rows one by one; how many there are of each kind."""
+    return rows.write(path, kinds, rows.in_blocks(lines))
 
 
 def read(path: Path) -> Entries:

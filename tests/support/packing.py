@@ -6,10 +6,14 @@ import struct
 from collections.abc import Iterable
 
 from blocklist_sync.artifact import orders, records
-from blocklist_sync.artifact.names import wire_labels
 from blocklist_sync.artifact.records import Entry, FingerprintKey
 from blocklist_sync.artifact.rules import Scope
 from tests.support.siphash import siphash
+
+
+def wire_labels(name: str) -> list[bytes]:
+    """The labels of a canonical name from root to leaf, each behind its length byte (RFC 1035, section 3.1)."""
+    return [bytes((len(label),)) + label.encode() for label in reversed(name.split("."))]
 
 
 def fingerprint(name: str, key: bytes) -> int:

@@ -194,12 +194,3 @@ def write(path: Path, kinds: Sequence[Kind], blocks: Iterable[Rows]) -> list[int
 
     durable.write(path, texts())
     return [counts[number] for number in range(len(kinds))]
-
-
-def write_lines(path: Path, kinds: Sequence[Kind], rows: Iterable[tuple[str, int, int]]) -> list[int]:
-    """The same, of rows one by one.
-
-    Raises:
-        FileError: It cannot be written.
-    """
-    return write(path, kinds, in_blocks(rows))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from blocklist_sync.artifact.names import NameRefusedError, Reason, canonical, spelled, wire_labels
+from blocklist_sync.artifact.names import NameRefusedError, Reason, canonical, spelled
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,6 @@ def test_what_no_list_can_carry(text: str, reason: Reason) -> None:
         canonical(text)
     assert refused.value.reason is reason
     assert len(str(refused.value)) < 200
-
-
-def test_wire_labels_run_from_root_to_leaf() -> None:
-    assert wire_labels("www.bad.example") == [b"\x07example", b"\x03bad", b"\x03www"]
 
 
 def test_plain_names_are_cheap() -> None:

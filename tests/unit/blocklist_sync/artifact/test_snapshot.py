@@ -14,9 +14,9 @@ import pytest
 from blocklist_sync.artifact import _snapshot, snapshot
 from blocklist_sync.artifact.categories import ALWAYS_MANDATED, Category
 from blocklist_sync.artifact.errors import ArtifactError, RecordsError, SnapshotError
-from blocklist_sync.artifact.names import wire_labels
 from blocklist_sync.artifact.rules import Scope
 from tests.support.blocklist import KEY, MANDATE, OFFER, built, entry, release
+from tests.support.packing import wire_labels
 from tests.support.siphash import siphash
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -13,6 +13,7 @@ from blocklist_sync.central.entries import Kind, kind_rank
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import rows
 from blocklist_sync.central.log.difference import Comparison, difference
+from tests.support.clear_list import write_lines
 from tests.support.registry import GAMBLING
 
 EXACT = GAMBLING._replace(scope=Scope.EXACT)
@@ -21,7 +22,7 @@ EXCEPT = GAMBLING._replace(exception=True)
 
 def write(path: Path, held: dict[tuple[str, Kind], int]) -> Path:
     kinds = sorted({kind for _, kind in held}, key=kind_rank)
-    rows.write_lines(path, kinds, sorted((name, kinds.index(kind), third) for (name, kind), third in held.items()))
+    write_lines(path, kinds, sorted((name, kinds.index(kind), third) for (name, kind), third in held.items()))
     return path
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log.lookup import Lookup
-from blocklist_sync.central.log.rows import write_lines
+from tests.support.clear_list import write_lines
 from tests.support.registry import GAMBLING
 
 EXCEPT = GAMBLING._replace(exception=True)

@@ -7,7 +7,8 @@ import pytest
 from blocklist_sync.central.entries import FORMAT, kind_line
 from blocklist_sync.central.errors import CentralError
 from blocklist_sync.central.log import rows
-from blocklist_sync.central.log.rows import NO_ROWS, Rows, StateReader, in_blocks, whole, write, write_lines
+from blocklist_sync.central.log.rows import NO_ROWS, Rows, StateReader, in_blocks, whole, write
+from tests.support.clear_list import write_lines
 from tests.support.registry import GAMBLING
 
 EXCEPT = GAMBLING._replace(exception=True)

@@ -9,8 +9,8 @@ import pytest
 from blocklist_sync.central.log.approvals import Log
 from blocklist_sync.central.log.fold import Coordinates, State
 from blocklist_sync.central.log.folder import LogFolder
-from blocklist_sync.central.log.rows import write_lines
 from blocklist_sync.central.log.statecache import StateCache, continued
+from tests.support.clear_list import write_lines
 from tests.support.registry import GAMBLING, NOW
 
 HEAD = bytes(range(32))
