@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 
 from compliance_api.domain.findings.casework import State, Step
 from compliance_api.domain.findings.finding import FindingKind
-from compliance_api.errors import ComplianceError
+from compliance_api.errors import ComplianceError, InvalidRequestError, Violation
 from compliance_api.rpc.errors import Context, answer
 from compliance_api.usecases.findings.casework import Detail, FindingCase
 from compliance_api.usecases.findings.desk import Answered, Desk
 from lachan.channel import caller
 from lachan.compliance.v1 import finding_service_pb2 as pb
 from lachan.compliance.v1.finding_service_pb2_grpc import FindingServiceServicer
+
+ID_BYTES = 16
 
 
 def _seconds(at: datetime | None) -> int:
@@ -137,7 +139,12 @@ class FindingService(FindingServiceServicer):
         self, request: pb.GetFindingRequest, context: Context
     ) -> pb.GetFindingResponse:
         """One of them."""
-        return _detail(await answer(context, self._desk.shown(caller(context), request.finding_id.hex())))
+        return _detail(await answer(context, self._shown(request, context)))
+
+    async def _shown(self, request: pb.GetFindingRequest, context: Context) -> Detail:
+        if len(request.finding_id) != ID_BYTES:
+            raise InvalidRequestError([Violation("finding_id", f"{ID_BYTES} bytes")])
+        return await self._desk.shown(caller(context), request.finding_id.hex())
 
     async def AnswerFinding(  # noqa: N802 - gRPC's name
         self, request: pb.AnswerFindingRequest, context: Context

@@ -243,10 +243,10 @@ async def test_an_observation_is_taken_once_and_only_from_its_probe(world: World
     assert await mine.submit(signed) == len(signed)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await mine.submit(mine.observe(assignment, ())[:2])
-    assert violated_fields(refused.value) == ["observations[0].index", "observations[1].index"]
+    assert violated_fields(refused.value) == ["observations[0].observation.index", "observations[1].observation.index"]
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await other.submit(other.observe(assignment, ())[:1])
-    assert violated_fields(refused.value) == ["observations[0].assignment_id"]
+    assert violated_fields(refused.value) == ["observations[0].observation.assignment_id"]
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await other.submit(signed[:1])
     assert violated_fields(refused.value) == ["observations[0].key_id"]

@@ -24,8 +24,17 @@ from compliance_api.domain.parties.organisation import Person
 from compliance_api.identity import pki
 from lachan import channel, newcomer, postgres, tls
 from lachan.channel import Renewing
+from lachan.compliance.v1 import audit_service_pb2 as audits
+from lachan.compliance.v1 import challenge_service_pb2 as openings
+from lachan.compliance.v1 import enrolment_service_pb2 as doors
+from lachan.compliance.v1 import finding_service_pb2 as findings
 from lachan.compliance.v1 import probe_service_pb2 as probes
+from lachan.compliance.v1 import report_pb2
 from lachan.compliance.v1 import report_service_pb2 as reports
+from lachan.compliance.v1.audit_service_pb2_grpc import AuditServiceStub
+from lachan.compliance.v1.challenge_service_pb2_grpc import ChallengeServiceStub
+from lachan.compliance.v1.enrolment_service_pb2_grpc import CredentialServiceStub, EnrolmentServiceStub
+from lachan.compliance.v1.finding_service_pb2_grpc import FindingServiceStub
 from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub
 from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub
 from lachan.invitation import Invitation
@@ -34,7 +43,7 @@ from lachan.postgres import DatabaseSettings
 from lachan.renewal import Renewal, life_of
 from lachan.signing import SigningKey
 from lachan.tls import Identity, Role, TlsFiles
-from tests.support.compliance import COMMAND, Authority, Service
+from tests.support.compliance import COMMAND, Authority, Service, violated_fields
 from tests.support.edge import free_port
 from tests.support.people import let_in
 
@@ -329,3 +338,112 @@ def test_people_come_in_by_tokens_and_the_second_by_the_first(world: World) -> N
     ):
         assert complaint in world.run(*words, fails=True)
     assert "no unit" in world.run("token", "lachan://a/node/e11", "--unit", "legal", *config, fails=True)
+
+
+# What one party or another may say, and the field that it gets wrong.
+WRONG: tuple[tuple[str, Any, str, Any, str], ...] = (
+    ("a/node/edge-1", ReportServiceStub, "SubmitReports", reports.SubmitReportsRequest(), "reports"),
+    (
+        "a/node/edge-1",
+        ReportServiceStub,
+        "SubmitReports",
+        reports.SubmitReportsRequest(reports=[report_pb2.SignedReport(report=b"\xff", key_id=bytes(33))]),
+        "reports[0].key_id",
+    ),
+    (
+        "a/node/edge-1",
+        AuditServiceStub,
+        "ProveInclusion",
+        audits.ProveInclusionRequest(indexes=[1], size=1 << 60),
+        "size",
+    ),
+    (
+        "a/node/edge-1",
+        AuditServiceStub,
+        "ProveConsistency",
+        audits.ProveConsistencyRequest(old_size=2, new_size=1),
+        "new_size",
+    ),
+    ("a/node/edge-1", ChallengeServiceStub, "SubmitOpening", openings.SubmitOpeningRequest(), "opening.opening"),
+    (
+        "a/node/edge-1",
+        ChallengeServiceStub,
+        "SubmitOpening",
+        openings.SubmitOpeningRequest(opening=openings.SignedOpening(opening=b"x", key_id=b"y")),
+        "opening.key_id",
+    ),
+    ("so/probe/p1", ProbeServiceStub, "TakeStamps", probes.TakeStampsRequest(commitments=[b"x"]), "commitments[0]"),
+    ("so/probe/p1", ProbeServiceStub, "SubmitObservations", probes.SubmitObservationsRequest(), "observations"),
+    (
+        "so/probe/p1",
+        ProbeServiceStub,
+        "SubmitObservations",
+        probes.SubmitObservationsRequest(observations=[probes.SignedObservation(observation=b"x")]),
+        "observations[0].key_id",
+    ),
+    ("a/person/an", FindingServiceStub, "GetFinding", findings.GetFindingRequest(finding_id=b"x"), "finding_id"),
+    ("a/person/an", FindingServiceStub, "AnswerFinding", findings.AnswerFindingRequest(), "signed.statement"),
+    ("a/person/an", FindingServiceStub, "TakeStep", findings.TakeStepRequest(), "signed.statement"),
+    (
+        "a/person/an",
+        CredentialServiceStub,
+        "ConfirmEnrolment",
+        doors.ConfirmEnrolmentRequest(enrolment_id=b"x"),
+        "enrolment_id",
+    ),
+    (
+        "a/person/an",
+        CredentialServiceStub,
+        "RefuseEnrolment",
+        doors.RefuseEnrolmentRequest(enrolment_id=b"x"),
+        "enrolment_id",
+    ),
+    ("a/person/an", CredentialServiceStub, "RevokeParty", doors.RevokePartyRequest(party="x", reason="y"), "party"),
+    (
+        "a/person/an",
+        CredentialServiceStub,
+        "RevokeParty",
+        doors.RevokePartyRequest(party="lachan://a/node/edge-1", reason=""),
+        "reason",
+    ),
+    (
+        "a/person/an",
+        CredentialServiceStub,
+        "RevokeParty",
+        doors.RevokePartyRequest(party="lachan://a/node/edge-1", reason="y", fingerprint=b"x"),
+        "fingerprint",
+    ),
+    ("a/person/an", CredentialServiceStub, "RenewCertificate", doors.RenewCertificateRequest(csr=b"x"), "csr"),
+)
+# By anybody: they have no certificate yet.
+STRANGE: tuple[tuple[str, Any, str], ...] = (
+    ("RequestEnrolment", doors.RequestEnrolmentRequest(secret=bytes(32)), "key"),
+    ("CollectCertificate", doors.CollectCertificateRequest(), "enrolment_id"),
+)
+
+
+def stands_in(request: Any, path: str) -> bool:
+    """Whether there is such a field in a message of that kind."""
+    descriptor = request.DESCRIPTOR
+    for part in path.split("."):
+        field = descriptor.fields_by_name.get(part.partition("[")[0])
+        if field is None:
+            return False
+        descriptor = field.message_type
+    return True
+
+
+async def test_what_is_wrong_in_a_request_is_named_by_its_field(world: World) -> None:
+    for uri, stub, method, request, expected in WRONG:
+        async with channel.connect(world.target, world.authority.material(uri)) as opened:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await getattr(stub(opened), method)(request, timeout=SECONDS)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT, (method, refused.value.details())
+        assert violated_fields(refused.value) == [expected], method
+        assert stands_in(request, expected)
+    ca = world.authority.material("a/node/edge-1").ca
+    async with channel.connect_unnamed(world.service.addresses["enrolment"], ca) as opened:
+        for method, request, expected in STRANGE:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await getattr(EnrolmentServiceStub(opened), method)(request, timeout=SECONDS)
+            assert violated_fields(refused.value) == [expected], method

@@ -214,13 +214,13 @@ class Challenger:
             raise NotPermittedError(f"{caller} may not open for another node")
         found = await self._store.challenge(caller.organisation, caller.name, opening.challenge_id)
         if found is None:
-            raise _invalid("challenge_id", "nothing of this node was asked to be opened under it")
+            raise _invalid("opening.challenge_id", "nothing of this node was asked to be opened under it")
         challenge, before = found
         if now < challenge.open_from:
-            raise _invalid("challenge_id", "it is not asked to be opened yet")
+            raise _invalid("opening.challenge_id", "it is not asked to be opened yet")
         if before is not None:
             if hashlib.sha256(before).digest() != hashlib.sha256(signed.opening).digest():
-                raise _invalid("challenge_id", "another opening is stored")
+                raise _invalid("opening.challenge_id", "another opening is stored")
             return State.OPENED
         if opening.refusal == pb.OPENING_REFUSAL_TOO_EARLY:
             return State.DRAWN

@@ -175,4 +175,4 @@ def _action(made: Statement) -> Action:
 
 
 def _violation(field: str, description: str) -> InvalidRequestError:
-    return InvalidRequestError([Violation(field, description)])
+    return InvalidRequestError([Violation(f"signed.{field}", description)])

@@ -253,7 +253,8 @@ class Enrolling:
         for owner in (await change.registry()).organisations:
             for one in owner.people:
                 if one.key == found.key and (owner.identifier, one.name) != (party.organisation, party.name):
-                    raise _violation("key", f"{Identity(owner.identifier, Role.PERSON, one.name)} signs with this key")
+                    who = Identity(owner.identifier, Role.PERSON, one.name)
+                    raise _violation("enrolment_id", f"{who} signs with this key")
 
     async def confirm(self, actor: Actor, enrolment_id: bytes, fingerprint: bytes, chain: bytes = b"") -> Enrolment:
         """Lets a newcomer in.

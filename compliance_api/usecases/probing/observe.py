@@ -179,12 +179,14 @@ class Observe:
             try:
                 fresh = self._observed(issued.get(one.assignment_id), one, signed, probe, now)
             except _ObjectionError as error:
-                violations.append(Violation(f"{place}.{error.field}", str(error)))
+                violations.append(Violation(f"{place}.observation.{error.field}", str(error)))
                 continue
             key = one.assignment_id, one.index
             earlier = observed[key].digest if key in observed else stored.get(key, fresh.digest)
             if earlier != fresh.digest:
-                violations.append(Violation(f"{place}.index", "another observation of this question is stored"))
+                violations.append(
+                    Violation(f"{place}.observation.index", "another observation of this question is stored")
+                )
             observed[key] = fresh
         if violations:
             raise InvalidRequestError(violations)
@@ -302,7 +304,7 @@ def _parse(place: str, signed: pb.SignedObservation, probe: Probe, violations: l
     except DecodeError:
         violations.append(Violation(f"{place}.observation", "not a serialised Observation"))
         return one
-    violations += _unbounded(place, one)
+    violations += _unbounded(f"{place}.observation", one)
     return one
 
 

@@ -122,7 +122,7 @@ async def test_another_answer_to_the_same_question_is_refused() -> None:
     await observe(store).submit(CALLER, [sign(seen())])
     with pytest.raises(InvalidRequestError, match="another observation of this question"):
         await observe(store).submit(CALLER, [sign(seen(blocked=False))])
-    assert await refused([sign(seen()), sign(seen(blocked=False))]) == ["observations[1].index"]
+    assert await refused([sign(seen()), sign(seen(blocked=False))]) == ["observations[1].observation.index"]
 
 
 async def test_every_objection_is_named() -> None:
@@ -148,18 +148,18 @@ async def test_every_objection_is_named() -> None:
         "observations[1].observation",
         "observations[2].key_id",
         "observations[3].signature",
-        "observations[4].resolver",
-        "observations[4].resolver.tries",
-        "observations[4].resolver.certificate_sha256",
-        "observations[5].asked_at_us",
-        "observations[6].second_reference",
-        "observations[6].second_reference.tries",
-        "observations[6].second_reference.certificate_sha256",
-        "observations[7].asked.address",
-        "observations[7].asked.server_name",
-        "observations[7].asked.path",
-        "observations[8].since_begun_us",
-        "observations[9].resolver",
+        "observations[4].observation.resolver",
+        "observations[4].observation.resolver.tries",
+        "observations[4].observation.resolver.certificate_sha256",
+        "observations[5].observation.asked_at_us",
+        "observations[6].observation.second_reference",
+        "observations[6].observation.second_reference.tries",
+        "observations[6].observation.second_reference.certificate_sha256",
+        "observations[7].observation.asked.address",
+        "observations[7].observation.asked.server_name",
+        "observations[7].observation.asked.path",
+        "observations[8].observation.since_begun_us",
+        "observations[9].observation.resolver",
     ]
 
 
@@ -171,14 +171,14 @@ async def test_only_questions_asked_of_this_probe_in_time_count() -> None:
         sign(seen(after=36)),
     ]
     assert await refused(batch) == [
-        "observations[0].assignment_id",
-        "observations[1].index",
-        "observations[2].asked_at_us",
-        "observations[3].asked_at_us",
+        "observations[0].observation.assignment_id",
+        "observations[1].observation.index",
+        "observations[2].observation.asked_at_us",
+        "observations[3].observation.asked_at_us",
     ]
     late = NOW + timedelta(hours=2)
-    assert await refused([sign(seen(after=66))], now=late) == ["observations[0].asked_at_us"]
-    assert await refused([sign(seen())], now=late) == ["observations[0].assignment_id"]
+    assert await refused([sign(seen(after=66))], now=late) == ["observations[0].observation.asked_at_us"]
+    assert await refused([sign(seen())], now=late) == ["observations[0].observation.assignment_id"]
 
 
 async def test_a_probe_may_hand_in_late_what_it_asked_in_time() -> None:
@@ -186,7 +186,7 @@ async def test_a_probe_may_hand_in_late_what_it_asked_in_time() -> None:
 
 
 async def test_a_node_that_left_the_registry_is_no_longer_observed() -> None:
-    assert await refused([sign(seen())], nodes=()) == ["observations[0].assignment_id"]
+    assert await refused([sign(seen())], nodes=()) == ["observations[0].observation.assignment_id"]
 
 
 async def test_callers_and_calls_are_bounded() -> None:
@@ -241,11 +241,11 @@ async def test_stamps_that_do_not_hold_are_named() -> None:
         sign(seen(begun=stamped(1), since_begun_us=60_000_000)),
     ]
     assert await refused(batch) == [
-        "observations[0].begun",
-        "observations[1].ended",
-        "observations[2].since_begun_us",
-        "observations[3].since_begun_us",
-        "observations[4].since_begun_us",
+        "observations[0].observation.begun",
+        "observations[1].observation.ended",
+        "observations[2].observation.since_begun_us",
+        "observations[3].observation.since_begun_us",
+        "observations[4].observation.since_begun_us",
     ]
 
 
@@ -257,10 +257,13 @@ async def test_a_line_says_whom_it_was_handed_out() -> None:
     (new,) = await observe(Store(handed)).submit(CALLER, [sign(seen(resolver=nobody))])
     assert (new.endpoint, new.seen.shape) == (handed.endpoint, Shape.UNREACHABLE)
     batch = [sign(seen()), sign(seen(1, asked=pb.Endpoint(address="resolver.example")))]
-    assert await refused(batch, issued=handed) == ["observations[0].asked.address", "observations[1].asked.address"]
+    assert await refused(batch, issued=handed) == [
+        "observations[0].observation.asked.address",
+        "observations[1].observation.asked.address",
+    ]
     # Whoever was told whom to ask asks nobody else.
     told = [sign(seen(asked=pb.Endpoint(address="192.0.2.2")))]
-    assert await refused(told) == ["observations[0].asked.address"]
+    assert await refused(told) == ["observations[0].observation.asked.address"]
     assert len(await observe(Store()).submit(CALLER, [sign(seen(asked=pb.Endpoint(address="192.0.2.1")))])) == 1
 
 
