@@ -6,9 +6,10 @@ period.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from compliance_api.domain.findings.finding import Clause, Evidence, FindingKind
 from compliance_api.domain.law.law import Law
@@ -118,6 +119,18 @@ class Case:
     def start(self) -> datetime:
         """When the period began."""
         return self.now - timedelta(seconds=self.law.period)
+
+    def reports_of(self, node: str) -> Sequence[ReportRecord]:
+        """The reports of one node, in the order in which they were received."""
+        return self._by_node.get(node, ())
+
+    @cached_property
+    def _by_node(self) -> Mapping[str, Sequence[ReportRecord]]:
+        """Each node's: a month of many nodes is gone through once, and not once for each of them."""
+        found: dict[str, list[ReportRecord]] = {}
+        for report in self.reports:
+            found.setdefault(report.node, []).append(report)
+        return found
 
     def due_by(self, law: Law) -> datetime:
         """Until when windows must have ended for their reports to be due, by a law.

@@ -10,6 +10,7 @@ missing windows.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -69,7 +70,7 @@ def duties(case: Case, node: NodeRecord) -> list[Duty]:
 
     None that ended while it was revoked: nobody would have taken a report on it.
     """
-    own = [report for report in case.reports if report.node == node.name]
+    own = case.reports_of(node.name)
     found = []
     for start, end, law in case.timeline.within(max(case.start, _owes_from(case, node)), case.now):
         until = min(end, case.due_by(law))
@@ -112,7 +113,7 @@ def missing_reports(case: Case) -> Iterator[Finding]:
 
 def _neighbours(case: Case, node: NodeRecord, hole: datetime) -> list[ReportRecord]:
     """The reports right before and right after a missing window."""
-    own = [report for report in case.reports if report.node == node.name]
+    own = case.reports_of(node.name)
     before = [report for report in own if report.window_start < hole]
     after = [report for report in own if report.window_start > hole]
     return [
@@ -158,7 +159,7 @@ def equivocation(case: Case) -> Iterator[Finding]:
     for node, reports in _by_node(_sent(case)):
         rivals = [report for report in reports if report.relation is Relation.EQUIVOCATION]
         named = {report.rival for report in rivals}
-        sides = [report for report in case.reports if report.digest in named]
+        sides = [report for report in case.reports_of(node) if report.digest in named]
         twice = _repeats([report for report in reports if report.relation is not Relation.EQUIVOCATION])
         # A pair at least for each window that is told twice.
         if len(twice) // 2 <= max(case.law_at(one.received_at).report.tolerated_repeats for one in reports):
@@ -236,15 +237,16 @@ def _replaced_due(case: Case, node: NodeRecord, newer: ReleaseRecord, silent: Se
 def stale_claims(case: Case) -> dict[str, list[ReportRecord]]:
     """The reports of each node that admit a list replaced for longer than the law allows, oldest window first."""
     found: dict[str, list[ReportRecord]] = {}
-    reports = lawful(case)
+    serials = [release.serial for release in case.releases]
     for node in case.nodes:
         silent = silence.silences(case, node)
         dues: dict[int, datetime | None] = {}
         own = []
-        for report in reports:
-            newer = replacement(case.releases, report.list_serial) if report.node == node.name else None
-            if newer is None:
+        for report in case.reports_of(node.name):
+            place = bisect_right(serials, report.list_serial)
+            if place == len(serials) or case.timeline.at(report.window_start) is None:
                 continue
+            newer = case.releases[place]
             if newer.serial not in dues:
                 dues[newer.serial] = _replaced_due(case, node, newer, silent)
             due = dues[newer.serial]

@@ -31,7 +31,7 @@ class Silence:
 
 def silences(case: Case, node: NodeRecord) -> list[Silence]:
     """The silences of a node that ended within the period or shortly before, oldest first."""
-    own = [(report.window_start, report.window_end) for report in case.reports if report.node == node.name]
+    own = [(report.window_start, report.window_end) for report in case.reports_of(node.name)]
     heard = sorted([*node.heard, *own])
     if not heard:
         return []
