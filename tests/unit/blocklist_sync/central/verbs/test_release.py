@@ -227,7 +227,7 @@ def replaces_a_witness(office: Office) -> None:
     )
     document = next((office.folder / "witness").iterdir())
     for person in ("nam", "phuc"):
-        beside = ("--root", "@three/2.root.json", "--before", "@three/3.targets.json")
+        beside = ("--root", "@three/3.root.json", "--before", "@three/3.targets.json")
         shown = office("targets", "sign", str(document), *beside, *office.signed_by(person))
         assert "log.example/ledger; 2 of w1, w2, w3; SHA-256 " in " ".join(shown.split())
     office.publish(str(document))
@@ -254,6 +254,28 @@ def replaces_a_custodian(office: Office) -> None:
     assert found["expired"] == ""
 
 
+def replaces_a_holder_of_the_root_and_the_snapshot_key(office: Office) -> None:
+    rotating = ("--repository", "@repository", "--out", "@four")
+    office("rotate", "root", *rotating, "--add", "@phuc.pub.json", "--remove", "oanh")
+    for person in ("mai", "nam"):
+        told = office("root", "sign", "@four/4.root.json", "--root", "@three/3.root.json", *office.signed_by(person))
+    assert "complete" in told
+    office.publish("@four/4.root.json")
+
+    office.key("shot")
+    office("rotate", "snapshot", *rotating, "--add", "@shot.pub.json", "--remove", "snapshot")
+    with pytest.raises(CentralError, match="oanh: not one of the holders of root"):
+        office("root", "sign", "@four/5.root.json", "--root", "@four/4.root.json", *office.signed_by("oanh"))
+    for person in ("mai", "phuc"):
+        office("root", "sign", "@four/5.root.json", "--root", "@four/4.root.json", *office.signed_by(person))
+    office.server_keys.append("shot")
+    office.publish("@four/5.root.json")
+    office.server_keys.remove("snapshot")
+    assert not office.publish()["new"]
+    found = office.json("verify", "--root", "@ceremony/1.root.json", "--repository", "@repository", "--log", "@log")
+    assert found["expired"] == ""
+
+
 def refuses_what_cannot_be_meant(office: Office) -> None:
     with pytest.raises(CentralError, match="there is a document already"):
         office("targets", "init", "--out", "@ceremony", *office.holders("--list-key", "an", "binh"))
@@ -269,9 +291,9 @@ def refuses_what_cannot_be_meant(office: Office) -> None:
     with pytest.raises(CentralError, match="the root that names the holders"):
         office("targets", "sign", "@ceremony/1.targets.json", *office.signed_by("mai"))
     with pytest.raises(CentralError, match="snapshot: name a key"):
-        office("rotate", "snapshot", "--repository", "@repository", "--out", "@four")
+        office("rotate", "snapshot", "--repository", "@repository", "--out", "@five")
     with pytest.raises(CentralError, match="--lifetime: a duration"):
-        office("rotate", "root", "--repository", "@repository", "--out", "@four", "--lifetime", "9")
+        office("rotate", "root", "--repository", "@repository", "--out", "@five", "--lifetime", "9")
 
 
 def test_the_whole_road_and_every_kind_of_change_to_its_keys(office: Office) -> None:
@@ -282,6 +304,7 @@ def test_the_whole_road_and_every_kind_of_change_to_its_keys(office: Office) -> 
     replaces_an_approver(office)
     replaces_a_custodian(office)
     replaces_a_witness(office)
+    replaces_a_holder_of_the_root_and_the_snapshot_key(office)
     refuses_what_cannot_be_meant(office)
     asks_before_signing(office)
 
