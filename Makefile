@@ -6,6 +6,7 @@ PYTEST    := $(BIN)/pytest -q -p no:cacheprovider
 WINDOWS   := tests/integration/test_edge_reports.py
 WHOLE     := tests/integration/test_demo.py
 EDGES     := $(filter-out $(WINDOWS),$(wildcard tests/integration/test_edge*.py))
+LISTS     := $(wildcard $(addsuffix *.py,$(addprefix tests/integration/test_,blocklist registry repository rpz sources hsm)))
 PORT_BASE ?= 10053
 CHECK     ?=
 CHEAT     ?= stale
@@ -15,7 +16,7 @@ SECONDS   ?= 60
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit unit-resolver unit-others windows integration edges whole whole-stale whole-none conformance fuzz entropy simulate bench fanout ingest storage protos lock clean ready
+.PHONY: help demo test lint unit unit-resolver unit-others windows integration authority lists edges whole whole-stale whole-none conformance fuzz entropy simulate bench fanout ingest storage protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,11 +36,11 @@ ready: $(VENV)/built
 demo: ready  ## the whole system here; CHECK=1 ends with both verdicts, CHEAT=none makes B honest, LIST=FILE adds a list
 	@$(BIN)/python -m deploy.demo $(if $(CHECK),--check) --cheat $(CHEAT) --port-base $(PORT_BASE) $(if $(LIST),--list "$(LIST)")
 
-# What needs a processor runs side by side, and beside it what only waits for windows of time to close. Demos, which are held
-# to a minute, have the machine to themselves.
+# What needs a processor runs side by side, and beside it what only waits for windows of time to close; whichever ends first
+# makes room for the next. Demos, which are held to a minute, have the machine to themselves.
 test: ready  ## every check there is
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint unit windows
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration edges
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration
 	@$(MAKE) --no-print-directory whole
 
 lint: ready
@@ -60,11 +61,16 @@ unit-others: ready
 windows: ready
 	$(PYTEST) $(WINDOWS)
 
-integration: ready
-	$(PYTEST) tests/integration $(addprefix --ignore=,$(WINDOWS) $(WHOLE) $(EDGES))
+integration: authority edges lists
+
+authority: ready
+	$(PYTEST) tests/integration $(addprefix --ignore=,$(WINDOWS) $(WHOLE) $(EDGES) $(LISTS))
 
 edges: ready
 	$(PYTEST) $(EDGES) tests/faults
+
+lists: ready
+	$(PYTEST) $(LISTS)
 
 whole: ready
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target whole-stale whole-none

@@ -35,7 +35,7 @@ from tests.support.claims import enrol
 from tests.support.ledger import ORIGIN, Parties, forest
 from tests.support.sequencing import Circle, circle, enter, parties_in
 
-DEADLINE = 100.0
+DEADLINE = 240.0
 LEAF = b"{}"
 
 

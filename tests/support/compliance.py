@@ -30,7 +30,7 @@ from lachan.compliance.v1.probe_service_pb2_grpc import ProbeServiceStub
 from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub
 from lachan.signing import OBSERVATION, RECEIPT, REPORT, SigningKey, VerifyKey
 
-DEADLINE = 100.0
+DEADLINE = 240.0
 COMMAND = (sys.executable, "-c", "from compliance_api.cli import main; main()")
 OPERATORS = ("a", "b")
 PROBES = (("p1", "hcm-1", "net-1", "so"), ("p2", "hcm-2", "net-2", "partner"))

@@ -19,7 +19,7 @@ from lachan.message import NXDOMAIN, Message, Question, Record, encode, parse
 from lachan.signing import SigningKey
 from tests.support.probe_service import issue
 
-DEADLINE = 100
+DEADLINE = 240
 A = 1
 
 
