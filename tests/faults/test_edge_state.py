@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
+from blocklist_sync.edge.agent import Agent
 from deploy.demo.upstream import upstream
 from lachan.message import NOERROR, NXDOMAIN
 from tests.support.blocklist import built, entry
 from tests.support.edge import Edge, ended, nothing_written, running, until
+from tests.support.list_authority import ListAuthority
 from tests.support.load import ask_all, rcode
 
 LISTED = "bad.example"
-ROUND = [f"n{number}.{LISTED}" for number in range(16)]
 
 
 @pytest.fixture
@@ -26,16 +27,16 @@ def common(tmp_path: Path) -> dict[str, Any]:
     return {"blocklist": {"snapshot": "rules.snapshot"}, "workers": 2, "report": {"window": "1s"}}
 
 
-def codes(edge: Edge) -> set[int]:
-    """What names below the listed one are told, asked from many ports, so that every worker is asked."""
+def codes(edge: Edge, below: str = LISTED) -> set[int]:
+    """What names below one are told, the listed one if none is named, from many ports: every worker is asked."""
     told: set[int] = set()
 
     def judge(_: str, answer: bytes) -> str:
         told.add(rcode(answer))
         return ""
 
-    for name in ROUND:
-        tally = ask_all(edge.port, [name], judge, 1)
+    for number in range(16):
+        tally = ask_all(edge.port, [f"n{number}.{below}"], judge, 1)
         assert tally.lost == []
     return told
 
@@ -105,3 +106,28 @@ async def test_a_disk_that_takes_nothing_costs_what_should_stand_on_it(tmp_path:
         # On the disk as well: the next supervisor knows of it.
         assert json.loads((tmp_path / "state" / "overrides.json").read_text())["kept"][0]["name"] == LISTED
         assert edge.workers() == pids[1:]
+
+
+async def test_a_list_on_the_disk_of_which_no_worker_was_told_is_in_force_after_the_next_start(tmp_path: Path) -> None:
+    authority = await asyncio.to_thread(ListAuthority, tmp_path / "authority")
+    await asyncio.to_thread(authority.publish, LISTED)
+    with authority.serve() as server:
+        sync = authority.settings(server, poll_interval=0.2)
+        settings = {"blocklist": {"sync": sync.model_dump(mode="json")}, "workers": 2}
+        async with upstream() as clean, running(tmp_path, [clean], **settings) as edge:
+            await until(lambda: (edge.status() or {"list": {"serial": 0}})["list"]["serial"] == 1, "the first list")
+            workers = edge.workers()
+            edge.kill()
+            # As where it was killed between the rename that puts a release in force and the word to its workers.
+            await asyncio.to_thread(authority.publish, LISTED, "new.example")
+            taken = await Agent(sync, tmp_path / "state").check()
+            assert taken is not None
+            assert taken.serial == 2
+            for name, expected in ((LISTED, NXDOMAIN), ("new.example", NOERROR)):
+                assert await asyncio.to_thread(codes, edge, name) == {expected}
+            # Nor is a repository needed for it.
+            server.faults = {"": lambda handler: handler.send_error(503) or True}
+            await edge.start()
+            for name in (LISTED, "new.example"):
+                assert await asyncio.to_thread(codes, edge, name) == {NXDOMAIN}
+            assert edge.workers() == workers

@@ -168,10 +168,10 @@ class Followed:
         self._silent = False
         self.told_at = 0.0
         """Seconds since 1970-01-01 UTC; 0 where nothing ever was."""
-        self.known = Membership()
+        self.known = self._written = Membership()
         if kept.exists():
             try:
-                self.known = Membership.read(durable.read(kept, MAX_BYTES))
+                self.known = self._written = Membership.read(durable.read(kept, MAX_BYTES))
                 self.told_at = kept.stat().st_mtime
             except CentralError as error:
                 raise CentralError(f"{kept}: {error}") from error
@@ -188,7 +188,7 @@ class Followed:
         except grpc.aio.AioRpcError as error:
             log.get().warning("the compliance service tells no membership", code=error.code().name)
             return False
-        except (CentralError, FileError, TlsError) as error:
+        except (CentralError, TlsError) as error:
             log.get().warning("the membership is not taken over", reason=str(error)[:500])
             return False
         return True
@@ -220,8 +220,14 @@ class Followed:
         if found.revision < self.known.revision:
             why = f"revision {found.revision} is told, and {self.known.revision} was before"
             raise CentralError(f"{why}: if that database was restored, remove {self._kept}")
+        if found != self._written:
+            try:
+                durable.write(self._kept, [found.dump()])
+                self._written = found
+            except FileError as error:
+                # Who is out is out at once; a server that starts anew would not know it.
+                log.get().error("the membership is not kept", reason=str(error)[:500])
         if found != self.known:
-            durable.write(self._kept, [found.dump()])
             self.known = found
             log.get().info(
                 "membership changed",
@@ -232,6 +238,7 @@ class Followed:
             for listener in self._listeners:
                 listener()
         self.told_at = self._clock()
-        # Remembered as well as it can be: a disk that is full makes an age wrong, and turns nobody away.
-        with contextlib.suppress(OSError):
-            os.utime(self._kept, (self.told_at, self.told_at))
+        if found == self._written:
+            # Remembered as well as it can be: an age that is wrong turns nobody away.
+            with contextlib.suppress(OSError):
+                os.utime(self._kept, (self.told_at, self.told_at))

@@ -164,6 +164,17 @@ async def test_what_was_known_stays_until_something_newer_is_told(tmp_path: Path
     assert followed.told_at == Followed(kept).told_at == 2000.0
 
 
+def test_what_cannot_be_kept_holds_all_the_same_and_is_kept_later(tmp_path: Path) -> None:
+    kept, heard = tmp_path / "full" / "kept", list[int]()
+    followed = Followed(kept)
+    followed.tell(lambda: heard.append(followed.known.revision))
+    followed._take(KNOWN)
+    assert (followed.known, heard) == (KNOWN, [7])
+    kept.parent.mkdir()
+    followed._take(KNOWN)
+    assert (Followed(kept).known, heard) == (KNOWN, [7])
+
+
 async def test_who_is_not_known_brings_about_a_question_and_no_flood_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

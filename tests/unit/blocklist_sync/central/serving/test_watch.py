@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,9 @@ async def test_what_is_published_is_shown_and_stays_where_it_cannot_be_read(tmp_
     watch = Watch(metrics, Repository(authority.repository), None, lambda: datetime.now(UTC))
     await watch.look()
     assert shown("lachan_list_serial") == 0
+    assert math.isnan(shown("lachan_list_admitted_nodes") or 0)
+    metrics.membership(5.0, {"lachan://a/node/n1"})
+    assert (shown("lachan_list_revocations_timestamp_seconds"), shown("lachan_list_admitted_nodes")) == (5, 1)
     authority.publish("a.example")
     await watch.look()
     assert shown("lachan_list_serial") == 1
