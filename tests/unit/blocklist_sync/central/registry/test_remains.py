@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from blocklist_sync.central.log.lookup import Lookup
-from blocklist_sync.central.log.rows import write_lines
 from blocklist_sync.central.registry import remains
+from tests.support.clear_list import write_lines
 from tests.support.registry import GAMBLING
 
 EXCEPT = GAMBLING._replace(exception=True)

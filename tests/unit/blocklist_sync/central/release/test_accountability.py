@@ -8,10 +8,10 @@ import pytest
 
 from blocklist_sync.central.entries import Kind, kind_rank
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import rows
 from blocklist_sync.central.public import inspection
 from blocklist_sync.central.release import accountability
 from blocklist_sync.central.release.accountability import COMMITMENT_BYTES, commitment, line_of, salt, secret
+from tests.support.clear_list import write_lines
 from tests.support.registry import GAMBLING
 
 EXCEPT = GAMBLING._replace(exception=True)
@@ -20,7 +20,7 @@ KEY = bytes(32)
 
 def write(path: Path, *entries: tuple[str, Kind]) -> Path:
     kinds = sorted({kind for _, kind in entries}, key=kind_rank)
-    rows.write_lines(path, kinds, sorted((name, kinds.index(kind), 1) for name, kind in entries))
+    write_lines(path, kinds, sorted((name, kinds.index(kind), 1) for name, kind in entries))
     return path
 
 

@@ -7,11 +7,11 @@ import pytest
 from blocklist_sync.artifact.errors import FingerprintCollisionError
 from blocklist_sync.artifact.records import Encoder
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log import rows
 from blocklist_sync.central.log.fold import Coordinates, State
 from blocklist_sync.central.log.folder import fingerprint_key
 from blocklist_sync.central.release import rebuild
 from blocklist_sync.central.release.rebuild import Rules
+from tests.support.clear_list import write_lines
 from tests.support.registry import GAMBLING
 
 SEED = bytes(range(32))
@@ -20,7 +20,7 @@ SEED = bytes(range(32))
 @pytest.fixture
 def state(tmp_path: Path) -> State:
     names = [f"n{number:02}.example" for number in range(40)]
-    counts = rows.write_lines(tmp_path / "state", [GAMBLING], ((name, 0, 1) for name in names))
+    counts = write_lines(tmp_path / "state", [GAMBLING], ((name, 0, 1) for name in names))
     return State(Coordinates(1, bytes(32), 1), tmp_path / "state", (GAMBLING,), tuple(counts))
 
 

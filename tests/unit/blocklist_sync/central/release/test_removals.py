@@ -8,10 +8,10 @@ from blocklist_sync.artifact.categories import Category
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Kind
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.rows import write_lines
 from blocklist_sync.central.release import removals
 from blocklist_sync.central.release.removals import Removal
 from tests.support.blocklist import MANDATE, OFFER
+from tests.support.clear_list import write_lines
 
 BLOCK = Kind(Scope.SUBTREE, False, Category.GAMBLING, MANDATE)
 OFFERED = Kind(Scope.SUBTREE, False, Category.GAMBLING, OFFER)

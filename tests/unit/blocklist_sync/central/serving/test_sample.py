@@ -11,10 +11,9 @@ from blocklist_sync.artifact.orders import Order
 from blocklist_sync.artifact.rules import Scope
 from blocklist_sync.central.entries import Kind, kind_rank
 from blocklist_sync.central.errors import CentralError
-from blocklist_sync.central.log.rows import write_lines
 from blocklist_sync.central.serving.sample import Index
 from tests.support.blocklist import MANDATE, OFFER
-from tests.support.clear_list import Entries
+from tests.support.clear_list import Entries, write_lines
 
 Listed = Callable[[Entries], Path]
 SEED = b"sixteen bytes or more"
