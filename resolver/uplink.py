@@ -21,9 +21,6 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-# This package comes with stubs for its modules but is not marked as typed.
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
-
 from lachan import channel, log, tls
 from lachan.backoff import Backoff
 from lachan.compliance.v1 import report_pb2 as pb
@@ -31,6 +28,7 @@ from lachan.compliance.v1 import report_service_pb2 as service
 from lachan.compliance.v1 import report_service_pb2_grpc as stubs
 from lachan.durable import FileError
 from lachan.ledger.errors import LedgerError
+from lachan.retry import asked_delay
 from lachan.spool import Item, Spool, SpoolCorruptError, SpoolError
 from lachan.tls import TlsError
 from resolver.auditor import Auditor, LedgerStatus
@@ -41,12 +39,9 @@ from resolver.trust import Trust
 
 BATCH_BYTES_MAX = 3_000_000
 """Below the channel's bound on a message, with room for its framing."""
-RETRY_DELAY_MAX = 3600.0
 SPREAD = 1 / 30
 """Of a window: all nodes' windows end at one moment, and so much later at most each comes with its report."""
 REASON_MAX = 200
-
-_DETAILS = "grpc-status-details-bin"
 
 
 class Failure(enum.StrEnum):
@@ -81,20 +76,6 @@ class UplinkStatus:
     last_success_at: float | None = None
     last_failure: str = ""
     ledger: LedgerStatus | None = None
-
-
-def retry_delay(error: grpc.aio.AioRpcError) -> float:
-    """How long the server asked to wait (google.rpc.RetryInfo), 0 where it did not; bounded."""
-    for key, value in error.trailing_metadata() or ():
-        if key != _DETAILS or not isinstance(value, bytes):
-            continue
-        with contextlib.suppress(DecodeError):
-            for detail in status_pb2.Status.FromString(value).details:
-                info = error_details_pb2.RetryInfo()
-                if detail.Unpack(info):
-                    seconds = float(info.retry_delay.seconds) + float(info.retry_delay.nanos) / 1e9
-                    return min(max(0.0, seconds), RETRY_DELAY_MAX)
-    return 0.0
 
 
 class Uplink:
@@ -259,7 +240,7 @@ class Uplink:
         """Learns from a call that failed as a whole."""
         failure = _FAILURES.get(error.code(), Failure.UNAVAILABLE)
         reason = f"{error.code().name}: {error.details()}"[:REASON_MAX]
-        asked = retry_delay(error)
+        asked = asked_delay(error)
         if failure in {Failure.UNAVAILABLE, Failure.DENIED} and not asked:
             # The next call reads the certificates anew: they may have been renewed. Who says when to come again has
             # taken this one, and is spared the handshakes of all its nodes at once.

@@ -25,8 +25,9 @@ from compliance_api.probe.schedule import Appointment, plan, time_left
 from compliance_api.probe.settings import ProbeSettings
 from compliance_api.probe.timekeeper import Timekeeper
 from compliance_api.probe.turns import Turns
-from compliance_api.probe.uplink import MAX_BATCH_BYTES, backoff
+from compliance_api.probe.uplink import MAX_BATCH_BYTES
 from lachan import log
+from lachan.backoff import Backoff
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.signing import OBSERVATION, SigningKey
 from lachan.spool import Item, Spool, SpoolError
@@ -62,6 +63,11 @@ class Service(Protocol):
 
     async def submit(self, observations: list[bytes]) -> None:
         """Stores observations; raises `UnavailableError` or `RefusedError`."""
+
+
+def _asked(error: Exception) -> float:
+    """How long the service asked to wait."""
+    return error.after if isinstance(error, UnavailableError) else 0.0
 
 
 def _endpoint(endpoint: Endpoint) -> pb.Endpoint:
@@ -159,23 +165,22 @@ class Agent:
             await self._carry_out(assignment, questions)
 
     async def _take_on(self, group: asyncio.TaskGroup) -> None:
-        failures = 0
         uplink = self._settings.uplink
+        backoff = Backoff(uplink.backoff_first, uplink.backoff_most, self._rng)
         while True:
             await self._room.acquire()
             taken = False
             wait = uplink.poll * self._rng.uniform(0.5, 1.5)
             try:
                 assignment = await self._next()
-                failures = 0
+                backoff.succeeded()
                 if assignment is not None:
                     taken = True
                     group.create_task(self._carry_out_and_leave(assignment))
                     wait = 0.0
             except (UnavailableError, SpoolError, JournalError) as error:
-                failures += 1
-                wait = backoff(failures, uplink.backoff_first, uplink.backoff_most, self._rng)
-                _log.warning("no assignment could be taken", reason=str(error), failures=failures)
+                wait = backoff.failed(_asked(error))
+                _log.warning("no assignment could be taken", reason=str(error), retry_in=round(wait, 1))
             except AssignmentError as error:
                 _log.error("an assignment was not taken on", problems=error.problems)
             finally:
@@ -314,8 +319,8 @@ class Agent:
     # --- handing in ---------------------------------------------------------------------------------------------
 
     async def _hand_in(self) -> None:
-        failures = 0
         uplink = self._settings.uplink
+        backoff = Backoff(uplink.backoff_first, uplink.backoff_most, self._rng)
         while True:
             await self._spooled.wait()
             await asyncio.sleep(uplink.submit_every * self._rng.uniform(0.5, 1.5))
@@ -323,13 +328,13 @@ class Agent:
             try:
                 while items := self._spool.batch(uplink.batch, MAX_BATCH_BYTES):
                     await self._hand_in_batch(items)
-                    failures = 0
+                    backoff.succeeded()
                 await self._second_chance()
             except (UnavailableError, SpoolError) as error:
-                failures += 1
+                wait = backoff.failed(_asked(error))
                 self._spooled.set()
-                _log.warning("observations could not be handed in", reason=str(error), failures=failures)
-                await asyncio.sleep(backoff(failures, uplink.backoff_first, uplink.backoff_most, self._rng))
+                _log.warning("observations could not be handed in", reason=str(error), retry_in=round(wait, 1))
+                await asyncio.sleep(wait)
 
     async def _hand_in_batch(self, items: list[Item]) -> None:
         """Hands in all of `items`; where some are refused, halves the batch until those stand alone."""

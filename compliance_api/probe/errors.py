@@ -22,7 +22,14 @@ class JournalError(ProbeError):
 
 
 class UnavailableError(ProbeError):
-    """The service cannot be reached or does not want to talk now; the same call may succeed later."""
+    """The service cannot be reached or does not want to talk now; the same call may succeed later.
+
+    `after` is how many seconds it asked to wait.
+    """
+
+    def __init__(self, text: str, after: float = 0.0) -> None:
+        self.after = after
+        super().__init__(text)
 
 
 class RefusedError(ProbeError):

@@ -7,7 +7,6 @@ Holds always: an error is either `UnavailableError` (the same call may succeed l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
 import grpc
 import grpc.aio
@@ -16,6 +15,7 @@ from compliance_api.probe.errors import RefusedError, UnavailableError
 from lachan import channel
 from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.compliance.v1 import probe_service_pb2_grpc as stubs
+from lachan.retry import asked_delay
 from lachan.tls import TlsFiles
 
 MAX_BATCH = 256
@@ -42,15 +42,12 @@ def batch_of(items: Sequence[bytes], most: int = MAX_BATCH) -> int:
     return min(len(items), most)
 
 
-def backoff(failures: int, first: float, most: float, rng: Random) -> float:
-    """Seconds to wait after so many failures in a row: doubling up to `most`, then drawn from its upper half."""
-    longest = min(most, first * 2.0 ** min(failures - 1, 60))
-    return rng.uniform(longest / 2, longest)
-
-
 def _translate(error: grpc.aio.AioRpcError) -> UnavailableError | RefusedError:
-    text = f"{error.code().name}: {error.details()}"
-    return RefusedError(text) if error.code() in _REFUSALS else UnavailableError(text)
+    return RefusedError(f"{error.code().name}: {error.details()}") if error.code() in _REFUSALS else _unavailable(error)
+
+
+def _unavailable(error: grpc.aio.AioRpcError) -> UnavailableError:
+    return UnavailableError(f"{error.code().name}: {error.details()}", asked_delay(error))
 
 
 class Uplink:
@@ -72,7 +69,7 @@ class Uplink:
         try:
             return await self._service().TakeAssignment(pb.TakeAssignmentRequest(), timeout=self._deadline)
         except grpc.aio.AioRpcError as error:
-            raise UnavailableError(str(_translate(error))) from error
+            raise _unavailable(error) from error
 
     async def stamps(self, commitments: Sequence[bytes]) -> list[pb.Stamp]:
         """The service's time, over each of the commitments, or bare; nothing from an earlier release of the service.
@@ -87,7 +84,7 @@ class Uplink:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return []
-            raise UnavailableError(str(_translate(error))) from error
+            raise _unavailable(error) from error
         return list(answer.stamps)
 
     async def submit(self, observations: Sequence[bytes]) -> None:

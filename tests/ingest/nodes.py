@@ -26,8 +26,8 @@ from lachan import channel, tls
 from lachan.compliance.v1 import report_pb2 as pb
 from lachan.compliance.v1 import report_service_pb2 as service
 from lachan.compliance.v1.report_service_pb2_grpc import ReportServiceStub
+from lachan.retry import asked_delay
 from lachan.signing import RECEIPT, REPORT, SigningKey, VerifyKey
-from resolver.uplink import retry_delay
 
 CALL_SECONDS = 10.0
 BACKOFF_SECONDS = 0.2
@@ -143,7 +143,7 @@ class Node:
                     raise SystemExit(f"{self.organisation}/{self.name}: {error.code()}: {error.details()}") from error
                 self.failures += 1
                 await self.turn_to_another()
-                wait = retry_delay(error) or BACKOFF_SECONDS
+                wait = asked_delay(error) or BACKOFF_SECONDS
                 await asyncio.sleep(wait * random.uniform(0.1, 1.0))
 
     async def repeat(self, count: int) -> int:
