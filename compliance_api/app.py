@@ -40,6 +40,7 @@ from compliance_api.storage.ledger.entering import Citations
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.packs.proofs import Proofs
 from compliance_api.storage.probing.assignments import Assignments, Releases
+from compliance_api.storage.probing.linechecks import StoredLineChecks
 from compliance_api.storage.probing.listchanges import ListChangeStore
 from compliance_api.storage.probing.observations import Observations
 from compliance_api.storage.probing.seeds import Seeds
@@ -50,6 +51,7 @@ from compliance_api.usecases.findings.desk import Desk
 from compliance_api.usecases.ledger.audit import Audit
 from compliance_api.usecases.ledger.cite import Cite
 from compliance_api.usecases.probing.assignment import Assigner
+from compliance_api.usecases.probing.linecheck import LineChecks
 from compliance_api.usecases.probing.listchanges import ListWatch
 from compliance_api.usecases.probing.observe import Limits, Observe
 from compliance_api.usecases.probing.plan import Plan
@@ -192,7 +194,14 @@ class _Service:
             self.entrance.material,
             self.entrance.guard,
             ReportService(ingest, metrics),
-            ProbeService(self._assigner, observe, stamper, metrics, now),
+            ProbeService(
+                self._assigner,
+                observe,
+                stamper,
+                metrics,
+                now,
+                LineChecks(loaded.registry, StoredLineChecks(engine), stamper, now),
+            ),
             AuditService(Audit(Proofs(engine))),
             self._challenging.service,
             FindingService(Desk(loaded.registry, Casework(engine), loaded.key, now)),

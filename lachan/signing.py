@@ -23,6 +23,7 @@ OBSERVATION = b"lachan/observation/v1\0"
 WHOAMI = b"lachan/whoami/v1\0"
 STAMP = b"lachan/stamp/v1\0"
 OPENING = b"lachan/opening/v1\0"
+LINE_CHECK = b"lachan/line-check/v1\0"
 STATEMENT = b"lachan/finding-statement/v1\0"
 STEP_RECEIPT = b"lachan/step-receipt/v1\0"
 

@@ -8,7 +8,7 @@ import signal
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,10 @@ from lachan import config, endpoint, log, terminal, tls
 from lachan.config import split_host_port
 from lachan.enrolling import Patience, Resume, Token, handed_over
 from lachan.signing import SigningKey
+
+if TYPE_CHECKING:
+    from compliance_api.probe.linecheck import Result
+    from compliance_api.probe.walk import Walk
 
 app = typer.Typer(
     name="lachan-probe",
@@ -102,21 +106,43 @@ def run(config_path: Config) -> None:
 def check_line(
     config_path: Config,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Hand in what was found, signed, without addresses.")
+    ] = False,
 ) -> None:
     """Says whether the line lets its users past its own resolver. Exit status 0: no; 3: yes; 4: cannot be said."""
     from compliance_api.probe import handed, measure, walk
 
-    settings = config.load(config_path, ProbeSettings)
+    settings = _load(config_path)[0] if submit else config.load(config_path, ProbeSettings)
     if settings.check_line is None:
         raise ProbeError(f"{config_path}: check_line: whom to ask is not given")
     own = handed.find(settings.handed, time.time()).resolvers
     rng = random.SystemRandom()
-    result = asyncio.run(walk.Walk(settings.check_line, own, measure.manner(settings.measure), rng).run())
+    line = walk.Walk(settings.check_line, own, measure.manner(settings.measure), rng)
+    result = asyncio.run(_handed_in(line, settings) if submit else line.run())
     if as_json:
         terminal.document({**walk.document(result), "resolvers": list(own)})
     else:
         terminal.table("", ("Mục / Check", "Kết quả / Result", "Ở đâu / Where"), walk.rows(result))
     raise typer.Exit(walk.exit_code(result))
+
+
+async def _handed_in(line: Walk, settings: ProbeSettings) -> Result:
+    """Checks a line between a stamp and handing in what was found."""
+    from compliance_api.probe import walk
+    from compliance_api.probe.uplink import Uplink
+
+    key = SigningKey.load(settings.signing_key)
+    uplink = Uplink(settings.service, settings.tls, settings.uplink.deadline, settings.uplink.backoff_most)
+    try:
+        stamps = await uplink.stamps([])
+        if not stamps:
+            raise ProbeError(f"{settings.service} takes no checks of lines: it is of an earlier release")
+        result = await line.run()
+        await uplink.submit_line_check(walk.told(result, stamps[0], key))
+    finally:
+        await uplink.close()
+    return result
 
 
 @app.command()

@@ -104,6 +104,19 @@ class Uplink:
         if answer.stored < len(observations):
             raise RefusedError(f"{answer.stored} of {len(observations)} observations stored")
 
+    async def submit_line_check(self, check: bytes) -> None:
+        """Hands in a serialised `SignedLineCheck`; it is stored when this returns.
+
+        Raises:
+            UnavailableError: Nothing is known to be stored.
+            RefusedError: The service will not take it.
+        """
+        request = pb.SubmitLineCheckRequest(check=pb.SignedLineCheck.FromString(check))
+        try:
+            await self._service().SubmitLineCheck(request, timeout=self._deadline)
+        except grpc.aio.AioRpcError as error:
+            raise _translate(error) from error
+
     async def close(self) -> None:
         """Ends the channel."""
         await self._line.close()

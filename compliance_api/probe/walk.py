@@ -16,7 +16,9 @@ from compliance_api.probe.linecheck import CANARY, Asked, Network, Purpose, Resu
 from compliance_api.probe.settings import CheckLineSettings
 from lachan import message
 from lachan.asking import Manner, Server, Transport
+from lachan.compliance.v1 import probe_service_pb2 as pb
 from lachan.exchange import exchange
+from lachan.signing import LINE_CHECK, SigningKey
 
 NONCE_BYTES = 10
 
@@ -121,6 +123,26 @@ def document(result: Result) -> dict[str, Any]:
         "decided": result.decided,
         "checks": {one.subject: {"state": one.state, "details": list(one.details)} for one in result.checks},
     }
+
+
+def told(result: Result, begun: pb.Stamp, key: SigningKey) -> bytes:
+    """The result as it is handed in: signed, and without whom it was seen at.
+
+    Args:
+        result: What was found.
+        begun: The service's stamp from before the first question.
+        key: The probe's.
+    """
+    findings = [
+        pb.LineFinding(
+            subject=pb.LineSubject.Value(f"LINE_SUBJECT_{one.subject.upper()}"),
+            state=pb.LineState.Value(f"LINE_STATE_{one.state.upper()}"),
+        )
+        for one in result.checks
+    ]
+    check = pb.LineCheck(begun=begun, findings=findings).SerializeToString(deterministic=True)
+    signed = pb.SignedLineCheck(check=check, signature=key.sign(LINE_CHECK, check), key_id=key.public.key_id)
+    return signed.SerializeToString(deterministic=True)
 
 
 def exit_code(result: Result) -> int:

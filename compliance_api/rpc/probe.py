@@ -11,6 +11,7 @@ from compliance_api.domain.parties.organisation import Endpoint, Transport
 from compliance_api.metrics import Metrics
 from compliance_api.rpc.errors import Context, answer
 from compliance_api.usecases.probing.assignment import Assigner, Work
+from compliance_api.usecases.probing.linecheck import LineChecks
 from compliance_api.usecases.probing.observe import Observe
 from compliance_api.usecases.probing.stamp import Stamper
 from lachan.channel import caller
@@ -82,7 +83,9 @@ class ProbeService(ProbeServiceServicer):
         stamper: Stamper,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        lines: LineChecks,
     ) -> None:
+        self._lines = lines
         self._assigner = assigner
         self._observe = observe
         self._stamper = stamper
@@ -113,6 +116,16 @@ class ProbeService(ProbeServiceServicer):
     async def _stamps(self, request: pb.TakeStampsRequest, context: Context) -> pb.TakeStampsResponse:
         self._observe.probe(caller(context))
         return pb.TakeStampsResponse(stamps=self._stamper.take(request.commitments))
+
+    async def SubmitLineCheck(  # noqa: N802 - gRPC's name
+        self, request: pb.SubmitLineCheckRequest, context: Context
+    ) -> pb.SubmitLineCheckResponse:
+        """Stores what a line was found to let through."""
+        return await answer(context, self._check(request, context))
+
+    async def _check(self, request: pb.SubmitLineCheckRequest, context: Context) -> pb.SubmitLineCheckResponse:
+        await self._lines.submit(caller(context), request.check)
+        return pb.SubmitLineCheckResponse()
 
     async def SubmitObservations(  # noqa: N802 - gRPC's name
         self, request: pb.SubmitObservationsRequest, context: Context

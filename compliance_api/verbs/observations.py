@@ -65,6 +65,35 @@ def pages(
         terminal.line(f"  {one.proposal()}")
 
 
+@app.command()
+def lines(
+    config_file: Config,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show what lines let their users do beside their own resolver, by the newest check of each."""
+    from compliance_api.storage.probing.linechecks import StoredLineChecks
+
+    found = on_database(config_file, "observations lines", lambda engine: StoredLineChecks(engine).newest())
+    if json_:
+        told = [
+            {**vars(one), "began_at": one.began_at.isoformat(), "received_at": one.received_at.isoformat()}
+            for one in found
+        ]
+        terminal.document({"lines": told})
+        return
+    rows = [
+        (
+            f"{one.organisation}/{one.probe}",
+            one.vantage_point,
+            f"{one.received_at:%Y-%m-%d %H:%M}Z",
+            "open" if one.open else "closed" if "unknown" not in one.states.values() else "unknown",
+            ", ".join(f"{subject} {state}" for subject, state in sorted(one.states.items())),
+        )
+        for one in found
+    ]
+    terminal.table("Lines", ("probe", "line", "checked", "ways round the filter", "in detail"), rows)
+
+
 async def _export(engine: AsyncEngine, since: datetime, until: datetime, operator: str | None, country: str) -> int:
     from compliance_api.storage.probing.observations import Observations
     from compliance_api.usecases.probing.ooni import measurement

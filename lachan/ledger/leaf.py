@@ -46,6 +46,8 @@ class Kind(StrEnum):
     """Committed counts that a node opened."""
     ENROLMENT = "enrolment"
     REVOCATION = "revocation"
+    LINE_CHECK = "line_check"
+    """What a line lets its users do beside its own resolver."""
     HOLD = "hold"
     """That something must be kept although its time is over, or need not be any more."""
 

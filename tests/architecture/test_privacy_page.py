@@ -17,6 +17,7 @@ KEPT = {
     "names that releases took out": {"listings", "removals"},
     "observations of probes": {"assignments", "extra_questions", "observations", "questions", "tallies"},
     "addresses from which resolvers asked": {"egress_sightings", "session_paths"},
+    "what a school's line lets its users do": {"line_checks"},
     "counts by listed name": {"challenge_outcomes", "challenge_sums", "challenges", "copied_counters"},
     "enrolment: a node's name": {
         "certificates",

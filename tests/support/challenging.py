@@ -41,6 +41,7 @@ from compliance_api.storage.challenges.outcomes import Outcomes
 from compliance_api.storage.judging.laws import Laws
 from compliance_api.storage.migrate import migrate
 from compliance_api.storage.probing.assignments import Assignments, Releases
+from compliance_api.storage.probing.linechecks import StoredLineChecks
 from compliance_api.storage.probing.observations import Observations
 from compliance_api.storage.probing.paths import Paths
 from compliance_api.storage.probing.seeds import Seeds
@@ -49,6 +50,7 @@ from compliance_api.usecases.challenges.challenge import Challenger
 from compliance_api.usecases.challenges.outcome import Summary
 from compliance_api.usecases.probing.assignment import Assigner
 from compliance_api.usecases.probing.extras import Extras, NonceZone
+from compliance_api.usecases.probing.linecheck import LineChecks
 from compliance_api.usecases.probing.observe import Limits, Observe
 from compliance_api.usecases.probing.paths import PathFinder
 from compliance_api.usecases.probing.plan import Plan
@@ -359,7 +361,12 @@ async def scene(
     add_ReportServiceServicer_to_server(
         ReportService(Ingest(registry, Groups(reports, clock), key, Room(Capacity())), metrics), grpc
     )
-    add_ProbeServiceServicer_to_server(ProbeService(assigner, observe, stamper, metrics, clock), grpc)
+    add_ProbeServiceServicer_to_server(
+        ProbeService(
+            assigner, observe, stamper, metrics, clock, LineChecks(registry, StoredLineChecks(engine), stamper, clock)
+        ),
+        grpc,
+    )
     add_ChallengeServiceServicer_to_server(ChallengeService(challenger, clock), grpc)
     port = channel.bind(grpc, "127.0.0.1:0", tls.load(papers.issue("so", Role.SERVICE, "compliance")))
     await grpc.start()

@@ -41,6 +41,7 @@ from compliance_api.storage.tables.membership import (
 )
 from compliance_api.storage.tables.probing import (
     assignments,
+    line_checks,
     observations,
     questions,
     releases,
@@ -77,6 +78,7 @@ __all__ = [
     "ledger_leaves",
     "ledger_tiles",
     "legal_holds",
+    "line_checks",
     "listings",
     "log_position",
     "membership",

@@ -16,9 +16,26 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from compliance_api.storage.tables.base import metadata, moment
+
+line_checks = Table(
+    "line_checks",
+    metadata,
+    # Whose probe looked at its line.
+    Column("organisation", Text, primary_key=True),
+    Column("probe", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("vantage_point", Text, nullable=False),
+    # By the service's stamps: it was made between these two.
+    moment("began_at"),
+    moment("received_at"),
+    Column("open", Boolean, nullable=False),
+    # By subject, a state; what was signed stands in its leaf.
+    Column("states", JSONB, nullable=False),
+    Column("log_index", BigInteger, nullable=False),
+)
 
 releases = Table(
     "releases",

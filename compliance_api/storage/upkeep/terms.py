@@ -77,6 +77,7 @@ TERMS = {
     "ledger_leaves": Term.EVER,
     "ledger_tiles": Term.EVER,
     "legal_holds": Term.EVER,
+    "line_checks": Term.RAW,
     "listings": Term.EVER,
     "log_position": Term.CURRENT,
     "membership": Term.CURRENT,
@@ -107,6 +108,7 @@ _ROUND = "part.operator_id = due.operator_id AND part.round_id = due.round_id"
 
 SWEEPS = (
     Sweep("unverified_reports", "old.accepted_at < :before", Keep("accepted_at", "digest", "digests"), ("log_index",)),
+    Sweep("line_checks", "old.received_at < :before", None, ("log_index",)),
     Sweep("egress_sightings", "old.seen_at < :before", Keep("seen_at", "assignment_id", "sessions")),
     # A round with all that was asked in it, once nothing is left that was seen.
     Sweep(

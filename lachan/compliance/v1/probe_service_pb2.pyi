@@ -82,6 +82,72 @@ OUTCOME_MALFORMED: Outcome.ValueType  # 4
 """Something came back that is not an answer to the question."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
+class _LineSubject:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LineSubjectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LineSubject.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINE_SUBJECT_UNSPECIFIED: _LineSubject.ValueType  # 0
+    LINE_SUBJECT_OWN_RESOLVER: _LineSubject.ValueType  # 1
+    """The resolvers that the line was handed out."""
+    LINE_SUBJECT_OTHER_UDP_53: _LineSubject.ValueType  # 2
+    """Other resolvers, of the authority: on port 53 and 853."""
+    LINE_SUBJECT_OTHER_TCP_53: _LineSubject.ValueType  # 3
+    LINE_SUBJECT_OTHER_TLS_853: _LineSubject.ValueType  # 4
+    LINE_SUBJECT_INTERCEPTION: _LineSubject.ValueType  # 5
+    """Somebody in between who answers in another's place."""
+    LINE_SUBJECT_CANARY: _LineSubject.ValueType  # 6
+    """The signal that makes browsers leave DNS to the line's resolver."""
+
+class LineSubject(_LineSubject, metaclass=_LineSubjectEnumTypeWrapper):
+    """What was looked at on a line."""
+
+LINE_SUBJECT_UNSPECIFIED: LineSubject.ValueType  # 0
+LINE_SUBJECT_OWN_RESOLVER: LineSubject.ValueType  # 1
+"""The resolvers that the line was handed out."""
+LINE_SUBJECT_OTHER_UDP_53: LineSubject.ValueType  # 2
+"""Other resolvers, of the authority: on port 53 and 853."""
+LINE_SUBJECT_OTHER_TCP_53: LineSubject.ValueType  # 3
+LINE_SUBJECT_OTHER_TLS_853: LineSubject.ValueType  # 4
+LINE_SUBJECT_INTERCEPTION: LineSubject.ValueType  # 5
+"""Somebody in between who answers in another's place."""
+LINE_SUBJECT_CANARY: LineSubject.ValueType  # 6
+"""The signal that makes browsers leave DNS to the line's resolver."""
+Global___LineSubject: _TypeAlias = LineSubject  # noqa: Y015
+
+class _LineState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LineStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LineState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINE_STATE_UNSPECIFIED: _LineState.ValueType  # 0
+    LINE_STATE_WORKS: _LineState.ValueType  # 1
+    LINE_STATE_OPEN: _LineState.ValueType  # 2
+    LINE_STATE_CLOSED: _LineState.ValueType  # 3
+    LINE_STATE_INTERCEPTED: _LineState.ValueType  # 4
+    LINE_STATE_NONE: _LineState.ValueType  # 5
+    """Nobody is in between."""
+    LINE_STATE_SET: _LineState.ValueType  # 6
+    LINE_STATE_NOT_SET: _LineState.ValueType  # 7
+    LINE_STATE_UNKNOWN: _LineState.ValueType  # 8
+
+class LineState(_LineState, metaclass=_LineStateEnumTypeWrapper):
+    """What was found."""
+
+LINE_STATE_UNSPECIFIED: LineState.ValueType  # 0
+LINE_STATE_WORKS: LineState.ValueType  # 1
+LINE_STATE_OPEN: LineState.ValueType  # 2
+LINE_STATE_CLOSED: LineState.ValueType  # 3
+LINE_STATE_INTERCEPTED: LineState.ValueType  # 4
+LINE_STATE_NONE: LineState.ValueType  # 5
+"""Nobody is in between."""
+LINE_STATE_SET: LineState.ValueType  # 6
+LINE_STATE_NOT_SET: LineState.ValueType  # 7
+LINE_STATE_UNKNOWN: LineState.ValueType  # 8
+Global___LineState: _TypeAlias = LineState  # noqa: Y015
+
 @_typing.final
 class TakeAssignmentRequest(_message.Message):
     """Asks for work."""
@@ -528,3 +594,128 @@ class SubmitObservationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitObservationsResponse: _TypeAlias = SubmitObservationsResponse  # noqa: Y015
+
+@_typing.final
+class LineFinding(_message.Message):
+    """One thing that was looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    subject: Global___LineSubject.ValueType
+    state: Global___LineState.ValueType
+    def __init__(
+        self,
+        *,
+        subject: Global___LineSubject.ValueType = ...,
+        state: Global___LineState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineFinding: _TypeAlias = LineFinding  # noqa: Y015
+
+@_typing.final
+class LineCheck(_message.Message):
+    """What a line lets its users do beside its own resolver. No address of the line, of its resolvers or of anybody on it is
+    told, and no name.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGUN_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def begun(self) -> Global___Stamp:
+        """Taken before the first question: the line was looked at after it, and before the check was handed in."""
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineFinding]:
+        """Each subject once."""
+
+    def __init__(
+        self,
+        *,
+        begun: Global___Stamp | None = ...,
+        findings: _abc.Iterable[Global___LineFinding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begun", b"begun"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun", b"begun", "findings", b"findings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineCheck: _TypeAlias = LineCheck  # noqa: Y015
+
+@_typing.final
+class SignedLineCheck(_message.Message):
+    """A check of a line as it travels and as it is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    check: _builtins.bytes
+    """A serialised LineCheck, at most 1024 bytes."""
+    signature: _builtins.bytes
+    """Ed25519 over the domain-separated bytes (lachan.signing.LINE_CHECK)."""
+    key_id: _builtins.bytes
+    """SHA-256 of the probe's raw Ed25519 public key."""
+    def __init__(
+        self,
+        *,
+        check: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        key_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "key_id", b"key_id", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedLineCheck: _TypeAlias = SignedLineCheck  # noqa: Y015
+
+@_typing.final
+class SubmitLineCheckRequest(_message.Message):
+    """Whose line it is says the caller's certificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def check(self) -> Global___SignedLineCheck: ...
+    def __init__(
+        self,
+        *,
+        check: Global___SignedLineCheck | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitLineCheckRequest: _TypeAlias = SubmitLineCheckRequest  # noqa: Y015
+
+@_typing.final
+class SubmitLineCheckResponse(_message.Message):
+    """It is stored, by this call or an earlier one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitLineCheckResponse: _TypeAlias = SubmitLineCheckResponse  # noqa: Y015

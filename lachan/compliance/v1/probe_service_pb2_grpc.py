@@ -51,6 +51,11 @@ class ProbeServiceStub:
                 request_serializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsRequest.SerializeToString,
                 response_deserializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsResponse.FromString,
                 _registered_method=True)
+        self.SubmitLineCheck = channel.unary_unary(
+                '/lachan.compliance.v1.ProbeService/SubmitLineCheck',
+                request_serializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitLineCheckRequest.SerializeToString,
+                response_deserializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitLineCheckResponse.FromString,
+                _registered_method=True)
 
 
 class ProbeServiceServicer:
@@ -79,6 +84,13 @@ class ProbeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitLineCheck(self, request, context):
+        """Stores what a line was found to let through; the same check again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProbeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +108,11 @@ def add_ProbeServiceServicer_to_server(servicer, server):
                     servicer.TakeStamps,
                     request_deserializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsRequest.FromString,
                     response_serializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsResponse.SerializeToString,
+            ),
+            'SubmitLineCheck': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitLineCheck,
+                    request_deserializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitLineCheckRequest.FromString,
+                    response_serializer=lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitLineCheckResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +198,33 @@ class ProbeService:
             '/lachan.compliance.v1.ProbeService/TakeStamps',
             lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsRequest.SerializeToString,
             lachan_dot_compliance_dot_v1_dot_probe__service__pb2.TakeStampsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitLineCheck(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lachan.compliance.v1.ProbeService/SubmitLineCheck',
+            lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitLineCheckRequest.SerializeToString,
+            lachan_dot_compliance_dot_v1_dot_probe__service__pb2.SubmitLineCheckResponse.FromString,
             options,
             channel_credentials,
             insecure,

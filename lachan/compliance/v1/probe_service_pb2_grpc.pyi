@@ -41,6 +41,8 @@ class ProbeServiceStub:
     """Stores observations; the same observation again changes nothing."""
     TakeStamps: _grpc.UnaryUnaryMultiCallable[_probe_service_pb2.TakeStampsRequest, _probe_service_pb2.TakeStampsResponse]
     """Says what time it is, signed: bare, or over what the probe holds by now."""
+    SubmitLineCheck: _grpc.UnaryUnaryMultiCallable[_probe_service_pb2.SubmitLineCheckRequest, _probe_service_pb2.SubmitLineCheckResponse]
+    """Stores what a line was found to let through; the same check again changes nothing."""
 
 @_typing.type_check_only
 class ProbeServiceAsyncStub(ProbeServiceStub):
@@ -55,6 +57,8 @@ class ProbeServiceAsyncStub(ProbeServiceStub):
     """Stores observations; the same observation again changes nothing."""
     TakeStamps: _aio.UnaryUnaryMultiCallable[_probe_service_pb2.TakeStampsRequest, _probe_service_pb2.TakeStampsResponse]  # type: ignore[assignment]
     """Says what time it is, signed: bare, or over what the probe holds by now."""
+    SubmitLineCheck: _aio.UnaryUnaryMultiCallable[_probe_service_pb2.SubmitLineCheckRequest, _probe_service_pb2.SubmitLineCheckResponse]  # type: ignore[assignment]
+    """Stores what a line was found to let through; the same check again changes nothing."""
 
 class ProbeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Gives probes their work and takes what they saw. The caller is the probe named by its certificate
@@ -84,5 +88,13 @@ class ProbeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_probe_service_pb2.TakeStampsResponse, _abc.Awaitable[_probe_service_pb2.TakeStampsResponse]]:
         """Says what time it is, signed: bare, or over what the probe holds by now."""
+
+    @_abc_1.abstractmethod
+    def SubmitLineCheck(
+        self,
+        request: _probe_service_pb2.SubmitLineCheckRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_probe_service_pb2.SubmitLineCheckResponse, _abc.Awaitable[_probe_service_pb2.SubmitLineCheckResponse]]:
+        """Stores what a line was found to let through; the same check again changes nothing."""
 
 def add_ProbeServiceServicer_to_server(servicer: ProbeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
