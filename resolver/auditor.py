@@ -204,11 +204,12 @@ class Auditor:
         leaves = {leaf.index: leaf for leaf in answer.leaves}
         proven: dict[int, bytes] = {}
         for index, (item, receipt) in entered.items():
+            report = report_pb2.SignedReport.FromString(item.payload)
             try:
-                check_leaf(leaves.get(index), report_pb2.SignedReport.FromString(item.payload), index, head)
+                check_leaf(leaves.get(index), report, index, head)
             except LedgerError as error:
                 self._doubt(Doubt.INCLUSION, f"report {item.digest.hex()[:16]}: {error}")
                 continue
-            kept_proof = pb.ProvenReceipt(receipt=receipt, leaf=leaves[index], checkpoint=data)
+            kept_proof = pb.ProvenReceipt(receipt=receipt, leaf=leaves[index], checkpoint=data, report=report)
             proven[item.position] = kept_proof.SerializeToString(deterministic=True)
         return proven

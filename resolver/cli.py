@@ -15,6 +15,7 @@ from lachan.terminal import document, line, table
 from resolver.errors import ResolverError
 from resolver.verbs.common import DEFAULT, POLL_SECONDS, Config, Json
 from resolver.verbs.exceptions import override, resume_release, suspend_release
+from resolver.verbs.receipts import receipts
 from resolver.verbs.schools import schools
 from resolver.verbs.status import status
 
@@ -222,6 +223,7 @@ app.command()(schools)
 app.command("suspend-release")(suspend_release)
 app.command("resume-release")(resume_release)
 app.add_typer(override, name="override")
+app.add_typer(receipts, name="receipts")
 
 main = terminal.run(app)
 

@@ -17,6 +17,7 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -27,7 +28,7 @@ from lachan import log
 from lachan.errors import LachanError
 from lachan.signing import SigningKey
 from lachan.spool import Spool
-from resolver import privileges, reload, schools, settings, systemd
+from resolver import privileges, proofs, reload, schools, settings, systemd
 from resolver.check import check
 from resolver.control import Handler, Message, Server
 from resolver.counters import EPOCH_BYTES, Ring, Totals
@@ -387,6 +388,7 @@ class Supervisor:
             {
                 "status": lambda *_: (self._status(spool), ()),
                 "whoami": self._whoami(key),
+                "receipts": partial(proofs.handler, spool),
                 "reload": lambda *_: (self._reload(self._ring), ()),
                 **self._exceptions.handlers(),
                 **suspending,

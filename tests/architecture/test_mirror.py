@@ -268,6 +268,10 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
         "tests/integration/test_edge_policy.py",
         "verbs are run as commands",
     ),
+    "resolver/verbs/receipts.py": (
+        "tests/unit/resolver/test_proofs.py",
+        "what is exported is verified",
+    ),
     "resolver/verbs/status.py": (EDGE, "verbs are run as commands"),
     "resolver/workers.py": (EDGE, "processes that die and are adopted"),
 }

@@ -232,22 +232,28 @@ class ProvenReceipt(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     LEAF_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
     """The cosigned head that the proof leads to."""
     @_builtins.property
     def receipt(self) -> _report_pb2.SignedReceipt: ...
     @_builtins.property
     def leaf(self) -> Global___ProvenLeaf: ...
+    @_builtins.property
+    def report(self) -> _report_pb2.SignedReport:
+        """What was reported, as it was signed: with it the leaf can be opened by whoever is shown this."""
+
     def __init__(
         self,
         *,
         receipt: _report_pb2.SignedReceipt | None = ...,
         leaf: Global___ProvenLeaf | None = ...,
         checkpoint: _builtins.bytes = ...,
+        report: _report_pb2.SignedReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["leaf", b"leaf", "receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["leaf", b"leaf", "receipt", b"receipt", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "leaf", b"leaf", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "leaf", b"leaf", "receipt", b"receipt", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
