@@ -43,7 +43,9 @@ def verdict(
         raise ComplianceError("--known-at: a moment with its zone is expected, such as 2026-11-21T00:00:00+07:00")
 
     async def reach(engine: AsyncEngine) -> PeriodVerdict:
-        return await recompute(engine, await place_of(engine, operator, jurisdiction), period, at, datetime.now(UTC))
+        return await recompute(
+            engine, await place_of(engine, operator, jurisdiction, at), period, at, datetime.now(UTC)
+        )
 
     reached = on_database(config_file, "verdict", reach)
     if json:

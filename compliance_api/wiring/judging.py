@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,6 +21,7 @@ from compliance_api.storage.judging.laws import Laws
 from compliance_api.storage.judging.periods import Periods
 from compliance_api.storage.judging.tallies import Tallies
 from compliance_api.storage.membership.members import Members
+from compliance_api.storage.membership.node_versions import nodes_at
 from compliance_api.usecases.judging.count import DayCounter, Place
 from compliance_api.usecases.judging.hearing import Hearing
 from compliance_api.usecases.judging.judge import Judge, places
@@ -77,16 +79,27 @@ class Judging:
         return len(self._judge.unjudged)
 
 
-async def place_of(engine: AsyncEngine, operator: str, jurisdiction: str) -> Place:
+async def place_of(engine: AsyncEngine, operator: str, jurisdiction: str, known_at: datetime | None = None) -> Place:
     """An operator in a jurisdiction, as the database knows it: with who was enrolled by a token, and who has left.
+
+    Args:
+        engine: The database.
+        operator: Its identifier.
+        jurisdiction: Where.
+        known_at: With the nodes that were known to be there by then; None for those known now.
 
     Raises:
         ComplianceError: There is no such operator there.
     """
+    if known_at is not None:
+        async with engine.connect() as connection:
+            nodes = await nodes_at(connection, operator, jurisdiction, known_at)
+        if nodes:
+            return Place(operator, jurisdiction, nodes)
     registry = (await Members(engine).load()).registry
     for place in places(registry):
         if (place.operator, place.jurisdiction) == (operator, jurisdiction):
-            return place
+            return place if known_at is None else replace(place, nodes=())
     raise ComplianceError(f"there is no operator {operator} in {jurisdiction}")
 
 

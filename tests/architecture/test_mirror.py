@@ -205,6 +205,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/probing/paths.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/storage/reports/reports.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/upkeep/retention.py": (UPKEEP, "needs PostgreSQL"),
+    "compliance_api/storage/membership/node_versions.py": (MEMBERSHIP, "needs PostgreSQL"),
     "compliance_api/storage/console/detail.py": (READS, "needs PostgreSQL"),
     "compliance_api/storage/findings/listing.py": (READS, "needs PostgreSQL"),
     "compliance_api/storage/findings/rows.py": (READS, "needs PostgreSQL"),

@@ -23,6 +23,7 @@ KEPT = {
         "certificates",
         "enrolment_tokens",
         "enrolments",
+        "node_versions",
         "organisations",
         "parties",
         "revocations",

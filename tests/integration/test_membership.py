@@ -242,3 +242,30 @@ async def test_who_leaves_sheds_no_finding(engine: AsyncEngine, way: str, object
         assert (await members.load()).objection(Shown(WHO, b"any", T0)) is None
         told = [one[2]["event"] for one in await leaves(engine) if one[1] == "a/e1"]
         assert told == ["registered", "withdrawn", "registered"]
+
+
+async def test_a_verdict_as_of_a_past_moment_looks_at_the_nodes_of_then(engine: AsyncEngine) -> None:
+    """A node moves to another place, another one comes, and the first one leaves."""
+    members, hour = Members(engine), timedelta(hours=1)
+    both = Jurisdiction("hcm", NAME), Jurisdiction("hn", NAME)
+
+    async def said(*nodes: Node, at: datetime) -> None:
+        owner = replace(A, nodes=nodes, jurisdictions=frozenset({"hcm", "hn"}))
+        for _ in range(2):
+            await members.apply(Registry(both, (SO, owner)), "test", at)
+
+    moved, new = replace(E1, jurisdictions=frozenset({"hn"})), replace(E1, name="e3", key=b"3" * 32)
+    await said(E1, E2, at=T0)
+    await said(moved, new, at=T0 + hour)
+    await said(new, at=T0 + 2 * hour)
+
+    async def nodes(place: str, at: datetime | None) -> tuple[str, ...]:
+        return (await place_of(engine, "a", place, at)).nodes
+
+    moments = (T0 - hour, T0, T0 + hour / 2, T0 + hour, T0 + 3 * hour, None)
+    assert [await nodes("hcm", at) for at in moments] == [(), ("e1",), ("e1",), ("e3",), ("e3",), ("e3",)]
+    # Whoever has left is judged for the time in which it was there.
+    assert [await nodes("hn", at) for at in moments] == [(), (), (), ("e1",), ("e1",), ("e1",)]
+    async with engine.connect() as connection:
+        kept = await connection.execute(text("SELECT node, version FROM node_versions ORDER BY 1, 2"))
+        assert [tuple(row) for row in kept] == [("e1", 1), ("e1", 2), ("e3", 1)]

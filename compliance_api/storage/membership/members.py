@@ -30,7 +30,7 @@ from compliance_api.domain.parties.organisation import (
 )
 from compliance_api.errors import ComplianceError
 from compliance_api.storage.ledger.leaves import NewLeaf, append
-from compliance_api.storage.membership import people
+from compliance_api.storage.membership import node_versions, people
 from compliance_api.storage.tables import (
     certificates,
     chain_heads,
@@ -115,7 +115,7 @@ class Members:
 
 
 async def note_nodes(connection: AsyncConnection, registry: Registry, now: datetime) -> None:
-    """Notes since when each node is known; those noted before stay as they are."""
+    """Notes since when each node is known, and as what; what was noted before stays as it is."""
     rows = [
         {"operator_id": owner.identifier, "node": node.name, "enrolled_at": now}
         for owner in registry.operators()
@@ -124,6 +124,7 @@ async def note_nodes(connection: AsyncConnection, registry: Registry, now: datet
     ]
     if rows:
         await connection.execute(postgresql.insert(chain_heads).on_conflict_do_nothing(), rows)
+    await node_versions.keep(connection, registry, now)
 
 
 async def read(connection: AsyncConnection, *, unenrolled: bool = False) -> Membership:

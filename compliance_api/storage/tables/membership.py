@@ -1,6 +1,6 @@
 """Who takes part, by which certificates, and how they came in.
 
-Small tables, the same for every operator: on a distributed database they are reference tables.
+Small tables, the same for every operator: on a distributed database they are reference tables, but for what nodes were.
 """
 
 from __future__ import annotations
@@ -55,6 +55,19 @@ parties = Table(
     # Where the key came from: `file` or `enrolment`.
     Column("origin", Text, nullable=False),
     # All else that the registry says of it.
+    Column("entry", JSONB, nullable=False),
+)
+
+# What the registry said of nodes that could report, a version beside the other.
+node_versions = Table(
+    "node_versions",
+    metadata,
+    Column("operator_id", Text, primary_key=True),
+    Column("node", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    moment("known_from"),
+    Column("key", LargeBinary, nullable=False),
+    # As in `parties`.
     Column("entry", JSONB, nullable=False),
 )
 

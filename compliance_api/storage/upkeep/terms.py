@@ -81,6 +81,7 @@ TERMS = {
     "listings": Term.EVER,
     "log_position": Term.CURRENT,
     "membership": Term.CURRENT,
+    "node_versions": Term.EVER,
     "observations": Term.RAW,
     "organisations": Term.CURRENT,
     "parties": Term.CURRENT,
