@@ -160,7 +160,7 @@ async def test_a_suspension_ends_by_itself_though_the_supervisor_was_killed_mean
                 done = await edge.command("suspend-release", "--reason", "a bank is listed", "--hours", "1")
                 assert done.returncode == 0, done.stderr
                 assert await blocked(edge) == (True, False)
-                await authority.until(lambda: told_of(authority.parsed(), 2))
+                await authority.until(lambda: told_of(authority.parsed(), 2), 90)
                 workers = edge.workers()
                 edge.kill()
                 assert await blocked(edge) == (True, False)
@@ -184,5 +184,5 @@ async def test_a_suspension_ends_by_itself_though_the_supervisor_was_killed_mean
             shown = edge.status()
             assert shown is not None
             assert shown["suspended"]["live"] == []
-            await authority.until(lambda: authority.parsed()[-1].list.serial == 2)
+            await authority.until(lambda: authority.parsed()[-1].list.serial == 2, 90)
     await authority.stop()
