@@ -188,6 +188,7 @@ class _Service:
             now,
         )
         self._upkeep = Upkeep(engine, settings.retention)
+        self._casework = Casework(engine)
         self._judging = Judging(engine, loaded.registry, loaded.laws, settings.judge.interval)
         self.server = Server(
             settings.listen,
@@ -204,7 +205,7 @@ class _Service:
             ),
             AuditService(Audit(Proofs(engine))),
             self._challenging.service,
-            FindingService(Desk(loaded.registry, Casework(engine), loaded.key, now)),
+            FindingService(Desk(loaded.registry, self._casework, loaded.key, now)),
             self.entrance.membership,
             self.entrance.credentials,
         )
@@ -271,6 +272,7 @@ class _Service:
         with self._metrics.evaluation.time():
             verdicts = await self._judging.evaluate(now())
         self._metrics.judged(verdicts, self._judging.unjudged, time.time())
+        self._metrics.waited(await self._casework.overdue(now()))
 
     async def _maintain(self) -> None:
         self._metrics.upkeep.ran(await self._upkeep.run(now()), time.time())

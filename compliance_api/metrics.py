@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -125,6 +125,12 @@ class Metrics:
             "Operators and jurisdictions of whom the last evaluation reached no verdict.",
             registry=self.registry,
         )
+        self.overdue = Gauge(
+            "lachan_compliance_findings_overdue",
+            "Findings whose next step is late, by the unit or operator whose step it is.",
+            ["unit"],
+            registry=self.registry,
+        )
         self.evaluated = Gauge(
             "lachan_compliance_evaluated_timestamp_seconds", "When verdicts were last reached.", registry=self.registry
         )
@@ -140,6 +146,12 @@ class Metrics:
             ["task"],
             registry=self.registry,
         )
+
+    def waited(self, overdue: Mapping[str, int]) -> None:
+        """Shows whose steps are late; whoever has none is not shown."""
+        self.overdue.clear()
+        for unit, count in overdue.items():
+            self.overdue.labels(unit).set(count)
 
     def judged(self, verdicts: Iterable[Verdict], unjudged: int, at: float) -> None:
         """Shows an evaluation; kinds and outcomes that do not occur show 0."""

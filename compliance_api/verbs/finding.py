@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from compliance_api.domain.findings.casework import Step
 from compliance_api.errors import ComplianceError
 from compliance_api.usecases.findings.casework import FindingCase
 from compliance_api.verbs.calling import Person, Service, call
@@ -101,6 +102,14 @@ def list_findings(
     terminal.table("Findings", ("finding", "operator", "kind", "state", "turn", "due (UTC)"), rows)
 
 
+def _said(step: Step) -> str:
+    """A step's note, with the order that it cites and whether the list's registry told of such a one."""
+    if not step.order_number:
+        return step.note
+    told = "" if step.order_leaf is None else f", leaf {step.order_leaf}"
+    return f"{step.note} [{step.order_number}, {step.order_authority}{told}]"
+
+
 def display(case: FindingCase, *, json: bool) -> None:
     """One finding with every step that was taken."""
     if json:
@@ -114,7 +123,7 @@ def display(case: FindingCase, *, json: bool) -> None:
             f"{one.state.value} (on paper)" if one.paper else one.state.value,
             one.unit,
             one.person,
-            f"{one.note} [{one.order_number}, {one.order_authority}]" if one.order_number else one.note,
+            _said(one),
         )
         for one in case.steps
     ]

@@ -103,6 +103,7 @@ async def case(dispute: Dispute, tmp_path: Path) -> Case:
 
 
 async def test_an_answer_stands_in_the_pack_as_it_was_signed(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    registered = await case.dispute.enter(Kind.ORDER, canonical.encode({"number": ORDER[0]}), f"order/{ORDER[0]}")
     index = await case.take(OWN, Action.ANSWER, order=ORDER)
     kept = await case.kept(index)
     both = Outside(MINE.people, kept.acknowledged)
@@ -111,6 +112,8 @@ async def test_an_answer_stands_in_the_pack_as_it_was_signed(case: Case, capsys:
     assert case.flaws(whole, both) == case.flaws(theirs, both) == []
     told = evidence.parse((theirs / evidence.EVIDENCE).read_bytes())
     assert [one.subject for one in told.pieces if one.kind is Kind.FINDING] == [f"finding/{FINDING.hex()}"] * 4
+    # What the list's registry had told of the cited order is there for whoever weighs the answer.
+    assert [one.index for one in told.pieces if one.subject == f"order/{ORDER[0]}"] == [registered]
     # The operator's form shows who acted on it, and still no probe.
     text = b"".join(one.read_bytes() for one in theirs.rglob("*") if one.is_file())
     assert b"lachan://so/person/binh" in text

@@ -30,12 +30,15 @@ from compliance_api.storage.findings.casework import Casework, UnknownFindingErr
 from compliance_api.storage.judging.laws import Laws
 from compliance_api.storage.judging.periods import Periods
 from compliance_api.storage.judging.tallies import Tallies
+from compliance_api.storage.ledger.entering import Citations
 from compliance_api.usecases.findings.casework import FindingCase
 from compliance_api.usecases.judging.count import Counted, DayCounter, Place
 from compliance_api.usecases.judging.periods import PeriodJudge
+from compliance_api.usecases.ledger.cite import Cited
 from compliance_api.verbs import finding as verbs
 from compliance_api.verbs import verdict as verdict_verb
 from compliance_api.wiring.judging import recompute
+from lachan.ledger.leaf import Kind
 from tests.support.cases import NOW, course, honest, law, watched
 from tests.support.compliance import Authority
 from tests.support.people import AN, BINH, CHI, OWN, Signer
@@ -63,9 +66,17 @@ async def step(
     return taken.case
 
 
+def cited_order(version: int) -> Cited:
+    number = "17/2026/QĐ-MẪU"
+    return Cited(Kind.ORDER, f"order/{number}", {"number": number, "issuer": "Tòa Mẫu", "version": version})
+
+
 async def test_every_step_is_kept_and_entered_into_the_ledger(engine: AsyncEngine) -> None:
     identifier = await accused(engine)
     desk = Casework(engine)
+    assert dict(await desk.overdue(NOW + 4 * DAY)) == {"inspection": 1}
+    # The list's registry told of an order under the number that will be cited, and again afterwards.
+    registered = await Citations(engine).save([cited_order(1)])
     for number, (action, who) in enumerate(
         [
             (Action.CONFIRM, AN),
@@ -79,6 +90,8 @@ async def test_every_step_is_kept_and_entered_into_the_ledger(engine: AsyncEngin
         cited = ("17/2026/QĐ-MẪU", "Tòa Mẫu") if action is Action.ANSWER else None
         case = await step(engine, identifier, who, action, NOW + number * DAY, order=cited)
     assert (case.state, case.turn, len(case.steps)) == (State.CLOSED, None, 6)
+    assert dict(await desk.overdue(NOW + 90 * DAY)) == {}
+    assert await Citations(engine).save([cited_order(2)]) == registered == 1
     assert await desk.case(identifier) == case
     async with engine.connect() as connection:
         wanted = text("SELECT subject, content FROM ledger_leaves WHERE kind = 'finding' ORDER BY log_index")
@@ -90,6 +103,11 @@ async def test_every_step_is_kept_and_entered_into_the_ledger(engine: AsyncEngin
     ]  # fmt: skip
     assert documents[0]["counts"][0] == ["controls_blocked", 20]
     assert documents[3]["step"]["order"] == {"authority": "Tòa Mẫu", "number": "17/2026/QĐ-MẪU"}
+    async with engine.connect() as connection:
+        own = "SELECT min(log_index) FROM ledger_leaves WHERE kind = 'order'"
+        told = (await connection.execute(text(own))).scalar_one()
+    assert documents[3]["step"]["order_leaf"] == case.steps[3].order_leaf == told
+    assert "order_leaf" not in documents[2]["step"]
     # What was signed stands in the leaf as it was signed, and says what it follows.
     signed = documents[3]["step"]["signed"]
     statement.check(OWN.key.public.raw, signed["statement"].encode(), bytes.fromhex(signed["signature"]))

@@ -6,9 +6,13 @@ counted by the day, days followed, the case judged.
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -118,6 +122,30 @@ def test_an_operator_is_not_accused_of_what_three_intercepted_lines_see_for_a_we
     assert found.course.accused() == ()
     assert not any(step.bad[Family.FILTERING] for step in found.course.steps)
     assert judge(found).outcome is not Outcome.NOT_COMPLIANT
+
+
+def told() -> bytes:
+    """A document of a week in which something is found, made in whatever process asks for it."""
+    days = [day_of(number, 3, {1, 2}, {4}, names=120) for number in range(6)]
+    laws = {LAW.id: read(LAW.id, 1, LAW.effective_from, content(LAW))}
+    return decide(case(days), period(FIRST.after(5).name), laws).document
+
+
+def test_another_process_elsewhere_gives_the_same_bytes() -> None:
+    """With other hashes, in another zone and in another language."""
+    script = "import sys; from tests.property.test_judging import told; sys.stdout.buffer.write(told())"
+    places = [("1", "Asia/Tokyo", "tr_TR.UTF-8"), ("4242", "America/St_Johns", "C")]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language, "LANGUAGE": language},
+        )
+        for seed, zone, language in places
+    ]  # fmt: skip
+    made = [one.communicate(timeout=300)[0] for one in running]
+    assert [one.returncode for one in running] == [0, 0]
+    assert made == [told()] * 2
+    assert b'"kind":"under_blocking"' in made[0]
 
 
 @settings(max_examples=8)

@@ -265,7 +265,7 @@ def case(number: int, **changes: object) -> FindingCase:
     matter = Matter("operator-b", procedure, [opened], True, "00" * 32)
     told = take(matter, AN.deed(matter, Action.CONFIRM, note="looked at"), ago(days=18))
     matter = replace(matter, steps=[opened, told])
-    notified = take(matter, AN.deed(matter, Action.NOTIFY, note=""), ago(days=8))
+    notified = take(matter, AN.deed(matter, Action.NOTIFY, note="told by letter"), ago(days=8))
     view = FindingCase(
         f"{number:032x}",
         "operator-b",

@@ -108,6 +108,8 @@ class Step:
     key: bytes = b""
     # An answer of the operator's that came on paper: the authority's word, not the operator's.
     paper: bool = False
+    # The ledger's leaf by which the list's registry had told of the cited order; None where it had told of none.
+    order_leaf: int | None = None
 
     def document(self) -> dict[str, Any]:
         """As it is entered into the ledger and shown to machines."""
@@ -130,6 +132,8 @@ class Step:
             }
         if self.paper:
             told["paper"] = True
+        if self.order_number:
+            told["order_leaf"] = self.order_leaf
         return told
 
     def overdue(self, now: datetime) -> bool:
@@ -270,6 +274,13 @@ def _check_order(matter: Matter, deed: Deed, at: datetime) -> None:
         raise StepError("the operator may still answer itself: the deadline for that is not over")
 
 
+def _check_late(matter: Matter, deed: Deed, at: datetime) -> None:
+    """Raises StepError where a unit lets its time go by and does not say why; an operator is heard late as well."""
+    late = matter.steps[-1].overdue(at) and deed.action is not Action.ANSWER
+    if late and not deed.note.strip():
+        raise StepError(f"note: {deed.action} comes after its deadline, and needs a reason")
+
+
 def _check_hands(matter: Matter, deed: Deed) -> None:
     """Raises StepError where it takes somebody else."""
     if deed.action is not Action.UPHOLD:
@@ -297,6 +308,7 @@ def take(matter: Matter, deed: Deed, at: datetime) -> Step:
     """
     _check_words(deed)
     _check_order(matter, deed, at)
+    _check_late(matter, deed, at)
     unit = _unit_of(matter, deed)
     _check_hands(matter, deed)
     state = _ALLOWED[matter.state][deed.action]

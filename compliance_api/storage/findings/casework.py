@@ -7,11 +7,13 @@ known then, whatever came into force since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, func, insert, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.findings.casework import Deed, Matter, State, Step, take
@@ -68,7 +70,7 @@ async def enter(connection: AsyncConnection, new: Sequence[tuple[Mapping[str, An
             {
                 "operator_id": finding["operator_id"],
                 "finding_id": finding["finding_id"],
-                **vars(step),
+                **{name: value for name, value in vars(step).items() if name != "order_leaf"},
                 "state": step.state.value,
                 "log_index": first + number,
             }
@@ -139,6 +141,21 @@ class Casework:
                 await redacted.seen(connection, row),
             )
 
+    async def overdue(self, now: datetime) -> Mapping[str, int]:
+        """How many findings wait for a unit, or an operator, whose time is over."""
+        kept = finding_steps.c
+        last = (
+            select(kept.next_unit, kept.due_at)
+            .order_by(kept.operator_id, kept.finding_id, kept.position.desc())
+            .ext(postgresql.distinct_on(kept.operator_id, kept.finding_id))
+            .subquery()
+        )
+        late = (
+            select(last.c.next_unit, func.count().label("late")).where(last.c.due_at < now).group_by(last.c.next_unit)
+        )
+        async with self._engine.connect() as connection:
+            return {row.next_unit: row.late for row in await connection.execute(late)}
+
     async def take(self, identifier: str, deed: Deed, now: datetime) -> Taken:
         """Takes a step.
 
@@ -155,6 +172,9 @@ class Casework:
             head = await _head(connection, row, before)
             matter = Matter(row.operator_id, procedure, before, row.closed_at is None, head)
             step = take(matter, deed, now)
+            if step.order_number:
+                told = await _orders(connection, {step.order_number})
+                step = replace(step, order_leaf=max(told.get(step.order_number, ()), default=None))
             finding = dict(zip(row._fields, row, strict=True))
             # The step is taken about what the finding says now.
             await versions.renew(connection, [finding], timedelta(0))
@@ -194,6 +214,22 @@ async def _steps(connection: AsyncConnection, keys: Sequence[tuple[str, bytes]])
         .where(kept.operator_id.in_({key[0] for key in keys}), kept.finding_id.in_([key[1] for key in keys]))
         .order_by(kept.finding_id, kept.position)
     )
+    rows = (await connection.execute(wanted)).all()
+    orders = await _orders(connection, {row.order_number for row in rows if row.order_number})
+    for row in rows:
+        told = (one for one in orders.get(row.order_number, ()) if one < row.log_index)
+        found.setdefault(row.finding_id, []).append(replace(step_of(row), order_leaf=max(told, default=None)))
+    return found
+
+
+async def _orders(connection: AsyncConnection, numbers: Collection[str]) -> dict[str, list[int]]:
+    """The leaves by which the list's registry told of these orders, by number."""
+    found: dict[str, list[int]] = {}
+    if not numbers:
+        return found
+    kept = ledger_leaves.c
+    subjects = {f"order/{number}": number for number in numbers}
+    wanted = select(kept.subject, kept.log_index).where(kept.kind == Kind.ORDER, kept.subject.in_(subjects))
     for row in await connection.execute(wanted):
-        found.setdefault(row.finding_id, []).append(step_of(row))
+        found.setdefault(subjects[row.subject], []).append(row.log_index)
     return found

@@ -309,6 +309,7 @@ async def _leaves(connection: AsyncConnection, chosen: Selection, about: ColumnE
     kept, row, said = ledger_leaves.c, chosen.finding, chosen.version
     own = {f"finding/{row.finding_id.hex()}", *chosen.names, *await _challenges(connection, chosen)}
     own |= {f"release/{one}" for one in chosen.cited(EvidenceKind.RELEASE)}
+    own |= await _orders(connection, chosen)
     laws = select(law_versions.c.log_index).where(law_versions.c.law == said.law)
     indexes = [*(await connection.execute(laws)).scalars(), *await _counts(connection, chosen)]
     chosen.people = await _people(connection, chosen)
@@ -343,6 +344,15 @@ async def _people(connection: AsyncConnection, chosen: Selection) -> set[str]:
     )
     named = [one.removeprefix("lachan://").split("/") for one in (await connection.execute(own)).scalars()]
     return {f"{one[0]}/{one[2]}" for one in named if len(one) == 3}
+
+
+async def _orders(connection: AsyncConnection, chosen: Selection) -> set[str]:
+    """The orders that the operator cited, as the list's registry told of them."""
+    kept, row = finding_steps.c, chosen.finding
+    own = select(kept.order_number).where(
+        kept.operator_id == row.operator_id, kept.finding_id == row.finding_id, kept.log_index < chosen.as_of
+    )
+    return {f"order/{one}" for one in (await connection.execute(own)).scalars() if one}
 
 
 async def _gone(connection: AsyncConnection, first: int, end: int) -> list[int]:

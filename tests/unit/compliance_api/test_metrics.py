@@ -21,6 +21,11 @@ def test_an_evaluation_shows_every_kind_and_outcome() -> None:
         kind: float(kind is FindingKind.LOW_COVERAGE) for kind in FindingKind
     }
     assert value("lachan_compliance_evaluated_timestamp_seconds") == 1000
+    assert value("lachan_compliance_unjudged") == 2
+    metrics.waited({"inspection": 3})
+    metrics.waited({"legal": 1})
+    assert value("lachan_compliance_findings_overdue", unit="legal") == 1
+    assert value("lachan_compliance_findings_overdue", unit="inspection") is None
 
 
 def test_a_run_of_the_upkeep_shows_unless_another_process_was_at_it() -> None:

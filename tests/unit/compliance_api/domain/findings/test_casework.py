@@ -223,6 +223,19 @@ def test_a_decision_says_why(action: Action) -> None:
         take(matter, deed(matter, action, note=" "), NOW + 9 * DAY)
 
 
+def test_a_unit_that_lets_its_time_go_by_says_why() -> None:
+    for before, action in (((), Action.CONFIRM), ((Action.CONFIRM,), Action.NOTIFY)):
+        matter = after(begun(), *before)
+        with pytest.raises(StepError, match="after its deadline"):
+            after(matter, action, days=4, note=" ")
+        assert after(matter, action, days=4, note="Nobody was there").steps[-1].note
+        assert after(matter, action, note="").steps[-1].state
+    # An operator is heard late as well, until somebody has decided.
+    assert after(begun(), Action.CONFIRM, Action.NOTIFY, Action.ANSWER, days=1.9, note="").state is State.ANSWERED
+    late = after(begun(), Action.CONFIRM, Action.NOTIFY)
+    assert after(late, Action.ANSWER, days=11, note="").state is State.ANSWERED
+
+
 def test_a_late_step_shows() -> None:
     one = begun().steps[0]
     assert not one.overdue(NOW + 3 * DAY)
