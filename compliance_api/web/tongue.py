@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import resources
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -27,9 +28,27 @@ from compliance_api.domain.parties.organisation import Label
 LANGUAGES: Final = ("vi", "en")
 LEGAL_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 MAX_ACCEPTED = 20
+REMEMBERED = 4096
+"""Numbers and moments whose texts are kept."""
 
 _DATETIME = {"vi": "HH:mm:ss, dd/MM/yyyy", "en": "HH:mm:ss, d MMM yyyy"}
 _PARTS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+# A page says the same few numbers and moments again and again, and each costs as much as a row of a table.
+@lru_cache(maxsize=REMEMBERED)
+def _decimal(value: int, language: str) -> str:
+    return str(format_decimal(value, locale=language))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _percent(share: float, form: str, language: str) -> str:
+    return str(format_percent(share, form, locale=language))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _moment(at: datetime, language: str) -> str:
+    return str(format_datetime(at, _DATETIME[language], tzinfo=LEGAL_ZONE, locale=language))
 
 
 class Tongue:
@@ -38,7 +57,6 @@ class Tongue:
     def __init__(self, language: str, translations: NullTranslations) -> None:
         self.language = language
         self.translations = translations
-        self._locale = Locale.parse(language)
 
     def gettext(self, message: str) -> str:
         """The text for an English one."""
@@ -54,19 +72,19 @@ class Tongue:
 
     def number(self, value: int) -> str:
         """An integer with its thousands grouped."""
-        return str(format_decimal(value, locale=self._locale))
+        return _decimal(value, self.language)
 
     def percent(self, share: float) -> str:
         """A share of one, to a tenth of a percent."""
-        return str(format_percent(share, "#,##0.0 %", locale=self._locale))
+        return _percent(share, "#,##0.0 %", self.language)
 
     def millionths(self, value: int) -> str:
         """A number of millionths in percent, exactly."""
-        return str(format_percent(value / 1_000_000, "#,##0.0000 %", locale=self._locale))
+        return _percent(value / 1_000_000, "#,##0.0000 %", self.language)
 
     def when(self, at: datetime) -> str:
         """A moment in legal time, to the second."""
-        return str(format_datetime(at, _DATETIME[self.language], tzinfo=LEGAL_ZONE, locale=self._locale))
+        return _moment(at, self.language)
 
     def span(self, seconds: float) -> str:
         """A length of time by its two largest units."""
