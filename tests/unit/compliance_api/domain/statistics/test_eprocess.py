@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import math
+import random
 from fractions import Fraction
 from itertools import product
 
 import pytest
+from scipy.stats import bernoulli
 
 from compliance_api.domain.statistics.eprocess import FAMILIES, UNIT, Standing, ratios, step
 from compliance_api.domain.statistics.parameters import Family, ProcessRule
@@ -40,6 +43,17 @@ def test_the_step_is_the_definition_rounded_down() -> None:
         exact = by_definition(list(days), RULE) * UNIT
         assert value <= exact
         assert exact - value < exact / 10**8 + 10**6
+
+
+def test_the_value_is_the_mean_likelihood_ratio_over_beginnings_as_scipy_has_it() -> None:
+    rule, rng = ProcessRule(), random.Random(5)
+    days = [rng.random() < 0.3 for _ in range(60)]
+    ratio = bernoulli.logpmf(days, rule.cheating) - bernoulli.logpmf(days, rule.honest)
+    value = 0
+    for number, bad in enumerate(days, 1):
+        value = step(value, bad, rule)
+        expected = sum(math.exp(ratio[begin:number].sum()) for begin in range(number)) / rule.horizon
+        assert value / UNIT == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def test_the_expected_value_under_an_honest_course_is_one_at_most() -> None:
