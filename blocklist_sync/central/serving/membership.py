@@ -166,6 +166,7 @@ class Followed:
         self._listeners: list[Callable[[], None]] = []
         self._unknown = asyncio.Event()
         self._silent = False
+        self._trouble = ""
         self.told_at = 0.0
         """Seconds since 1970-01-01 UTC; 0 where nothing ever was."""
         self.known = self._written = Membership()
@@ -186,12 +187,18 @@ class Followed:
         try:
             self._take(await collected(stub.ListRevocations(pb.ListRevocationsRequest(), timeout=CALL_SECONDS)))
         except grpc.aio.AioRpcError as error:
-            log.get().warning("the compliance service tells no membership", code=error.code().name)
-            return False
+            return self._failed("the compliance service tells no membership", error.code().name)
         except (CentralError, TlsError) as error:
-            log.get().warning("the membership is not taken over", reason=str(error)[:500])
-            return False
+            return self._failed("the membership is not taken over", str(error)[:500])
+        self._trouble = ""
         return True
+
+    def _failed(self, what: str, why: str) -> bool:
+        # The same trouble every few seconds is told once; how long it lasts, the alarm says.
+        if why != self._trouble:
+            log.get().warning(what, reason=why)
+        self._trouble = why
+        return False
 
     def knocked(self) -> None:
         """Somebody came whom nobody knows here: they may have been let in a moment ago."""
