@@ -33,7 +33,7 @@ from compliance_api.rpc.list_authority import SampleClient
 from compliance_api.rpc.probe import ProbeService
 from compliance_api.rpc.report import ReportService
 from compliance_api.rpc.server import Server
-from compliance_api.settings.service import ConsoleSection, ServiceSettings
+from compliance_api.settings.service import AssignmentSettings, ConsoleSection, ServiceSettings
 from compliance_api.storage.console.overview import OverviewStore
 from compliance_api.storage.findings.casework import Casework
 from compliance_api.storage.ledger.entering import Citations
@@ -116,6 +116,27 @@ def _address(listen: str, port: int) -> str:
     return f"{listen.rpartition(':')[0]}:{port}"
 
 
+def round_plan(plan: AssignmentSettings) -> Plan:
+    """How rounds are made up, by the configuration."""
+    return Plan(
+        interval=plan.interval,
+        listed=plan.listed or plan.a_round(plan.names_a_day),
+        spread=plan.spread,
+        expires=plan.expires,
+        reference=plan.reference.endpoint(),
+        second_reference=plan.second_reference.endpoint(),
+        qtypes=tuple(QTYPES[name] for name in plan.types),
+        controls=plan.controls,
+        neighbours=plan.neighbours,
+        dnssec_share=plan.dnssec_share,
+        aged=plan.a_round(plan.aged_a_day),
+        controls_asked=0 if plan.listed else plan.a_round(plan.controls_a_day),
+        parents=plan.a_round(plan.parents_a_day),
+        young=plan.young,
+        released=plan.released,
+    )
+
+
 class _Service:
     """The parts, wired."""
 
@@ -156,23 +177,7 @@ class _Service:
             Assignments(engine),
             self._names,
             seeds,
-            Plan(
-                interval=plan.interval,
-                listed=plan.listed or plan.a_round(plan.names_a_day),
-                spread=plan.spread,
-                expires=plan.expires,
-                reference=plan.reference.endpoint(),
-                second_reference=plan.second_reference.endpoint(),
-                qtypes=qtypes,
-                controls=plan.controls,
-                neighbours=plan.neighbours,
-                dnssec_share=plan.dnssec_share,
-                aged=plan.a_round(plan.aged_a_day),
-                controls_asked=0 if plan.listed else plan.a_round(plan.controls_a_day),
-                parents=plan.a_round(plan.parents_a_day),
-                young=plan.young,
-                released=plan.released,
-            ),
+            round_plan(plan),
             os.urandom,
             self._challenging.beside,
             ReleaseTiming(ListWatch(lists, ListChangeStore(engine)), Assignments(engine)),

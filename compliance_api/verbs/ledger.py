@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from compliance_api.verbs.database import Config, on_database
+from compliance_api.verbs.database import Config, Json, on_database, using
 from lachan import terminal
 
 app = typer.Typer(no_args_is_help=True, help="The ledger.")
@@ -24,6 +27,38 @@ def key(
     from lachan.signing import SigningKey
 
     terminal.line(str(NoteKey(origin, SignatureKind.ED25519, SigningKey.load(file).public)))
+
+
+@app.command()
+def redraw(
+    config_file: Config,
+    operator: Annotated[str, typer.Argument(help="Whose rounds.")],
+    day: Annotated[str, typer.Option("--day", help="YYYY-MM-DD, UTC.")],
+    json: Json = False,
+) -> None:
+    """Draw a day's rounds again from its seed, and hold the questions and assignments against the ledger's leaves."""
+    from compliance_api.app import round_plan
+    from compliance_api.errors import ComplianceError
+    from compliance_api.storage.probing.redraw import redraw as again
+
+    try:
+        wanted = date.fromisoformat(day)
+    except ValueError as error:
+        raise ComplianceError(f"--day: {day!a} is not YYYY-MM-DD") from error
+    with using(config_file, "redraw") as place:
+        plan = round_plan(place.settings.assignments)
+        found = asyncio.run(place.run(lambda engine: again(engine, plan, operator, wanted)))
+    if json:
+        terminal.document({"rounds": [asdict(one) for one in found]})
+    else:
+        rows = [
+            (one.node, one.endpoint, one.number, one.questions, one.assignments, "; ".join(one.wrong) or "agrees")
+            for one in found
+        ]
+        columns = ("node", "resolver", "number", "questions", "assignments", "drawn again")
+        terminal.table(f"{operator}, {day}", columns, rows)
+    if not found or any(one.wrong for one in found):
+        raise typer.Exit(1)
 
 
 @app.command()

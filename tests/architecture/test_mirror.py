@@ -188,6 +188,10 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "compliance_api/storage/probing/met.py": (STORES, "needs PostgreSQL"),
     "compliance_api/storage/probing/listchanges.py": (CHANGES, "needs PostgreSQL"),
     "compliance_api/storage/probing/linechecks.py": ("tests/integration/test_line_checks.py", "needs PostgreSQL"),
+    "compliance_api/storage/probing/redraw.py": (
+        "tests/integration/test_redraw.py",
+        "draws are made again on a real database",
+    ),
     "compliance_api/storage/packs/takenout.py": (PACKS, "reads the names of releases from PostgreSQL"),
     "compliance_api/storage/packs/withheld.py": (CHALLENGES, "needs PostgreSQL"),
     "compliance_api/storage/judging/laws.py": (STORES, "needs PostgreSQL"),

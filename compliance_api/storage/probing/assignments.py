@@ -32,7 +32,8 @@ from lachan.tls import Identity
 MARGIN = timedelta(days=8)
 
 
-def _endpoint(row: Row[Any]) -> Endpoint:
+def endpoint(row: Row[Any]) -> Endpoint:
+    """Whom a round asks."""
     return Endpoint(row.address, row.port, Transport(row.transport), row.server_name, row.path)
 
 
@@ -47,6 +48,11 @@ def _question(row: Row[Any], **more: Any) -> Question:
         row.added_at,
         **more,
     )
+
+
+async def asked_of(connection: AsyncConnection, operator: str, round_id: bytes) -> list[Question]:
+    """The questions of one round."""
+    return (await _questions(connection, [(operator, round_id)])).get(round_id, [])
 
 
 async def _questions(connection: AsyncConnection, keys: Sequence[tuple[str, bytes]]) -> dict[bytes, list[Question]]:
@@ -223,7 +229,7 @@ class Assignments:
             row.operator_id,
             row.round_id,
             row.node,
-            _endpoint(row),
+            endpoint(row),
             row.number,
             row.seed,
             row.sample_serial,
@@ -249,9 +255,7 @@ class Assignments:
             if assignment.extras:
                 rows = [_extra(assignment, place, one) for place, one in enumerate(assignment.extras)]
                 await connection.execute(insert(extra_questions), rows)
-            drawn = (await _questions(connection, [(assignment.operator, assignment.round_id)])).get(
-                assignment.round_id, []
-            )
+            drawn = await asked_of(connection, assignment.operator, assignment.round_id)
             asked = [*(drawn[position] for position in assignment.positions), *assignment.extras]
             index = await append(connection, [_leaf(assignment, asked)])
             await connection.execute(update(assignments).where(own).values(log_index=index))
@@ -362,9 +366,14 @@ async def _extras(connection: AsyncConnection, keys: Sequence[tuple[str, bytes]]
     return found
 
 
+def questions_digest(asked: Sequence[Question]) -> str:
+    """What the ledger knows of questions: SHA-256."""
+    told = [[one.qname, one.qtype, one.arm, int(one.dnssec_ok), one.challenge.hex()] for one in asked]
+    return hashlib.sha256(canonical.encode({"questions": told})).hexdigest()
+
+
 def _leaf(assignment: Assignment, asked: Sequence[Question]) -> NewLeaf:
     """What the ledger knows of an assignment before its probe does: names by their digest alone."""
-    questions = [[one.qname, one.qtype, one.arm, int(one.dnssec_ok), one.challenge.hex()] for one in asked]
     what = {
         "type": "assignment",
         "assignment": assignment.assignment_id.hex(),
@@ -374,7 +383,7 @@ def _leaf(assignment: Assignment, asked: Sequence[Question]) -> NewLeaf:
         "issued_at": int(assignment.issued_at.timestamp()),
         "expires_at": int(assignment.expires_at.timestamp()),
         "questions": len(asked),
-        "sha256": hashlib.sha256(canonical.encode({"questions": questions})).hexdigest(),
+        "sha256": questions_digest(asked),
     }
     return NewLeaf(Kind.ASSIGNMENT, canonical.encode(what), f"assignment/{assignment.assignment_id.hex()}")
 
@@ -392,4 +401,4 @@ def _issued(row: Row[Any], asked: Sequence[Question], extras: Sequence[Question]
         tuple(extras),
     )
     ordered = (*(asked[position] for position in assignment.positions), *extras)
-    return Issued(assignment, row.node, _endpoint(row), ordered)
+    return Issued(assignment, row.node, endpoint(row), ordered)
