@@ -46,7 +46,10 @@ class Lists:
         (metadata / "1.targets.json").write_bytes(self.authority.documents.targets.to_bytes())
         self.office.configure(release="authority/release", repository="authority/repository")
         configured = folder / "list.yaml"
-        configured.write_text(json.dumps({**json.loads(configured.read_text()), "controls": ["timing.example"]}))
+        settings = json.loads(configured.read_text())
+        # The service is of another organisation than the list's people.
+        settings["grpc"]["compliance"] = "lachan://so/service/compliance"
+        configured.write_text(json.dumps({**settings, "controls": ["timing.example"]}))
 
     def propose(self, *what: str, approver: str) -> None:
         """Has something proposed and approved, and publishes what comes of it."""
