@@ -26,7 +26,7 @@ from compliance_api.errors import NotFoundError
 from compliance_api.ledger.statement import digest
 from compliance_api.storage.findings import finding_versions as versions
 from compliance_api.storage.findings.listing import listing
-from compliance_api.storage.findings.rows import case_of, step_of
+from compliance_api.storage.findings.rows import CASE_COLUMNS, case_of, step_of
 from compliance_api.storage.judging import laws
 from compliance_api.storage.ledger.leaves import NewLeaf, append
 from compliance_api.storage.packs import redacted
@@ -103,7 +103,7 @@ class Casework:
 
     async def cases(self, operators: Sequence[str] | None = None) -> list[FindingCase]:
         """The findings that accuse, the newest first; of these operators, or of all."""
-        wanted = select(findings).where(findings.c.kind.in_([kind for kind in FindingKind if kind.accuses]))
+        wanted = select(*CASE_COLUMNS).where(findings.c.kind.in_([kind for kind in FindingKind if kind.accuses]))
         if operators is not None:
             wanted = wanted.where(findings.c.operator_id.in_(operators))
         wanted = wanted.order_by(findings.c.opened_at.desc(), findings.c.finding_id).limit(MAX_FINDINGS)

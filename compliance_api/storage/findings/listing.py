@@ -12,19 +12,12 @@ from sqlalchemy import Select, and_, false, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_api.domain.findings.finding import FindingKind
-from compliance_api.storage.findings.rows import case_of, step_of
+from compliance_api.storage.findings.rows import CASE_COLUMNS, case_of, step_of
 from compliance_api.storage.tables import finding_steps, findings
 from compliance_api.storage.upkeep.plans import plan_each
 from compliance_api.usecases.findings.casework import Listing
 
 MAX_LISTED = 200
-# Without their evidence, which is most of them.
-_SHOWN = tuple(
-    findings.c[name]
-    for name in (
-        "operator_id", "finding_id", "jurisdiction", "kind", "node", "since", "opened_at", "closed_at", "counts", "law",
-    )
-)  # fmt: skip
 
 
 def _ranked(now: datetime) -> Select[Any]:
@@ -67,7 +60,7 @@ async def listing(connection: AsyncConnection, now: datetime) -> Listing:
     )
     taken = [column.label(f"step_{column.name}") for column in kept]
     wanted = (
-        select(*_SHOWN, *taken, first.c.total, first.c.late)
+        select(*CASE_COLUMNS, *taken, first.c.total, first.c.late)
         .select_from(first)
         .join(findings, own)
         .outerjoin(finding_steps, step)

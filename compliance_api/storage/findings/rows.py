@@ -7,8 +7,16 @@ from typing import Any
 
 from compliance_api.domain.findings.casework import State, Step
 from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.storage.tables import findings
 from compliance_api.usecases.findings.casework import FindingCase
 
+# Without their evidence, which is most of them.
+CASE_COLUMNS = tuple(
+    findings.c[name]
+    for name in (
+        "operator_id", "finding_id", "jurisdiction", "kind", "node", "since", "opened_at", "closed_at", "counts", "law",
+    )
+)  # fmt: skip
 _STEP = (
     "position", "state", "at", "unit", "person", "note", "order_number", "order_authority", "next_unit", "due_at",
     "statement", "signature", "key", "paper",
