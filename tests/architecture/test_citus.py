@@ -6,9 +6,26 @@ table with `operator_id` is distributed by it, any other is a reference table or
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from sqlalchemy import ForeignKeyConstraint, Index, PrimaryKeyConstraint, Sequence, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.schema import SchemaItem
 
 from compliance_api.storage.tables import metadata
 
@@ -76,3 +93,61 @@ def test_what_lies_in_spans_of_time_has_the_time_in_every_key(table: Table) -> N
     assert column in table.primary_key.columns
     assert not table.c[column].nullable
     assert all(column in index.columns for index in table.indexes if index.unique)
+
+
+def broken(*parts: SchemaItem, **options: Any) -> Table:
+    """A table that no schema of ours has."""
+    return Table("broken", MetaData(), *parts, **options)
+
+
+def referring(*columns: str, ondelete: str | None = None) -> Table:
+    """A table with a key on a distributed one."""
+    apart = MetaData()
+    key = [Column(BY, Text, primary_key=True), Column("other_id", Text, primary_key=True)]
+    Table("others", apart, *key)
+    own = [Column(name, Text, primary_key=True) for name in (*columns, "id")]
+    refers = ForeignKeyConstraint(columns, [f"others.{name}" for name in (BY, "other_id")], ondelete=ondelete)
+    return Table("broken", apart, *own, refers)
+
+
+@pytest.mark.parametrize(
+    ("rule", "table"),
+    [
+        (
+            test_a_distributed_table_is_unique_within_an_operator_only,
+            broken(Column("id", Integer, primary_key=True), Column(BY, Text, nullable=False)),
+        ),
+        (
+            test_a_distributed_table_is_unique_within_an_operator_only,
+            broken(Column(BY, Text, primary_key=True), Column("name", Text), UniqueConstraint("name")),
+        ),
+        (
+            test_a_distributed_table_is_unique_within_an_operator_only,
+            broken(Column(BY, Text, primary_key=True), Column("name", Text), Index("uq_name", "name", unique=True)),
+        ),
+        (test_a_distributed_table_is_unique_within_an_operator_only, broken(Column(BY, Integer, primary_key=True))),
+        (
+            test_a_distributed_table_takes_no_number_from_a_sequence,
+            broken(Column(BY, Text, primary_key=True), Column("id", Integer, Identity(), primary_key=True)),
+        ),
+        # Not by its operator; from a table on every machine; emptying the column that says where a row lies.
+        (test_foreign_keys_stay_where_their_rows_are, referring("owner", BY)),
+        (test_foreign_keys_stay_where_their_rows_are, referring("owner", "other_id")),
+        (test_foreign_keys_stay_where_their_rows_are, referring(BY, "other_id", ondelete="SET NULL")),
+        (
+            test_what_lies_in_spans_of_time_has_the_time_in_every_key,
+            broken(
+                Column(BY, Text, primary_key=True),
+                Column("at", DateTime(timezone=True), nullable=False),
+                postgresql_partition_by="RANGE (at)",
+            ),
+        ),
+    ],
+)
+def test_each_rule_finds_a_table_that_breaks_it(rule: Callable[[Table], None], table: Table) -> None:
+    with pytest.raises(AssertionError):
+        rule(table)
+
+
+def test_a_key_that_stays_with_its_operator_breaks_none() -> None:
+    test_foreign_keys_stay_where_their_rows_are(referring(BY, "other_id"))
