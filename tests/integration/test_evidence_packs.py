@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, delete, insert, select, update
 
+from compliance_api.domain.law.retention import RetentionSettings
 from compliance_api.domain.observations.removal import Removal
 from compliance_api.ledger import accusation, evidence, pack, verify
 from compliance_api.ledger.outcome import Flaw
@@ -37,6 +38,8 @@ from compliance_api.storage.tables import (
     reports,
     rounds,
 )
+from compliance_api.storage.upkeep.upkeep import Upkeep
+from lachan import postgres
 from lachan.compliance.v1 import report_pb2
 from lachan.ledger import checkpoint, note
 from lachan.ledger.batch import signed
@@ -155,6 +158,28 @@ async def test_a_pack_is_rebuilt_byte_for_byte(dispute: Dispute, tmp_path: Path)
         ["law", "release", "order", "assignment", "finding", *["enrolment"] * 2, *["report"] * 3, *["observation"] * 3]
     )
     assert {one.state for one in told.pieces} == {"opened"}
+
+
+@pytest.mark.parametrize("redacted", [False, True])
+async def test_after_retention_a_pack_holds_and_is_rebuilt_byte_for_byte(
+    dispute: Dispute, url: URL, tmp_path: Path, redacted: bool
+) -> None:
+    """Reports that nobody cites are erased by then; what the finding rests on is not."""
+    upkeep = Upkeep(dispute.engine, RetentionSettings())
+    await upkeep.run(dispute.now)
+    assert (await upkeep.run(dispute.now + timedelta(days=120))).ran
+    folder = await packed(dispute, tmp_path / "pack", redacted=redacted)
+    assert problems(folder, dispute.circle.parties) == []
+    # Once more, and by another process.
+    restarted = postgres.engine(url, 1, "test")
+    try:
+        async with restarted.connect() as connection:
+            erased = select(ledger_leaves.c.subject).where(ledger_leaves.c.salt.is_(None))
+            assert set((await connection.execute(erased)).scalars()) == {"a/edge-1", "a/edge-2"}
+        again = await packs.files(restarted, FINDING, redacted=redacted)
+    finally:
+        await restarted.dispose()
+    assert {name: (folder / name).read_bytes() for name in again} == again
 
 
 async def test_of_more_than_a_pack_can_hold_what_the_finding_leads_to_is_in_it(
