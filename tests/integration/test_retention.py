@@ -29,6 +29,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "finding_steps": {"finding_id": FINDING, "next_unit": None},
     "findings": {"finding_id": FINDING, "closed_at": OLD, "evidence": [], "counts": []},
     "ledger_leaves": {"log_index": 1},
+    "line_checks": {"log_index": 7},
     "legal_holds": {"released_at": OLD, "period_start": None, "period_end": None},
     "observations": {"assignment_id": SESSION, "question": 1, "log_index": 4},
     "people": {"organisation": "a", "name": "an"},
