@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from compliance_api.usecases.console.overview import CoverageView, FindingView, OperatorOverview, Overview
+from compliance_api.domain.verdicts.coverage import Coverage
+from compliance_api.usecases.console.overview import FindingView, OperatorOverview, Overview
 from compliance_api.web.tongue import iso
 
 
@@ -28,28 +29,11 @@ def _finding(view: FindingView) -> dict[str, Any]:
     }
 
 
-def _coverage(view: CoverageView) -> dict[str, Any]:
-    return {
+def _coverage(view: Coverage) -> dict[str, Any]:
+    return view.document() | {
         "period_start": iso(view.period_start),
         "period_end": iso(view.period_end),
-        "windows_expected": view.windows_expected,
-        "windows_received": view.windows_received,
-        "nodes": view.nodes,
-        "nodes_reporting": view.nodes_reporting,
-        "vantage_points": view.vantage_points,
-        "listed_asked": view.listed_asked,
-        "listed_blocked": view.listed_blocked,
-        "listed_missed": view.listed_missed,
-        "listed_inconclusive": view.listed_inconclusive,
-        "controls_asked": view.controls_asked,
-        "controls_over_blocked": view.controls_over_blocked,
-        "list_serial_claimed": view.list_serial_claimed,
-        "list_serial_current": view.list_serial_current,
-        "list_lag_seconds": view.list_lag_seconds,
-        "unreported": [
-            {"custodian": custodian, "questions": questions, "unreported": missing}
-            for custodian, questions, missing in view.unreported
-        ],
+        "unreported": [one.document() for one in view.unreported],
     }
 
 

@@ -12,9 +12,9 @@ from datetime import datetime
 from enum import Enum
 
 from compliance_api.domain.findings.finding import EvidenceKind
+from compliance_api.domain.verdicts.coverage import Coverage
 from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.usecases.console.overview import (
-    CoverageView,
     EvidenceView,
     FindingView,
     LiftedView,
@@ -64,7 +64,7 @@ class FindingRow:
 class CoverageRow:
     """How sure we are, with its bars."""
 
-    view: CoverageView
+    view: Coverage
     windows_bar: tuple[Segment, ...]
     names_bar: tuple[Segment, ...]
     missed: Rate | None
@@ -136,7 +136,7 @@ class OperatorPage:
     lifted: tuple[LiftedRow, ...]
 
 
-def coverage_row(view: CoverageView) -> CoverageRow:
+def coverage_row(view: Coverage) -> CoverageRow:
     """The coverage with its bars."""
     claimed, current = view.list_serial_claimed, view.list_serial_current
     received = min(view.windows_received, view.windows_expected)

@@ -11,6 +11,7 @@ from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
 from compliance_api.domain.findings.procedure import Procedure
 from compliance_api.domain.observations.observation import Arm, Result
 from compliance_api.domain.parties.organisation import Label
+from compliance_api.domain.verdicts.coverage import Coverage
 from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.usecases.console.measured import (
     BetweenView,
@@ -22,7 +23,6 @@ from compliance_api.usecases.console.measured import (
     SlopeView,
 )
 from compliance_api.usecases.console.overview import (
-    CoverageView,
     EvidenceView,
     FindingView,
     LiftedView,
@@ -50,9 +50,9 @@ def ago(**span: float) -> datetime:
     return NOW - timedelta(**span)
 
 
-def coverage(**changes: object) -> CoverageView:
+def coverage(**changes: object) -> Coverage:
     """Everything in order, but for `changes`."""
-    view = CoverageView(
+    view = Coverage(
         period_start=ago(days=1),
         period_end=NOW,
         windows_expected=288,

@@ -11,18 +11,16 @@ import enum
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from compliance_api.domain.findings.finding import Finding, FindingKind
 from compliance_api.domain.observations.observation import Result
-from compliance_api.domain.observations.unreported import Withheld
 from compliance_api.domain.reports.record import ReportRecord
 from compliance_api.domain.statistics.day import faulty_lines
 from compliance_api.domain.statistics.tail import exceeded, threshold
 from compliance_api.domain.verdicts import accusations, claims, sightings
 from compliance_api.domain.verdicts.accusations import OF_FAMILY
 from compliance_api.domain.verdicts.case import Case
+from compliance_api.domain.verdicts.coverage import Coverage
 from compliance_api.domain.verdicts.sightings import NameRecord, Picture
 
 
@@ -32,38 +30,6 @@ class Outcome(enum.StrEnum):
     COMPLIANT = "compliant"
     NOT_COMPLIANT = "not_compliant"
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much was seen in the period."""
-
-    period_start: datetime
-    period_end: datetime
-    windows_expected: int
-    windows_received: int
-    nodes: int
-    nodes_reporting: int
-    vantage_points: int
-    listed_asked: int
-    listed_blocked: int
-    listed_missed: int
-    listed_inconclusive: int
-    controls_asked: int
-    controls_over_blocked: int
-    list_serial_claimed: int | None
-    list_serial_current: int | None
-    list_lag_seconds: int | None
-    # By custodian, what was asked and not handed in: whoever drops what clears an operator leaves this behind.
-    unreported: tuple[Withheld, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        """For machines; what nobody held back is not told of, as it was not before."""
-        told = {name: one.isoformat() if isinstance(one, datetime) else one for name, one in vars(self).items()}
-        del told["unreported"]
-        if self.unreported:
-            told["unreported"] = [one.document() for one in self.unreported]
-        return told
 
 
 @dataclass(frozen=True)

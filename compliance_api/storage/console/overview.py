@@ -7,7 +7,7 @@ left the registry is not shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
 from compliance_api.domain.parties.organisation import Jurisdiction, Label, Organisation, Registry
+from compliance_api.domain.verdicts.coverage import Coverage
 from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.storage.console.detail import detail
 from compliance_api.storage.tables import findings, releases, verdicts
 from compliance_api.storage.upkeep.plans import plan_each
 from compliance_api.usecases.console.overview import (
-    CoverageView,
     EvidenceView,
     FindingView,
     OperatorDetail,
@@ -29,17 +29,6 @@ from compliance_api.usecases.console.overview import (
     Overview,
     PlaceView,
 )
-
-
-def _coverage(stored: Mapping[str, Any]) -> CoverageView:
-    values = {field.name: stored[field.name] for field in fields(CoverageView) if field.name != "unreported"}
-    # A verdict where nobody held anything back, or of an earlier release, says nothing of it.
-    values["unreported"] = tuple(
-        (one["custodian"], one["questions"], one["unreported"]) for one in stored.get("unreported", ())
-    )
-    for name in ("period_start", "period_end"):
-        values[name] = datetime.fromisoformat(values[name])
-    return CoverageView(**values)
 
 
 def _evidence(stored: Mapping[str, str]) -> EvidenceView:
@@ -193,7 +182,7 @@ def _operator(
         row.evaluated_at,
         row.law,
         tuple(found),
-        _coverage(row.coverage),
+        Coverage.read(row.coverage),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from compliance_api.domain.findings.finding import EvidenceKind, FindingKind
 from compliance_api.domain.observations.observation import Arm, Result
 from compliance_api.domain.parties.organisation import Label
+from compliance_api.domain.verdicts.coverage import Coverage
 from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.usecases.console.measured import MeasuredView
 
@@ -48,34 +49,6 @@ class FindingView:
 
 
 @dataclass(frozen=True)
-class CoverageView:
-    """How much was seen of an operator in the period of the verdict."""
-
-    period_start: datetime
-    period_end: datetime
-    windows_expected: int
-    windows_received: int
-    nodes: int
-    nodes_reporting: int
-    vantage_points: int
-    # Questions with a settled answer are `asked`; `inconclusive` ones are beside them.
-    listed_asked: int
-    listed_blocked: int
-    listed_missed: int
-    listed_inconclusive: int
-    controls_asked: int
-    controls_over_blocked: int
-    # The oldest serial that any node's latest report claims; None where no node reports.
-    list_serial_claimed: int | None
-    # The newest release; None while the list authority has not been reached.
-    list_serial_current: int | None
-    # For how long a release newer than the claimed one has been out; None where nothing is claimed.
-    list_lag_seconds: int | None
-    # By custodian: questions asked, and those that nothing came for.
-    unreported: tuple[tuple[str, int, int], ...] = ()
-
-
-@dataclass(frozen=True)
 class OperatorOverview:
     """One row of the front page: an operator in a jurisdiction."""
 
@@ -89,7 +62,7 @@ class OperatorOverview:
     evaluated_at: datetime
     law: str
     findings: tuple[FindingView, ...]
-    coverage: CoverageView
+    coverage: Coverage
 
 
 @dataclass(frozen=True)

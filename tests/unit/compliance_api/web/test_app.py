@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from compliance_api.domain.findings.finding import FindingKind
+from compliance_api.domain.observations.unreported import Withheld
 from compliance_api.domain.parties.organisation import Label
 from compliance_api.domain.verdicts.verdict import Outcome
 from compliance_api.usecases.console.activity import Activity, SumView
@@ -290,7 +291,7 @@ async def test_nothing_known_of_lists_and_reports_is_shown_as_unknown() -> None:
 
 
 async def test_what_custodians_did_not_hand_in_is_shown() -> None:
-    held_back = replace(HONEST, coverage=coverage(unreported=(("custodian-b", 400, 31),)))
+    held_back = replace(HONEST, coverage=coverage(unreported=(Withheld("custodian-b", 400, 31),)))
     async with client(SampleReader(overview(held_back))) as http:
         assert "Not handed in by custodian-b: 31 of 400 questions" in text_of(await http.get("/?lang=en"))
         assert "custodian-b không nộp: 31 trên 400 câu hỏi" in text_of(await http.get("/?lang=vi"))
