@@ -16,7 +16,7 @@ SECONDS   ?= 60
 CYTHON_SOURCES := $(shell find blocklist_sync resolver -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit unit-resolver unit-others windows integration authority lists edges whole whole-stale whole-none conformance fuzz entropy simulate bench fanout ingest storage protos lock clean ready
+.PHONY: help demo test lint unit unit-resolver unit-others windows integration authority lists edges whole conformance fuzz entropy simulate bench fanout ingest storage protos lock clean ready
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,7 +37,7 @@ demo: ready  ## the whole system here; CHECK=1 ends with both verdicts, CHEAT=no
 	@$(BIN)/python -m deploy.demo $(if $(CHECK),--check) --cheat $(CHEAT) --port-base $(PORT_BASE) $(if $(LIST),--list "$(LIST)")
 
 # What needs a processor runs side by side, and beside it what only waits for windows of time to close; whichever ends first
-# makes room for the next. Demos, which are held to a minute, have the machine to themselves.
+# makes room for the next. Demos, which are held to a minute, have the machine to themselves, each in turn.
 test: ready  ## every check there is
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint unit windows
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration
@@ -73,10 +73,7 @@ lists: ready
 	$(PYTEST) $(LISTS)
 
 whole: ready
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target whole-stale whole-none
-
-whole-stale whole-none: ready
-	$(PYTEST) $(WHOLE) -k $(@:whole-%=%)
+	$(PYTEST) $(WHOLE)
 
 conformance: ready  ## every case of the standards over every transport (needs Debian's dig)
 	$(BIN)/python -m tests.conformance
