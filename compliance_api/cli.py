@@ -121,8 +121,9 @@ def verify(
     pack: Annotated[Path, typer.Argument(help="Folder of the evidence pack.")],
     keys: Annotated[Path, typer.Option("--keys", help="Logs, witnesses and quorum to believe; not from the pack.")],
     pinned: Annotated[Path | None, typer.Option("--pinned", help="A checkpoint kept from before.")] = None,
-    people: Annotated[
-        Path | None, typer.Option("--people", help="The operator's people and their keys, a line each: `person key`.")
+    parties: Annotated[
+        Path | None,
+        typer.Option("--parties", help="Keys of people, nodes and probes that you know, a line each: `person key`."),
     ] = None,
     kept: Annotated[
         list[Path] | None, typer.Option("--kept", help="A statement that was kept; it must be there.")
@@ -137,7 +138,7 @@ def verify(
     from compliance_api.ledger.__main__ import lines
     from compliance_api.ledger.verify import verify_files
 
-    own = outside.read(people, kept or [], receipt_key)
+    own = outside.read(parties, kept or [], receipt_key)
     outcome = verify_files(pack, keys, pinned, int(datetime.now(UTC).timestamp()), own)
     head = outcome.head
     if json:

@@ -15,6 +15,7 @@ from lachan.terminal import document, line, table
 from resolver.errors import ResolverError
 from resolver.verbs.common import DEFAULT, POLL_SECONDS, Config, Json
 from resolver.verbs.exceptions import override, resume_release, suspend_release
+from resolver.verbs.key import key
 from resolver.verbs.receipts import receipts
 from resolver.verbs.schools import schools
 from resolver.verbs.status import status
@@ -219,6 +220,7 @@ def renew(config: Config = DEFAULT) -> None:
 
 
 app.command()(status)
+app.command()(key)
 app.command()(schools)
 app.command("suspend-release")(suspend_release)
 app.command("resume-release")(resume_release)

@@ -1,4 +1,4 @@
-"""The verifier alone: `python -m compliance_api.ledger PACK --keys FILE [--pinned CHECKPOINT] [--people FILE]`.
+"""The verifier alone: `python -m compliance_api.ledger PACK --keys FILE [--pinned CHECKPOINT] [--parties FILE]`.
 
 Needs this package's `ledger` folders, three modules of `lachan` and two libraries (cryptography, pydantic); neither a
 service nor a network. `lachan-compliance verify` does the same.
@@ -37,12 +37,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("pack", type=Path)
     parser.add_argument("--keys", type=Path, required=True, help="logs, witnesses and quorum to believe")
     parser.add_argument("--pinned", type=Path, help="a checkpoint kept from before")
-    parser.add_argument("--people", type=Path, help="the operator's people and their keys, a line each")
+    parser.add_argument("--parties", type=Path, help="keys of people, nodes and probes that you know, a line each")
     parser.add_argument("--kept", type=Path, action="append", default=[], help="a statement that was kept")
     parser.add_argument("--receipt-key", type=Path, help="the service's public key of receipts, for --kept")
     asked = parser.parse_args(words)
     try:
-        own = outside.read(asked.people, asked.kept, asked.receipt_key)
+        own = outside.read(asked.parties, asked.kept, asked.receipt_key)
         outcome = verify_files(asked.pack, asked.keys, asked.pinned, int(time.time()), own)
     except LachanError as error:
         sys.stderr.write(f"{error}\n")

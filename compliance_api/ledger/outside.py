@@ -1,6 +1,7 @@
-"""What whoever verifies a pack brings of their own beside the ledger's keys: an operator's people, and what they kept.
+"""What whoever verifies a pack brings of their own beside the ledger's keys: who signs for whom, and what was kept.
 
-    people      a line for each: lachan://ORGANISATION/person/NAME, a blank, the raw Ed25519 key in hexadecimal
+    parties     a line for each key of a person, node or probe: lachan://ORGANISATION/ROLE/NAME, a blank, the raw
+                Ed25519 key in hexadecimal
     kept        what `lachan-compliance finding` left in the folder of who stated something
     receipts    the service's public key of receipts, PEM
 
@@ -20,10 +21,10 @@ from lachan import durable
 from lachan.ledger.errors import LedgerError
 from lachan.signing import SigningError, VerifyKey
 
-MAX_PEOPLE = 1000
-MAX_PEOPLE_BYTES = 1 << 18
+MAX_PARTIES = 5000
+MAX_PARTIES_BYTES = 1 << 20
 MAX_KEPT_BYTES = 1 << 18
-_LINE = re.compile(r"(lachan://[a-z0-9-]{1,63}/person/[a-z0-9-]{1,63}) ([0-9a-f]{64})", re.ASCII)
+_LINE = re.compile(r"(lachan://[a-z0-9-]{1,63}/(?:person|node|probe)/[a-z0-9-]{1,63}) ([0-9a-f]{64})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -39,30 +40,33 @@ class Acknowledged:
 class Outside:
     """What is held against the pack."""
 
-    # By the name in their certificates; whoever is not among them is nobody of the organisations that are.
-    people: Mapping[str, bytes] = field(default_factory=dict)
+    # Keys by the name in a certificate. Where some of an organisation's people are named, all are; and so its nodes,
+    # and its probes.
+    parties: Mapping[str, frozenset[bytes]] = field(default_factory=dict)
     acknowledged: Sequence[Acknowledged] = ()
 
-    @property
-    def organisations(self) -> frozenset[str]:
-        """Those whose people are named."""
-        return frozenset(one.split("/")[2] for one in self.people)
+    def denies(self, party: str, key: bytes) -> bool:
+        """Whether those of this party's organisation and role are named, and this is no key of the party's."""
+        alike = party.rpartition("/")[0] + "/"
+        return key not in self.parties.get(party, ()) and any(one.startswith(alike) for one in self.parties)
 
 
-def parse_people(data: bytes, source: str) -> dict[str, bytes]:
-    """People and their keys.
+def parse_parties(data: bytes, source: str) -> dict[str, frozenset[bytes]]:
+    """Parties and their keys.
 
     Raises:
         LedgerError: A line is not that; it is named.
     """
-    found: dict[str, bytes] = {}
+    found: dict[str, frozenset[bytes]] = {}
+    lines: set[str] = set()
     for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())
-        if match is None or match[1] in found or len(found) >= MAX_PEOPLE:
-            raise LedgerError(f"{source}: line {number}: not one more person and their key")
-        found[match[1]] = bytes.fromhex(match[2])
+        if match is None or match[0] in lines or len(lines) >= MAX_PARTIES:
+            raise LedgerError(f"{source}: line {number}: not one more key of a person, node or probe")
+        lines.add(match[0])
+        found[match[1]] = found.get(match[1], frozenset()) | {bytes.fromhex(match[2])}
     if not found:
         raise LedgerError(f"{source}: names nobody")
     return found
@@ -81,7 +85,7 @@ def acknowledged(data: bytes, receipts: VerifyKey) -> Acknowledged:
     return Acknowledged(kept, statement.parse(stated), told)
 
 
-def read(people: Path | None, kept: Sequence[Path], receipts: Path | None) -> Outside:
+def read(parties: Path | None, kept: Sequence[Path], receipts: Path | None) -> Outside:
     """The same from files.
 
     Raises:
@@ -90,7 +94,7 @@ def read(people: Path | None, kept: Sequence[Path], receipts: Path | None) -> Ou
     """
     if kept and receipts is None:
         raise LedgerError("what was kept is held against the service's key of receipts, which is not given")
-    named = parse_people(durable.read(people, MAX_PEOPLE_BYTES), str(people)) if people is not None else {}
+    named = parse_parties(durable.read(parties, MAX_PARTIES_BYTES), str(parties)) if parties is not None else {}
     try:
         key = VerifyKey.load(receipts) if receipts is not None else None
     except SigningError as error:

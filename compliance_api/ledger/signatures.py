@@ -2,7 +2,8 @@
 
 Holds always: a key counts for a party from the leaf on by which the ledger was told of it, and for nobody else; whose
 an observation must be is read from its assignment, which was entered before it was used; an opening is of the node that
-was challenged; a report that is called unverified must be that.
+was challenged; a report that is called unverified must be that; where an operator brings its own list of keys, no
+other counts for it, whatever the ledger was told.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compliance_api.ledger import document
+from compliance_api.ledger.outside import Outside
 from compliance_api.ledger.pack import PackError
 from compliance_api.ledger.wire import Message
 from lachan.ledger.leaf import Kind
@@ -54,7 +56,8 @@ def _text(data: bytes) -> str:
 class Signers:
     """Whose key is which, as the opened leaves of a pack tell it."""
 
-    def __init__(self) -> None:
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
         # By party: the leaf that told of a key, and the key; in order.
         self._keys: dict[str, list[tuple[int, VerifyKey]]] = {}
         # By assignment: the probe that was given it. By challenge: the node that was challenged.
@@ -115,8 +118,11 @@ class Signers:
         known_keys = self._before(index, signer)
         if not known_keys:
             raise UnknownKeyError(f"the pack opens no leaf in front of it that tells the key of {signer}")
-        if not any(_holds(key, context, found) for key in known_keys):
+        key = next((one for one in known_keys if _holds(one, context, found)), None)
+        if key is None:
             raise ForgedError(f"does not bear the signature of {signer}")
+        if self._outside.denies(signer, key.raw):
+            raise ForgedError(f"is by a key of {signer} that is none of those you brought")
 
     def _opener(self, own: Message) -> str:
         """The node that was challenged, where it is the one that answers."""

@@ -154,7 +154,7 @@ class Steps:
         elif known[-1].key != key:
             gone = "was revoked" if not known[-1].key else "has another key"
             yield Fault(FORGED, one.index, f"{made.person} {gone}, by leaf {known[-1].leaf}")
-        if organisation in self.outside.organisations and self.outside.people.get(made.person) != key:
+        if self.outside.denies(made.person, key):
             yield Fault(FORGED, one.index, f"is by a key of {made.person} that is none of those you brought")
         unit = one.text("unit")
         if unit != self.operator and known and known[-1].units is not None and unit not in known[-1].units:

@@ -46,7 +46,7 @@ class _Verifier:
         self._findings: dict[int, bytes] = {}
         self._asked: dict[str, int] = {}
         self._entered: dict[int, int] = {}
-        self._signers = Signers()
+        self._signers = Signers(outside)
         self._challenged = Challenged()
         self._removed = Removed()
         self.outcome = Outcome()
@@ -229,7 +229,7 @@ def verify(folder: Path, believed: Policy, pinned: Note | None, now: int, outsid
         pinned: A checkpoint kept from before, from outside the pack; None if there is none, and then a whole ledger
             made up by its log together with a quorum of its witnesses is not seen.
         now: Seconds since 1970, UTC.
-        outside: The operator's people, and what they kept; without it, whom the ledger was told of counts as such.
+        outside: Who signs for an operator, and what was kept; without it, whom the ledger was told of counts as such.
 
     Raises:
         PackError: It holds what no pack holds: links, devices, strange names, too many files.

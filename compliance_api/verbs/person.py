@@ -67,7 +67,7 @@ def renew(folder: Folder, service: Annotated[str, typer.Option("--service", help
 
 @app.command()
 def key(folder: Folder) -> None:
-    """Print who you are and the public half of your signing key: a line for `verify --people`."""
+    """Print who you are and the public half of your signing key: a line for `verify --parties`."""
     from lachan.signing import SigningKey
 
     own = SigningKey.load(folder / SIGNING_KEY).public.raw.hex()

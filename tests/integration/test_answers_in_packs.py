@@ -28,7 +28,7 @@ from tests.support.people import AN, BINH, OWN, Signer
 from tests.support.steps import SERVICE, let_in
 
 ORDER = ("17/2026/QĐ-MẪU", "Tòa Mẫu")
-MINE = Outside({str(OWN.identity): OWN.key.public.raw})
+MINE = Outside({str(OWN.identity): frozenset({OWN.key.public.raw})})
 
 
 class Case:
@@ -106,7 +106,7 @@ async def test_an_answer_stands_in_the_pack_as_it_was_signed(case: Case, capsys:
     registered = await case.dispute.enter(Kind.ORDER, canonical.encode({"number": ORDER[0]}), f"order/{ORDER[0]}")
     index = await case.take(OWN, Action.ANSWER, order=ORDER)
     kept = await case.kept(index)
-    both = Outside(MINE.people, kept.acknowledged)
+    both = Outside(MINE.parties, kept.acknowledged)
     await case.take(BINH, Action.WITHDRAW)
     whole, theirs = await case.pack(), await case.pack(redacted=True)
     assert case.flaws(whole, both) == case.flaws(theirs, both) == []
@@ -124,7 +124,7 @@ async def test_an_answer_stands_in_the_pack_as_it_was_signed(case: Case, capsys:
     keys.write_text(case.dispute.circle.parties.policy_text)
     people.write_text(f"{OWN.identity} {OWN.key.public.raw.hex()}\n")
     receipts.write_bytes(SERVICE.public.pem())
-    words = [str(whole), "--keys", str(keys), "--people", str(people)]
+    words = [str(whole), "--keys", str(keys), "--parties", str(people)]
     words += ["--kept", str(case.folder / "kept.json"), "--receipt-key", str(receipts)]
     assert main(words) == 0
     assert "step 3: answered by lachan://a/person/khanh, let in by so: root" in capsys.readouterr().out

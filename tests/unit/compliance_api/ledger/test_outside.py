@@ -15,10 +15,20 @@ from tests.support.steps import SERVICE, Book, let_in
 LINE = f"{OWN.identity} {OWN.key.public.raw.hex()}"
 
 
-def test_people_are_named_a_line_each() -> None:
-    found = outside.parse_people(f"# ours\n\n{LINE}\n{AN.identity} {AN.key.public.raw.hex()}\n".encode(), "people")
-    assert found == {str(OWN.identity): OWN.key.public.raw, str(AN.identity): AN.key.public.raw}
-    assert outside.Outside(found).organisations == {"a", "so"}
+def test_parties_are_named_a_line_each() -> None:
+    found = outside.parse_parties(f"# ours\n\n{LINE}\n{AN.identity} {AN.key.public.raw.hex()}\n".encode(), "people")
+    assert found == {str(one.identity): frozenset({one.key.public.raw}) for one in (OWN, AN)}
+
+
+def test_whoever_names_some_of_a_kind_names_all_of_it() -> None:
+    nodes = [SigningKey.generate().public.raw for _ in range(3)]
+    text = f"{LINE}\n" + "".join(f"lachan://a/node/edge-1 {one.hex()}\n" for one in nodes[:2])
+    brought = outside.Outside(outside.parse_parties(text.encode(), "parties"))
+    assert [brought.denies("lachan://a/node/edge-1", one) for one in nodes] == [False, False, True]
+    assert brought.denies("lachan://a/node/edge-2", nodes[0])
+    assert not brought.denies("lachan://a/probe/p1", nodes[2])
+    assert not brought.denies("lachan://b/node/edge-1", nodes[2])
+    assert not outside.Outside().denies("lachan://a/node/edge-1", nodes[2])
 
 
 @pytest.mark.parametrize(
@@ -27,14 +37,14 @@ def test_people_are_named_a_line_each() -> None:
         ("", "names nobody"),
         ("nobody", "line 1"),
         (f"{LINE}\n{LINE}", "line 2"),
-        (LINE.replace("person", "node"), "line 1"),
+        (LINE.replace("person", "service"), "line 1"),
         (LINE[:-1], "line 1"),
         (LINE.replace("khanh", "Khanh"), "line 1"),
     ],
 )
 def test_what_names_nobody_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(LedgerError, match=complaint):
-        outside.parse_people(text.encode(), "people")
+        outside.parse_parties(text.encode(), "people")
 
 
 def test_what_was_kept_is_believed_by_the_services_key_alone(tmp_path: Path) -> None:
@@ -54,4 +64,4 @@ def test_what_was_kept_is_believed_by_the_services_key_alone(tmp_path: Path) -> 
     with pytest.raises(LedgerError, match=r"kept\.json: statement: the signature does not hold"):
         outside.read(None, [kept], key)
     (tmp_path / "people").write_text(LINE)
-    assert outside.read(tmp_path / "people", [], None).organisations == {"a"}
+    assert set(outside.read(tmp_path / "people", [], None).parties) == {str(OWN.identity)}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from compliance_api.ledger import evidence
+from compliance_api.ledger.outside import Outside
 from compliance_api.ledger.pack import PackError
 from compliance_api.ledger.signatures import ForgedError, Signers, UnknownKeyError
 from lachan import canonical, signing
@@ -26,8 +27,8 @@ def observation(key: SigningKey) -> bytes:
     return signed(SEEN, key.sign(signing.OBSERVATION, SEEN), key.public.key_id)
 
 
-def signers() -> Signers:
-    made = Signers()
+def signers(outside: Outside | None = None) -> Signers:
+    made = Signers(outside or Outside())
     made.learn(0, Kind.ENROLMENT, told_of("a/node/edge-1", FORMER.public))
     made.learn(1, Kind.ENROLMENT, told_of("so/probe/p1", PROBE.public))
     made.learn(2, Kind.ASSIGNMENT, canonical.encode(ASSIGNED))
@@ -45,7 +46,19 @@ def test_a_key_counts_from_the_leaf_on_that_told_of_it() -> None:
     with pytest.raises(ForgedError, match="signature of lachan://a/node/edge-1"):
         known.check(3, Kind.REPORT, report(NODE), "a/edge-1")
     with pytest.raises(UnknownKeyError, match="lachan://a/node/edge-1"):
-        Signers().check(3, Kind.REPORT, report(NODE), "a/edge-1")
+        Signers(Outside()).check(3, Kind.REPORT, report(NODE), "a/edge-1")
+
+
+def test_a_key_that_the_authority_alone_knows_of_is_none_of_the_operators() -> None:
+    node = "lachan://a/node/edge-1"
+    known = signers(Outside({node: frozenset({FORMER.public.raw})}))
+    known.check(9, Kind.REPORT, report(FORMER), "a/edge-1")
+    known.check(9, Kind.OBSERVATION, observation(PROBE), "a/edge-1")
+    with pytest.raises(ForgedError, match=f"a key of {node} that is none of those you brought"):
+        known.check(9, Kind.REPORT, report(NODE), "a/edge-1")
+    dropped = signers(Outside({"lachan://so/probe/p2": frozenset({PROBE.public.raw})}))
+    with pytest.raises(ForgedError, match="a key of lachan://so/probe/p1 that is none"):
+        dropped.check(9, Kind.OBSERVATION, observation(PROBE), "a/edge-1")
 
 
 def test_nobody_signs_for_another() -> None:
@@ -57,7 +70,7 @@ def test_nobody_signs_for_another() -> None:
     with pytest.raises(UnknownKeyError, match="lachan://b/node/edge-1"):
         known.check(9, Kind.REPORT, report(NODE, "b"), "b/edge-1")
     with pytest.raises(UnknownKeyError, match="its assignment"):
-        Signers().check(9, Kind.OBSERVATION, observation(PROBE), "a/edge-1")
+        Signers(Outside()).check(9, Kind.OBSERVATION, observation(PROBE), "a/edge-1")
     own = report(NODE)
     changed = own.replace(b"edge-1", b"edge-2")
     with pytest.raises(UnknownKeyError):
@@ -83,7 +96,7 @@ def test_a_report_whose_signature_holds_is_not_called_unverified() -> None:
     [b"", b"[", b"[]", b'{"event":"confirmed"}', b'{"event":"confirmed","party":"x","key":"00"}', b"[" * 100_000],
 )
 def test_leaves_that_tell_of_nobody_are_passed_over(content: bytes) -> None:
-    known = Signers()
+    known = Signers(Outside())
     known.learn(0, Kind.ENROLMENT, content)
     known.learn(1, Kind.ASSIGNMENT, content.replace(b"event", b"type").replace(b"confirmed", b"assignment"))
     with pytest.raises(UnknownKeyError):

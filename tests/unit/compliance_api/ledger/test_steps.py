@@ -97,7 +97,7 @@ def test_a_person_whom_the_authority_made_is_seen_by_a_list_from_outside() -> No
     steps = read(made)
     assert list(steps.faults()) == []
     assert steps.answers == ["step 3: answered by lachan://a/person/ma, let in by so: root"]
-    mine = Outside({str(OWN.identity): OWN.key.public.raw})
+    mine = Outside({str(OWN.identity): frozenset({OWN.key.public.raw})})
     assert faults(made, outside=mine) == [("forged", index)]
     assert faults(book(), outside=mine) == []
     # Under the true name with a key of its own.
