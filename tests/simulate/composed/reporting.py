@@ -22,6 +22,8 @@ WINDOW = 300
 # Seconds after a window's end until its report is there, and after an outage until the list is fetched.
 DELAY = 40.0
 FETCHED = 600.0
+# Nobody copies a node that counts next to nothing: that would look as idle as one's own does.
+BUSY = 20.0
 
 
 @dataclass
@@ -40,9 +42,11 @@ class Reporter:
         """
         if day not in self._others:
             rates = course(self.rng, 1)[0]
-            rates = self.probes.life.clients * rates / rates.mean()
-            here, there = self.rng.poisson(rates), self.rng.poisson(rates)
-            if part := self.probes.conduct.copies:
+            rates = rates / rates.mean()
+            own = self.probes.life.clients
+            part = self.probes.conduct.copies
+            here, there = self.rng.poisson(own * rates), self.rng.poisson((max(own, BUSY) if part else own) * rates)
+            if part:
                 here = np.rint(part * np.roll(there, 1)).astype(np.int64)
             self._others[day] = here, there
             self._others.pop(day - 3, None)
