@@ -208,7 +208,7 @@ class Place:
             "law": str(Path(__file__).parent / "law.yaml"),
             "assignments": {
                 "interval": "6s",
-                "listed": 24,
+                "listed": 30,
                 "spread": "4s",
                 "expires": "60s",
                 "clock_tolerance": "5s",
